@@ -1,0 +1,126 @@
+// sched - decides which chunk goes to which worker, and when to worry.
+//
+// A pure state machine: events go in, actions come out. It owns no socket, no file, no
+// thread, and never asks what time it is - every call is told. That is what lets tests/sim
+// run a thousand failing clusters in a second. The cost of an event is logarithmic in the
+// number of chunks and workers known.
+//
+// A chunk is known from sched_chunk_add until its terminal state is confirmed
+// (sched_committed, sched_split_done, sched_rejected); then it is forgotten.
+
+#ifndef COORDINATOR_SCHED_H
+#define COORDINATOR_SCHED_H
+
+#include "common/clock.h"
+#include "common/err.h"
+#include "coordinator/chunk.h"
+
+typedef uint64_t chunk_id; // the caller's, never reused in a run
+typedef uint64_t sid_u64;  // session of a worker: epoch << 32 | n, never reused (R7)
+
+struct sched;
+
+struct sched_opts {
+    ns_t silence;        // a session that says nothing for so long is lost
+    ns_t lease;          // a running attempt without progress for so long is expired
+    ns_t retry_backoff;  // first wait before another attempt after a failure; doubles
+    uint32_t retries;    // failures, alone, that a one-record chunk may have before REJECT
+    uint32_t credit_min; // per slot: running + prefetched, at least (2)
+    uint32_t credit_max; // per slot, at most (64)
+    ns_t credit_work;    // credit grows to cover so much work a slot (5 ms)
+    uint64_t memory_bytes; // chunk bytes held + result bytes waiting; when full, only the
+                           // first chunk in input order is still dispatched
+};
+
+struct sched *sched_new(const struct sched_opts *o); // NULL: out of memory
+void sched_free(struct sched **s);
+
+// ---- events ----
+
+// `held_bytes`: memory that the chunk's own bytes take here. `failures` from earlier
+// incarnations (journal): >= 1 makes it SUSPECT at once. Dispatch is in input order of `r`.
+MUST_CHECK err_t sched_chunk_add(struct sched *s, chunk_id c, struct range r, uint64_t records,
+                                 uint64_t held_bytes, uint32_t failures, uint32_t last_attempt,
+                                 ns_t now);
+void sched_no_more_chunks(struct sched *s, ns_t now); // the source is at its end
+
+MUST_CHECK err_t sched_worker_join(struct sched *s, sid_u64 w, uint32_t slots, ns_t now);
+void sched_worker_spoke(struct sched *s, sid_u64 w, ns_t now);
+void sched_worker_drain(struct sched *s, sid_u64 w, ns_t now); // no new chunks for it
+void sched_worker_gone(struct sched *s, sid_u64 w, ns_t now);  // leases return, nobody is blamed
+
+// Progress of a running attempt renews its lease.
+void sched_progress(struct sched *s, sid_u64 w, chunk_id c, uint32_t attempt, ns_t now);
+
+// A result came in, from any session and attempt (R6). True: it is the first one, the chunk
+// is RECEIVED and its other attempts will be cancelled. False: drop it, it has one already.
+bool sched_result(struct sched *s, sid_u64 w, chunk_id c, uint32_t attempt, uint64_t bytes,
+                  ns_t run_ns, ns_t now);
+
+enum sched_fail {
+    FAIL_RUNNER, // the runner died, ran out of its memory, or took too long
+    FAIL_TRANSFORM, // the transform said no
+    FAIL_RESULT, // its result is damaged, or can't be loaded
+    FAIL_NOT_ITS, // NACK: never ran there, nobody is blamed
+};
+void sched_failed(struct sched *s, sid_u64 w, chunk_id c, uint32_t attempt,
+                  enum sched_fail why, ns_t now);
+
+void sched_committed(struct sched *s, chunk_id c, ns_t now);
+// A RECEIVED result turned out to be damaged: the chunk is tried again.
+void sched_result_bad(struct sched *s, chunk_id c, ns_t now);
+// The SPLIT ledger row is durable; the children were added with sched_chunk_add before.
+void sched_split_done(struct sched *s, chunk_id c, ns_t now);
+void sched_rejected(struct sched *s, chunk_id c, ns_t now);
+
+// Self-pause rule: the event loop itself stood still for `gap`; every deadline moves.
+void sched_paused(struct sched *s, ns_t gap, ns_t now);
+
+// ---- answers ----
+
+enum sched_do {
+    SCHED_ASSIGN,  // lease chunk `c` as `attempt` to `w`; the attempt must be durable first
+    SCHED_CANCEL,  // attempt `attempt` of `c` on `w` is not wanted any more
+    SCHED_RESET,   // session `w` lost a lease by expiry: it must drop everything and come back
+                   // as a new session before it gets work again (R8)
+    SCHED_SPLIT,   // halve `c`: write its SPLIT row, add the children, sched_split_done
+    SCHED_REJECT,  // `c` is one record that always fails: reject it, sched_rejected
+};
+
+struct sched_action {
+    enum sched_do what;
+    sid_u64 worker;
+    chunk_id chunk;
+    uint32_t attempt;
+};
+
+// Takes the next pending action; false when there is none. Call until false after events.
+bool sched_next(struct sched *s, struct sched_action *out, ns_t now);
+
+// Expires what is due at `now`. Returns when it wants to be called next (NS_NEVER: never).
+ns_t sched_tick(struct sched *s, ns_t now);
+
+// How many more chunks the scheduler could use now: 0 when memory is full or enough wait.
+uint32_t sched_wants(const struct sched *s);
+bool sched_finished(const struct sched *s); // no more chunks, none known
+
+struct sched_counts {
+    uint64_t by_state[CHUNK_N_STATES]; // known now; terminal ones: since the start
+    uint64_t retries, expired, duplicates, speculated;
+    uint32_t workers, slots, running, idle_slots;
+    uint64_t held_bytes;
+};
+void sched_count(const struct sched *s, struct sched_counts *out);
+
+// The lowest chunk in input order that is not RECEIVED or terminal, and where it is: for
+// "what does this run wait for". False: none.
+struct sched_wait {
+    chunk_id chunk;
+    enum chunk_state state;
+    sid_u64 worker; // 0: none
+    uint32_t attempt;
+    ns_t since;
+};
+bool sched_waits_for(const struct sched *s, struct sched_wait *out);
+
+#endif

@@ -1,0 +1,116 @@
+// warehouse - the coordinator half of a destination: rows and ledger in one transaction.
+//
+// Used by one thread, the loader (R16, R17). A load is the stream of ledger rows of one
+// identity; its epoch fences off older coordinators (R3, R4).
+
+#ifndef COORDINATOR_WAREHOUSE_H
+#define COORDINATOR_WAREHOUSE_H
+
+#include "common/batch.h"
+#include "common/buf.h"
+#include "common/hash.h"
+#include "common/job.h"
+#include "coordinator/range.h"
+#include "coordinator/source.h"
+
+struct load_identity {      // DESIGN.md 4, "a load's identity"
+    const char *table;
+    const char *sources;    // as written, one a line
+    struct hash128 spec;    // of everything that affects the result
+    enum job_mode mode;
+    bool fresh;             // drop what this table's unfinished or earlier load left
+};
+
+enum ledger_state { LEDGER_DONE = 1, LEDGER_SPLIT = 2, LEDGER_REJECTED = 3 };
+
+struct ledger_row {
+    struct range range;
+    enum ledger_state state;
+    uint64_t records;       // as cut, blank lines counted
+    uint64_t lines;
+    bool unterminated;
+    uint64_t rows_read;     // = rows_parsed + rows_rejected
+    uint64_t rows_parsed, rows_rejected;
+    uint64_t rows_emitted;  // = rows_loaded + rows_refused
+    uint64_t rows_loaded, rows_refused;
+    uint64_t misfits;
+    struct hash128 digest;  // of the chunk's bytes
+    struct hash128 result_digest;
+    uint32_t attempt;
+    char worker[64];
+};
+
+struct load_input {         // an input as the ledger remembers it
+    char *name;
+    uint64_t size;
+    int64_t mtime_ns;
+    uint64_t ino;
+    uint64_t data_begin;
+};
+
+struct load_state {         // what a resumed load finds; owned by the caller, load_state_free
+    uint64_t load_id;       // row of tranche_runs
+    uint64_t epoch;         // this coordinator's
+    bool resumed;           // ledger rows of an unfinished earlier run exist
+    bool complete_before;   // the same identity was complete (append: only what is new)
+    struct load_input *inputs;
+    size_t n_inputs;
+    struct ledger_row *ledger; // sorted by input, begin; SPLIT rows included
+    size_t n_ledger;
+    struct buf params;      // as kept at the load's start (warehouse_set_params)
+};
+void load_state_free(struct load_state *s);
+
+struct result {             // one chunk's outcome, ready to be committed
+    struct ledger_row row;
+    const uint8_t *image;   // the sink's bytes; NULL: no rows
+    size_t image_bytes;
+    struct slice rejects;   // rejects.h encoding
+};
+
+struct warehouse;
+
+// One line each: what was rejected why, who holds the lock, that the disk is full...
+typedef void warehouse_say(void *arg, const char *text);
+
+struct warehouse_ops {
+    const char *scheme; // "sqlite", "null"
+    const char *sink;   // name of the worker half
+    // Opens or creates, hardened as RELIABILITY.md 3.3. Nothing is written yet.
+    err_t (*open)(struct warehouse **w, const char *url, warehouse_say *say, void *say_arg,
+                  struct err *e);
+    // Runs the params' SQL (read only, guarded) before the load. `value` text lives in mem.
+    err_t (*query_value)(struct warehouse *w, const char *sql, struct arena *mem,
+                         struct cell *value, struct err *e);
+    // Creates table, rejects table and our own tables where missing, checks that an existing
+    // table takes the schema (ERR_INVALID names the difference column by column), takes the
+    // epoch, then reads the ledger. In one transaction each. A different unfinished load of
+    // the same table: ERR_INVALID, says how to continue it or drop it.
+    err_t (*begin)(struct warehouse *w, const struct load_identity *id,
+                   const struct schema *schema, const struct load_input *inputs,
+                   size_t n_inputs, const struct buf *params, struct load_state *state,
+                   struct err *e);
+    // Verifies the image (digest is the caller's business), then commits all results in one
+    // transaction; row.rows_loaded and row.rows_refused are filled in. A row that violates a
+    // constraint of the table is refused: it goes to the rejects with the constraint's name.
+    // A result whose range overlaps the ledger is dropped alone: dup[i] = true.
+    // ERR_FENCED: another epoch took over; ERR_FULL: no space, nothing committed, try again;
+    // ERR_BUSY: locked (the sentence names who holds it), nothing committed, try again;
+    // ERR_UNKNOWN: COMMIT failed in a way that leaves its outcome open, reopened and read
+    // again already: call again, dup[] tells what was in.
+    // ERR_PROTO: result *failed is damaged, nothing of it is committed; the others are.
+    err_t (*commit)(struct warehouse *w, struct result *results, size_t n, bool *dup,
+                    size_t *failed, struct err *e);
+    // Only the ledger row (SPLIT), in its own transaction.
+    err_t (*note)(struct warehouse *w, const struct ledger_row *row, struct err *e);
+    // The end: proves from the ledger that each input's DONE and REJECTED ranges tile
+    // [data_begin, input_end[i]), sums the rows, marks the load complete; with MODE_REPLACE
+    // swaps the new table in, unless swap is false: then the staged table is dropped.
+    err_t (*finish)(struct warehouse *w, const uint64_t *input_end, bool swap,
+                    struct ledger_row *totals_by_input, struct err *e);
+    void (*close)(struct warehouse **w);
+};
+
+const struct warehouse_ops *warehouse_find(const char *url); // by scheme; NULL: none
+
+#endif

@@ -1,0 +1,77 @@
+// msg - the messages of PROTOCOL.md as structs, encoded and decoded from one list.
+//
+// On the wire: fixed header (64 bytes, little-endian), then one msgpack array of fixed
+// arity, then - in a frame of its own - at most one payload. Nothing of a message is
+// believed before it is checked: magic, version, type, lengths, then the array's arity and
+// each field's type and size by a bounded walk, and only then msgpack.
+
+#ifndef PROTO_MSG_H
+#define PROTO_MSG_H
+
+#include "common/buf.h"
+#include "common/err.h"
+#include "common/hash.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    MSG_MAGIC = 0x434e5254, // "TRNC"
+    MSG_VERSION = 1,
+    MSG_FIXED_BYTES = 64,
+    MSG_HEADER_MAX = 64 * 1024, // fixed part + array
+    MSG_STR_MAX = 16 * 1024,    // bytes of one string
+};
+
+// Field kinds of messages.def: U64, I64, STR (UTF-8, up to its limit), H128 (a digest).
+struct msg_str { // borrowed: from the caller when encoding, from the header when decoding
+    const char *p;
+    uint32_t n;
+};
+
+#define MSG_FIELD_U64(name)      uint64_t name;
+#define MSG_FIELD_I64(name)      int64_t name;
+#define MSG_FIELD_STR(name, max) struct msg_str name;
+#define MSG_FIELD_H128(name)     struct hash128 name;
+
+// MESSAGE(NAME, wire type, direction, "meaning", FIELDS)
+#define MESSAGE(NAME, num, dir, text, FIELDS)                                        \
+    struct msg_##NAME {                                                              \
+        FIELDS(MSG_FIELD_U64, MSG_FIELD_I64, MSG_FIELD_STR, MSG_FIELD_H128)          \
+    };
+#include "proto/messages.def"
+#undef MESSAGE
+
+enum msg_type {
+#define MESSAGE(NAME, num, dir, text, FIELDS) MSG_##NAME = num,
+#include "proto/messages.def"
+#undef MESSAGE
+};
+
+struct msg {
+    enum msg_type type;
+    uint64_t epoch;              // 0 before WELCOME
+    uint64_t sid;                // 0 before WELCOME
+    struct hash128 payload_hash; // of the payload frame; zero without one
+    uint64_t payload_bytes;      // 0: no payload frame
+    union {
+#define MESSAGE(NAME, num, dir, text, FIELDS) struct msg_##NAME NAME;
+#include "proto/messages.def"
+#undef MESSAGE
+    };
+};
+
+// Header frame into `out` (emptied first). Strings over their limit are cut, UTF-8 safe.
+MUST_CHECK err_t msg_encode(const struct msg *m, struct buf *out, struct err *e);
+// `out` borrows its strings from p. ERR_PROTO says what was wrong; a wrong version names both.
+MUST_CHECK err_t msg_decode(const uint8_t *p, size_t n, struct msg *out, struct err *e);
+const char *msg_type_name(enum msg_type t); // "?" for a stranger
+// One line for logs: "RESULT input 0 bytes 0-1048576 attempt 1". Never a routing id.
+void msg_describe(const struct msg *m, char *out, size_t cap);
+
+static inline struct msg_str msg_str(const char *s, size_t n)
+{
+    return (struct msg_str){ s, (uint32_t)n };
+}
+
+#endif

@@ -1,0 +1,51 @@
+// spec - everything a runner must know to turn a chunk into a result. The payload of JOB,
+// and standard input of `tranche-worker --describe`.
+
+#ifndef PROTO_SPEC_H
+#define PROTO_SPEC_H
+
+#include "common/batch.h"
+#include "common/buf.h"
+#include "common/csv.h"
+#include "common/job.h"
+
+struct spec_param { // one value of `params:`, read from the warehouse before the run
+    char *name;
+    struct cell value; // text and blobs point to memory that the spec owns
+};
+
+struct spec_table { // one lookup table of `tables:`
+    char *name;
+    struct schema schema;
+    uint8_t *csv; // whole file from the first record after the header
+    size_t csv_bytes;
+};
+
+struct spec {
+    struct csv_dialect dialect; // its null strings are owned by the spec
+    struct schema in;
+    struct strings sql; // transforms in order; none: the batch goes to the sink as it is
+    struct spec_param *params;
+    size_t n_params;
+    struct spec_table *tables;
+    size_t n_tables;
+    char *sink;         // "sqlite", "null"
+    struct schema out;  // empty in a describe request: that is the question
+    int64_t timeout_ms; // of one batch
+    uint64_t memory_bytes;     // of one runner: worker_memory / slots
+    uint64_t result_max_bytes; // of one result
+};
+
+enum { SPEC_MAX_BYTES = 256 << 20 };
+
+MUST_CHECK err_t spec_encode(const struct spec *s, struct buf *out, struct err *e);
+// Trusts nothing. On success `out` owns everything in it and nothing points into p.
+MUST_CHECK err_t spec_decode(struct spec *out, const uint8_t *p, size_t n, struct err *e);
+void spec_free(struct spec *s);
+
+// A schema alone, for the answer of --describe.
+MUST_CHECK err_t spec_encode_schema(const struct schema *s, struct buf *out, struct err *e);
+MUST_CHECK err_t spec_decode_schema(struct schema *out, const uint8_t *p, size_t n,
+                                    struct err *e);
+
+#endif

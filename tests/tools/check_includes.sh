@@ -1,0 +1,24 @@
+#!/bin/sh
+# Fails when a file includes something above it, or a third-party header outside its place.
+set -eu
+cd "${1:-.}"
+bad=0
+deny() { # deny <files-glob> <regex> <why>
+	hits=$(grep -nE "^[[:space:]]*#[[:space:]]*include[[:space:]]+[\"<]$2" $1 2>/dev/null || true)
+	[ -z "$hits" ] || { printf '%s\n  -> %s\n' "$hits" "$3"; bad=1; }
+}
+only() { # only <regex> <allowed files, space separated> <why>
+	for f in $(grep -rlE "^[[:space:]]*#[[:space:]]*include[[:space:]]+[\"<]$1" common proto coordinator worker 2>/dev/null || true); do
+		case " $2 " in *" $f "*) ;; *) echo "$f includes $1 -> $3"; bad=1;; esac
+	done
+}
+deny "common/*.[ch]"      "(proto|coordinator|worker)/" "common knows nothing above it"
+deny "proto/*.[ch]"       "(coordinator|worker)/"       "proto knows only common"
+deny "worker/*.[ch]"      "coordinator/"                "the two programs meet only in proto/"
+deny "coordinator/*.[ch]" "worker/"                     "the two programs meet only in proto/"
+only "zmq\.h"     "proto/link.c"                         "only the link knows ZeroMQ"
+only "msgpack"    "proto/msg.c proto/spec.c"             "only the codecs know msgpack"
+only "xxhash\.h"  "common/hash.c"                        "only hash knows xxHash"
+only "yaml\.h"    "common/conf.c"                        "only conf knows libyaml"
+only "sqlite3\.h" "coordinator/warehouse_sqlite.c coordinator/journal.c worker/xf_sql.c worker/xf_sql_vtab.c worker/xf_sql_functions.c worker/sql_guard.c worker/sql_guard.h common/sql_guard.c common/sql_guard.h common/sql_functions.c common/sql_functions.h worker/xf_sql.h coordinator/ledger.c coordinator/warehouse_sqlite.h" "only the files whose job it is know SQLite"
+exit $bad

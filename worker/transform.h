@@ -1,0 +1,35 @@
+// transform - one step between parsing and the sink: sql now; exec, plugin and http later.
+//
+// A step is opened once a job and applied to many batches, one at a time.
+
+#ifndef WORKER_TRANSFORM_H
+#define WORKER_TRANSFORM_H
+
+#include "common/batch.h"
+#include "proto/spec.h"
+
+struct transform_ops {
+    const char *name; // "sql"
+    // `arg` is the step's text (the SQL). On success *out_schema is the step's result and
+    // want[i] (in->n entries, zeroed by the caller) says which input columns it reads.
+    // Types of *out_schema: from the declaration where a result column is an input column;
+    // TYPE_ANY where only the values can tell (see transform_settle).
+    // ERR_TRANSFORM with SQLite's message and the position in `arg` otherwise; a column
+    // that does not exist is answered with the columns there are.
+    MUST_CHECK err_t (*open)(void **state, const struct spec *spec, const struct schema *in,
+                             const char *arg, bool *want, struct schema *out_schema,
+                             struct err *e);
+    // Reads `in`, starts `out` anew. `out` may point into `in` and into what `in` points
+    // to. Stops with ERR_TIMEOUT at `deadline`, with ERR_TOOBIG past the memory limit.
+    MUST_CHECK err_t (*apply)(void *state, const struct batch *in, struct batch *out,
+                              ns_t deadline, struct err *e);
+    void (*close)(void **state); // copes with NULL and with an open that failed half way
+};
+
+extern const struct transform_ops transform_sql;
+
+// What the values of a sample say about ANY columns of `s`: all integers, all numbers, all
+// text; anything else, or no value at all, stays ANY. `given` is false.
+void transform_settle(struct schema *s, const struct batch *sample);
+
+#endif
