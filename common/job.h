@@ -1,9 +1,10 @@
 // job - what the user asked for, after the job file and the flags are read. Pure data;
-// common/conf reads it, common/opt describes every key.
+// common/opt describes every key, common/conf reads job files, coordinator/cli reads flags.
 
 #ifndef COMMON_JOB_H
 #define COMMON_JOB_H
 
+#include "common/buf.h"
 #include "common/clock.h"
 #include "common/err.h"
 #include "common/types.h"
@@ -12,19 +13,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct strings { // owns its strings
+struct strings { // owns its strings; zero-initialised is a valid empty list
     char **v;
     size_t n;
 };
+MUST_CHECK err_t strings_add(struct strings *s, const char *p, size_t n, struct err *e);
+void strings_free(struct strings *s); // leaves a valid empty list
 
 struct job_pair { // name -> text: params (SQL), tables (path), types (type name)
     char *name;
     char *value;
 };
-struct job_pairs {
+struct job_pairs { // names are unique; zero-initialised is a valid empty list
     struct job_pair *v;
     size_t n;
 };
+// Adds a pair, or gives the one of that name a new value.
+MUST_CHECK err_t job_pairs_set(struct job_pairs *p, const char *name, const char *value,
+                               struct err *e);
+const char *job_pairs_get(const struct job_pairs *p, const char *name); // NULL: none
+void job_pairs_free(struct job_pairs *p); // leaves a valid empty list
 
 enum job_source { SOURCE_NONE, SOURCE_CSV };
 enum job_header { HEADER_TRUE, HEADER_FALSE, HEADER_NAMES };
@@ -36,16 +44,16 @@ enum job_progress { PROGRESS_AUTO, PROGRESS_JSON, PROGRESS_NONE };
 struct job_step { // one entry of `transform:`
     enum job_transform kind;
     char *sql;
-    int line, column; // of the SQL in the job file, 0: from a flag
+    int line, column; // where the SQL begins in the job file, from 1; 0: from a flag
 };
 
 struct job {
     char *file; // NULL: flags only
-    char *dir;  // folder that relative paths of the job file stand in; "." for flags
-    char *name;
+    char *dir;  // folder of the job file, in which its relative paths stand; "." for flags
+    char *name; // never NULL in a job that was read without mistakes, like into and table
 
     enum job_source source;
-    struct strings csv;  // globs and paths, as written; "-" is stdin
+    struct strings csv;       // globs and paths, as written; "-" is stdin
     struct strings csv_paths; // the same, resolved against dir (those of flags against cwd)
     uint8_t delimiter, quote;
     enum job_header header;
@@ -59,15 +67,17 @@ struct job {
     size_t n_steps;
 
     char *into; // "sqlite:warehouse.db", "null:"; path resolved like csv_paths
+    char *into_written;
     char *table;
     enum job_mode mode;
     bool ordered;
 
-    struct job_pairs params; // name -> SQL on the warehouse
-    struct job_pairs tables; // name -> resolved path of a CSV file
+    struct job_pairs params;         // name -> SQL on the warehouse
+    struct job_pairs tables;         // name -> resolved path of a CSV file
+    struct job_pairs tables_written; // the same names -> path as written
 
-    uint64_t bad_rows;      // limit as a count ...
-    double bad_rows_share;  // ... or, when >= 0, as a share of the rows read
+    uint64_t bad_rows;     // limit as a count ...
+    double bad_rows_share; // ... or, when >= 0, as a share of the rows read
     uint32_t retries;
     int64_t timeout_ms;
     uint64_t memory_bytes, worker_memory_bytes;
@@ -78,7 +88,14 @@ struct job {
     enum job_progress progress;
 };
 
-void job_init(struct job *j); // every default of PRODUCT.md 2
-void job_free(struct job *j);
+void job_init(struct job *j); // every default of docs/JOBFILE.md; nothing given yet
+void job_free(struct job *j); // copes with a job that was read half
+
+// Appends a text of everything that affects the loaded rows: sources as written, dialect,
+// header, types, nulls, transforms, params, tables, destination, table and mode; not
+// limits, workers, batch size or what is shown. Equal texts mean equal jobs: its hash is
+// the load's identity, so its format is part of the ledger's format. Files that the job
+// names are in it by path, not by content.
+MUST_CHECK err_t job_canonical(const struct job *j, struct buf *out, struct err *e);
 
 #endif

@@ -1,0 +1,180 @@
+#include "common/job.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+err_t strings_add(struct strings *s, const char *p, size_t n, struct err *e)
+{
+    char **v = realloc(s->v, (s->n + 1) * sizeof *v);
+    if (v) s->v = v;
+    char *copy = v ? strndup(p, n) : NULL;
+    if (!copy) return err_set(e, ERR_NOMEM, "out of memory");
+    s->v[s->n++] = copy;
+    return ERR_OK;
+}
+
+void strings_free(struct strings *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        free(s->v[i]);
+    free(s->v);
+    *s = (struct strings){ 0 };
+}
+
+static struct job_pair *find(const struct job_pairs *p, const char *name)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (strcmp(p->v[i].name, name) == 0) return &p->v[i];
+    return NULL;
+}
+
+const char *job_pairs_get(const struct job_pairs *p, const char *name)
+{
+    const struct job_pair *found = find(p, name);
+    return found ? found->value : NULL;
+}
+
+err_t job_pairs_set(struct job_pairs *p, const char *name, const char *value, struct err *e)
+{
+    char *v = strdup(value);
+    if (!v) return err_set(e, ERR_NOMEM, "out of memory");
+    struct job_pair *old = find(p, name);
+    if (old) {
+        free(old->value);
+        old->value = v;
+        return ERR_OK;
+    }
+    struct job_pair *grown = realloc(p->v, (p->n + 1) * sizeof *grown);
+    if (grown) p->v = grown;
+    char *n = grown ? strdup(name) : NULL;
+    if (!n) {
+        free(v);
+        return err_set(e, ERR_NOMEM, "out of memory");
+    }
+    p->v[p->n++] = (struct job_pair){ n, v };
+    return ERR_OK;
+}
+
+void job_pairs_free(struct job_pairs *p)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        free(p->v[i].name);
+        free(p->v[i].value);
+    }
+    free(p->v);
+    *p = (struct job_pairs){ 0 };
+}
+
+void job_init(struct job *j)
+{
+    *j = (struct job){
+        .delimiter = ',',
+        .quote = '"',
+        .ordered = true,
+        .bad_rows_share = -1,
+        .retries = 3,
+        .timeout_ms = 10 * 60 * 1000,
+        .memory_bytes = (uint64_t)128 << 20,
+        .worker_memory_bytes = (uint64_t)1 << 30,
+    };
+}
+
+void job_free(struct job *j)
+{
+    free(j->file);
+    free(j->dir);
+    free(j->name);
+    strings_free(&j->csv);
+    strings_free(&j->csv_paths);
+    strings_free(&j->header_names);
+    job_pairs_free(&j->types);
+    strings_free(&j->nulls);
+    for (size_t i = 0; i < j->n_steps; i++)
+        free(j->steps[i].sql);
+    free(j->steps);
+    free(j->into);
+    free(j->into_written);
+    free(j->table);
+    job_pairs_free(&j->params);
+    job_pairs_free(&j->tables);
+    job_pairs_free(&j->tables_written);
+    *j = (struct job){ 0 };
+}
+
+// One line a fact, every text with its length before it: no two jobs write the same.
+static err_t fact(struct buf *out, const char *key, const char *text, struct err *e)
+{
+    return buf_printf(out, e, "%s %zu:%s\n", key, strlen(text), text);
+}
+
+static err_t facts(struct buf *out, const char *key, const struct strings *s, struct err *e)
+{
+    for (size_t i = 0; i < s->n; i++)
+        TRY(fact(out, key, s->v[i], e));
+    return ERR_OK;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct job_pair *)a)->name, ((const struct job_pair *)b)->name);
+}
+
+// The order of pairs means nothing.
+static err_t pair_facts(struct buf *out, const char *key, const struct job_pairs *p,
+                        struct err *e)
+{
+    if (p->n == 0) return ERR_OK;
+    struct job_pair *sorted = malloc(p->n * sizeof *sorted);
+    if (!sorted) return err_set(e, ERR_NOMEM, "out of memory");
+    memcpy(sorted, p->v, p->n * sizeof *sorted);
+    qsort(sorted, p->n, sizeof *sorted, by_name);
+    err_t rc = ERR_OK;
+    for (size_t i = 0; rc == ERR_OK && i < p->n; i++) {
+        rc = fact(out, key, sorted[i].name, e);
+        if (rc == ERR_OK) rc = fact(out, "=", sorted[i].value, e);
+    }
+    free(sorted);
+    return rc;
+}
+
+// Nor does the order of NULL strings; no list is the same as [""].
+static err_t null_facts(struct buf *out, const struct job *j, struct err *e)
+{
+    if (!j->nulls_given) return fact(out, "null", "", e);
+    if (j->nulls.n == 0) return ERR_OK;
+    char **sorted = malloc(j->nulls.n * sizeof *sorted);
+    if (!sorted) return err_set(e, ERR_NOMEM, "out of memory");
+    memcpy(sorted, j->nulls.v, j->nulls.n * sizeof *sorted);
+    qsort(sorted, j->nulls.n, sizeof *sorted, by_text);
+    err_t rc = ERR_OK;
+    for (size_t i = 0; rc == ERR_OK && i < j->nulls.n; i++)
+        if (i == 0 || strcmp(sorted[i], sorted[i - 1]) != 0)
+            rc = fact(out, "null", sorted[i], e);
+    free(sorted);
+    return rc;
+}
+
+err_t job_canonical(const struct job *j, struct buf *out, struct err *e)
+{
+    static const char *const headers[] = { "true", "false", "names" };
+    static const char *const modes[] = { "append", "replace" };
+    TRY(fact(out, "tranche-job", "1", e));
+    TRY(facts(out, "csv", &j->csv, e));
+    TRY(buf_printf(out, e, "dialect %d %d\n", j->delimiter, j->quote));
+    TRY(fact(out, "header", headers[j->header], e));
+    TRY(facts(out, "column", &j->header_names, e));
+    TRY(pair_facts(out, "type", &j->types, e));
+    TRY(null_facts(out, j, e));
+    for (size_t i = 0; i < j->n_steps; i++)
+        TRY(fact(out, "sql", j->steps[i].sql, e));
+    TRY(pair_facts(out, "param", &j->params, e));
+    TRY(pair_facts(out, "lookup", &j->tables_written, e));
+    TRY(fact(out, "into", j->into_written ? j->into_written : "", e));
+    TRY(fact(out, "table", j->table ? j->table : "", e));
+    return fact(out, "mode", modes[j->mode], e);
+}
