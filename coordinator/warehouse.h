@@ -40,7 +40,7 @@ struct ledger_row {
     char worker[64];
 };
 
-struct load_input {         // an input as the ledger remembers it
+struct load_input {         // an input as the ledger remembers it; "" : it never saw it
     char *name;
     uint64_t size;
     int64_t mtime_ns;
@@ -48,24 +48,30 @@ struct load_input {         // an input as the ledger remembers it
     uint64_t data_begin;
 };
 
+// Inputs are numbered as the caller of begin() numbers them now, everywhere. An earlier run
+// may have numbered them otherwise (a new file sorts before the others): they are matched by
+// name. Inputs that are gone keep their rows and are left out here.
 struct load_state {         // what a resumed load finds; owned by the caller, load_state_free
     uint64_t load_id;       // row of tranche_runs
     uint64_t epoch;         // this coordinator's
     bool resumed;           // ledger rows of an unfinished earlier run exist
     bool complete_before;   // the same identity was complete (append: only what is new)
-    struct load_input *inputs;
+    struct load_input *inputs; // one for each input given to begin()
     size_t n_inputs;
     struct ledger_row *ledger; // sorted by input, begin; SPLIT rows included
     size_t n_ledger;
-    struct buf params;      // as kept at the load's start (warehouse_set_params)
+    struct buf params;      // to be used: as kept when an unfinished load began, else as given
 };
-void load_state_free(struct load_state *s);
+void load_state_free(struct load_state *s); // leaves a valid empty state
+
+enum { WAREHOUSE_GROUP = 9 }; // results that one transaction takes
 
 struct result {             // one chunk's outcome, ready to be committed
     struct ledger_row row;
     const uint8_t *image;   // the sink's bytes; NULL: no rows
     size_t image_bytes;
-    struct slice rejects;   // rejects.h encoding
+    struct slice rejects;   // rejects.h encoding; row.rows_rejected of them
+    bool damaged;           // set by commit, see there
 };
 
 struct warehouse;
@@ -84,28 +90,36 @@ struct warehouse_ops {
                          struct cell *value, struct err *e);
     // Creates table, rejects table and our own tables where missing, checks that an existing
     // table takes the schema (ERR_INVALID names the difference column by column), takes the
-    // epoch, then reads the ledger. In one transaction each. A different unfinished load of
-    // the same table: ERR_INVALID, says how to continue it or drop it.
+    // epoch, and in another transaction reads the ledger. A different unfinished load of
+    // the same table: ERR_INVALID, says how to continue it or drop it. `fresh` drops that
+    // unfinished load, or the earlier complete load of the same identity, with its rows.
     err_t (*begin)(struct warehouse *w, const struct load_identity *id,
                    const struct schema *schema, const struct load_input *inputs,
                    size_t n_inputs, const struct buf *params, struct load_state *state,
                    struct err *e);
-    // Verifies the image (digest is the caller's business), then commits all results in one
-    // transaction; row.rows_loaded and row.rows_refused are filled in. A row that violates a
-    // constraint of the table is refused: it goes to the rejects with the constraint's name.
-    // A result whose range overlaps the ledger is dropped alone: dup[i] = true.
+    // Verifies image, rejects and counts (digest is the caller's business), then commits the
+    // results, up to WAREHOUSE_GROUP in a transaction; row.rows_loaded and row.rows_refused
+    // are filled in. A row that violates a constraint of the table is refused: it goes to the
+    // rejects with the constraint's name.
+    // A result whose range overlaps the ledger is dropped alone: dup[i] = true; when it is
+    // the very range, row.rows_loaded and row.rows_refused are the ledger's.
+    // After an error that says "try again", call again with the same results.
     // ERR_FENCED: another epoch took over; ERR_FULL: no space, nothing committed, try again;
     // ERR_BUSY: locked (the sentence names who holds it), nothing committed, try again;
     // ERR_UNKNOWN: COMMIT failed in a way that leaves its outcome open, reopened and read
     // again already: call again, dup[] tells what was in.
-    // ERR_PROTO: result *failed is damaged, nothing of it is committed; the others are.
+    // ERR_PROTO: result *failed is damaged, nothing of it is committed; the others are,
+    // except those (should there be more) whose `damaged` is set too.
     err_t (*commit)(struct warehouse *w, struct result *results, size_t n, bool *dup,
                     size_t *failed, struct err *e);
-    // Only the ledger row (SPLIT), in its own transaction.
+    // Only the ledger row (SPLIT), in its own transaction. Noting the same range twice is
+    // fine; ERR_DUP: the ledger has something else there. Otherwise errors as commit.
     err_t (*note)(struct warehouse *w, const struct ledger_row *row, struct err *e);
     // The end: proves from the ledger that each input's DONE and REJECTED ranges tile
-    // [data_begin, input_end[i]), sums the rows, marks the load complete; with MODE_REPLACE
-    // swaps the new table in, unless swap is false: then the staged table is dropped.
+    // [data_begin, input_end[i]), sums the rows (totals_by_input[i], with what earlier runs
+    // of this load committed), marks the load complete; with MODE_REPLACE swaps the new
+    // table in, unless swap is false: then the staged table is dropped.
+    // ERR_DB: the proof fails, the sentence names the bytes. Otherwise errors as commit.
     err_t (*finish)(struct warehouse *w, const uint64_t *input_end, bool swap,
                     struct ledger_row *totals_by_input, struct err *e);
     void (*close)(struct warehouse **w);
