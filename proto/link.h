@@ -1,9 +1,12 @@
 // link - the ROUTER and DEALER ends of the connection. The only place that knows ZeroMQ.
 //
 // One message = header frame and at most one payload frame (the routing id is the link's
-// affair). Further frames are drained, counted and refused. Non-blocking: wait on link_fd
-// for POLLIN, and call link_recv until it says nothing is there - ZeroMQ's fd is
-// edge-triggered, so also after every link_send.
+// affair). Further frames are drained, counted and refused. A link belongs to one thread.
+//
+// Non-blocking: wait on link_fd for POLLIN (never POLLOUT), and call link_recv until it
+// says nothing is there - ZeroMQ's fd is edge-triggered, and any call may eat the edge, so
+// do the same after every link_send before waiting again. After ERR_BUSY that is also how
+// to learn that there may be room again.
 
 #ifndef PROTO_LINK_H
 #define PROTO_LINK_H
@@ -12,21 +15,26 @@
 #include "common/err.h"
 #include "proto/msg.h"
 
-struct link;   // one socket with its context
+struct link;       // one socket with its context
 struct link_peer { // a routing id: in no log, message or page
     uint8_t id[32];
     uint8_t n;
 };
 
 struct link_opts {
-    uint64_t message_max_bytes; // ZMQ_MAXMSGSIZE; of one frame
+    uint64_t message_max_bytes; // of one frame, at least MSG_HEADER_MAX; the same on both
+                                // sides: a peer that gets more hangs up
     int hwm;                    // messages per peer and direction
 };
 
-// Binds ENDPOINT ("ipc:///path") as ROUTER: mandatory routing, no handover, seeded ids,
-// handshake limit (RELIABILITY.md 0 and 3.1). tcp:// is refused (no keys yet).
+// Binds ENDPOINT ("ipc:///path") as ROUTER: mandatory routing, no handover, unpredictable
+// routing ids, handshake limit, peers of this user only. The socket's folder must be the
+// user's own and closed to others (0700); a stale socket in it is replaced. tcp:// is
+// refused (no keys yet).
 MUST_CHECK err_t link_listen(struct link **out, const char *endpoint,
                              const struct link_opts *o, struct err *e);
+// The DEALER end. Success says nothing about a peer: connecting goes on in the background,
+// again and again, and messages wait in the queue until then, at most `hwm`.
 MUST_CHECK err_t link_connect(struct link **out, const char *endpoint,
                               const struct link_opts *o, struct err *e);
 int link_fd(const struct link *l);
@@ -34,31 +42,34 @@ int link_fd(const struct link *l);
 // Frees a payload that was lent to link_send, from any thread. `hint` is the caller's.
 typedef void link_free_fn(void *data, void *hint);
 
-// Encodes and queues. `peer` is NULL on a DEALER. The payload (may be NULL) is not copied:
-// `free_fn` is called once nobody needs it, also when this call fails. m->payload_bytes is
-// set here; m->payload_hash is the caller's. ERR_CLOSED: no such peer (any more); ERR_BUSY:
-// its queue is full. Never trust a send: it may be lost all the same (R13).
+// Encodes and queues. `peer` is NULL on a DEALER. The payload (may be NULL or of 0 bytes:
+// then there is no such frame) is not copied: `free_fn` is called once, when nobody needs
+// it, also when this call fails; NULL: it outlives the link. m->payload_bytes is set here;
+// m->payload_hash is the caller's. ERR_CLOSED: no such peer (any more); ERR_BUSY: its queue
+// is full; ERR_TOOBIG: over message_max_bytes. Never trust a send: it may be lost all the
+// same (R13).
 MUST_CHECK err_t link_send(struct link *l, const struct link_peer *peer, struct msg *m,
                            void *payload, size_t payload_bytes, link_free_fn *free_fn,
                            void *hint, struct err *e);
 
 struct link_in; // a received message: owns its frames
 
-// Takes the next message. ERR_OK with *out = NULL: nothing is there. ERR_PROTO: a message of
-// `peer` was refused, e says why; more may follow. Payload size is checked against the
-// header; its digest is not (see link_check).
+// Takes the next message. ERR_OK with *out = NULL: nothing is there. ERR_PROTO: a message
+// of `peer` was refused, e says why; more may follow (peer->n = 0: of a peer that cannot be
+// answered). Payload size is checked against the header; its digest is not (see
+// link_check). On a DEALER *peer stays empty.
 MUST_CHECK err_t link_recv(struct link *l, struct link_peer *peer, struct link_in **out,
                            struct err *e);
 const struct msg *link_msg(const struct link_in *in); // lives as long as `in`
 struct slice link_payload(const struct link_in *in);  // the same
 bool link_check(const struct link_in *in); // the payload has the digest the header says
-void link_in_free(struct link_in **in);    // from any thread
+void link_in_free(struct link_in **in);    // from any thread, also after link_close
 
 struct link_counts {
     uint64_t sent, received, refused, extra_frames, bytes_out, bytes_in;
 };
 void link_count(const struct link *l, struct link_counts *out);
-// Waits at most linger_ms for queued messages to leave.
+// Waits at most linger_ms for queued messages to leave. Payloads that did not are freed.
 void link_close(struct link **l, int linger_ms);
 
 #endif

@@ -1,9 +1,9 @@
 // msg - the messages of PROTOCOL.md as structs, encoded and decoded from one list.
 //
-// On the wire: fixed header (64 bytes, little-endian), then one msgpack array of fixed
-// arity, then - in a frame of its own - at most one payload. Nothing of a message is
-// believed before it is checked: magic, version, type, lengths, then the array's arity and
-// each field's type and size by a bounded walk, and only then msgpack.
+// On the wire: fixed header (64 bytes, little-endian; docs/PROTOCOL.md has the offsets),
+// then one msgpack array of fixed arity, then - in a frame of its own - at most one
+// payload. Nothing of a message is believed before it is checked: lengths, magic, version,
+// check word, type, then the array by a bounded walk, and only then msgpack looks at it.
 
 #ifndef PROTO_MSG_H
 #define PROTO_MSG_H
@@ -20,24 +20,27 @@ enum {
     MSG_VERSION = 1,
     MSG_FIXED_BYTES = 64,
     MSG_HEADER_MAX = 64 * 1024, // fixed part + array
-    MSG_STR_MAX = 16 * 1024,    // bytes of one string
 };
 
-// Field kinds of messages.def: U64, I64, STR (UTF-8, up to its limit), H128 (a digest).
+// Field kinds of messages.def:
+//   U64   an unsigned integer
+//   STR   text for people: UTF-8 without NUL, at most `max` bytes
+//   PATH  a file name: any bytes but NUL, at most `max`
+//   H128  16 bytes: a digest, an id or a token
 struct msg_str { // borrowed: from the caller when encoding, from the header when decoding
     const char *p;
     uint32_t n;
 };
 
-#define MSG_FIELD_U64(name)      uint64_t name;
-#define MSG_FIELD_I64(name)      int64_t name;
-#define MSG_FIELD_STR(name, max) struct msg_str name;
-#define MSG_FIELD_H128(name)     struct hash128 name;
+#define MSG_FIELD_U64(name)       uint64_t name;
+#define MSG_FIELD_STR(name, max)  struct msg_str name;
+#define MSG_FIELD_PATH(name, max) struct msg_str name;
+#define MSG_FIELD_H128(name)      struct hash128 name;
 
 // MESSAGE(NAME, wire type, direction, "meaning", FIELDS)
-#define MESSAGE(NAME, num, dir, text, FIELDS)                                        \
-    struct msg_##NAME {                                                              \
-        FIELDS(MSG_FIELD_U64, MSG_FIELD_I64, MSG_FIELD_STR, MSG_FIELD_H128)          \
+#define MESSAGE(NAME, num, dir, text, FIELDS)                                \
+    struct msg_##NAME {                                                      \
+        FIELDS(MSG_FIELD_U64, MSG_FIELD_STR, MSG_FIELD_PATH, MSG_FIELD_H128) \
     };
 #include "proto/messages.def"
 #undef MESSAGE
@@ -52,7 +55,7 @@ struct msg {
     enum msg_type type;
     uint64_t epoch;              // 0 before WELCOME
     uint64_t sid;                // 0 before WELCOME
-    struct hash128 payload_hash; // of the payload frame; zero without one
+    struct hash128 payload_hash; // of the payload frame; travels as zero without one
     uint64_t payload_bytes;      // 0: no payload frame
     union {
 #define MESSAGE(NAME, num, dir, text, FIELDS) struct msg_##NAME NAME;
@@ -61,12 +64,17 @@ struct msg {
     };
 };
 
-// Header frame into `out` (emptied first). Strings over their limit are cut, UTF-8 safe.
+// Header frame into `out` (emptied first). Text over its limit is cut between characters,
+// and bytes of it that are not UTF-8, or NUL, become '?'. A path over its limit or with a
+// NUL is ERR_INVALID.
 MUST_CHECK err_t msg_encode(const struct msg *m, struct buf *out, struct err *e);
-// `out` borrows its strings from p. ERR_PROTO says what was wrong; a wrong version names both.
+// `out` borrows its strings from p, and is worth something on ERR_OK only. ERR_PROTO says
+// what was wrong; a wrong version names both. Whether a message of this type may come from
+// that side is the caller's to check.
 MUST_CHECK err_t msg_decode(const uint8_t *p, size_t n, struct msg *out, struct err *e);
 const char *msg_type_name(enum msg_type t); // "?" for a stranger
-// One line for logs: "RESULT input 0 bytes 0-1048576 attempt 1". Never a routing id.
+// One line for logs: "RESULT input 0 bytes 0-1048576 attempt 1 rows_read 9000". Leaves out
+// zeros, empty strings and all H128 (tokens are secrets); control characters become '?'.
 void msg_describe(const struct msg *m, char *out, size_t cap);
 
 static inline struct msg_str msg_str(const char *s, size_t n)

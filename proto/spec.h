@@ -17,31 +17,42 @@ struct spec_param { // one value of `params:`, read from the warehouse before th
 struct spec_table { // one lookup table of `tables:`
     char *name;
     struct schema schema;
-    uint8_t *csv; // whole file from the first record after the header
+    uint8_t *csv; // whole file from the first record after the header; spec_decode puts
+                  // CSV_PAD zero bytes after it
     size_t csv_bytes;
 };
 
 struct spec {
-    struct csv_dialect dialect; // its null strings are owned by the spec
+    struct csv_dialect dialect; // owns its null strings and their array
     struct schema in;
     struct strings sql; // transforms in order; none: the batch goes to the sink as it is
     struct spec_param *params;
     size_t n_params;
     struct spec_table *tables;
     size_t n_tables;
-    char *sink;         // "sqlite", "null"
-    struct schema out;  // empty in a describe request: that is the question
-    int64_t timeout_ms; // of one batch
+    char *sink;                // "sqlite", "null"
+    struct schema out;         // empty in a describe request: that is the question
+    int64_t timeout_ms;        // of one batch
     uint64_t memory_bytes;     // of one runner: worker_memory / slots
     uint64_t result_max_bytes; // of one result
 };
 
-enum { SPEC_MAX_BYTES = 256 << 20 };
+enum {
+    SPEC_MAX_BYTES = 256 << 20, // encoded
+    SPEC_TEXT_MAX = 1 << 20,    // one name, null string or step
+    SPEC_VALUE_MAX = 32 << 20,  // one parameter
+    SPEC_NULLS_MAX = 1000,
+    SPEC_STEPS_MAX = 100,
+    SPEC_PARAMS_MAX = 1000,
+    SPEC_TABLES_MAX = 100,
+};
 
+// Into `out` (emptied first). ERR_INVALID or ERR_TOOBIG says what spec_decode would refuse.
 MUST_CHECK err_t spec_encode(const struct spec *s, struct buf *out, struct err *e);
-// Trusts nothing. On success `out` owns everything in it and nothing points into p.
+// Trusts nothing. On success `out` owns everything in it (malloc) and nothing points into
+// p.
 MUST_CHECK err_t spec_decode(struct spec *out, const uint8_t *p, size_t n, struct err *e);
-void spec_free(struct spec *s);
+void spec_free(struct spec *s); // leaves a zeroed spec
 
 // A schema alone, for the answer of --describe.
 MUST_CHECK err_t spec_encode_schema(const struct schema *s, struct buf *out, struct err *e);
