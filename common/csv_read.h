@@ -5,8 +5,8 @@
 // become rejects, in the order of the input.
 //
 // A row is rejected when it has another number of fields than the schema, a field is longer
-// than CSV_FIELD_MAX, its bytes hold NUL or are not UTF-8 (all its bytes, wanted or not), or
-// a wanted value does not fit a type that the user gave. A value that does not fit an
+// than CSV_FIELD_MAX, its bytes hold NUL or are not UTF-8 (all its bytes, wanted or not),
+// or a wanted value does not fit a type that the user gave. A value that does not fit an
 // inferred type is a misfit: kept as text.
 //
 // What fits (anything else does not):
@@ -30,13 +30,13 @@
 
 struct csv_reader;
 
-struct csv_read_pos {     // where a chunk stands
-    uint64_t byte;        // offset of its first byte in the input
-    uint64_t line;        // physical line of its first byte, from 1
+struct csv_read_pos { // where a chunk stands
+    uint64_t byte;    // offset of its first byte in the input
+    uint64_t line;    // physical line of its first byte, from 1
 };
 
 struct csv_read_stats {
-    uint64_t rows;    // records, blank lines not counted = parsed + rejected
+    uint64_t rows; // records, blank lines not counted = parsed + rejected
     uint64_t parsed;
     uint64_t rejected;
     uint64_t blank;   // blank lines skipped
@@ -57,13 +57,14 @@ MUST_CHECK err_t csv_read_chunk(struct csv_reader *r, const uint8_t *p, size_t n
                                 struct rejects *rejects, struct csv_read_stats *stats,
                                 struct err *e);
 
-// One record to fields, unquoted: for headers, samples and lookup tables. Returns the bytes
+// One record to fields, unquoted: for headers, samples and lookup tables. *used: the bytes
 // of the record with its line end, 0 when no record ends within n and !last. Fields are
-// copied into `mem` and NUL-terminated. quoted[i]: it began with a quote.
+// copied into `mem` and NUL-terminated. A blank line is one empty unquoted field; quotes
+// still open at the end of the input end there. p needs no padding. Errors: ERR_NOMEM only.
 struct csv_value {
     const char *p;
     size_t n;
-    bool quoted;
+    bool quoted; // it began with a quote
 };
 MUST_CHECK err_t csv_read_record(const struct csv_dialect *d, const uint8_t *p, size_t n,
                                  bool last, struct arena *mem, struct csv_value **fields,

@@ -7,11 +7,12 @@
 
 #include "common/csv.h"
 
-struct csv_block { // bit i stands for byte i of the 64
+struct csv_block {  // bit i stands for byte i of the 64
     uint64_t delim; // delimiters that separate fields
     uint64_t end;   // LFs that end records
     uint64_t lf;    // all LFs, those inside quotes too: physical lines
     uint64_t quote; // all quote bytes
+    uint64_t open;  // quotes that open a quoted field
 };
 
 struct csv_scan {

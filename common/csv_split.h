@@ -9,22 +9,22 @@
 #include "common/csv_scan.h"
 #include "common/err.h"
 
-struct csv_cut {           // one chunk of whole records
-    uint64_t begin, end;   // byte offsets in the stream
-    uint64_t records;      // records in it, blank lines counted
-    uint64_t lines;        // LFs in it, those inside quotes too
-    bool unterminated;     // the last record has no line end (only at the end of the stream)
+struct csv_cut {         // one chunk of whole records
+    uint64_t begin, end; // byte offsets in the stream
+    uint64_t records;    // records in it, blank lines counted
+    uint64_t lines;      // LFs in it, those inside quotes too
+    bool unterminated;   // the last record has no line end (only at the end of the stream)
 };
 
 struct csv_split {
     struct csv_scan scan;
-    uint64_t offset;       // of the next byte to feed
-    struct csv_cut open;   // the chunk being collected
-    uint64_t record_begin; // offset of the record being read
+    uint64_t offset;            // of the next byte to feed
+    struct csv_cut open;        // the chunk being collected
+    uint64_t record_begin;      // offset of the record being read
     uint64_t record_line_delta; // LFs since open.begin before that record
-    uint64_t quote_at;     // offset of the quote that opened the field being read
-    uint64_t quote_line;   // LFs before it since the stream's start (as told to _init)
-    uint64_t lines_before; // LFs before open.begin
+    uint64_t quote_at;          // offset of the quote that opened the field being read
+    uint64_t quote_line;        // LFs before it since the stream's start (as told to _init)
+    uint64_t lines_before;      // LFs before open.begin
 };
 
 // `offset` must be a record boundary (0, after a header, or the end of an earlier cut);
@@ -49,6 +49,7 @@ MUST_CHECK err_t csv_split_finish(struct csv_split *s, bool *cut_found, struct c
 
 // After ERR_PARSE: the whole records before the bad one (false: none), and where the bad
 // record begins.
-bool csv_split_before_bad(const struct csv_split *s, struct csv_cut *cut, uint64_t *bad_begin);
+bool csv_split_before_bad(const struct csv_split *s, struct csv_cut *cut,
+                          uint64_t *bad_begin);
 
 #endif
