@@ -17,6 +17,7 @@ struct sink_ops {
     void (*close)(void **state); // copes with NULL and a failed open
 };
 
+extern const struct sink_ops sink_sqlite, sink_null;
 const struct sink_ops *sink_find(const char *name); // NULL: no such sink
 
 #endif

@@ -14,6 +14,7 @@
 enum { SQLITE_IMAGE_PAGE = 65536 };
 
 // CREATE TABLE t("a" INTEGER,...): declared types as type_sqlite_decl says, names quoted.
+// Appends to `out`; a NUL that is not counted follows.
 MUST_CHECK err_t sqlite_image_sql(const struct schema *s, struct buf *out, struct err *e);
 
 struct sqlite_image; // keeps what does not change between batches of one schema
@@ -22,7 +23,9 @@ MUST_CHECK err_t sqlite_image_new(struct sqlite_image **out, const struct schema
 // One whole image of the batch's rows, appended at to->p + to->n. ERR_TOOBIG: no room.
 // Values: integers in the shortest form; reals that are whole numbers of at most 48 bits as
 // integers when the column is REAL (what SQLite itself stores), other reals as IEEE 754;
-// text as UTF-8; absent columns and NULL as NULL; -0.0 stays a real.
+// text as UTF-8; absent columns and NULL as NULL; -0.0 stays a real. A column of the batch
+// has the table's type or is ANY: those values are stored as they are (NaN as NULL).
+// ERR_INVALID: other columns than the schema's. ERR_TOOBIG also: a row over 10^9 bytes.
 MUST_CHECK err_t sqlite_image_write(struct sqlite_image *im, const struct batch *b,
                                     struct region *to, struct err *e);
 void sqlite_image_free(struct sqlite_image **im);
