@@ -7,6 +7,24 @@
 //
 // A chunk is known from sched_chunk_add until its terminal state is confirmed
 // (sched_committed, sched_split_done, sched_rejected); then it is forgotten.
+//
+// Calls about chunks, sessions or attempts it does not know, and confirmations that don't
+// fit the chunk's state, change nothing: messages come late, twice and out of order. No
+// event allocates memory but the two that return err_t (ERR_NOMEM; ERR_INVALID: known
+// already, an empty range, no slots).
+//
+// A session's leases: the first `slots` attempts in order of assignment should be running,
+// and each expires after `lease` without sched_progress. Those behind wait in the worker's
+// queue; they have no deadline of their own until it is their turn.
+//
+// Blame (R9, R11): only a failure of an attempt that ran alone on its worker by design
+// counts. A failure in company makes the chunk SUSPECT: workers run empty for suspects,
+// each of which then runs alone. A lone failure of several records is a SPLIT at once; of
+// one record, a REJECT after `retries` of them. Children of a split need no second failure,
+// in company either, to be split again. Expiry never counts. A session that vanishes is no
+// failure either, but three in a row under the same chunk make it SUSPECT, and three in a
+// row while it runs alone count as one failure (more for a last lone record where sessions
+// vanish often anyway): it kills whole workers.
 
 #ifndef COORDINATOR_SCHED_H
 #define COORDINATOR_SCHED_H
@@ -38,16 +56,19 @@ void sched_free(struct sched **s);
 // ---- events ----
 
 // `held_bytes`: memory that the chunk's own bytes take here. `failures` from earlier
-// incarnations (journal): >= 1 makes it SUSPECT at once. Dispatch is in input order of `r`.
-MUST_CHECK err_t sched_chunk_add(struct sched *s, chunk_id c, struct range r, uint64_t records,
-                                 uint64_t held_bytes, uint32_t failures, uint32_t last_attempt,
-                                 ns_t now);
+// incarnations (journal): >= 1 makes it SUSPECT at once; > `retries`: it is not run again
+// but SPLIT or REJECT comes at once (R10). Dispatch is in input order of `r`. A part of a
+// chunk whose SPLIT was told and is not yet done is known for its child by its range.
+MUST_CHECK err_t sched_chunk_add(struct sched *s, chunk_id c, struct range r,
+                                 uint64_t records, uint64_t held_bytes, uint32_t failures,
+                                 uint32_t last_attempt, ns_t now);
 void sched_no_more_chunks(struct sched *s, ns_t now); // the source is at its end
 
 MUST_CHECK err_t sched_worker_join(struct sched *s, sid_u64 w, uint32_t slots, ns_t now);
 void sched_worker_spoke(struct sched *s, sid_u64 w, ns_t now);
 void sched_worker_drain(struct sched *s, sid_u64 w, ns_t now); // no new chunks for it
-void sched_worker_gone(struct sched *s, sid_u64 w, ns_t now);  // leases return, nobody is blamed
+// Its leases return, nobody is blamed. Also for a session that says HELLO anew.
+void sched_worker_gone(struct sched *s, sid_u64 w, ns_t now);
 
 // Progress of a running attempt renews its lease.
 void sched_progress(struct sched *s, sid_u64 w, chunk_id c, uint32_t attempt, ns_t now);
@@ -58,10 +79,10 @@ bool sched_result(struct sched *s, sid_u64 w, chunk_id c, uint32_t attempt, uint
                   ns_t run_ns, ns_t now);
 
 enum sched_fail {
-    FAIL_RUNNER, // the runner died, ran out of its memory, or took too long
+    FAIL_RUNNER,    // the runner died, ran out of its memory, or took too long
     FAIL_TRANSFORM, // the transform said no
-    FAIL_RESULT, // its result is damaged, or can't be loaded
-    FAIL_NOT_ITS, // NACK: never ran there, nobody is blamed
+    FAIL_RESULT,    // its result is damaged, or can't be loaded
+    FAIL_NOT_ITS,   // NACK: never ran there, nobody is blamed
 };
 void sched_failed(struct sched *s, sid_u64 w, chunk_id c, uint32_t attempt,
                   enum sched_fail why, ns_t now);
@@ -79,12 +100,14 @@ void sched_paused(struct sched *s, ns_t gap, ns_t now);
 // ---- answers ----
 
 enum sched_do {
-    SCHED_ASSIGN,  // lease chunk `c` as `attempt` to `w`; the attempt must be durable first
-    SCHED_CANCEL,  // attempt `attempt` of `c` on `w` is not wanted any more
-    SCHED_RESET,   // session `w` lost a lease by expiry: it must drop everything and come back
-                   // as a new session before it gets work again (R8)
-    SCHED_SPLIT,   // halve `c`: write its SPLIT row, add the children, sched_split_done
-    SCHED_REJECT,  // `c` is one record that always fails: reject it, sched_rejected
+    SCHED_ASSIGN, // lease chunk `c` as `attempt` to `w`; the attempt must be durable first
+    SCHED_CANCEL, // attempt `attempt` of `c` on `w` is not wanted any more
+    SCHED_RESET,  // session `w` lost a lease by expiry, or was silent: it must drop
+                  // everything and come back as a new session before it gets work again
+                  // (R8). Told again if it goes on speaking. After silence it is forgotten
+                  // here already
+    SCHED_SPLIT,  // halve `c`: write its SPLIT row, add the children, sched_split_done
+    SCHED_REJECT, // `c` is one record that always fails: reject it, sched_rejected
 };
 
 struct sched_action {
@@ -122,5 +145,8 @@ struct sched_wait {
     ns_t since;
 };
 bool sched_waits_for(const struct sched *s, struct sched_wait *out);
+
+// Asserts every invariant of the structure. Linear: for tests.
+void sched_check(const struct sched *s);
 
 #endif
