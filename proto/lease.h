@@ -33,16 +33,16 @@ bool lease_verify(const struct lease *l, const uint8_t secret[LEASE_SECRET_BYTES
 #define LEASE_GET(part)                                                  \
     lease_of((part)->input, (part)->begin, (part)->end, (part)->attempt, \
              (part)->lease_epoch, (part)->lease_sid, (part)->token)
-#define LEASE_PUT(part, lease)               \
-    do {                                     \
-        const struct lease *from_ = (lease); \
-        (part)->input = from_->input;        \
-        (part)->begin = from_->begin;        \
-        (part)->end = from_->end;            \
-        (part)->attempt = from_->attempt;    \
-        (part)->lease_epoch = from_->epoch;  \
-        (part)->lease_sid = from_->sid;      \
-        (part)->token = from_->token;        \
+#define LEASE_PUT(part, from)               \
+    do {                                    \
+        const struct lease *from_ = (from); \
+        (part)->input = from_->input;       \
+        (part)->begin = from_->begin;       \
+        (part)->end = from_->end;           \
+        (part)->attempt = from_->attempt;   \
+        (part)->lease_epoch = from_->epoch; \
+        (part)->lease_sid = from_->sid;     \
+        (part)->token = from_->token;       \
     } while (0)
 
 static inline struct lease lease_of(uint64_t input, uint64_t begin, uint64_t end,

@@ -126,14 +126,399 @@ static void random_values_come_back(void **state)
     buf_free(&b);
 }
 
-int main(void)
+// Golden bytes. Field number i of a message has a value that depends on i only, so every
+// width of integer occurs.
+
+#define FIXED_U64(f) x->f = (uint64_t)0x0123456789abcdef >> (60 - i++ % 16 * 4);
+#define FIXED_STR(f, max) \
+    x->f = msg_str("Gr\xc3\xbc\xc3\x9f Gott: " #f, sizeof("Grxx Gott: " #f) + 1), i++;
+#define FIXED_PATH(f, max) x->f = msg_str("/a\xff/" #f, sizeof("/ax/" #f) - 1), i++;
+#define FIXED_H128(f) \
+    x->f = (struct hash128){ 0x0706050403020100 + i, 0x0f0e0d0c0b0a0908 }, i++;
+#define MESSAGE(NAME, num, dir, text, FIELDS)                \
+    static void fixed_##NAME(struct msg_##NAME *x)           \
+    {                                                        \
+        uint64_t i = 0;                                      \
+        FIELDS(FIXED_U64, FIXED_STR, FIXED_PATH, FIXED_H128) \
+    }
+#include "proto/messages.def"
+#undef MESSAGE
+
+static struct msg fixed_msg(enum msg_type t)
 {
+    struct msg m = { .type = t, .epoch = 0x1112131415161718, .sid = 0x2122232425262728 };
+    if (t % 2 == 0) {
+        m.payload_bytes = 0x3132333435363738;
+        m.payload_hash = (struct hash128){ 0x4142434445464748, 0x494a4b4c4d4e4f50 };
+    }
+    switch (t) {
+#define MESSAGE(NAME, num, dir, text, FIELDS) \
+    case MSG_##NAME:                          \
+        fixed_##NAME(&m.NAME);                \
+        break;
+#include "proto/messages.def"
+#undef MESSAGE
+    }
+    return m;
+}
+
+static void print_golden(void)
+{
+    struct err e;
+    struct buf b = { 0 };
+    for (size_t i = 0; i < N_OF(all_types); i++) {
+        struct msg m = fixed_msg(all_types[i]);
+        if (msg_encode(&m, &b, &e) != ERR_OK) exit(1);
+        printf("%s ", msg_type_name(m.type));
+        for (size_t k = 0; k < b.n; k++)
+            printf("%02x", b.p[k]);
+        printf("\n");
+    }
+    buf_free(&b);
+}
+
+static size_t from_hex(const char *hex, uint8_t *out)
+{
+    size_t n = 0;
+    for (unsigned byte; sscanf(hex + 2 * n, "%2x", &byte) == 1;)
+        out[n++] = (uint8_t)byte;
+    return n;
+}
+
+static void bytes_on_the_wire_are_pinned(void **state)
+{
+    (void)state;
+    struct err e;
+    struct buf b = { 0 };
+    FILE *f = fopen(TEST_DATA "/golden_messages.txt", "r");
+    assert_non_null(f);
+    char name[32], hex[8192];
+    uint8_t want[4096];
+    for (size_t i = 0; i < N_OF(all_types); i++) {
+        assert_int_equal(2, fscanf(f, "%31s %8191s", name, hex));
+        struct msg m = fixed_msg(all_types[i]), got;
+        assert_string_equal(msg_type_name(m.type), name);
+        size_t n = from_hex(hex, want);
+        PASS(&e, msg_encode(&m, &b, &e));
+        EQ_I64(n, b.n);
+        assert_memory_equal(want, b.p, n);
+        PASS(&e, msg_decode(want, n, &got, &e));
+        same(&m, &got);
+    }
+    assert_int_equal(EOF, fscanf(f, "%31s", name));
+    fclose(f);
+    buf_free(&b);
+}
+
+// Damage.
+
+// In memory of exactly this size, so that a read past the end is seen.
+static err_t decode_copy(const uint8_t *p, size_t n, struct err *e)
+{
+    struct msg got;
+    uint8_t *copy = malloc(n ? n : 1);
+    memcpy(copy, p, n);
+    err_t rc = msg_decode(copy, n, &got, e);
+    if (rc == ERR_OK) {
+        char line[512];
+        msg_describe(&got, line, sizeof line);
+        struct buf b = { 0 };
+        PASS(e, msg_encode(&got, &b, e));
+        buf_free(&b);
+    }
+    free(copy);
+    return rc;
+}
+
+// Length and check word that fit, as PROTOCOL.md has them: the damage is then in the array.
+static void seal(uint8_t *p, size_t n)
+{
+    uint32_t array = (uint32_t)(n - MSG_FIXED_BYTES);
+    memcpy(p + 12, &array, 4);
+    uint64_t word = hash_bytes(p + MSG_FIXED_BYTES, array).lo;
+    memcpy(p + 56, &word, 8);
+    word = hash_bytes(p, MSG_FIXED_BYTES).lo;
+    memcpy(p + 56, &word, 8);
+}
+
+static void every_truncation_is_an_error(void **state)
+{
+    (void)state;
+    struct err e;
+    struct buf b = { 0 };
+    for (size_t i = 0; i < N_OF(all_types); i++) {
+        struct msg m = fixed_msg(all_types[i]);
+        PASS(&e, msg_encode(&m, &b, &e));
+        for (size_t n = 0; n < b.n; n++)
+            EXPECT(ERR_PROTO, &e, decode_copy(b.p, n, &e));
+        for (size_t n = b.n - 1; n >= MSG_FIXED_BYTES; n--) {
+            seal(b.p, n);
+            EXPECT(ERR_PROTO, &e, decode_copy(b.p, n, &e));
+        }
+    }
+    buf_free(&b);
+}
+
+static void every_flipped_bit_is_an_error(void **state)
+{
+    (void)state;
+    struct err e;
+    struct buf b = { 0 };
+    for (size_t i = 0; i < N_OF(all_types); i++) {
+        struct msg m = fixed_msg(all_types[i]);
+        PASS(&e, msg_encode(&m, &b, &e));
+        for (size_t bit = 0; bit < 8 * b.n; bit++) {
+            b.p[bit / 8] ^= (uint8_t)(1 << bit % 8);
+            EXPECT(ERR_PROTO, &e, decode_copy(b.p, b.n, &e));
+            b.p[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        }
+    }
+    buf_free(&b);
+}
+
+static void no_byte_of_a_forged_array_does_harm(void **state)
+{
+    (void)state;
+    struct err e;
+    struct buf b = { 0 };
+    for (size_t i = 0; i < N_OF(all_types); i++) {
+        struct msg m = fixed_msg(all_types[i]);
+        PASS(&e, msg_encode(&m, &b, &e));
+        for (size_t at = MSG_FIXED_BYTES; at < b.n; at++) {
+            uint8_t was = b.p[at];
+            for (int v = 0; v < 256; v++) {
+                b.p[at] = (uint8_t)v;
+                seal(b.p, b.n);
+                err_t rc = decode_copy(b.p, b.n, &e);
+                assert_true(rc == ERR_OK || rc == ERR_PROTO);
+            }
+            b.p[at] = was;
+        }
+    }
+    buf_free(&b);
+}
+
+struct hostile {
+    const char *name;
+    enum msg_type type;
+    int at; // byte of the fixed part to overwrite, -1: none
+    int value;
+    const char *array; // hex, NULL: a good one
+    const char *why;
+};
+
+static const struct hostile hostile[] = {
+    { "other_magic", MSG_PING, 0, 'X', NULL, "not a message of this protocol" },
+    { "another_version_names_both", MSG_PING, 4, 2, NULL,
+      "version 2, this program version 1" },
+    { "unknown_flags", MSG_PING, 8, 1, NULL, "unknown flags 1" },
+    { "unknown_type", MSG_PING, 6, 200, NULL, "unknown message type 200" },
+    { "digest_without_payload", MSG_PING, 40, 1, NULL, "digest but no payload" },
+    { "no_array_at_all", MSG_PING, -1, 0, "", "the bytes end" },
+    { "not_an_array", MSG_PING, -1, 0, "01", "no array of 1" },
+    { "too_few_fields", MSG_PING, -1, 0, "90", "no array of 1" },
+    { "too_many_fields", MSG_PING, -1, 0, "920102", "too many values" },
+    { "map", MSG_PING, -1, 0, "8101", "map" },
+    { "extension", MSG_PING, -1, 0, "91d40000", "not allowed" },
+    { "float32", MSG_PING, -1, 0, "91ca00000000", "not allowed" },
+    { "the_byte_msgpack_never_uses", MSG_PING, -1, 0, "91c1", "not allowed" },
+    { "four_billion_elements", MSG_PING, -1, 0, "ddffffffff", "more elements than bytes" },
+    { "nested", MSG_PING, -1, 0, "9190", "nested too deep" },
+    { "bytes_after_the_array", MSG_PING, -1, 0, "910100", "bytes follow" },
+    { "negative_number", MSG_PING, -1, 0, "91ff", "PING.seq is not an unsigned integer" },
+    { "text_for_a_number", MSG_PING, -1, 0, "91a131",
+      "PING.seq is not an unsigned integer" },
+    { "four_gigabytes_of_text", MSG_STOP, -1, 0, "91dbffffffff41", "past the last byte" },
+    { "text_that_is_not_utf8", MSG_STOP, -1, 0, "91a2c328", "not UTF-8" },
+    { "text_with_a_nul", MSG_STOP, -1, 0, "91a3410042", "STOP.reason is not text" },
+    { "bytes_for_text", MSG_STOP, -1, 0, "91c40141", "STOP.reason is not text" },
+    { "short_digest", MSG_READY, -1, 0, "92c40f00000000000000000000000000000001",
+      "READY.job is not 16 bytes" },
+};
+
+static void hostile_header(void **state)
+{
+    const struct hostile *t = *state;
+    struct err e;
+    struct buf b = { 0 };
+    struct msg m = { .type = t->type, .epoch = 1, .sid = 2 };
+    PASS(&e, msg_encode(&m, &b, &e));
+    if (t->array) {
+        b.n = MSG_FIXED_BYTES;
+        PASS(&e, buf_reserve(&b, strlen(t->array), &e));
+        b.n += from_hex(t->array, b.p + b.n);
+    }
+    if (t->at >= 0) b.p[t->at] = (uint8_t)t->value;
+    seal(b.p, b.n);
+    EXPECT(ERR_PROTO, &e, decode_copy(b.p, b.n, &e));
+    if (!strstr(e.text, t->why)) fail_msg("wanted '...%s...', got '%s'", t->why, e.text);
+    buf_free(&b);
+}
+
+static void text_past_its_limit_is_refused(void **state)
+{
+    (void)state;
+    struct err e;
+    struct buf b = { 0 };
+    char text[257];
+    memset(text, 'x', sizeof text);
+    struct msg m = { .type = MSG_STOP };
+    PASS(&e, msg_encode(&m, &b, &e));
+    b.n = MSG_FIXED_BYTES;
+    PASS(&e, buf_add(&b, "\x91\xda\x01\x01", 4, &e));
+    PASS(&e, buf_add(&b, text, sizeof text, &e));
+    seal(b.p, b.n);
+    EXPECT(ERR_PROTO, &e, decode_copy(b.p, b.n, &e));
+    assert_non_null(strstr(e.text, "at most 256 bytes"));
+    buf_free(&b);
+}
+
+static void a_frame_of_any_absurd_size_is_refused(void **state)
+{
+    (void)state;
+    struct err e;
+    uint8_t *p = calloc(1, MSG_HEADER_MAX + 1);
+    EXPECT(ERR_PROTO, &e, decode_copy(p, 0, &e));
+    EXPECT(ERR_PROTO, &e, decode_copy(p, MSG_FIXED_BYTES - 1, &e));
+    EXPECT(ERR_PROTO, &e, decode_copy(p, MSG_HEADER_MAX + 1, &e));
+    assert_non_null(strstr(e.text, "65537 bytes"));
+    free(p);
+}
+
+// What the encoder does with what it is given.
+
+static struct msg_str after_a_trip(const char *text, size_t n, struct buf *b)
+{
+    struct err e;
+    struct msg m = { .type = MSG_STOP, .STOP.reason = msg_str(text, n) }, got;
+    PASS(&e, msg_encode(&m, b, &e));
+    PASS(&e, msg_decode(b->p, b->n, &got, &e));
+    return got.STOP.reason;
+}
+
+static void long_text_is_cut_between_characters(void **state)
+{
+    (void)state;
+    struct buf b = { 0 };
+    char text[300];
+    for (size_t shift = 0; shift < 4; shift++) {
+        memset(text, 'x', sizeof text);
+        for (size_t i = shift; i + 4 <= sizeof text; i += 4)
+            memcpy(text + i, "\xf0\x9f\x98\x80", 4);
+        struct msg_str got = after_a_trip(text, sizeof text, &b);
+        EQ_I64(shift ? 252 + shift : 256, got.n);
+        assert_memory_equal(text, got.p, got.n);
+    }
+    memset(text, 0x80, sizeof text);
+    EQ_I64(256, after_a_trip(text, sizeof text, &b).n);
+    buf_free(&b);
+}
+
+static void text_that_is_not_utf8_is_mended(void **state)
+{
+    (void)state;
+    struct buf b = { 0 };
+    struct msg_str got = after_a_trip("a\0b\xff\xc3\xa4\xe2\x82", 8, &b);
+    EQ_I64(8, got.n);
+    assert_memory_equal("a?b?\xc3\xa4??", got.p, 8);
+    buf_free(&b);
+}
+
+static void a_path_is_kept_byte_for_byte_or_refused(void **state)
+{
+    (void)state;
+    struct err e;
+    struct buf b = { 0 };
+    char path[4097];
+    memset(path, 0xff, sizeof path);
+    struct msg m = { .type = MSG_ASSIGN, .ASSIGN.path = msg_str(path, 4096) }, got;
+    PASS(&e, msg_encode(&m, &b, &e));
+    PASS(&e, msg_decode(b.p, b.n, &got, &e));
+    EQ_I64(4096, got.ASSIGN.path.n);
+    assert_memory_equal(path, got.ASSIGN.path.p, 4096);
+    m.ASSIGN.path.n = 4097;
+    EXPECT(ERR_INVALID, &e, msg_encode(&m, &b, &e));
+    m.ASSIGN.path = msg_str("a\0b", 3);
+    EXPECT(ERR_INVALID, &e, msg_encode(&m, &b, &e));
+    buf_free(&b);
+}
+
+static void the_digest_of_no_payload_does_not_travel(void **state)
+{
+    (void)state;
+    struct err e;
+    struct buf b = { 0 };
+    struct msg m = { .type = MSG_PING, .payload_hash = { 1, 2 } }, got;
+    PASS(&e, msg_encode(&m, &b, &e));
+    PASS(&e, msg_decode(b.p, b.n, &got, &e));
+    assert_true(hash_equal((struct hash128){ 0 }, got.payload_hash));
+    buf_free(&b);
+}
+
+// Log lines.
+
+static void a_log_line_names_the_attempt_and_no_secret(void **state)
+{
+    (void)state;
+    char line[200];
+    struct msg m = { .type = MSG_RESULT,
+                     .payload_bytes = 77,
+                     .RESULT = { .end = 1 << 20,
+                                 .attempt = 1,
+                                 .lease_sid = 5,
+                                 .token = { 0x1234, 0x5678 },
+                                 .rows_read = 9000 } };
+    msg_describe(&m, line, sizeof line);
+    assert_string_equal(
+        "RESULT input 0 bytes 0-1048576 attempt 1 rows_read 9000 payload 77", line);
+}
+
+static void a_log_line_is_one_line(void **state)
+{
+    (void)state;
+    char line[400], text[200];
+    struct msg m = { .type = MSG_BYE, .BYE = { 3, msg_str("a\nb\x1b[1m\x7f", 8) } };
+    msg_describe(&m, line, sizeof line);
+    assert_string_equal("BYE code 3 text 'a?b?[1m?'", line);
+
+    memset(text, 'x', sizeof text);
+    m.BYE.text = msg_str(text, sizeof text);
+    msg_describe(&m, line, sizeof line);
+    EQ_I64(strlen("BYE code 3 text '...'") + 120, strlen(line));
+
+    for (size_t cap = 1; cap < 30; cap++) {
+        char *exact = malloc(cap);
+        msg_describe(&m, exact, cap);
+        EQ_I64(cap - 1, strlen(exact));
+        free(exact);
+    }
+    m.type = (enum msg_type)12345;
+    msg_describe(&m, line, sizeof line);
+    assert_string_equal("?", line);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "--golden") == 0) return print_golden(), 0;
     seed = (uint64_t)time(NULL) | 1;
     const char *given = getenv("SEED");
     if (given) seed = strtoull(given, NULL, 10);
     printf("SEED=%llu\n", (unsigned long long)seed);
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_values_come_back),
+        cmocka_unit_test(bytes_on_the_wire_are_pinned),
+        cmocka_unit_test(every_truncation_is_an_error),
+        cmocka_unit_test(every_flipped_bit_is_an_error),
+        cmocka_unit_test(no_byte_of_a_forged_array_does_harm),
+        cmocka_unit_test(text_past_its_limit_is_refused),
+        cmocka_unit_test(a_frame_of_any_absurd_size_is_refused),
+        cmocka_unit_test(long_text_is_cut_between_characters),
+        cmocka_unit_test(text_that_is_not_utf8_is_mended),
+        cmocka_unit_test(a_path_is_kept_byte_for_byte_or_refused),
+        cmocka_unit_test(the_digest_of_no_payload_does_not_travel),
+        cmocka_unit_test(a_log_line_names_the_attempt_and_no_secret),
+        cmocka_unit_test(a_log_line_is_one_line),
     };
-    return test_main("msg", tests, N_OF(tests), NULL, 0);
+    return test_main("msg", tests, N_OF(tests), TABLE(hostile, hostile_header),
+                     N_OF(hostile));
 }
