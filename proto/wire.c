@@ -97,12 +97,11 @@ err_t wire_check(const uint8_t *p, size_t n, unsigned depth, uint32_t values, st
         if (why) return wrong(at, why, e);
         if (wire_utf8(p + at + h.size - h.text, h.text) != h.text)
             return wrong(at, "a string is not UTF-8", e);
-        at += h.size;
-        if (!h.array) continue;
-        if (h.elements > n - at)
+        if (h.array && h.elements > n - at - h.size)
             return wrong(at, "an array has more elements than bytes", e);
-        if (level == depth) return wrong(at, "arrays are nested too deep", e);
-        todo[++level] = h.elements;
+        if (h.array && level == depth) return wrong(at, "arrays are nested too deep", e);
+        at += h.size;
+        if (h.array) todo[++level] = h.elements;
     }
     return at == n ? ERR_OK : wrong(at, "bytes follow the value", e);
 }

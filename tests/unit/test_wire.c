@@ -1,6 +1,7 @@
 #include "proto/wire.h"
 #include "tests/test.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
