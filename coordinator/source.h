@@ -17,34 +17,38 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
-struct source_input {    // one file or stdin
-    char *name;          // as shown and as kept in the ledger: the path as given, or "-"
-    char *path;          // absolute; NULL for stdin
-    bool by_value;       // stdin, .gz, .zst
+struct source_input { // one file or stdin
+    char *name;       // as shown and as kept in the ledger: the path as given, or "-"
+    char *path;       // absolute; NULL for stdin
+    bool by_value;    // stdin, a fifo, .gz, .zst
     dev_t dev;
     ino_t ino;
-    uint64_t size;       // bytes on disk when opened; 0 for stdin
+    uint64_t size; // bytes on disk when opened; 0 for stdin
     int64_t mtime_ns;
-    uint64_t data_begin; // offset of the first record after BOM and header
+    uint64_t data_begin;   // offset of the first record after BOM and header
     uint64_t header_lines; // LFs before data_begin
+    uint64_t data_end; // where the chunks of this run end: they and what is committed tile
+                       // data_begin to data_end; UINT64_MAX until source_next got there
 };
 
-struct chunk_data {      // what a worker needs; owned by whoever holds it
+struct chunk_data { // what a worker needs; owned by whoever holds it
     struct range range;
-    uint64_t records;    // blank lines counted
-    uint64_t lines;      // LFs in it
-    uint64_t first_line; // physical line of its first byte, from 1
-    bool unterminated;   // the last record has no line end
+    uint64_t records;      // blank lines counted
+    uint64_t lines;        // LFs in it
+    uint64_t first_line;   // physical line of its first byte, from 1
+    bool unterminated;     // the last record has no line end
     struct hash128 digest; // of its bytes
-    uint8_t *block;      // allocation, NULL for by-reference chunks
-    uint8_t *bytes;      // into block; range.end - range.begin bytes
+    uint8_t *block;        // allocation, NULL for by-reference chunks
+    uint8_t *bytes;        // into block; CSV_PAD bytes before and past them are readable
+    size_t held; // bytes there: 0 by reference, else range.end - range.begin; of a
+                 // bad chunk REJECT_RAW_MAX at most
 };
 void chunk_data_free(struct chunk_data **c);
 
 // What the ledger already has of an input: sorted by begin, not overlapping.
 struct committed {
     struct range range;
-    uint64_t lines; // LFs in it
+    uint64_t lines;   // LFs in it
     uint64_t records; // blank lines counted
     bool unterminated;
     struct hash128 digest;
@@ -52,50 +56,68 @@ struct committed {
 
 struct source;
 
-// Expands globs (sorted, duplicates once), opens every file, reads the headers: the names of
-// all files must agree (ERR_INVALID names the two files and the first difference). A glob
-// without a match, a folder, an unreadable file are errors that name the path.
+// Expands globs (sorted, the same file once), opens every file, reads the headers: the
+// names of all files must agree (ERR_INVALID names the two files and the first difference).
+// A glob without a match, a folder, an unreadable file, one that is not text (or UTF-16, or
+// ends its lines with CR only) are errors that name the path. Blank lines before a header
+// are skipped; a file without any header is skipped, unless there is no other. Everything
+// of `j` that is needed is copied.
 MUST_CHECK err_t source_csv_open(struct source **out, const struct job *j, struct err *e);
 void source_close(struct source **s);
 
 const struct source_input *source_inputs(const struct source *s, uint32_t *n);
 const struct csv_dialect *source_dialect(const struct source *s);
-// Column names with duplicates and empty names mended (a_2, column_3); `notes` gets one line
-// a change, for the user.
+// Column names with duplicates and empty names mended (a_2, column_3); `notes` gets one
+// line a change, for the user.
 MUST_CHECK err_t source_names(struct source *s, struct schema *names_as_text,
                               struct strings *notes, struct err *e);
 
-// Samples all inputs (small ones whole; large ones in up to 64 places spread over the file;
-// stdin and compressed ones from the head, whose bytes are kept and not lost) and settles
-// the type of every column that the job does not give. `sample` gets up to 256 KiB of whole
-// records from the head, for trying transforms. estimate_rows: from the sample; exact if
-// everything was read.
+// Samples all inputs (4 MiB in total: whole; more: in up to 64 places spread over the
+// files; stdin and compressed ones from the head, which is not lost) and settles the type
+// of every column that the job does not give; see infer.h for the rules. ERR_INVALID: a
+// type is given for a column that is not there. `trial` gets up to 256 KiB of whole records
+// from the head, for trying transforms (no padding). estimate_rows: exact if everything was
+// read; stdin past the sample counts nothing. Before the first source_next.
 MUST_CHECK err_t source_infer(struct source *s, const struct job *j, struct schema *out,
-                              struct buf *sample, uint64_t *estimate_rows, struct err *e);
+                              struct buf *trial, uint64_t *estimate_rows, struct err *e);
 
-// Tells the source what is committed already; call for each input before the first next.
-// Where size, inode or mtime differ from `same_file` = false, every committed range is read
-// and compared with its digest: ERR_CHANGED names file and byte range. A file that grew
-// after an unterminated last record is ERR_CHANGED too.
+// What the samples of source_infer said of each column; lives as long as the source.
+struct infer_column;
+const struct infer_column *source_evidence(const struct source *s, uint32_t *n);
+
+// Tells the source what is committed already; for each input at most once, before the first
+// next. `c` is copied. With same_file = false (size, inode or mtime differ) every committed
+// range is read and compared with its digest: ERR_CHANGED names file and byte range. Of
+// by-value inputs that happens in source_next, while the stream passes by. A file that is
+// shorter than what is committed, or grew after an unterminated last record, is ERR_CHANGED
+// too. source_next then plans the gaps only, and each must end where a record ends.
 MUST_CHECK err_t source_skip(struct source *s, uint32_t input, const struct committed *c,
                              size_t n, bool same_file, struct err *e);
 
 // The next chunk in input order of about *target bytes (read each time: it may be tuned
-// meanwhile). NULL in *out: the end. ERR_CHANGED: a file was truncated or replaced during
-// the run. ERR_PARSE: a quote that is never closed or an endless record: *bad gets the chunk
-// of that one record (as much of it as REJECT_RAW_MAX by value, its whole range), and the
-// next call goes on with the next input.
+// meanwhile). NULL in *out: the end. ERR_CHANGED: a file was truncated, replaced or written
+// anew during the run, a compressed one is damaged. ERR_PARSE: a quote that is never closed
+// or an endless record (records before it came as a chunk): *bad gets the chunk from that
+// record to the end of its input as one record, with its first bytes by value and marked
+// unterminated; the next call goes on with the next input. After any other error only
+// source_close is left to do.
+// What is appended to a file after source_csv_open is not read in this run. If the size
+// seen there is within a record and the file has grown since, that record is left to a
+// later run (data_end says so); if it has not, the record is taken as it is.
 MUST_CHECK err_t source_next(struct source *s, const _Atomic uint64_t *target_bytes,
-                             struct chunk_data **out, struct chunk_data **bad, struct err *e);
+                             struct chunk_data **out, struct chunk_data **bad,
+                             struct err *e);
 
-// Reads a range again: to split it or to write a reject. By-reference inputs only; it opens
-// the file anew and may be called from another thread than source_next. With halves = true
-// the range is cut at the record boundary nearest its middle into two chunks (the second is
-// NULL when it has one record).
+// Reads a range of a by-reference input again, through a descriptor of its own; may be
+// called from other threads than source_next's. halves = false: out[0] holds the bytes.
+// halves = true: cut at the record boundary nearest the middle, by reference; out[1] is
+// NULL when there is one record. ERR_CHANGED: the bytes do not have `digest` any more.
+// ERR_TOOBIG: the range has 4 GiB or more.
 MUST_CHECK err_t source_reread(const struct source *s, struct range r, uint64_t first_line,
-                               struct hash128 digest, bool halves, struct chunk_data *out[2],
-                               struct err *e);
-// The same for a chunk whose bytes are at hand.
+                               struct hash128 digest, bool halves,
+                               struct chunk_data *out[2], struct err *e);
+// The same for a chunk whose bytes are at hand: the halves hold copies. A bad chunk comes
+// back as it is.
 MUST_CHECK err_t source_halve(const struct source *s, const struct chunk_data *c,
                               struct chunk_data *out[2], struct err *e);
 

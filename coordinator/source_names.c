@@ -1,0 +1,239 @@
+#include "coordinator/source_names.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+const char *name_shown(const char *name, char to[NAME_SHOWN])
+{
+    size_t n = 0;
+    while (name[n] && n < NAME_SHOWN - 4) {
+        to[n] = (unsigned char)name[n] < ' ' || name[n] == 127 ? '?' : name[n];
+        n++;
+    }
+    if (name[n]) {
+        while (n > 0 && ((unsigned char)name[n] & 0xc0) == 0x80) // between characters
+            n--;
+        memcpy(to + n, "...", 3);
+        n += 3;
+    }
+    to[n] = 0;
+    return to;
+}
+
+size_t utf8_stop(const uint8_t *p, size_t n)
+{
+    size_t i = 0;
+    while (i < n) {
+        uint8_t c = p[i];
+        size_t more = c < 0x80                ? 0
+                      : c >= 0xc2 && c < 0xe0 ? 1
+                      : c >= 0xe0 && c < 0xf0 ? 2
+                      : c >= 0xf0 && c < 0xf5 ? 3
+                                              : 4;
+        if (more == 4 || i + more >= n) return i;
+        uint8_t low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
+        uint8_t high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+        for (size_t k = 1; k <= more; k++, low = 0x80, high = 0xbf)
+            if (p[i + k] < low || p[i + k] > high) return i;
+        i += more + 1;
+    }
+    return n;
+}
+
+static err_t check_name(const char *p, size_t n, size_t column, const char *file,
+                        struct err *e)
+{
+    if (n > COLUMN_NAME_MAX)
+        return err_set(
+            e, ERR_TOOBIG,
+            "%s: the name of column %zu is %zu bytes long, the limit is %d; if the "
+            "file has no header, say header: false",
+            file, column, n, COLUMN_NAME_MAX);
+    if (memchr(p, 0, n))
+        return err_set(e, ERR_INVALID, "%s: the name of column %zu has a NUL byte in it",
+                       file, column);
+    size_t stop = utf8_stop((const uint8_t *)p, n);
+    if (stop < n)
+        return err_set(e, ERR_INVALID,
+                       "%s: the name of column %zu is not UTF-8 (byte 0x%02x); convert the "
+                       "file: iconv -f WINDOWS-1252 -t UTF-8",
+                       file, column, (uint8_t)p[stop]);
+    return ERR_OK;
+}
+
+static err_t check_count(size_t n, const char *file, struct err *e)
+{
+    if (n <= SCHEMA_MAX_COLUMNS) return ERR_OK;
+    return err_set(e, ERR_TOOBIG, "%s has %zu columns; the limit is %d", file, n,
+                   SCHEMA_MAX_COLUMNS);
+}
+
+err_t names_read(const struct csv_value *fields, size_t n, const char *file,
+                 struct strings *out, struct err *e)
+{
+    struct strings s = { 0 };
+    err_t rc = check_count(n, file, e);
+    for (size_t i = 0; i < n && rc == ERR_OK; i++) {
+        rc = check_name(fields[i].p, fields[i].n, i + 1, file, e);
+        if (rc == ERR_OK) rc = strings_add(&s, fields[i].p, fields[i].n, e);
+    }
+    if (rc != ERR_OK) strings_free(&s);
+    *out = s;
+    return rc;
+}
+
+err_t names_given(const struct strings *given, struct strings *out, struct err *e)
+{
+    struct strings s = { 0 };
+    err_t rc = check_count(given->n, "header:", e);
+    if (rc == ERR_OK && given->n == 0)
+        rc = err_set(e, ERR_INVALID, "header: names no column");
+    for (size_t i = 0; i < given->n && rc == ERR_OK; i++) {
+        size_t len = strlen(given->v[i]);
+        rc = check_name(given->v[i], len, i + 1, "header:", e);
+        if (rc == ERR_OK) rc = strings_add(&s, given->v[i], len, e);
+    }
+    if (rc != ERR_OK) strings_free(&s);
+    *out = s;
+    return rc;
+}
+
+err_t names_none(size_t n, struct strings *out, struct err *e)
+{
+    struct strings s = { 0 };
+    err_t rc = ERR_OK;
+    for (size_t i = 0; i < n && rc == ERR_OK; i++)
+        rc = strings_add(&s, "", 0, e);
+    if (rc != ERR_OK) strings_free(&s);
+    *out = s;
+    return rc;
+}
+
+err_t names_equal(const struct strings *a, const char *file_a, const struct strings *b,
+                  const char *file_b, struct err *e)
+{
+    char x[NAME_SHOWN], y[NAME_SHOWN];
+    size_t n = a->n < b->n ? a->n : b->n;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(a->v[i], b->v[i]) != 0)
+            return err_set(e, ERR_INVALID,
+                           "the files have different headers: column %zu is '%s' in %s and "
+                           "'%s' in %s; files of one source need the same columns in the "
+                           "same order",
+                           i + 1, name_shown(a->v[i], x), file_a, name_shown(b->v[i], y),
+                           file_b);
+    if (a->n == b->n) return ERR_OK;
+    bool first = a->n > b->n;
+    return err_set(e, ERR_INVALID,
+                   "the files have different headers: %s has %zu columns and %s has %zu; "
+                   "column '%s' is only in %s",
+                   file_a, a->n, file_b, b->n, name_shown(first ? a->v[n] : b->v[n], x),
+                   first ? file_a : file_b);
+}
+
+// A set of names without regard to ASCII case.
+struct name_set {
+    const char **slot;
+    size_t mask;
+};
+
+static size_t home_of(const struct name_set *s, const char *name)
+{
+    uint64_t h = 1469598103934665603u; // FNV-1a
+    for (; *name; name++) {
+        uint8_t c = (uint8_t)*name;
+        h = (h ^ (c >= 'A' && c <= 'Z' ? c + 32u : c)) * 1099511628211u;
+    }
+    return (h ^ h >> 32) & s->mask;
+}
+
+static const char **find(const struct name_set *s, const char *name)
+{
+    size_t i = home_of(s, name);
+    while (s->slot[i] && strcasecmp(s->slot[i], name) != 0)
+        i = (i + 1) & s->mask;
+    return &s->slot[i];
+}
+
+static err_t set_init(struct name_set *s, size_t names, struct err *e)
+{
+    size_t cap = 16;
+    while (cap < 4 * names)
+        cap *= 2;
+    s->mask = cap - 1;
+    s->slot = calloc(cap, sizeof *s->slot);
+    return s->slot ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory");
+}
+
+struct mend {
+    struct name_set taken; // every name of the header and all those made so far
+    struct name_set used;  // what the columns further left are called
+    bool say_empty;
+    struct schema out;
+    struct strings *notes;
+};
+
+static err_t note(struct mend *m, struct err *e, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+static err_t note(struct mend *m, struct err *e, const char *fmt, ...)
+{
+    char text[256];
+    if (!m->notes) return ERR_OK;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    return strings_add(m->notes, text, strlen(text), e);
+}
+
+static err_t settle(struct mend *m, const char *name, size_t column, struct err *e)
+{
+    char made[COLUMN_NAME_MAX + 32], a[NAME_SHOWN], b[NAME_SHOWN];
+    bool is_empty = !*name;
+    if (is_empty)
+        snprintf(made, sizeof made, "column_%zu", column);
+    else
+        snprintf(made, sizeof made, "%s", name);
+    bool is_free = !*find(is_empty ? &m->taken : &m->used, made);
+    for (size_t k = 2; !is_free; k++) {
+        if (is_empty)
+            snprintf(made, sizeof made, "column_%zu_%zu", column, k);
+        else
+            snprintf(made, sizeof made, "%s_%zu", name, k);
+        is_free = !*find(&m->taken, made);
+    }
+    TRY(schema_add(&m->out, made, strlen(made), TYPE_TEXT, false, e));
+    const char *kept = m->out.f[m->out.n - 1].name;
+    *find(&m->used, kept) = kept;
+    *find(&m->taken, kept) = kept;
+    if (is_empty && m->say_empty)
+        return note(m, e, "column %zu has no name: it is called %s", column, made);
+    if (!is_empty && strcmp(made, name) != 0)
+        return note(m, e,
+                    "column %zu: there is a column '%s' already, this one is called %s",
+                    column, name_shown(name, a), name_shown(made, b));
+    return ERR_OK;
+}
+
+err_t names_mend(const struct strings *header, bool say_empty, struct schema *out,
+                 struct strings *notes, struct err *e)
+{
+    struct mend m = { .say_empty = say_empty, .notes = notes };
+    err_t rc = set_init(&m.taken, 2 * header->n, e);
+    if (rc == ERR_OK) rc = set_init(&m.used, header->n, e);
+    for (size_t i = 0; i < header->n && rc == ERR_OK; i++)
+        if (header->v[i][0]) *find(&m.taken, header->v[i]) = header->v[i];
+    for (size_t i = 0; i < header->n && rc == ERR_OK; i++)
+        rc = settle(&m, header->v[i], i + 1, e);
+    free(m.taken.slot);
+    free(m.used.slot);
+    if (rc != ERR_OK) {
+        schema_free(&m.out);
+        return rc;
+    }
+    *out = m.out;
+    return ERR_OK;
+}
