@@ -172,6 +172,28 @@ static err_t pour(struct spill *s, const uint8_t *p, size_t n, struct err *e)
     return ERR_OK;
 }
 
+// All values, when the cell holds them all. Numbers are copied eight bytes at a time.
+static void put_values(uint8_t *at, const uint8_t *end, const struct sqlite_rows *x)
+{
+    for (uint32_t i = 0; i < x->n_cols; i++) {
+        const struct sqlite_value *v = &x->value[i];
+        if (v->p == v->number && end - at >= 8)
+            memcpy(at, v->number, 8);
+        else
+            memcpy(at, v->p, v->n);
+        at += v->n;
+    }
+}
+
+static err_t put_spilling(struct spill *s, const struct sqlite_rows *x, struct err *e)
+{
+    TRY(pour(s, x->header, x->header_bytes, e));
+    for (uint32_t i = 0; i < x->n_cols; i++)
+        TRY(pour(s, x->value[i].p, x->value[i].n, e));
+    memset(s->at, 0, s->room);
+    return ERR_OK;
+}
+
 static err_t put_long(struct writer *w, const struct sqlite_rows *x, struct err *e)
 {
     uint64_t rowid = (uint64_t)w->rows + 1;
@@ -185,13 +207,13 @@ static err_t put_long(struct writer *w, const struct sqlite_rows *x, struct err 
                (spills ? SQLFMT_LINK : 0);
     TRY(make_room(w, n, e));
     w->content -= n;
-    struct spill s = { .w = w, .room = local };
-    s.at = sqlfmt_varint_put(sqlfmt_varint_put(w->content, x->payload), rowid);
-    s.link = s.at + local;
-    TRY(pour(&s, x->header, x->header_bytes, e));
-    for (uint32_t i = 0; i < x->n_cols; i++)
-        TRY(pour(&s, x->value[i].p, x->value[i].n, e));
-    if (spills) memset(s.at, 0, s.room);
+    uint8_t *at = sqlfmt_varint_put(sqlfmt_varint_put(w->content, x->payload), rowid);
+    if (spills) {
+        TRY(put_spilling(&(struct spill){ w, at, local, at + local }, x, e));
+    } else {
+        memcpy(at, x->header, x->header_bytes);
+        put_values(at + x->header_bytes, at + local, x);
+    }
     point_at_cell(w);
     return ERR_OK;
 }

@@ -243,16 +243,16 @@ static err_t open_cells(struct check *c, const uint8_t *page, const uint8_t *hea
     return ERR_OK;
 }
 
-static inline err_t next_cell(struct check *c, struct cells *x, const uint8_t **p,
-                              const uint8_t **end)
+static inline err_t next_cell(struct check *c, struct cells *x, uint32_t i,
+                              const uint8_t **p, const uint8_t **end)
 {
-    uint32_t at = sqlfmt_get16(x->pointers + 2 * c->cell);
+    c->cell = i;
+    uint32_t at = sqlfmt_get16(x->pointers + 2 * i);
     if (at < x->content || at + SQLFMT_CELL_MIN > x->end)
         return bad(c, "cell pointer out of place");
     *p = x->page + at;
     *end = x->page + x->end;
     x->end = at;
-    c->cell++;
     return ERR_OK;
 }
 
@@ -270,7 +270,7 @@ static err_t check_leaf(struct check *c, const uint8_t *page, uint32_t depth)
     c->leaf_depth = depth;
     for (uint32_t i = 0; i < x.n; i++) {
         const uint8_t *p, *end;
-        TRY(next_cell(c, &x, &p, &end));
+        TRY(next_cell(c, &x, i, &p, &end));
         TRY(check_row(c, p, end));
     }
     return close_cells(c, &x);
@@ -286,12 +286,12 @@ static err_t check_interior(struct check *c, const uint8_t *page, uint32_t depth
     if (x.n == 0) return bad(c, "interior page of one child");
     for (uint32_t i = 0; i < x.n; i++) {
         const uint8_t *p, *end;
-        c->page = number;
-        c->cell = i;
-        TRY(next_cell(c, &x, &p, &end));
+        TRY(next_cell(c, &x, i, &p, &end));
         if (end - p < SQLFMT_LINK || get_varint(p + SQLFMT_LINK, end, &key) != end)
             return bad(c, "interior cell is malformed");
         TRY(check_tree(c, sqlfmt_get32(p), depth + 1));
+        c->page = number; // no longer that of the child
+        c->cell = i;
         if (key != c->next_row - 1) return bad(c, "key is not the last row below it");
     }
     TRY(check_tree(c, sqlfmt_get32(page + SQLFMT_AT_RIGHT), depth + 1));
@@ -328,7 +328,7 @@ static err_t check_schema(struct check *c, const char *sql, uint32_t *root)
     if (header[SQLFMT_AT_TYPE] != SQLFMT_LEAF) return bad(c, "not a page of a table");
     TRY(open_cells(c, page, header, SQLFMT_LEAF_HEADER, &x));
     if (x.n != 1) return bad(c, "the schema has not one row");
-    TRY(next_cell(c, &x, &p, &end));
+    TRY(next_cell(c, &x, 0, &p, &end));
     TRY(check_schema_row(c, p, end, sql, root));
     return close_cells(c, &x);
 }

@@ -101,7 +101,7 @@ INLINE void reals(struct column c, const double *v, bool nulls)
         put(&c, r, real_or_integer(v[r]), nulls);
 }
 
-// Reads and writes up to STEP - 1 bytes past the end: both sides have room for that.
+// Reads and writes up to STEP bytes past the end: both sides have room for that.
 INLINE void copy_text(uint8_t *to, const uint8_t *from, uint32_t n)
 {
     memcpy(to, from, STEP);
@@ -135,41 +135,57 @@ static void nothing(const struct column *c)
         c->serial[r * c->stride] = 0;
 }
 
-static struct sqlite_value value_of_cell(const struct cell *x)
+// Values are filled in where they stay: a struct that is built in pieces and then copied
+// whole would wait for its own stores.
+INLINE void set_number(struct sqlite_value *v, struct number n)
 {
-    struct sqlite_value v = { 0 };
-    struct number n = { 0 };
+    v->serial = n.serial;
+    v->p = v->number;
+    v->n = n.bytes;
+    memcpy(v->number, &n.body, sizeof v->number);
+}
+
+INLINE void set_null(struct sqlite_value *v)
+{
+    v->serial = 0;
+    v->p = v->number;
+    v->n = 0;
+}
+
+INLINE void set_bytes(struct sqlite_value *v, uint32_t serial, const uint8_t *p, uint32_t n)
+{
+    v->serial = serial + 2 * (uint64_t)n;
+    v->p = n ? p : v->number;
+    v->n = n;
+}
+
+INLINE void set_cell(struct sqlite_value *v, const struct cell *x)
+{
     switch (x->kind) {
-    case CELL_INTEGER: n = integer(x->i); break;
+    case CELL_INTEGER: set_number(v, integer(x->i)); break;
     case CELL_REAL:
-        if (isnan(x->r)) break; // SQLite has no NaN: it would read NULL
-        n = real(x->r);
+        if (isnan(x->r)) // SQLite has no NaN: it would read NULL
+            set_null(v);
+        else
+            set_number(v, real(x->r));
         break;
-    case CELL_TEXT:
-    case CELL_BLOB:
-        v.serial =
-            (x->kind == CELL_TEXT ? SERIAL_TEXT : SERIAL_BLOB) + 2 * (uint64_t)x->len;
-        v.p = x->p;
-        v.n = x->len;
-        return v;
-    default: break;
+    case CELL_TEXT: set_bytes(v, SERIAL_TEXT, x->p, x->len); break;
+    case CELL_BLOB: set_bytes(v, SERIAL_BLOB, x->p, x->len); break;
+    default: set_null(v);
     }
-    v.serial = n.serial;
-    v.n = n.bytes;
-    memcpy(v.number, &n.body, sizeof v.number);
-    return v;
 }
 
 static uint64_t cells(struct column c, const struct cell *x, uint32_t max)
 {
     uint64_t odd = 0;
     for (uint32_t r = 0; r < c.n; r++) {
-        struct sqlite_value v = value_of_cell(&x[r]);
+        struct sqlite_value v;
+        set_cell(&v, &x[r]);
         if (v.n > max) {
             odd |= 1ull << r;
             continue;
         }
-        if (v.n) memcpy(c.end[r], v.p ? v.p : v.number, v.n);
+        memcpy(c.end[r], v.p, v.n);
         c.serial[r * c.stride] = (uint8_t)v.serial;
         c.end[r] += v.n;
     }
@@ -246,26 +262,23 @@ static const struct misfit *find_misfit(const struct vec *v, uint32_t row)
     return lo < v->n_misfits && v->misfit[lo].row == row ? &v->misfit[lo] : NULL;
 }
 
-static struct sqlite_value text_value(const uint8_t *p, uint32_t n)
+INLINE void set_value(struct sqlite_value *x, const struct vec *v, uint32_t row)
 {
-    return (struct sqlite_value){ .serial = SERIAL_TEXT + 2 * (uint64_t)n, .p = p, .n = n };
-}
-
-static struct sqlite_value value_of(const struct vec *v, uint32_t row)
-{
-    if (v->absent) return (struct sqlite_value){ 0 };
-    if (v->type == TYPE_ANY) return value_of_cell(&v->any[row]);
-    if (!vec_valid(v, row)) return (struct sqlite_value){ 0 };
-    const struct misfit *m = find_misfit(v, row);
-    if (m) return text_value(m->p, m->len);
-    if (type_is_text(v->type))
-        return text_value(v->bytes ? v->bytes + v->off[row] : NULL,
-                          v->off[row + 1] - v->off[row]);
-    struct number n =
-        v->type == TYPE_REAL ? real_or_integer(v->f64[row]) : integer(v->i64[row]);
-    struct sqlite_value x = { .serial = n.serial, .n = n.bytes };
-    memcpy(x.number, &n.body, sizeof x.number);
-    return x;
+    const struct misfit *m;
+    if (v->absent)
+        set_null(x);
+    else if (v->type == TYPE_ANY)
+        set_cell(x, &v->any[row]);
+    else if (!vec_valid(v, row))
+        set_null(x);
+    else if (v->n_misfits && (m = find_misfit(v, row)))
+        set_bytes(x, SERIAL_TEXT, m->p, m->len);
+    else if (type_is_text(v->type))
+        set_bytes(x, SERIAL_TEXT, v->bytes + v->off[row], v->off[row + 1] - v->off[row]);
+    else if (v->type == TYPE_REAL)
+        set_number(x, real_or_integer(v->f64[row]));
+    else
+        set_number(x, integer(v->i64[row]));
 }
 
 void sqlite_rows_long(struct sqlite_rows *x, const struct batch *b, uint32_t row)
@@ -273,8 +286,7 @@ void sqlite_rows_long(struct sqlite_rows *x, const struct batch *b, uint32_t row
     uint64_t header = 0, bodies = 0;
     for (uint32_t i = 0; i < x->n_cols; i++) {
         struct sqlite_value *v = &x->value[i];
-        *v = value_of(&b->col[i], row);
-        if (!v->p) v->p = v->number;
+        set_value(v, &b->col[i], row);
         header += sqlfmt_varint_bytes(v->serial);
         bodies += v->n;
     }
