@@ -1,0 +1,266 @@
+// One body of tests for every transform: what each must do whatever it is made of.
+
+#include "worker/transform.h"
+
+#include "tests/batches.h"
+#include "tests/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct backend { // the same steps, in the words of each transform
+    const struct transform_ops *ops;
+    const char *identity; // all columns, all rows
+    const char *some;     // rows with i >= 100, columns r and i
+    const char *none;     // no rows of column i
+    const char *fails;    // fails on a row with i = 13
+    const char *endless;  // never ends
+    const char *huge;     // 1 MiB of text for each row
+    const char *broken;   // cannot be opened
+};
+
+static const struct backend backends[] = {
+    {
+        .ops = &transform_sql,
+        .identity = "SELECT * FROM batch",
+        .some = "SELECT r, i FROM batch WHERE i >= 100",
+        .none = "SELECT i FROM batch WHERE i < 0 AND i > 0",
+        .fails = "SELECT abs(CASE i WHEN 13 THEN -9223372036854775807 - 1 ELSE i END) FROM "
+                 "batch",
+        .endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x FROM n) "
+                   "SELECT count(*) FROM n, batch",
+        .huge = "SELECT hex(zeroblob(524288)) || i FROM batch",
+        .broken = "SELECT what FROM batch",
+    },
+};
+
+#define COLUMNS "i integer, r real, t text, b boolean, d date, s timestamp, x any"
+#define ROWS                                                                          \
+    "100, 1.5, 'SFO', 1, '2008-02-29', '2008-02-29 10:00:00', 5; "                    \
+    "NULL, NULL, NULL, NULL, NULL, NULL, NULL; "                                      \
+    "-9223372036854775808, -0.0, '', 0, 'never', '2008-02-29T10:00:00.25Z', 'text'; " \
+    "9223372036854775807, 1e+300, 'a''b', 1, '0001-01-01', 'x', 0.1; "                \
+    "'00501', 'NA', '1e5', 'maybe', '', '', x'00ff'"
+
+struct fixture {
+    const struct backend *backend;
+    struct spec spec;
+    struct schema in, out_schema;
+    bool want[16];
+    void *state;
+    struct batch batch, out;
+};
+
+static void *start(void **state, const char *arg)
+{
+    struct err e;
+    struct fixture *f = calloc(1, sizeof *f);
+    assert_non_null(f);
+    f->backend = *state;
+    f->spec.memory_bytes = 64 << 20;
+    schema_of(&f->in, COLUMNS);
+    batch_of(&f->batch, &f->in, ROWS);
+    PASS(&e, f->backend->ops->open(&f->state, &f->spec, &f->in, arg, f->want,
+                                   &f->out_schema, &e));
+    assert_non_null(f->state);
+    return f;
+}
+
+static void stop(struct fixture *f)
+{
+    f->backend->ops->close(&f->state);
+    assert_null(f->state);
+    f->backend->ops->close(&f->state);
+    schema_free(&f->in);
+    schema_free(&f->out_schema);
+    batch_free(&f->batch);
+    batch_free(&f->out);
+    free(f);
+}
+
+static void gives(struct fixture *f, const char *want)
+{
+    struct err e;
+    PASS(&e, f->backend->ops->apply(f->state, &f->batch, &f->out, NS_NEVER, &e));
+    EQ_I64(f->out_schema.n, f->out.n_cols);
+    char *got = batch_show(&f->out);
+    assert_string_equal(want, got);
+    free(got);
+}
+
+static void fails(struct fixture *f, err_t code, ns_t deadline)
+{
+    struct err e;
+    EXPECT(code, &e, f->backend->ops->apply(f->state, &f->batch, &f->out, deadline, &e));
+    assert_true(strlen(e.text) > 10);
+}
+
+static void keeps_every_value_exactly(void **state)
+{
+    struct fixture *f = start(state, ((const struct backend *)*state)->identity);
+    gives(f, ROWS);
+    for (uint32_t i = 0; i < f->in.n; i++) {
+        assert_true(f->want[i]);
+        assert_string_equal(f->in.f[i].name, f->out_schema.f[i].name);
+        EQ_I64(f->in.f[i].type, f->out_schema.f[i].type);
+    }
+    stop(f);
+}
+
+static void reads_only_the_columns_it_names(void **state)
+{
+    struct fixture *f = start(state, ((const struct backend *)*state)->some);
+    for (uint32_t i = 0; i < f->in.n; i++) {
+        EQ_I64(i < 2, f->want[i]);
+        f->batch.col[i].absent = !f->want[i];
+    }
+    assert_string_equal("r", f->out_schema.f[0].name);
+    EQ_I64(TYPE_REAL, f->out_schema.f[0].type);
+    EQ_I64(TYPE_INTEGER, f->out_schema.f[1].type);
+    gives(f, "1.5, 100; 1e+300, 9223372036854775807; 'NA', '00501'");
+    stop(f);
+}
+
+static void an_empty_batch_gives_an_empty_result(void **state)
+{
+    struct fixture *f = start(state, ((const struct backend *)*state)->identity);
+    batch_of(&f->batch, &f->in, "");
+    gives(f, "");
+    stop(f);
+}
+
+static void a_result_may_have_no_rows(void **state)
+{
+    struct fixture *f = start(state, ((const struct backend *)*state)->none);
+    gives(f, "");
+    EQ_I64(1, f->out.n_cols);
+    stop(f);
+}
+
+static void is_applied_to_many_batches_of_any_size(void **state)
+{
+    struct fixture *f = start(state, ((const struct backend *)*state)->identity);
+    struct buf rows = { 0 };
+    struct err e;
+    static const char *const sizes = "\1\77\100\101\0\177\200\1";
+    for (size_t i = 0; i < 8; i++) {
+        rows.n = 0;
+        for (int r = 0; r < (uint8_t)sizes[i]; r++)
+            PASS(&e, buf_printf(&rows, &e, "%s%d, NULL, 't%d', 1, NULL, NULL, %d.5",
+                                r ? "; " : "", r, r, r));
+        PASS(&e, buf_add(&rows, "", 1, &e));
+        batch_of(&f->batch, &f->in, (const char *)rows.p);
+        gives(f, (const char *)rows.p);
+        gives(f, (const char *)rows.p);
+    }
+    buf_free(&rows);
+    stop(f);
+}
+
+static void one_step_feeds_the_next(void **state)
+{
+    struct err e;
+    struct fixture *f = start(state, ((const struct backend *)*state)->identity);
+    gives(f, ROWS);
+    void *second;
+    struct schema schema;
+    bool want[16] = { false };
+    struct batch out = { 0 };
+    PASS(&e, f->backend->ops->open(&second, &f->spec, &f->out_schema, f->backend->some,
+                                   want, &schema, &e));
+    PASS(&e, f->backend->ops->apply(second, &f->out, &out, NS_NEVER, &e));
+    char *got = batch_show(&out);
+    assert_string_equal("1.5, 100; 1e+300, 9223372036854775807; "
+                        "'NA', '00501'",
+                        got);
+    free(got);
+    f->backend->ops->close(&second);
+    schema_free(&schema);
+    batch_free(&out);
+    stop(f);
+}
+
+static void a_failure_leaves_it_usable(void **state)
+{
+    struct fixture *f = start(state, ((const struct backend *)*state)->fails);
+    struct batch good = f->batch;
+    f->batch = (struct batch){ 0 };
+    batch_of(&f->batch, &f->in, "13, NULL, NULL, NULL, NULL, NULL, NULL");
+    fails(f, ERR_TRANSFORM, NS_NEVER);
+    batch_of(&f->batch, &f->in, "12, NULL, NULL, NULL, NULL, NULL, NULL");
+    gives(f, "12");
+    batch_free(&good);
+    stop(f);
+}
+
+static void ends_at_its_deadline(void **state)
+{
+    struct fixture *f = start(state, ((const struct backend *)*state)->endless);
+    fails(f, ERR_TIMEOUT, clock_ns() + NS_MS);
+    fails(f, ERR_TIMEOUT, 0);
+    stop(f);
+}
+
+static void ends_at_its_memory_limit(void **state)
+{
+    struct fixture *f = start(state, ((const struct backend *)*state)->huge);
+    struct buf rows = { 0 };
+    struct err e;
+    for (int r = 0; r < 64; r++)
+        PASS(&e, buf_printf(&rows, &e, "%s1, NULL, '', 1, NULL, NULL, 0", r ? "; " : ""));
+    batch_of(&f->batch, &f->in, (const char *)rows.p);
+    fails(f, ERR_TOOBIG, NS_NEVER);
+    batch_of(&f->batch, &f->in, "");
+    gives(f, "");
+    buf_free(&rows);
+    stop(f);
+}
+
+static void what_cannot_be_opened_leaves_nothing(void **state)
+{
+    const struct backend *b = *state;
+    struct err e;
+    struct spec spec = { 0 };
+    struct schema in, out_schema = { 0 };
+    bool want[16] = { false };
+    void *opened = &e;
+    schema_of(&in, COLUMNS);
+    EXPECT(ERR_TRANSFORM, &e,
+           b->ops->open(&opened, &spec, &in, b->broken, want, &out_schema, &e));
+    assert_null(opened);
+    EQ_I64(0, out_schema.n);
+    assert_true(strlen(e.text) > 10);
+    schema_free(&in);
+}
+
+int main(void)
+{
+    static const struct {
+        const char *name;
+        CMUnitTestFunction call;
+    } body[] = {
+#define T(f) { #f, f }
+        T(keeps_every_value_exactly),
+        T(reads_only_the_columns_it_names),
+        T(an_empty_batch_gives_an_empty_result),
+        T(a_result_may_have_no_rows),
+        T(is_applied_to_many_batches_of_any_size),
+        T(one_step_feeds_the_next),
+        T(a_failure_leaves_it_usable),
+        T(ends_at_its_deadline),
+        T(ends_at_its_memory_limit),
+        T(what_cannot_be_opened_leaves_nothing),
+    };
+    static char names[N_OF(backends) * N_OF(body)][100];
+    static struct CMUnitTest tests[N_OF(backends) * N_OF(body)];
+    for (size_t i = 0; i < N_OF(tests); i++) {
+        const struct backend *b = &backends[i / N_OF(body)];
+        snprintf(names[i], sizeof names[i], "%s %s", b->ops->name,
+                 body[i % N_OF(body)].name);
+        tests[i] = (struct CMUnitTest){ .name = names[i],
+                                        .test_func = body[i % N_OF(body)].call,
+                                        .initial_state = (void *)(uintptr_t)b };
+    }
+    return test_main("transform", tests, N_OF(tests), NULL, 0);
+}
