@@ -13,12 +13,12 @@
 #include "coordinator/range.h"
 #include "coordinator/source.h"
 
-struct load_identity {      // DESIGN.md 4, "a load's identity"
+struct load_identity { // DESIGN.md 4, "a load's identity"
     const char *table;
-    const char *sources;    // as written, one a line
-    struct hash128 spec;    // of everything that affects the result
+    const char *sources; // as written, one a line
+    struct hash128 spec; // of everything that affects the result
     enum job_mode mode;
-    bool fresh;             // drop what this table's unfinished or earlier load left
+    bool fresh; // drop what this table's unfinished or earlier load left
 };
 
 enum ledger_state { LEDGER_DONE = 1, LEDGER_SPLIT = 2, LEDGER_REJECTED = 3 };
@@ -26,21 +26,21 @@ enum ledger_state { LEDGER_DONE = 1, LEDGER_SPLIT = 2, LEDGER_REJECTED = 3 };
 struct ledger_row {
     struct range range;
     enum ledger_state state;
-    uint64_t records;       // as cut, blank lines counted
+    uint64_t records; // as cut, blank lines counted
     uint64_t lines;
     bool unterminated;
-    uint64_t rows_read;     // = rows_parsed + rows_rejected
+    uint64_t rows_read; // = rows_parsed + rows_rejected
     uint64_t rows_parsed, rows_rejected;
-    uint64_t rows_emitted;  // = rows_loaded + rows_refused
+    uint64_t rows_emitted; // = rows_loaded + rows_refused
     uint64_t rows_loaded, rows_refused;
     uint64_t misfits;
-    struct hash128 digest;  // of the chunk's bytes
+    struct hash128 digest; // of the chunk's bytes
     struct hash128 result_digest;
     uint32_t attempt;
     char worker[64];
 };
 
-struct load_input {         // an input as the ledger remembers it; "" : it never saw it
+struct load_input { // an input as the ledger remembers it; "" : it never saw it
     char *name;
     uint64_t size;
     int64_t mtime_ns;
@@ -49,29 +49,29 @@ struct load_input {         // an input as the ledger remembers it; "" : it neve
 };
 
 // Inputs are numbered as the caller of begin() numbers them now, everywhere. An earlier run
-// may have numbered them otherwise (a new file sorts before the others): they are matched by
-// name. Inputs that are gone keep their rows and are left out here.
-struct load_state {         // what a resumed load finds; owned by the caller, load_state_free
-    uint64_t load_id;       // row of tranche_runs
-    uint64_t epoch;         // this coordinator's
-    bool resumed;           // ledger rows of an unfinished earlier run exist
-    bool complete_before;   // the same identity was complete (append: only what is new)
+// may have numbered them otherwise (a new file sorts before the others): they are matched
+// by name. Inputs that are gone keep their rows and are left out here.
+struct load_state {       // what a resumed load finds; owned by the caller, load_state_free
+    uint64_t load_id;     // row of tranche_runs
+    uint64_t epoch;       // this coordinator's
+    bool resumed;         // ledger rows of an unfinished earlier run exist
+    bool complete_before; // the same identity was complete (append: only what is new)
     struct load_input *inputs; // one for each input given to begin()
     size_t n_inputs;
     struct ledger_row *ledger; // sorted by input, begin; SPLIT rows included
     size_t n_ledger;
-    struct buf params;      // to be used: as kept when an unfinished load began, else as given
+    struct buf params; // to be used: as kept when an unfinished load began, else as given
 };
 void load_state_free(struct load_state *s); // leaves a valid empty state
 
 enum { WAREHOUSE_GROUP = 9 }; // results that one transaction takes
 
-struct result {             // one chunk's outcome, ready to be committed
+struct result { // one chunk's outcome, ready to be committed
     struct ledger_row row;
-    const uint8_t *image;   // the sink's bytes; NULL: no rows
+    const uint8_t *image; // the sink's bytes; NULL: no rows
     size_t image_bytes;
-    struct slice rejects;   // rejects.h encoding; row.rows_rejected of them
-    bool damaged;           // set by commit, see there
+    struct slice rejects; // rejects.h encoding; row.rows_rejected of them
+    bool damaged;         // set by commit, see there
 };
 
 struct warehouse;
@@ -88,28 +88,28 @@ struct warehouse_ops {
     // Runs the params' SQL (read only, guarded) before the load. `value` text lives in mem.
     err_t (*query_value)(struct warehouse *w, const char *sql, struct arena *mem,
                          struct cell *value, struct err *e);
-    // Creates table, rejects table and our own tables where missing, checks that an existing
-    // table takes the schema (ERR_INVALID names the difference column by column), takes the
-    // epoch, and in another transaction reads the ledger. A different unfinished load of
-    // the same table: ERR_INVALID, says how to continue it or drop it. `fresh` drops that
-    // unfinished load, or the earlier complete load of the same identity, with its rows.
+    // Creates table, rejects table and our own tables where missing, checks that an
+    // existing table takes the schema (ERR_INVALID names the difference column by column),
+    // takes the epoch, and in another transaction reads the ledger. A different unfinished
+    // load of the same table: ERR_INVALID, says how to continue it or drop it. `fresh`
+    // drops that unfinished load, or the earlier complete load of the same identity, with
+    // its rows.
     err_t (*begin)(struct warehouse *w, const struct load_identity *id,
                    const struct schema *schema, const struct load_input *inputs,
                    size_t n_inputs, const struct buf *params, struct load_state *state,
                    struct err *e);
-    // Verifies image, rejects and counts (digest is the caller's business), then commits the
-    // results, up to WAREHOUSE_GROUP in a transaction; row.rows_loaded and row.rows_refused
-    // are filled in. A row that violates a constraint of the table is refused: it goes to the
-    // rejects with the constraint's name.
-    // A result whose range overlaps the ledger is dropped alone: dup[i] = true; when it is
-    // the very range, row.rows_loaded and row.rows_refused are the ledger's.
-    // After an error that says "try again", call again with the same results.
-    // ERR_FENCED: another epoch took over; ERR_FULL: no space, nothing committed, try again;
-    // ERR_BUSY: locked (the sentence names who holds it), nothing committed, try again;
-    // ERR_UNKNOWN: COMMIT failed in a way that leaves its outcome open, reopened and read
-    // again already: call again, dup[] tells what was in.
-    // ERR_PROTO: result *failed is damaged, nothing of it is committed; the others are,
-    // except those (should there be more) whose `damaged` is set too.
+    // Verifies image, rejects and counts (digest is the caller's business), then commits
+    // the results, up to WAREHOUSE_GROUP in a transaction; row.rows_loaded and
+    // row.rows_refused are filled in. A row that violates a constraint of the table is
+    // refused: it goes to the rejects with the constraint's name. A result whose range
+    // overlaps the ledger is dropped alone: dup[i] = true; when it is the very range,
+    // row.rows_loaded and row.rows_refused are the ledger's. After an error that says "try
+    // again", call again with the same results. ERR_FENCED: another epoch took over;
+    // ERR_FULL: no space, nothing committed, try again; ERR_BUSY: locked (the sentence
+    // names who holds it), nothing committed, try again; ERR_UNKNOWN: COMMIT failed in a
+    // way that leaves its outcome open, reopened and read again already: call again, dup[]
+    // tells what was in. ERR_PROTO: result *failed is damaged, nothing of it is committed;
+    // the others are, except those (should there be more) whose `damaged` is set too.
     err_t (*commit)(struct warehouse *w, struct result *results, size_t n, bool *dup,
                     size_t *failed, struct err *e);
     // Only the ledger row (SPLIT), in its own transaction. Noting the same range twice is

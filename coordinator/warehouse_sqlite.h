@@ -1,0 +1,184 @@
+// warehouse_sqlite - what the files of the SQLite warehouse share (prefix wsq_). Nobody
+// else includes this.
+//
+// One connection, one thread. A transaction is opened by wsq_txn_begin and ended by
+// wsq_txn_commit or wsq_txn_rollback in the same function.
+
+#ifndef COORDINATOR_WAREHOUSE_SQLITE_H
+#define COORDINATOR_WAREHOUSE_SQLITE_H
+
+#include "common/sqlite_image.h"
+#include "coordinator/ledger.h"
+#include "coordinator/warehouse.h"
+
+#include <sqlite3.h>
+
+enum wsq_cached { // statements that every commit runs
+    WSQ_FENCE,
+    WSQ_OVERLAP,
+    WSQ_LEDGER_ADD,
+    WSQ_REJECT_ADD,
+    WSQ_MAX_ROWID,
+    WSQ_N_CACHED
+};
+
+struct warehouse {
+    char *path;  // resolved and absolute
+    char *shown; // as the user wrote it
+    warehouse_say *say;
+    void *say_arg;
+    int busy_ms; // how long one step waits for another process's lock
+    uint64_t dev, ino;
+    sqlite3 *db; // NULL: given up after an error, opened again by the next call
+    bool slots;  // the image slots are attached
+
+    // The load, from begin() on; load_id 0: none.
+    uint64_t load_id, epoch;
+    enum job_mode mode;
+    char *table, *rejects; // names as the user has them
+    char *target;          // where rows go: the table, or the one staged for MODE_REPLACE
+    const char *rowid;     // the name by which the target's rowid can be had; NULL: none
+    bool fast;             // raw records are copied (xfer)
+    struct schema schema;
+    struct buf image_sql; // CREATE TABLE t(...), NUL-terminated
+    uint8_t *empty_image; // what a slot holds when it holds nothing
+    sqlite3_int64 empty_bytes;
+    char *insert;              // INSERT ... FROM %s.t, one %s: the slot
+    char *insert_row;          // INSERT ... VALUES(?,...)
+    struct load_input *inputs; // as given to begin()
+    size_t n_inputs;
+    uint32_t *ids;             // number in the ledger of each input
+    struct load_input *stored; // inputs as the ledger numbers them
+    size_t n_stored;
+    size_t n_known; // of them, those that the load knew before this run
+    sqlite3_stmt *cached[WSQ_N_CACHED];
+};
+
+void wsq_set_busy_ms(struct warehouse *w, int ms); // for tests; default 2000
+
+// ---- the file (warehouse_sqlite_file.c; no SQLite in it)
+
+// Absolute path without symbolic links for a path that may not exist yet. Refuses, with the
+// reason: a missing folder, a folder, a link or device in its place, no permission, a file
+// system whose locks can't be trusted.
+MUST_CHECK err_t wsq_resolve(const char *given, char **out, struct err *e);
+const char *wsq_remote_fs(unsigned long f_type); // "NFS", ...; NULL: its locks are fine
+// "process 4711 (sqlite3 wh.db)", from /proc/locks; the file itself is never opened (R16).
+// False: nobody else holds a lock of SQLite's on it.
+bool wsq_lock_holder(const char *path, char *out, size_t cap);
+
+// ---- the connection (warehouse_sqlite.c)
+
+MUST_CHECK err_t wsq_ready(struct warehouse *w, struct err *e); // opens it again if need be
+void wsq_give_up(struct warehouse *w);                          // closes it
+// The sentence and kind for SQLite's `rc`. `doing`: "adding rows".
+err_t wsq_fail(struct warehouse *w, int rc, struct err *e, const char *doing);
+MUST_CHECK err_t wsq_txn_begin(struct warehouse *w, struct err *e);
+void wsq_txn_rollback(struct warehouse *w);
+// ERR_BUSY, ERR_FULL: rolled back. ERR_UNKNOWN: the connection was given up (R5).
+MUST_CHECK err_t wsq_txn_commit(struct warehouse *w, struct err *e);
+
+// `sql` is a format of sqlite3_mprintf: %w inside double quotes for names.
+MUST_CHECK err_t wsq_prepare(struct warehouse *w, sqlite3_stmt **st, struct err *e,
+                             const char *sql, ...);
+MUST_CHECK err_t wsq_cached(struct warehouse *w, enum wsq_cached which, sqlite3_stmt **st,
+                            struct err *e);
+// Kinds: i int64_t, t const char * (NULL: NULL), b const void * and size_t, n NULL. Text
+// and blobs are borrowed until the statement is reset.
+MUST_CHECK err_t wsq_bind(struct warehouse *w, sqlite3_stmt *st, struct err *e,
+                          const char *kinds, ...);
+// One row: *row = true. After the last, or after an error, the statement is reset.
+MUST_CHECK err_t wsq_step(struct warehouse *w, sqlite3_stmt *st, bool *row, struct err *e,
+                          const char *doing);
+// A whole statement without values to bind and without rows.
+MUST_CHECK err_t wsq_exec(struct warehouse *w, struct err *e, const char *doing,
+                          const char *sql, ...);
+// The first column of the first row; *found = false: no row, or NULL.
+MUST_CHECK err_t wsq_int(struct warehouse *w, struct err *e, int64_t *out, bool *found,
+                         const char *sql, ...);
+
+// ---- image slots (warehouse_sqlite_slots.c)
+
+MUST_CHECK err_t wsq_slots_attach(struct warehouse *w, struct err *e);
+// Outside a transaction. The image is borrowed until wsq_slot_clear.
+MUST_CHECK err_t wsq_slot_fill(struct warehouse *w, unsigned slot, const uint8_t *p,
+                               size_t n, struct err *e);
+MUST_CHECK err_t wsq_slot_clear(struct warehouse *w, unsigned slot, struct err *e);
+// Adds the slot's `rows` rows to the target, and fills in row->rows_loaded and _refused.
+// Refused rows join `refused`. *first, *last: rowids, 0: not to be had.
+MUST_CHECK err_t wsq_slot_insert(struct warehouse *w, unsigned slot, struct ledger_row *row,
+                                 struct rejects *refused, int64_t *first, int64_t *last,
+                                 struct err *e);
+
+// ---- the user's table (warehouse_sqlite_table.c)
+
+MUST_CHECK err_t wsq_table_check_name(const char *table, struct err *e);
+// Creates `table` with the schema's columns, or checks that the one there takes them.
+MUST_CHECK err_t wsq_table_ensure(struct warehouse *w, const char *table, struct err *e);
+MUST_CHECK err_t wsq_table_exists(struct warehouse *w, const char *table, bool *exists,
+                                  struct err *e);
+MUST_CHECK err_t wsq_table_no_view(struct warehouse *w, const char *table, struct err *e);
+MUST_CHECK err_t wsq_rejects_ensure(struct warehouse *w, struct err *e);
+// Which name of the rowid is free, whether raw records are copied, the INSERT statements.
+MUST_CHECK err_t wsq_table_plan(struct warehouse *w, struct err *e);
+// Name for rowids of `table` that are SQLite's own and ascend; NULL: there is none.
+MUST_CHECK err_t wsq_table_rowid(struct warehouse *w, const char *table, const char **name,
+                                 struct err *e);
+// A mark of the rows first and last, to know them again before they are dropped.
+MUST_CHECK err_t wsq_table_mark(struct warehouse *w, const char *table, const char *rowid,
+                                int64_t first, int64_t last, struct hash128 *mark,
+                                struct err *e);
+// In MODE_REPLACE's last transaction: target takes the table's name, its indexes and
+// triggers. wsq_swap_prepare before, wsq_swap_done after that transaction, however it
+// ended.
+MUST_CHECK err_t wsq_swap_prepare(struct warehouse *w, struct err *e);
+MUST_CHECK err_t wsq_swap(struct warehouse *w, struct err *e);
+void wsq_swap_done(struct warehouse *w);
+
+// ---- tranche_runs and tranche_ledger (warehouse_sqlite_ledger.c)
+
+MUST_CHECK err_t wsq_ledger_create(struct warehouse *w, struct err *e);
+MUST_CHECK err_t wsq_ledger_fence(struct warehouse *w, struct err *e); // ERR_FENCED
+// What the ledger says to a range: *dup when it is forbidden; *same when this very range
+// stands there, then `row` gets its state, rows_loaded and rows_refused.
+MUST_CHECK err_t wsq_ledger_overlap(struct warehouse *w, struct ledger_row *row, bool *dup,
+                                    bool *same, struct err *e);
+// first = 0: without rowids.
+MUST_CHECK err_t wsq_ledger_add(struct warehouse *w, const struct ledger_row *row,
+                                int64_t first, int64_t last, struct err *e);
+// The rows of the load in the caller's numbering. Only input `only`, unless it is -1.
+typedef err_t wsq_ledger_fn(void *arg, const struct ledger_row *row, struct err *e);
+MUST_CHECK err_t wsq_ledger_each(struct warehouse *w, int64_t only, wsq_ledger_fn *fn,
+                                 void *arg, struct err *e);
+MUST_CHECK err_t wsq_reject_add(struct warehouse *w, uint32_t input, const struct reject *r,
+                                struct err *e);
+
+// ---- inputs as text in tranche_runs (warehouse_sqlite_inputs.c)
+
+MUST_CHECK err_t wsq_inputs_copy(struct load_input **to, const struct load_input *from,
+                                 size_t n, struct err *e);
+void wsq_inputs_free(struct load_input **v, size_t *n);
+MUST_CHECK err_t wsq_inputs_json(const struct load_input *v, size_t n, struct buf *out,
+                                 struct err *e);
+MUST_CHECK err_t wsq_inputs_read(struct warehouse *w, uint64_t load_id, struct err *e);
+// Fills w->ids: known names keep their number, new ones join w->stored.
+MUST_CHECK err_t wsq_inputs_match(struct warehouse *w, struct err *e);
+
+// ---- the verbs
+
+MUST_CHECK err_t wsq_query_value(struct warehouse *w, const char *sql, struct arena *mem,
+                                 struct cell *value, struct err *e);
+MUST_CHECK err_t wsq_begin(struct warehouse *w, const struct load_identity *id,
+                           const struct schema *schema, const struct load_input *inputs,
+                           size_t n_inputs, const struct buf *params,
+                           struct load_state *state, struct err *e);
+MUST_CHECK err_t wsq_drop_load(struct warehouse *w, uint64_t load_id, const char *table,
+                               const char *staging, struct err *e);
+void wsq_forget_load(struct warehouse *w); // frees what begin() made
+MUST_CHECK err_t wsq_commit(struct warehouse *w, struct result *results, size_t n,
+                            bool *dup, size_t *failed, struct err *e);
+MUST_CHECK err_t wsq_note(struct warehouse *w, const struct ledger_row *row, struct err *e);
+MUST_CHECK err_t wsq_finish(struct warehouse *w, const uint64_t *input_end, bool swap,
+                            struct ledger_row *totals_by_input, struct err *e);
+
+#endif

@@ -1,0 +1,438 @@
+// Which load this is: a new one, one to be continued, or one that stands in the way. All of
+// it, with the new epoch, is one transaction; the ledger is read after it (R3).
+
+#include "coordinator/warehouse_sqlite.h"
+
+#include "common/crash.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+struct load_row { // of tranche_runs; id 0: there is none
+    uint64_t id, epoch;
+    bool same;     // the identity asked for
+    char *staging; // NULL: MODE_APPEND
+    char who[512]; // "started 2026-11-22T01:42:05Z by process 12 on host h from data/*.csv"
+};
+
+struct loads {
+    struct load_row unfinished;
+    struct load_row complete; // of the same identity, the newest
+};
+
+static const char *mode_name(enum job_mode m)
+{
+    return m == MODE_REPLACE ? "replace" : "append";
+}
+
+static const char *column(sqlite3_stmt *st, int i)
+{
+    const char *p = (const char *)sqlite3_column_text(st, i);
+    return p ? p : "";
+}
+
+static err_t read_load(sqlite3_stmt *st, const struct load_identity *id,
+                       struct load_row *out, struct err *e)
+{
+    char spec[HASH_HEX];
+    hash_hex(id->spec, spec);
+    free(out->staging);
+    *out = (struct load_row){ .id = (uint64_t)sqlite3_column_int64(st, 0),
+                              .epoch = (uint64_t)sqlite3_column_int64(st, 1) };
+    out->same = strcmp(column(st, 3), mode_name(id->mode)) == 0 &&
+                strcmp(column(st, 4), id->sources) == 0 && strcmp(column(st, 5), spec) == 0;
+    snprintf(out->who, sizeof out->who, "started %s by process %lld on host %s from %.200s",
+             column(st, 7), (long long)sqlite3_column_int64(st, 9), column(st, 8),
+             column(st, 4));
+    out->who[strcspn(out->who, "\n")] = 0;
+    if (sqlite3_column_type(st, 6) != SQLITE_NULL &&
+        !(out->staging = strdup(column(st, 6))))
+        return err_set(e, ERR_NOMEM, "out of memory");
+    return ERR_OK;
+}
+
+static err_t find_loads(struct warehouse *w, const struct load_identity *id,
+                        struct loads *out, struct err *e)
+{
+    sqlite3_stmt *st;
+    bool row;
+    TRY(wsq_prepare(
+        w, &st, e,
+        "SELECT load_id, epoch, state, mode, sources, spec, staging, started, host,"
+        "pid FROM main.tranche_runs WHERE table_name = %Q COLLATE NOCASE "
+        "AND state IN ('loading','complete') ORDER BY load_id",
+        id->table));
+    err_t rc;
+    while ((rc = wsq_step(w, st, &row, e, "reading tranche_runs")) == ERR_OK && row) {
+        struct load_row load = { 0 };
+        rc = read_load(st, id, &load, e);
+        if (rc != ERR_OK) break;
+        struct load_row *to = NULL;
+        if (strcmp(column(st, 2), "loading") == 0)
+            to = &out->unfinished;
+        else if (load.same)
+            to = &out->complete;
+        free(to ? to->staging : load.staging);
+        if (to) *to = load;
+    }
+    sqlite3_finalize(st);
+    return rc;
+}
+
+static void loads_free(struct loads *l)
+{
+    free(l->unfinished.staging);
+    free(l->complete.staging);
+}
+
+// ---- a new load
+
+static err_t stored_json(struct warehouse *w, struct buf *out, struct err *e)
+{
+    return wsq_inputs_json(w->stored, w->n_stored, out, e);
+}
+
+static err_t self(char *host, size_t cap, char when[32], struct err *e)
+{
+    time_t now = clock_wall_ms() / 1000;
+    struct tm tm;
+    if (gethostname(host, cap) != 0) return err_sys(e, "gethostname");
+    host[cap - 1] = 0;
+    gmtime_r(&now, &tm);
+    strftime(when, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    return ERR_OK;
+}
+
+static err_t insert_run(struct warehouse *w, const struct load_identity *id,
+                        const struct buf *json, const struct buf *params, struct err *e)
+{
+    char host[256], when[32], spec[HASH_HEX];
+    sqlite3_stmt *st;
+    bool row;
+    TRY(self(host, sizeof host, when, e));
+    hash_hex(id->spec, spec);
+    TRY(wsq_prepare(
+        w, &st, e,
+        "INSERT INTO main.tranche_runs(load_id, table_name, sources, spec, mode,"
+        "state, epoch, inputs, params, staging, started, host, pid) "
+        "VALUES(?1,?2,?3,?4,?5,'loading',1,?6,?7,?8,?9,?10,?11)"));
+    err_t rc = wsq_bind(w, st, e, "itttttbttti", (int64_t)w->load_id, id->table,
+                        id->sources, spec, mode_name(id->mode), (const char *)json->p,
+                        (const void *)(params ? params->p : NULL), params ? params->n : 0,
+                        id->mode == MODE_REPLACE ? w->target : NULL, when, host,
+                        (int64_t)getpid());
+    if (rc == ERR_OK) rc = wsq_step(w, st, &row, e, "writing tranche_runs");
+    sqlite3_finalize(st);
+    return rc;
+}
+
+static err_t set_target(struct warehouse *w, const char *staging, struct err *e)
+{
+    free(w->target);
+    if (staging) {
+        w->target = strdup(staging);
+    } else if (w->mode == MODE_REPLACE) {
+        if (asprintf(&w->target, "%s__tranche_%" PRIu64, w->table, w->load_id) < 0)
+            w->target = NULL;
+    } else {
+        w->target = strdup(w->table);
+    }
+    return w->target ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory");
+}
+
+static err_t start_new(struct warehouse *w, const struct load_identity *id,
+                       const struct buf *params, struct err *e)
+{
+    int64_t last;
+    bool any;
+    struct buf json = { 0 };
+    TRY(wsq_int(w, e, &last, &any, "SELECT max(load_id) FROM main.tranche_runs"));
+    w->load_id = (uint64_t)last + 1;
+    w->epoch = 1;
+    TRY(set_target(w, NULL, e));
+    TRY(wsq_inputs_match(w, e));
+    TRY(wsq_table_ensure(w, w->target, e));
+    err_t rc = stored_json(w, &json, e);
+    if (rc == ERR_OK) rc = insert_run(w, id, &json, params, e);
+    buf_free(&json);
+    return rc;
+}
+
+// ---- a load that goes on
+
+static err_t check_headers(struct warehouse *w, struct err *e)
+{
+    for (size_t i = 0; i < w->n_inputs; i++) {
+        struct load_input *was = &w->stored[w->ids[i]];
+        if (was->data_begin == w->inputs[i].data_begin) continue;
+        int64_t n;
+        bool any;
+        TRY(wsq_int(w, e, &n, &any,
+                    "SELECT 1 FROM main.tranche_ledger WHERE load = %lld AND input = %lld "
+                    "LIMIT 1",
+                    (long long)w->load_id, (long long)w->ids[i]));
+        if (any)
+            return err_set(e, ERR_CHANGED,
+                           "%s: its header changed (the first row was at byte %" PRIu64
+                           ", now it is at %" PRIu64 "). --fresh starts over",
+                           w->inputs[i].name, was->data_begin, w->inputs[i].data_begin);
+        was->data_begin = w->inputs[i].data_begin;
+    }
+    return ERR_OK;
+}
+
+static err_t check_rows_are_there(struct warehouse *w, struct err *e)
+{
+    int64_t rows;
+    bool any, exists;
+    TRY(wsq_table_exists(w, w->target, &exists, e));
+    if (exists) return ERR_OK;
+    TRY(wsq_int(w, e, &rows, &any,
+                "SELECT sum(rows_loaded) FROM main.tranche_ledger WHERE load = %lld",
+                (long long)w->load_id));
+    if (rows == 0) return ERR_OK;
+    return err_set(e, ERR_INVALID,
+                   "table %s of %s is gone, but load %" PRIu64
+                   " had put %lld rows into it. --fresh starts over",
+                   w->target, w->shown, w->load_id, (long long)rows);
+}
+
+static err_t update_run(struct warehouse *w, const struct buf *json,
+                        const struct buf *params, struct err *e)
+{
+    char host[256], when[32];
+    sqlite3_stmt *st;
+    bool row;
+    TRY(self(host, sizeof host, when, e));
+    TRY(wsq_prepare(
+        w, &st, e,
+        "UPDATE main.tranche_runs SET state = 'loading', epoch = ?2, inputs = ?3,"
+        "host = ?4, pid = ?5, finished = NULL %s WHERE load_id = ?1",
+        params ? ", params = ?6" : ""));
+    err_t rc = wsq_bind(w, st, e, params ? "iittib" : "iitti", (int64_t)w->load_id,
+                        (int64_t)w->epoch, (const char *)json->p, host, (int64_t)getpid(),
+                        (const void *)(params ? params->p : NULL), params ? params->n : 0);
+    if (rc == ERR_OK) rc = wsq_step(w, st, &row, e, "writing tranche_runs");
+    sqlite3_finalize(st);
+    return rc;
+}
+
+// `params` NULL: those of the unfinished run stay.
+static err_t go_on(struct warehouse *w, const struct load_row *load,
+                   const struct buf *params, struct err *e)
+{
+    struct buf json = { 0 };
+    w->load_id = load->id;
+    w->epoch = load->epoch + 1;
+    TRY(set_target(w, load->staging, e));
+    TRY(wsq_inputs_read(w, w->load_id, e));
+    w->n_known = w->n_stored;
+    TRY(wsq_inputs_match(w, e));
+    TRY(check_headers(w, e));
+    TRY(check_rows_are_there(w, e));
+    TRY(wsq_table_ensure(w, w->target, e));
+    err_t rc = stored_json(w, &json, e);
+    if (rc == ERR_OK) rc = update_run(w, &json, params, e);
+    buf_free(&json);
+    return rc;
+}
+
+// ---- which of the two
+
+static err_t refuse(struct warehouse *w, const struct load_row *load, struct err *e)
+{
+    int64_t rows;
+    bool any;
+    TRY(wsq_int(w, e, &rows, &any,
+                "SELECT sum(rows_loaded) FROM main.tranche_ledger WHERE load = %lld",
+                (long long)load->id));
+    return err_set(
+        e, ERR_INVALID,
+        "table %s of %s has another unfinished load: load %" PRIu64 ", %s, with "
+        "%lld rows so far. Its own command, unchanged, continues it; --fresh drops "
+        "it and those rows",
+        w->table, w->shown, load->id, load->who, (long long)rows);
+}
+
+static err_t decide(struct warehouse *w, const struct load_identity *id,
+                    struct loads *loads, const struct buf *params, struct load_state *state,
+                    struct err *e)
+{
+    static const struct buf none;
+    const struct load_row *unfinished = &loads->unfinished, *complete = &loads->complete;
+    if (id->fresh) {
+        if (unfinished->id)
+            TRY(wsq_drop_load(w, unfinished->id, w->table, unfinished->staging, e));
+        if (complete->id && id->mode == MODE_APPEND)
+            TRY(wsq_drop_load(w, complete->id, w->table, NULL, e));
+        return start_new(w, id, params, e);
+    }
+    if (unfinished->id && !unfinished->same) return refuse(w, unfinished, e);
+    if (unfinished->id) {
+        state->resumed = true; // if the ledger has anything
+        return go_on(w, unfinished, NULL, e);
+    }
+    if (complete->id && id->mode == MODE_APPEND) {
+        state->complete_before = true;
+        return go_on(w, complete, params ? params : &none, e);
+    }
+    return start_new(w, id, params, e);
+}
+
+static err_t begin_in_txn(struct warehouse *w, const struct load_identity *id,
+                          const struct buf *params, struct load_state *state, struct err *e)
+{
+    struct loads loads = { 0 };
+    TRY(wsq_table_no_view(w, w->table, e));
+    TRY(wsq_ledger_create(w, e));
+    TRY(wsq_exec(w, e, "tidying the ledger",
+                 "DELETE FROM main.tranche_ledger WHERE load IN (SELECT load_id FROM "
+                 "main.tranche_runs WHERE state IN ('dropped','replaced') "
+                 "AND table_name = %Q COLLATE NOCASE)",
+                 w->table));
+    err_t rc = find_loads(w, id, &loads, e);
+    if (rc == ERR_OK) rc = decide(w, id, &loads, params, state, e);
+    loads_free(&loads);
+    TRY(rc);
+    return wsq_rejects_ensure(w, e);
+}
+
+// ---- what the caller is told
+
+struct collect {
+    struct load_state *state;
+    size_t cap;
+};
+
+static err_t collect_row(void *arg, const struct ledger_row *row, struct err *e)
+{
+    struct collect *c = arg;
+    if (c->state->n_ledger == c->cap) {
+        c->cap = c->cap ? 2 * c->cap : 64;
+        struct ledger_row *v = realloc(c->state->ledger, c->cap * sizeof *v);
+        if (!v) return err_set(e, ERR_NOMEM, "out of memory");
+        c->state->ledger = v;
+    }
+    c->state->ledger[c->state->n_ledger++] = *row;
+    return ERR_OK;
+}
+
+static err_t read_params(struct warehouse *w, struct buf *out, struct err *e)
+{
+    sqlite3_stmt *st;
+    bool row;
+    TRY(wsq_prepare(w, &st, e, "SELECT params FROM main.tranche_runs WHERE load_id = %lld",
+                    (long long)w->load_id));
+    err_t rc = wsq_step(w, st, &row, e, "reading tranche_runs");
+    if (rc == ERR_OK && row && sqlite3_column_bytes(st, 0) > 0)
+        rc = buf_add(out, sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0),
+                     e);
+    sqlite3_finalize(st);
+    return rc;
+}
+
+static err_t tell(struct warehouse *w, struct load_state *state, struct err *e)
+{
+    struct collect c = { .state = state };
+    state->load_id = w->load_id;
+    state->epoch = w->epoch;
+    TRY(wsq_ledger_each(w, -1, collect_row, &c, e));
+    qsort(state->ledger, state->n_ledger, sizeof *state->ledger, ledger_compare);
+    state->resumed &= state->n_ledger > 0;
+    TRY(read_params(w, &state->params, e));
+    state->inputs = calloc(w->n_inputs + 1, sizeof *state->inputs);
+    if (!state->inputs) return err_set(e, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < w->n_inputs; i++) {
+        struct load_input *to = &state->inputs[i];
+        if (w->ids[i] < w->n_known) *to = w->stored[w->ids[i]];
+        to->name = strdup(w->ids[i] < w->n_known ? to->name : "");
+        if (!to->name) return err_set(e, ERR_NOMEM, "out of memory");
+        state->n_inputs++;
+    }
+    return ERR_OK;
+}
+
+// ---- begin
+
+void wsq_forget_load(struct warehouse *w)
+{
+    for (unsigned i = 0; i < WSQ_N_CACHED; i++) {
+        sqlite3_finalize(w->cached[i]);
+        w->cached[i] = NULL;
+    }
+    free(w->table);
+    free(w->rejects);
+    free(w->target);
+    sqlite3_free(w->insert);
+    sqlite3_free(w->insert_row);
+    sqlite3_free(w->empty_image);
+    w->table = w->rejects = w->target = w->insert = w->insert_row = NULL;
+    w->empty_image = NULL;
+    schema_free(&w->schema);
+    buf_free(&w->image_sql);
+    wsq_inputs_free(&w->inputs, &w->n_inputs);
+    wsq_inputs_free(&w->stored, &w->n_stored);
+    free(w->ids);
+    w->ids = NULL;
+    w->load_id = w->epoch = 0;
+    w->n_known = 0;
+}
+
+static err_t take_arguments(struct warehouse *w, const struct load_identity *id,
+                            const struct schema *schema, const struct load_input *inputs,
+                            size_t n_inputs, struct err *e)
+{
+    TRY(wsq_table_check_name(id->table, e));
+    if (schema->n == 0) return err_set(e, ERR_INVALID, "the rows have no column");
+    w->mode = id->mode;
+    w->table = strdup(id->table);
+    if (!w->table || asprintf(&w->rejects, "%s_rejects", id->table) < 0)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    TRY(schema_copy(&w->schema, schema, e));
+    TRY(sqlite_image_sql(schema, &w->image_sql, e));
+    TRY(buf_printf(&w->image_sql, e, "%s", "")); // a NUL
+    TRY(wsq_inputs_copy(&w->inputs, inputs, n_inputs, e));
+    w->n_inputs = n_inputs;
+    return ERR_OK;
+}
+
+static err_t begin(struct warehouse *w, const struct load_identity *id,
+                   const struct buf *params, struct load_state *state, struct err *e)
+{
+    crash_point("begin-before");
+    TRY(wsq_txn_begin(w, e));
+    err_t rc = begin_in_txn(w, id, params, state, e);
+    if (rc != ERR_OK) {
+        wsq_txn_rollback(w);
+        return rc;
+    }
+    crash_point("begin-before-commit");
+    TRY(wsq_txn_commit(w, e));
+    crash_point("begin-after-commit");
+    TRY(tell(w, state, e));
+    TRY(wsq_slots_attach(w, e));
+    return wsq_table_plan(w, e);
+}
+
+err_t wsq_begin(struct warehouse *w, const struct load_identity *id,
+                const struct schema *schema, const struct load_input *inputs,
+                size_t n_inputs, const struct buf *params, struct load_state *state,
+                struct err *e)
+{
+    *state = (struct load_state){ 0 };
+    if (w->load_id) wsq_give_up(w); // its slots are those of another schema
+    wsq_forget_load(w);
+    TRY(wsq_ready(w, e));
+    err_t rc = take_arguments(w, id, schema, inputs, n_inputs, e);
+    if (rc == ERR_OK) rc = begin(w, id, params, state, e);
+    if (rc != ERR_OK) {
+        load_state_free(state);
+        wsq_give_up(w);
+        wsq_forget_load(w);
+    }
+    return rc;
+}

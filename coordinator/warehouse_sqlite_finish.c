@@ -1,0 +1,138 @@
+// The end of a load: the proof, and in the same transaction the swap and the word
+// "complete".
+
+#include "coordinator/warehouse_sqlite.h"
+
+#include "common/crash.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+static err_t add_to_proof(void *arg, const struct ledger_row *row, struct err *e)
+{
+    return ledger_proof_add(arg, row, e);
+}
+
+static err_t prove(struct warehouse *w, const uint64_t *input_end,
+                   struct ledger_row *totals, struct err *e)
+{
+    for (size_t i = 0; i < w->n_inputs; i++) {
+        const struct load_input *in = &w->inputs[i];
+        struct ledger_proof p;
+        TRY(ledger_proof_start(&p, in->name, (uint32_t)i, in->data_begin, input_end[i], e));
+        TRY(wsq_ledger_each(w, (int64_t)i, add_to_proof, &p, e));
+        TRY(ledger_proof_end(&p, e));
+        totals[i] = p.total;
+    }
+    return ERR_OK;
+}
+
+// What the files look like now that all of it is in: a later run compares with this.
+static err_t remember_inputs(struct warehouse *w, struct buf *json, struct err *e)
+{
+    for (size_t i = 0; i < w->n_inputs; i++) {
+        struct load_input *to = &w->stored[w->ids[i]];
+        char *name = to->name;
+        *to = w->inputs[i];
+        to->name = name;
+    }
+    return wsq_inputs_json(w->stored, w->n_stored, json, e);
+}
+
+static err_t mark_run(struct warehouse *w, const char *state, const struct buf *json,
+                      struct err *e)
+{
+    time_t now = clock_wall_ms() / 1000;
+    struct tm tm;
+    char when[32];
+    sqlite3_stmt *st;
+    bool row;
+    gmtime_r(&now, &tm);
+    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    TRY(wsq_prepare(w, &st, e,
+                    "UPDATE main.tranche_runs SET state = ?2, finished = ?3, inputs = ?4, "
+                    "staging = NULL WHERE load_id = ?1"));
+    err_t rc =
+        wsq_bind(w, st, e, "ittt", (int64_t)w->load_id, state, when, (const char *)json->p);
+    if (rc == ERR_OK) rc = wsq_step(w, st, &row, e, "writing tranche_runs");
+    sqlite3_finalize(st);
+    return rc;
+}
+
+// The old table is gone, and with it everything that earlier loads put into it.
+static err_t forget_replaced(struct warehouse *w, struct err *e)
+{
+    TRY(wsq_exec(w, e, "forgetting replaced loads",
+                 "DELETE FROM main.\"%w\" WHERE run <> %lld", w->rejects,
+                 (long long)w->load_id));
+    return wsq_exec(w, e, "forgetting replaced loads",
+                    "UPDATE main.tranche_runs SET state = 'replaced' WHERE load_id <> %lld "
+                    "AND table_name = %Q COLLATE NOCASE AND state = 'complete';"
+                    "DELETE FROM main.tranche_ledger WHERE load IN (SELECT load_id "
+                    "FROM main.tranche_runs WHERE state IN ('replaced','dropped') "
+                    "AND table_name = %Q COLLATE NOCASE)",
+                    (long long)w->load_id, w->table, w->table);
+}
+
+// A finish whose outcome was unknown may have been in.
+static err_t already_finished(struct warehouse *w, bool *yes, struct err *e)
+{
+    int64_t n;
+    return wsq_int(w, e, &n, yes,
+                   "SELECT 1 FROM main.tranche_runs WHERE load_id = %lld AND epoch = %lld "
+                   "AND state IN ('complete','dropped') AND finished IS NOT NULL",
+                   (long long)w->load_id, (long long)w->epoch);
+}
+
+static err_t finish_in_txn(struct warehouse *w, const uint64_t *input_end, bool swap,
+                           struct ledger_row *totals, struct err *e)
+{
+    bool done;
+    struct buf json = { 0 };
+    TRY(already_finished(w, &done, e));
+    if (!done) TRY(wsq_ledger_fence(w, e));
+    TRY(prove(w, input_end, totals, e));
+    if (done) return ERR_OK;
+    bool drop = w->mode == MODE_REPLACE && !swap;
+    if (drop)
+        TRY(wsq_exec(w, e, "dropping the staged table", "DROP TABLE main.\"%w\"",
+                     w->target));
+    if (w->mode == MODE_REPLACE && swap) {
+        TRY(wsq_swap(w, e));
+        TRY(forget_replaced(w, e));
+    }
+    err_t rc = remember_inputs(w, &json, e);
+    if (rc == ERR_OK) rc = mark_run(w, drop ? "dropped" : "complete", &json, e);
+    buf_free(&json);
+    return rc;
+}
+
+static err_t finish(struct warehouse *w, const uint64_t *input_end, bool swap,
+                    struct ledger_row *totals, struct err *e)
+{
+    crash_point("finish-before-begin");
+    TRY(wsq_txn_begin(w, e));
+    err_t rc = finish_in_txn(w, input_end, swap, totals, e);
+    if (rc != ERR_OK) {
+        wsq_txn_rollback(w);
+        return rc;
+    }
+    crash_point("finish-before-commit");
+    TRY(wsq_txn_commit(w, e));
+    crash_point("finish-after-commit");
+    return ERR_OK;
+}
+
+err_t wsq_finish(struct warehouse *w, const uint64_t *input_end, bool swap,
+                 struct ledger_row *totals_by_input, struct err *e)
+{
+    assert(w->load_id);
+    TRY(wsq_ready(w, e));
+    bool swaps = w->mode == MODE_REPLACE && swap;
+    if (swaps) TRY(wsq_swap_prepare(w, e));
+    err_t rc = finish(w, input_end, swap, totals_by_input, e);
+    if (swaps) wsq_swap_done(w);
+    return rc;
+}

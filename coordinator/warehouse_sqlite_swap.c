@@ -1,0 +1,81 @@
+// The end of MODE_REPLACE: the staged table takes the place, the indexes and the triggers
+// of the old one. Views find it by its name.
+
+#include "coordinator/warehouse_sqlite.h"
+
+#include <string.h>
+
+// The statements that made the old table's indexes and triggers, one after the other, each
+// NUL-terminated.
+static err_t keep_statements(struct warehouse *w, struct buf *out, struct err *e)
+{
+    sqlite3_stmt *st;
+    bool row;
+    TRY(wsq_prepare(
+        w, &st, e,
+        "SELECT sql FROM main.sqlite_schema WHERE tbl_name = %Q COLLATE NOCASE "
+        "AND type IN ('index','trigger') AND sql IS NOT NULL ORDER BY type, rowid",
+        w->table));
+    err_t rc;
+    while ((rc = wsq_step(w, st, &row, e, "reading the schema")) == ERR_OK && row) {
+        const char *sql = (const char *)sqlite3_column_text(st, 0);
+        rc = sql ? buf_add(out, sql, strlen(sql) + 1, e)
+                 : err_set(e, ERR_NOMEM, "out of memory");
+        if (rc != ERR_OK) break;
+    }
+    sqlite3_finalize(st);
+    return rc;
+}
+
+static err_t run_statements(struct warehouse *w, const struct buf *statements,
+                            struct err *e)
+{
+    for (size_t at = 0; at < statements->n;) {
+        const char *sql = (const char *)statements->p + at;
+        int rc = sqlite3_exec(w->db, sql, NULL, NULL, NULL);
+        if ((rc & 0xff) == SQLITE_ERROR || (rc & 0xff) == SQLITE_CONSTRAINT)
+            return err_set(
+                e, ERR_INVALID,
+                "the new %s can't have what the old one has: %s (%.300s). Drop that "
+                "and run the same command again",
+                w->table, sqlite3_errmsg(w->db), sql);
+        if (rc != SQLITE_OK) return wsq_fail(w, rc, e, "building an index");
+        at += strlen(sql) + 1;
+    }
+    return ERR_OK;
+}
+
+// Dropping a table must not delete what refers to it, and renaming must not touch views
+// that for a moment refer to nothing.
+err_t wsq_swap_prepare(struct warehouse *w, struct err *e)
+{
+    return wsq_exec(w, e, "preparing the swap",
+                    "PRAGMA foreign_keys=OFF; PRAGMA legacy_alter_table=ON");
+}
+
+void wsq_swap_done(struct warehouse *w)
+{
+    if (w->db &&
+        sqlite3_exec(w->db, "PRAGMA foreign_keys=ON; PRAGMA legacy_alter_table=OFF", NULL,
+                     NULL, NULL) != SQLITE_OK)
+        wsq_give_up(w); // opened again, it has them
+}
+
+static err_t swap(struct warehouse *w, struct buf *statements, struct err *e)
+{
+    TRY(wsq_table_no_view(w, w->table, e));
+    TRY(keep_statements(w, statements, e));
+    TRY(wsq_exec(w, e, "dropping the old table", "DROP TABLE IF EXISTS main.\"%w\"",
+                 w->table));
+    TRY(wsq_exec(w, e, "renaming the new table", "ALTER TABLE main.\"%w\" RENAME TO \"%w\"",
+                 w->target, w->table));
+    return run_statements(w, statements, e);
+}
+
+err_t wsq_swap(struct warehouse *w, struct err *e)
+{
+    struct buf statements = { 0 };
+    err_t rc = swap(w, &statements, e);
+    buf_free(&statements);
+    return rc;
+}

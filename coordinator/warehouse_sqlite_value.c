@@ -1,0 +1,74 @@
+// The values of `params:`: one statement of the user's, read only, one value.
+
+#include "coordinator/warehouse_sqlite.h"
+
+#include "common/sql_guard.h"
+
+static err_t copy_value(sqlite3_stmt *st, struct arena *mem, struct cell *out,
+                        struct err *e)
+{
+    *out = (struct cell){ .kind = CELL_NULL };
+    switch (sqlite3_column_type(st, 0)) {
+    case SQLITE_NULL: return ERR_OK;
+    case SQLITE_INTEGER:
+        out->kind = CELL_INTEGER;
+        out->i = sqlite3_column_int64(st, 0);
+        return ERR_OK;
+    case SQLITE_FLOAT:
+        out->kind = CELL_REAL;
+        out->r = sqlite3_column_double(st, 0);
+        return ERR_OK;
+    case SQLITE_TEXT: out->kind = CELL_TEXT; break;
+    default: out->kind = CELL_BLOB; break;
+    }
+    const void *p = sqlite3_column_blob(st, 0);
+    out->len = (uint32_t)sqlite3_column_bytes(st, 0);
+    char *copy = arena_strdup(mem, p ? p : "", out->len);
+    if (!copy) return err_set(e, ERR_NOMEM, "out of memory");
+    out->p = (const uint8_t *)copy;
+    return ERR_OK;
+}
+
+static err_t read_value(struct warehouse *w, sqlite3_stmt *st, struct arena *mem,
+                        struct cell *value, struct err *e)
+{
+    int rc = sqlite3_step(st);
+    if (rc == SQLITE_DONE)
+        return err_set(e, ERR_INVALID,
+                       "it gives no row: a parameter is one value (an aggregate such as "
+                       "max(x) always gives a row)");
+    if (rc == SQLITE_ROW) {
+        TRY(copy_value(st, mem, value, e));
+        rc = sqlite3_step(st);
+        if (rc == SQLITE_DONE) return ERR_OK;
+        if (rc == SQLITE_ROW)
+            return err_set(e, ERR_INVALID,
+                           "it gives more than one row: a parameter is one value");
+    }
+    if ((rc & 0xff) == SQLITE_ERROR)
+        return err_set(e, ERR_INVALID, "%s: %s", w->shown, sqlite3_errmsg(w->db));
+    return wsq_fail(w, rc, e, "reading a value");
+}
+
+static err_t query_value(struct warehouse *w, const char *sql, struct arena *mem,
+                         struct cell *value, struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+    err_t rc = sql_guard_prepare(w->db, sql, "params", ERR_INVALID, &st, e);
+    if (rc == ERR_OK && sqlite3_column_count(st) != 1)
+        rc = err_set(e, ERR_INVALID, "it gives %d columns: a parameter is one value",
+                     sqlite3_column_count(st));
+    if (rc == ERR_OK) rc = read_value(w, st, mem, value, e);
+    sqlite3_finalize(st);
+    return rc;
+}
+
+err_t wsq_query_value(struct warehouse *w, const char *sql, struct arena *mem,
+                      struct cell *value, struct err *e)
+{
+    TRY(wsq_ready(w, e));
+    sql_guard_read_only(w->db, true);
+    err_t rc = query_value(w, sql, mem, value, e);
+    sql_guard_read_only(w->db, false);
+    return rc;
+}
