@@ -16,7 +16,8 @@ struct journal;
 struct journal_run { // a row of `runs`
     char id[40];     // "20261122-014205-3fa2": sorts by time
     const char *name, *job_file, *table, *into;
-    const char *status; // "running", "loaded", "loaded with rejects", "limit passed", "failed", "interrupted"
+    const char *status; // "running", "loaded", "loaded with rejects", "limit passed",
+                        // "failed", "interrupted"
     int exit_code;
     uint64_t rows_read, rows_parsed, rows_rejected, rows_emitted, rows_loaded, rows_refused;
     uint64_t chunks, retries, bytes_read;
@@ -27,18 +28,30 @@ struct journal_run { // a row of `runs`
 
 // Opens or creates DIR/runs.db (DIR 0700, file 0600; WAL, synchronous NORMAL: safe against
 // kill -9, which is what R10 needs), and takes the run lock of `lock_key` beside it:
-// ERR_BUSY says which process on which host runs since when.
+// ERR_BUSY says which process on which host runs since when. A damaged or foreign runs.db
+// is moved aside (journal_note says so); ERR_DB: a newer program wrote it, or it stays
+// locked; ERR_IO, ERR_FULL: the folder can't be written, and the sentence says why.
 MUST_CHECK err_t journal_open(struct journal **out, const char *dir, const char *lock_key,
                               struct err *e);
-MUST_CHECK err_t journal_run_begin(struct journal *j, struct journal_run *run /* id is filled */,
+const char *
+journal_note(const struct journal *j); // what journal_open did to mend it, or ""
+// Also ends earlier runs of the same lock key that died: "interrupted".
+MUST_CHECK err_t journal_run_begin(struct journal *j,
+                                   struct journal_run *run /* id is filled */,
                                    const char *spec_text, struct err *e);
+// Attempts of this run that have no outcome by now get "interrupted".
 MUST_CHECK err_t journal_run_end(struct journal *j, const struct journal_run *run,
                                  struct err *e);
 
-// Attempts are added to an open group and made durable together by journal_flush.
+// Attempts, their ends and events are kept in memory until journal_flush makes them durable
+// together, in one short transaction: other runs share the file. What a failed flush could
+// not write is tried again by the next; past 16 MiB it is dropped. Texts are cut at 8 KiB.
 // `load` names the load (warehouse, table, load id) so that numbers survive a restart.
 MUST_CHECK err_t journal_attempt(struct journal *j, const char *load, struct range r,
                                  uint32_t attempt, const char *worker, struct err *e);
+// `outcome` of failures (journal_attempts.failed): "failed", "died", "timeout", "bad
+// result". Any other is nobody's fault: "ok", "late", "lost", "expired", "cancelled", "not
+// run", ...
 MUST_CHECK err_t journal_attempt_end(struct journal *j, const char *load, struct range r,
                                      uint32_t attempt, const char *outcome /* "ok", ... */,
                                      int64_t ms, int64_t peak_kb, const char *text,
@@ -48,17 +61,22 @@ MUST_CHECK err_t journal_event(struct journal *j, const char *kind, const char *
                                struct err *e);
 MUST_CHECK err_t journal_flush(struct journal *j, struct err *e);
 
-struct journal_attempts { // of one range in earlier incarnations
+struct journal_attempts { // of one range
     uint32_t last;        // highest attempt number, 0: none
-    uint32_t unfinished;  // attempts without an outcome: the coordinator or machine died
-    uint32_t failed;      // attempts whose runner died or whose transform failed
+    uint32_t
+        unfinished;  // attempts of earlier runs without an outcome: the coordinator died
+    uint32_t failed; // attempts whose runner died or whose transform failed
 };
 MUST_CHECK err_t journal_attempts_of(struct journal *j, const char *load, struct range r,
                                      struct journal_attempts *out, struct err *e);
 
-// Newest first, for `tranche runs`; calls back once a run until it returns false.
-typedef int journal_run_fn(void *arg, const struct journal_run *run, int64_t started_wall_ms);
-MUST_CHECK err_t journal_runs(const char *dir, journal_run_fn *fn, void *arg, struct err *e);
+// Newest first, for `tranche runs`; calls back once a run until it returns false. The run's
+// texts live during the call. No runs.db: no runs. A run whose process is gone is shown as
+// "interrupted".
+typedef int journal_run_fn(void *arg, const struct journal_run *run,
+                           int64_t started_wall_ms);
+MUST_CHECK err_t journal_runs(const char *dir, journal_run_fn *fn, void *arg,
+                              struct err *e);
 
 void journal_close(struct journal **j);
 

@@ -1,0 +1,53 @@
+// journal_impl - what journal.c and journal_runs.c share. Nobody else includes it.
+
+#ifndef COORDINATOR_JOURNAL_IMPL_H
+#define COORDINATOR_JOURNAL_IMPL_H
+
+#include "common/buf.h"
+#include "coordinator/journal.h"
+#include "coordinator/journal_db.h"
+#include "coordinator/run_lock.h"
+
+#define JOURNAL_STATEMENTS(X)                                                           \
+    X(BEGIN, "BEGIN IMMEDIATE")                                                         \
+    X(COMMIT, "COMMIT")                                                                 \
+    X(LOAD_ADD, "INSERT INTO loads(name) VALUES(?) ON CONFLICT DO NOTHING")             \
+    X(LOAD_FIND, "SELECT seq FROM loads WHERE name = ?")                                \
+    X(ATTEMPT,                                                                          \
+      "INSERT OR REPLACE INTO attempts(load, input, begin, \"end\", attempt, run,"      \
+      " worker, started_ms) VALUES(?,?,?,?,?,?,?,?)")                                   \
+    X(ATTEMPT_END, "UPDATE attempts SET outcome = ?6, ms = ?7, peak_kb = ?8, text = ?9" \
+                   " WHERE load = ?1 AND input = ?2 AND begin = ?3 AND \"end\" = ?4"    \
+                   " AND attempt = ?5")                                                 \
+    X(EVENT, "INSERT INTO events(run, at_ms, kind, text) VALUES(?,?,?,?)")              \
+    X(ATTEMPTS_OF,                                                                      \
+      "SELECT max(attempt), count(*) FILTER (WHERE outcome IS NULL AND run IS NOT ?5)," \
+      " count(*) FILTER (WHERE outcome IN ('failed','died','timeout','bad result'))"    \
+      " FROM attempts WHERE load = ?1 AND input = ?2 AND begin = ?3 AND \"end\" = ?4")
+
+enum journal_statement {
+#define X(name, sql) S_##name,
+    JOURNAL_STATEMENTS(X)
+#undef X
+        S_N
+};
+
+struct journal {
+    struct sqlite3 *db;
+    struct run_lock *lock;
+    struct sqlite3_stmt *q[S_N];
+    char lock_key[HASH_HEX];
+    char note[1024];
+    int64_t run;             // seq of the run that is going on, 0: none
+    int64_t attempts_before; // highest attempts.seq when it began
+    struct buf queue;        // of struct entry, each followed by its texts
+    char *load_name;         // whose seq is known
+    int64_t load_seq;
+};
+
+// Takes one step of a statement that returns no rows.
+err_t journal_step(struct journal *j, enum journal_statement what, struct err *e);
+// Commits when rc is ERR_OK, otherwise rolls back and returns rc.
+err_t journal_finish(struct journal *j, err_t rc, struct err *e);
+
+#endif

@@ -1,0 +1,160 @@
+#include "coordinator/run_lock.h"
+
+#include "common/hash.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+struct run_lock {
+    int fd;
+};
+
+// First line of a file, printable, cut to fit.
+static void line_of(int fd, char *out, size_t n)
+{
+    ssize_t got = pread(fd, out, n - 1, 0);
+    out[got > 0 ? got : 0] = '\0';
+    for (char *p = out; *p; p++) {
+        if (*p == '\n') *p = '\0';
+        if (!*p) break;
+        if ((unsigned char)*p < ' ') *p = ' ';
+    }
+}
+
+static void line_of_path(const char *path, char *out, size_t n)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    out[0] = '\0';
+    if (fd < 0) return;
+    line_of(fd, out, n);
+    close(fd);
+}
+
+static void command(char out[200])
+{
+    int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, out, 199);
+    if (fd >= 0) close(fd);
+    if (n < 0) n = 0;
+    out[n] = '\0';
+    for (ssize_t i = 0; i + 1 < n; i++)
+        if ((unsigned char)out[i] < ' ') out[i] = ' ';
+    char *space = strchr(out, ' ');
+    char *slash = space ? memrchr(out, '/', (size_t)(space - out)) : strrchr(out, '/');
+    if (slash) memmove(out, slash + 1, strlen(slash + 1) + 1);
+}
+
+void run_lock_holder(char out[RUN_LOCK_HOLDER])
+{
+    char boot[40];
+    line_of_path("/proc/sys/kernel/random/boot_id", boot, sizeof boot);
+    snprintf(out, RUN_LOCK_HOLDER, "%ld@%s", (long)getpid(), boot);
+}
+
+bool run_lock_holder_lives(const char *holder)
+{
+    char boot[40];
+    line_of_path("/proc/sys/kernel/random/boot_id", boot, sizeof boot);
+    long pid = strtol(holder, NULL, 10);
+    const char *at = strchr(holder, '@');
+    if (pid <= 0 || !at || strcmp(at + 1, boot) != 0) return true;
+    return kill((pid_t)pid, 0) == 0 || errno != ESRCH;
+}
+
+static err_t made(int rc, const char *path, struct err *e)
+{
+    if (rc == 0) return ERR_OK;
+    if (errno == EEXIST) {
+        struct stat st;
+        if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) return ERR_OK;
+        return err_set(e, ERR_IO, "%s is in the way: a folder is needed there", path);
+    }
+    if (errno == ENOSPC || errno == EDQUOT) {
+        return err_set(e, ERR_FULL, "cannot create %s: no space is left on this disk",
+                       path);
+    }
+    return err_sys(e, "cannot create %s (TRANCHE_HOME can name another folder)", path);
+}
+
+static err_t open_file(int *fd, const char *dir, const char *key, struct err *e)
+{
+    char path[4200], hex[HASH_HEX];
+    TRY(made(mkdir(dir, 0700), dir, e));
+    if (snprintf(path, sizeof path, "%s/locks", dir) >= (int)sizeof path - 64)
+        return err_set(e, ERR_TOOBIG, "%.100s...: the path is too long", dir);
+    TRY(made(mkdir(path, 0700), path, e));
+    hash_hex(hash_bytes(key, strlen(key)), hex);
+    snprintf(path + strlen(path), sizeof path - strlen(path), "/%s.lock", hex);
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return *fd >= 0 ? ERR_OK : made(-1, path, e);
+}
+
+static err_t busy(int fd, struct err *e)
+{
+    char who[500];
+    line_of(fd, who, sizeof who);
+    return err_set(e, ERR_BUSY,
+                   "another run of this load is going on%s%s; wait for it or stop it",
+                   who[0] ? ": " : "", who);
+}
+
+// "process 123 (tranche run job.yaml) on host h since 2026-11-22 01:42:05 UTC"
+static void sign(int fd)
+{
+    char who[500], cmd[200], host[65] = "?";
+    time_t now = time(NULL);
+    struct tm tm = { 0 };
+    gmtime_r(&now, &tm);
+    command(cmd);
+    gethostname(host, sizeof host - 1);
+    host[64] = '\0';
+    int n = snprintf(who, sizeof who, "process %ld (%s) on host %s since ", (long)getpid(),
+                     cmd, host);
+    n += (int)strftime(who + n, sizeof who - (size_t)n, "%Y-%m-%d %H:%M:%S UTC\n", &tm);
+    // A full disk costs only the holder's name.
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, who, (size_t)n, 0) != n)
+        (void)!ftruncate(fd, 0);
+}
+
+err_t run_lock_take(struct run_lock **out, const char *dir, const char *key, struct err *e)
+{
+    int fd;
+    *out = NULL;
+    TRY(open_file(&fd, dir, key, e));
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        err_t rc = errno == EWOULDBLOCK
+                       ? busy(fd, e)
+                       : err_sys(e,
+                                 "cannot lock a file in %s/locks (a file system that "
+                                 "knows no locks? TRANCHE_HOME can name another folder)",
+                                 dir);
+        close(fd);
+        return rc;
+    }
+    struct run_lock *l = malloc(sizeof *l);
+    if (!l) {
+        close(fd);
+        return err_set(e, ERR_NOMEM, "out of memory");
+    }
+    sign(fd);
+    l->fd = fd;
+    *out = l;
+    return ERR_OK;
+}
+
+void run_lock_release(struct run_lock **l)
+{
+    if (!*l) return;
+    (void)!ftruncate((*l)->fd, 0); // the file itself stays: removing it would race
+    close((*l)->fd);
+    free(*l);
+    *l = NULL;
+}

@@ -1,0 +1,29 @@
+// run_lock - one coordinator a load: flock on a file of its own, DIR/locks/HASH.lock.
+//
+// The kernel drops the lock when the process dies, however it dies. What stands in the file
+// is only for the sentence about who holds it; what a dead process left there is no
+// obstacle.
+
+#ifndef COORDINATOR_RUN_LOCK_H
+#define COORDINATOR_RUN_LOCK_H
+
+#include "common/err.h"
+
+#include <stdbool.h>
+
+struct run_lock;
+
+// Creates DIR (0700) and DIR/locks where missing. ERR_BUSY: another process has it; the
+// sentence names process, command, host and since when. ERR_FULL, ERR_IO: DIR can't be
+// written.
+MUST_CHECK err_t run_lock_take(struct run_lock **out, const char *dir, const char *key,
+                               struct err *e);
+void run_lock_release(struct run_lock **l);
+
+#define RUN_LOCK_HOLDER 64
+// Names this process on this machine since its boot, for run_lock_holder_lives.
+void run_lock_holder(char out[RUN_LOCK_HOLDER]);
+// False only when it is certain that the process so named is gone. Of another host: true.
+bool run_lock_holder_lives(const char *holder);
+
+#endif
