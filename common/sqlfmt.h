@@ -118,6 +118,14 @@ static inline uint32_t sqlfmt_local(uint32_t page_bytes, uint64_t payload)
     return k <= most ? k : least;
 }
 
+static inline size_t sqlfmt_leaf_cell_bytes(uint32_t page_bytes, uint64_t payload,
+                                            uint64_t rowid)
+{
+    uint32_t local = sqlfmt_local(page_bytes, payload);
+    return sqlfmt_varint_bytes(payload) + sqlfmt_varint_bytes(rowid) + local +
+           (local < payload ? SQLFMT_LINK : 0);
+}
+
 // The page that holds byte 2^30 is for file locks: no tree may use it.
 static inline uint32_t sqlfmt_lock_page(uint32_t page_bytes)
 {
