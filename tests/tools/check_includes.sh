@@ -19,7 +19,7 @@ deny "coordinator/*.[ch]" "worker/"                     "the two programs meet o
 only "zmq\.h"     "proto/link.c"                         "only the link knows ZeroMQ"
 only "msgpack"    "proto/msg.c proto/spec.c"             "only the codecs know msgpack"
 only "xxhash\.h"  "common/hash.c"                        "only hash knows xxHash"
-only "yaml\.h"    "common/conf.c"                        "only conf knows libyaml"
+only "yaml\.h"    "common/value.c"                       "only value knows libyaml"
 only "zlib\.h"    "coordinator/source_stream.c"           "only the stream knows zlib"
 only "zstd\.h"    "coordinator/source_stream.c"           "only the stream knows zstd"
 only "sqlite3\.h" "coordinator/warehouse_sqlite.c coordinator/journal.c coordinator/journal_db.c coordinator/journal_runs.c common/sql_guard.c common/sql_guard.h common/sql_functions.c common/sql_functions.h worker/xf_sql.h coordinator/ledger.c coordinator/warehouse_sqlite.h" "only the files whose job it is know SQLite"

@@ -1,0 +1,152 @@
+// What one value alone cannot tell: is everything there, does it go together.
+
+#include "common/conf.h"
+#include "common/opt_set.h"
+#include "common/text.h"
+#include "common/units.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static void check_present(struct conf *c)
+{
+    if (c->n_mistakes) return; // such as a misspelt key: that one is missing
+    if (!conf_given(c, "source.csv"))
+        conf_wrong_job(c, c->job->file
+                              ? "no source; give source: {csv: FILE}, or --csv FILE"
+                              : "no source; give --csv FILE, or a job file");
+    if (!conf_given(c, "load.into"))
+        conf_wrong_job(c, c->job->file
+                              ? "nowhere to load into; give load: {into: sqlite:FILE}, or "
+                                "--into sqlite:FILE"
+                              : "nowhere to load into; give --into sqlite:FILE");
+}
+
+static void check_dialect(struct conf *c)
+{
+    const struct job *j = c->job;
+    if (j->quote == j->delimiter)
+        conf_wrong_key(c,
+                       conf_given(c, "source.quote") ? "source.quote" : "source.delimiter",
+                       "the delimiter and the quote are the same character");
+}
+
+static void check_stdin(struct conf *c)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->job->csv.n; i++)
+        n += strcmp(c->job->csv.v[i], "-") == 0;
+    if (n > 1)
+        conf_wrong_key(c, "source.csv", "standard input ('-') can be read only once");
+}
+
+static bool has_column(const struct job *j, const char *name)
+{
+    for (size_t i = 0; i < j->header_names.n; i++)
+        if (strcasecmp(j->header_names.v[i], name) == 0) return true;
+    return false;
+}
+
+static void check_types(struct conf *c)
+{
+    const struct job *j = c->job;
+    char shown[TEXT_QUOTED];
+    if (j->header != HEADER_NAMES) return;
+    for (size_t i = 0; i < j->types.n; i++)
+        if (!has_column(j, j->types.v[i].name))
+            conf_wrong_key(c, "source.types",
+                           "the column %s is not among those of source.header",
+                           text_quoted(j->types.v[i].name, shown));
+}
+
+// Half of the memory for batches, half for their results.
+static void check_memory(struct conf *c)
+{
+    const struct job *j = c->job;
+    char batch[UNITS_TEXT], memory[UNITS_TEXT];
+    if (j->batch_bytes <= j->memory_bytes / 2) return;
+    conf_wrong_key(c, "batch.bytes", "%s is more than half of limits.memory (%s)",
+                   units_size_text(j->batch_bytes, batch),
+                   units_size_text(j->memory_bytes, memory));
+}
+
+static bool ends_with(const char *s, size_t n, const char *end)
+{
+    size_t k = strlen(end);
+    return n > k && strncasecmp(s + n - k, end, k) == 0;
+}
+
+// The last part of a path without endings that tell the format; malloced.
+static char *base_name(const char *path)
+{
+    static const char *const endings[] = { ".gz",  ".zst",  ".csv", ".tsv",
+                                           ".txt", ".yaml", ".yml" };
+    const char *slash = strrchr(path, '/');
+    const char *base = slash ? slash + 1 : path;
+    size_t n = strlen(base);
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (ends_with(base, n, endings[i])) n -= strlen(endings[i]);
+    return strndup(base, n);
+}
+
+static void derive_name(struct conf *c, const char *path)
+{
+    char *base = base_name(path);
+    char *name = base && text_has_control(base) ? NULL : base;
+    if (!name) free(base);
+    if (conf_ok(c, base ? ERR_OK : ERR_NOMEM)) c->job->name = name;
+}
+
+static void set_text(struct conf *c, char **to, const char *text)
+{
+    *to = strdup(text);
+    conf_ok(c, *to ? ERR_OK : ERR_NOMEM);
+}
+
+// From the name, which is given or the job file's; without both from the first CSV file.
+static void derive_table(struct conf *c)
+{
+    struct job *j = c->job;
+    char table[OPT_TABLE_NAME_MAX + 1], safe[OPT_TABLE_NAME_MAX + 1];
+    char shown[TEXT_QUOTED];
+    const char *first = j->csv.v[0];
+    char *base = j->name                   ? strdup(j->name)
+                 : strcmp(first, "-") == 0 ? strdup("stdin")
+                                           : base_name(first);
+    if (!conf_ok(c, base ? ERR_OK : ERR_NOMEM)) return;
+    bool made = text_to_identifier(base, table, sizeof table);
+    free(base);
+    if (made && opt_table_name_wrong(table)) {
+        snprintf(safe, sizeof safe, "t_%.*s", OPT_TABLE_NAME_MAX - 2, table);
+        memcpy(table, safe, sizeof table);
+    }
+    if (made)
+        set_text(c, &j->table, table);
+    else if (strcmp(j->into, "null:") == 0)
+        set_text(c, &j->table, "data");
+    else
+        conf_wrong_job(c, "no name for the table can be made from %s; give %s",
+                       text_quoted(j->name ? j->name : first, shown),
+                       j->file ? "load: {table: NAME}" : "--table NAME");
+}
+
+static void fill_in(struct conf *c)
+{
+    struct job *j = c->job;
+    if (!j->dir) set_text(c, &j->dir, ".");
+    if (!j->name && j->file) derive_name(c, j->file);
+    if (!j->table && !c->no_memory) derive_table(c);
+    if (!j->name && j->table) set_text(c, &j->name, j->table);
+}
+
+void conf_check(struct conf *c)
+{
+    check_present(c);
+    check_dialect(c);
+    check_stdin(c);
+    check_types(c);
+    check_memory(c);
+    if (!c->n_mistakes && !c->no_memory) fill_in(c);
+}

@@ -1,0 +1,364 @@
+#include "common/opt.h"
+
+#include "common/job.h"
+#include "common/opt_set.h"
+#include "common/suggest.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define RUN_CHECK (OPT_RUN | OPT_CHECK)
+#define EVERY     (OPT_RUN | OPT_CHECK | OPT_RUNS)
+#define MEMBER(m) .at = offsetof(struct job, m)
+#define KEY(k, f) .key = k, .flag = f, .commands = RUN_CHECK
+
+static const char *const modes[] = { "append", "replace", NULL };
+static const char *const later_modes[] = { "upsert", "incremental", NULL };
+static const char *const outputs[] = { "human", "json", "quiet", NULL };
+static const char *const progresses[] = { "auto", "json", "none", NULL };
+
+// Sections in order; inside a section the order of help and reference.
+const struct opt opt_table[] = {
+    { KEY("name", "name"), .section = OPT_JOB, .form = OPT_ONE, .metavar = "NAME",
+      .takes = "text", .initial = "the job file's name, or the table's",
+      .help = "What the run is called in reports and in the list of runs", .set = set_name,
+      MEMBER(name) },
+
+    { KEY("source.csv", "csv"), .section = OPT_SOURCE, .form = OPT_LIST, .metavar = "FILE",
+      .takes = "path, glob, list of them, or -",
+      .help =
+          "CSV files to read: a path, a glob, or - for standard input; .gz and .zst are "
+          "read through. Repeatable, and further paths may follow it",
+      .one_of = "source", .set = set_csv },
+    { KEY("source.delimiter", "delimiter"), .section = OPT_SOURCE, .form = OPT_ONE,
+      .metavar = "CHAR", .takes = "one ASCII character", .initial = ",",
+      .help = "What stands between fields; \\t or tab is a TAB", .set = set_delimiter },
+    { KEY("source.quote", "quote"), .section = OPT_SOURCE, .form = OPT_ONE,
+      .metavar = "CHAR", .takes = "one ASCII character, or none", .initial = "\"",
+      .help = "What stands around fields that hold delimiters or line ends; none: every "
+              "quote is data",
+      .set = set_quote },
+    { KEY("source.header", "header"), .section = OPT_SOURCE, .form = OPT_ONE,
+      .metavar = "true|false|NAMES", .takes = "true, false, or a list of names",
+      .initial = "true",
+      .help =
+          "true: the first record of each file names the columns; false: they are called "
+          "column_1, column_2, ...; names: the files have no header, and these are the "
+          "columns (a flag takes them with commas between)",
+      .set = set_header },
+    { KEY("source.encoding", "encoding"), .section = OPT_SOURCE, .form = OPT_ONE,
+      .metavar = "NAME", .takes = "utf-8", .initial = "utf-8",
+      .help = "How the text is encoded; only utf-8 is read", .set = set_encoding },
+    { KEY("source.types", "type"), .section = OPT_SOURCE, .form = OPT_MAP_LAST,
+      .metavar = "COL=TYPE", .takes = "mapping of column to type",
+      .initial = "inferred from a sample",
+      .help =
+          "The type of a column: integer, real, text, boolean, date or timestamp. A value "
+          "that does not fit a type given here rejects its row. Repeatable",
+      .set = set_types },
+    { KEY("source.null", "null"), .section = OPT_SOURCE, .form = OPT_LIST,
+      .metavar = "TEXT", .takes = "text or list of texts",
+      .initial = "the unquoted empty field",
+      .help =
+          "Unquoted fields with this text are NULL, and only they; '' is the empty field. "
+          "Repeatable",
+      .set = set_nulls },
+    { KEY("source.jsonl", "jsonl"), .section = OPT_SOURCE, .metavar = "FILE",
+      .form = OPT_LIST, .help = "JSON lines", .later = "it reads csv", .one_of = "source" },
+    { KEY("source.fields", "fields"), .section = OPT_SOURCE, .metavar = "NAMES",
+      .form = OPT_ONE, .help = "Members of the JSON objects", .later = "it reads csv" },
+    { KEY("source.lines", "lines"), .section = OPT_SOURCE, .metavar = "FILE",
+      .form = OPT_LIST, .help = "Lines of text", .later = "it reads csv",
+      .one_of = "source" },
+    { KEY("source.sqlite", "sqlite"), .section = OPT_SOURCE, .metavar = "FILE",
+      .form = OPT_ONE, .help = "A query on an SQLite database", .later = "it reads csv",
+      .one_of = "source" },
+    { KEY("source.postgres", "postgres"), .section = OPT_SOURCE, .metavar = "URL",
+      .form = OPT_ONE, .help = "A query on a PostgreSQL database", .later = "it reads csv",
+      .one_of = "source" },
+    { KEY("source.range", "range"), .section = OPT_SOURCE, .metavar = "N", .form = OPT_ONE,
+      .help = "The rows 0 to N-1", .later = "it reads csv", .one_of = "source" },
+    { KEY("source.query", "query"), .section = OPT_SOURCE, .metavar = "SQL",
+      .form = OPT_ONE, .help = "The query of a database source", .later = "it reads csv" },
+
+    { KEY("batch.bytes", "batch-bytes"), .section = OPT_BATCH, .form = OPT_ONE,
+      .metavar = "SIZE", .takes = "size, 1 to 1GiB, or auto", .initial = "auto",
+      .help =
+          "Input bytes of a batch; auto: 256KiB to 8MiB, less when a batch takes longer "
+          "than 2 s",
+      .set = set_batch_bytes, .min = 1, .max = 1 << 30 },
+    { KEY("batch.rows", "batch-rows"), .section = OPT_BATCH, .metavar = "N",
+      .form = OPT_ONE, .help = "Rows of a batch", .later = "use batch.bytes" },
+    { KEY("batch.by", "batch-by"), .section = OPT_BATCH, .metavar = "COL", .form = OPT_ONE,
+      .help = "Whole groups in one batch", .later = "batches are cut by batch.bytes" },
+
+    { KEY("transform.sql", "sql"), .section = OPT_TRANSFORM, .form = OPT_LIST,
+      .metavar = "SQL", .takes = "one SELECT", .initial = "rows are loaded as they are",
+      .help =
+          "A SELECT over the table batch, run by SQLite on every batch. Repeatable: each "
+          "one reads the result of the one before as batch",
+      .one_of = "transform", .set = set_sql },
+    { KEY("transform.exec", "exec"), .section = OPT_TRANSFORM, .metavar = "COMMAND",
+      .form = OPT_LIST, .help = "A program", .later = "it transforms with sql",
+      .one_of = "transform" },
+    { KEY("transform.format", NULL), .section = OPT_TRANSFORM,
+      .help = "What the program reads and writes", .later = "it transforms with sql" },
+    { KEY("transform.persistent", NULL), .section = OPT_TRANSFORM,
+      .help = "Keep the program alive", .later = "it transforms with sql" },
+    { KEY("transform.env", NULL), .section = OPT_TRANSFORM,
+      .help = "The program's environment", .later = "it transforms with sql" },
+    { KEY("transform.plugin", "plugin"), .section = OPT_TRANSFORM, .metavar = "FILE",
+      .form = OPT_LIST, .help = "A shared library", .later = "it transforms with sql",
+      .one_of = "transform" },
+    { KEY("transform.args", NULL), .section = OPT_TRANSFORM,
+      .help = "Arguments of a plugin", .later = "it transforms with sql" },
+    { KEY("transform.http", "http"), .section = OPT_TRANSFORM, .metavar = "URL",
+      .form = OPT_LIST, .help = "One HTTP request a row", .later = "it transforms with sql",
+      .one_of = "transform" },
+    { KEY("aggregate", "aggregate"), .section = OPT_TRANSFORM, .metavar = "SPEC",
+      .form = OPT_ONE, .help = "Aggregates over the whole input",
+      .later = "load the rows and aggregate them in the warehouse" },
+    { KEY("merge", "merge"), .section = OPT_TRANSFORM, .metavar = "SQL", .form = OPT_ONE,
+      .help = "SQL over everything that was loaded",
+      .later = "run that SQL in the warehouse after the load" },
+
+    { KEY("load.into", "into"), .section = OPT_LOAD, .form = OPT_ONE, .metavar = "URL",
+      .takes = "sqlite:PATH or null:",
+      .help =
+          "Where the rows go: sqlite:PATH, a database file that is created when missing; "
+          "null: runs everything and keeps nothing",
+      .set = set_into },
+    { KEY("load.table", "table"), .section = OPT_LOAD, .form = OPT_ONE, .metavar = "NAME",
+      .takes = "text", .initial = "made from the job's name, or from the first file's",
+      .help = "The table that takes the rows; created when missing. Rejected rows go to "
+              "NAME_rejects",
+      .set = set_table, MEMBER(table) },
+    { KEY("load.mode", "mode"), .section = OPT_LOAD, .form = OPT_ONE,
+      .metavar = "append|replace", .takes = "append or replace", .initial = "append",
+      .help =
+          "append: add rows to the table, and only new files or the tail of a grown file "
+          "when run again; replace: swap in a new table at the end",
+      .set = set_choice, MEMBER(mode), .choices = modes, .later_choices = later_modes },
+    { KEY("load.ordered", "ordered"), .section = OPT_LOAD, .form = OPT_ONE,
+      .metavar = "true|false", .takes = "true or false", .initial = "true",
+      .help = "true: rows arrive in the order of the input; false is a little faster",
+      .set = set_bool, MEMBER(ordered) },
+    { .flag = "unordered",
+      .commands = RUN_CHECK,
+      .section = OPT_LOAD,
+      .form = OPT_SWITCH,
+      .help = "The same as --ordered false",
+      .set = set_unordered },
+    { KEY("load.key", "key"), .section = OPT_LOAD, .metavar = "COLS", .form = OPT_ONE,
+      .help = "The key of an upsert", .later = "it has the modes append and replace" },
+    { KEY("load.watermark", "watermark"), .section = OPT_LOAD, .metavar = "COL",
+      .form = OPT_ONE, .help = "What an incremental load has seen",
+      .later = "it has the modes append and replace" },
+    { KEY("load.indexes", "index"), .section = OPT_LOAD, .metavar = "COLS",
+      .form = OPT_LIST, .help = "Indexes built after the load",
+      .later = "create them in the warehouse after the load" },
+
+    { KEY("params", "param"), .section = OPT_LOOKUP, .form = OPT_MAP, .metavar = "NAME=SQL",
+      .takes = "mapping of name to {sql: SELECT ...}",
+      .help = "A value read once from the warehouse before the run, and bound as :NAME in "
+              "every sql. Repeatable",
+      .set = set_params },
+    { KEY("tables", "lookup"), .section = OPT_LOOKUP, .form = OPT_MAP,
+      .metavar = "NAME=FILE", .takes = "mapping of name to CSV file",
+      .help =
+          "A small CSV file that is sent with the job and can be joined in sql as table "
+          "NAME. Repeatable",
+      .set = set_tables },
+
+    { KEY("limits.bad_rows", "bad-rows"), .section = OPT_LIMITS, .form = OPT_ONE,
+      .metavar = "N|P%", .takes = "count or percentage", .initial = "0",
+      .help = "How many rejected rows the run may have and still be a success; more end it "
+              "with exit code 4",
+      .set = set_bad_rows },
+    { KEY("limits.retries", "retries"), .section = OPT_LIMITS, .form = OPT_ONE,
+      .metavar = "N", .takes = "count, 0 to 100", .initial = "3",
+      .help =
+          "Further attempts for a batch that failed, before its guilty row is looked for",
+      .set = set_count, MEMBER(retries), .max = 100 },
+    { KEY("limits.timeout", "timeout"), .section = OPT_LIMITS, .form = OPT_ONE,
+      .metavar = "TIME", .takes = "duration, 1ms to 30d", .initial = "10m",
+      .help = "How long the transforms may work on one batch", .set = set_duration,
+      MEMBER(timeout_ms), .min = 1, .max = (uint64_t)30 * 86400000 },
+    { KEY("limits.memory", "memory"), .section = OPT_LIMITS, .form = OPT_ONE,
+      .metavar = "SIZE", .takes = "size, 16MiB to 16TiB", .initial = "128MiB",
+      .help =
+          "Bytes of batches that the coordinator may hold, out with workers or waiting to "
+          "be loaded",
+      .set = set_size, MEMBER(memory_bytes), .min = 16 << 20, .max = (uint64_t)16 << 40 },
+    { KEY("limits.worker_memory", "worker-memory"), .section = OPT_LIMITS, .form = OPT_ONE,
+      .metavar = "SIZE", .takes = "size, 64MiB to 16TiB", .initial = "1GiB",
+      .help = "Memory of one worker, all its slots together", .set = set_size,
+      MEMBER(worker_memory_bytes), .min = 64 << 20, .max = (uint64_t)16 << 40 },
+
+    { KEY("workers.local", "workers"), .letter = 'j', .section = OPT_WORKERS,
+      .form = OPT_ONE, .metavar = "N", .takes = "count, 1 to 1024", .initial = "the cores",
+      .help = "Batches that are worked on at a time on this machine", .set = set_workers,
+      MEMBER(workers_local), .min = 1, .max = 1024 },
+    { KEY("workers.concurrency", "concurrency"), .section = OPT_WORKERS, .metavar = "N",
+      .form = OPT_ONE, .help = "Batches at a time in one slot",
+      .later = "use workers.local" },
+    { KEY("workers.min", "min-workers"), .section = OPT_WORKERS, .metavar = "N",
+      .form = OPT_ONE, .help = "Workers to wait for", .later = "it starts local workers" },
+    { KEY("workers.wait", "wait"), .section = OPT_WORKERS, .metavar = "TIME",
+      .form = OPT_ONE, .help = "How long to wait for them",
+      .later = "it starts local workers" },
+    { KEY("workers.labels", "label"), .section = OPT_WORKERS, .metavar = "NAME",
+      .form = OPT_LIST, .help = "What workers must offer",
+      .later = "it starts local workers" },
+    { .flag = "listen",
+      .commands = RUN_CHECK,
+      .section = OPT_WORKERS,
+      .metavar = "ENDPOINT",
+      .form = OPT_ONE,
+      .help = "Take workers from other hosts",
+      .later = "it starts local workers" },
+    { .flag = "insecure",
+      .commands = RUN_CHECK,
+      .section = OPT_WORKERS,
+      .form = OPT_SWITCH,
+      .help = "Talk to them without CURVE",
+      .later = "it starts local workers" },
+
+    { KEY("cache", "cache"), .section = OPT_THIS_RUN, .metavar = "true|false",
+      .form = OPT_ONE, .help = "Reuse results of earlier runs", .later = "leave it out" },
+    { KEY("steps", NULL), .section = OPT_THIS_RUN, .help = "The jobs of a pipeline",
+      .later = "run the jobs one after another" },
+    { KEY("needs", NULL), .section = OPT_THIS_RUN, .help = "What a step waits for",
+      .later = "run the jobs one after another" },
+    { .flag = "from",
+      .commands = RUN_CHECK,
+      .section = OPT_THIS_RUN,
+      .metavar = "STEP",
+      .form = OPT_ONE,
+      .help = "Begin a pipeline here",
+      .later = "run the jobs one after another" },
+    { .flag = "fresh",
+      .commands = RUN_CHECK,
+      .section = OPT_THIS_RUN,
+      .form = OPT_SWITCH,
+      .help = "Start over: drop what an unfinished or earlier load of this table left",
+      .set = set_switch,
+      MEMBER(fresh) },
+    { .flag = "output",
+      .commands = EVERY,
+      .section = OPT_THIS_RUN,
+      .form = OPT_ONE,
+      .metavar = "human|json|quiet",
+      .initial = "human",
+      .help = "What is written to standard output: text, JSON, or nothing",
+      .set = set_choice,
+      MEMBER(output),
+      .choices = outputs },
+    { .flag = "progress",
+      .commands = RUN_CHECK,
+      .section = OPT_THIS_RUN,
+      .form = OPT_ONE,
+      .metavar = "auto|json|none",
+      .initial = "auto",
+      .help =
+          "Progress on standard error; auto: a bar on a terminal, else a line every 10 s",
+      .set = set_choice,
+      MEMBER(progress),
+      .choices = progresses },
+    { .flag = "help",
+      .letter = 'h',
+      .commands = EVERY,
+      .section = OPT_THIS_RUN,
+      .form = OPT_SWITCH,
+      .help = "Show this help" },
+    { .flag = "version",
+      .commands = EVERY,
+      .section = OPT_THIS_RUN,
+      .form = OPT_SWITCH,
+      .help = "Show the version" },
+};
+
+const size_t opt_n = sizeof opt_table / sizeof *opt_table;
+_Static_assert(sizeof opt_table / sizeof *opt_table <= OPT_MAX, "raise OPT_MAX");
+
+const struct opt *opt_by_key(const char *key)
+{
+    for (const struct opt *o = opt_table; o < opt_table + opt_n; o++)
+        if (o->key && strcmp(o->key, key) == 0) return o;
+    return NULL;
+}
+
+const struct opt *opt_by_flag(const char *flag)
+{
+    for (const struct opt *o = opt_table; o < opt_table + opt_n; o++)
+        if (o->flag && strcmp(o->flag, flag) == 0) return o;
+    return NULL;
+}
+
+bool opt_is_section(const char *key)
+{
+    size_t n = strlen(key);
+    for (const struct opt *o = opt_table; o < opt_table + opt_n; o++)
+        if (o->key && strncmp(o->key, key, n) == 0 && o->key[n] == '.') return true;
+    return false;
+}
+
+const char *opt_section_title(enum opt_section s)
+{
+    static const char *const titles[OPT_N_SECTIONS] = {
+        "Job",       "Source",  "Batches",
+        "Transform", "Load",    "Parameters and lookup tables",
+        "Limits",    "Workers", "This run",
+    };
+    return titles[s];
+}
+
+static const char *last_part(const char *key)
+{
+    const char *dot = strrchr(key, '.');
+    return dot ? dot + 1 : key;
+}
+
+// The part of a key that stands below the prefix, without what is below that.
+static bool part_below(const struct opt *o, const char *prefix, char part[64])
+{
+    size_t n = strlen(prefix);
+    if (!o->key || strncmp(o->key, prefix, n) != 0) return false;
+    snprintf(part, 64, "%.*s", (int)strcspn(o->key + n, "."), o->key + n);
+    return true;
+}
+
+// A key of this level, unless one of another level is nearer.
+void opt_suggest_key(const char *prefix, const char *word, char *out, size_t size)
+{
+    static _Thread_local char parts[OPT_MAX][64];
+    struct suggest here = { .word = word }, anywhere = { .word = word };
+    const char *full = "";
+    *out = 0;
+    for (size_t i = 0; i < opt_n; i++) {
+        const struct opt *o = &opt_table[i];
+        if (part_below(o, prefix, parts[i])) suggest_offer(&here, parts[i]);
+        const char *before = anywhere.best;
+        if (o->key) suggest_offer(&anywhere, last_part(o->key));
+        if (anywhere.best != before) full = o->key;
+    }
+    if (here.best && (!anywhere.best || here.distance <= anywhere.distance))
+        snprintf(out, size, "; did you mean '%s%s'?", prefix, here.best);
+    else if (anywhere.best)
+        snprintf(out, size, "; did you mean '%s'?", full);
+    else if (opt_by_flag(word))
+        snprintf(out, size, "; it is a flag: --%s", word);
+}
+
+void opt_suggest_flag(const char *word, char *out, size_t size)
+{
+    struct suggest s = { .word = word };
+    *out = 0;
+    for (const struct opt *o = opt_table; o < opt_table + opt_n; o++)
+        if (o->flag) suggest_offer(&s, o->flag);
+    for (const struct opt *o = opt_table; o < opt_table + opt_n; o++)
+        if (o->key && o->flag &&
+            (strcmp(o->key, word) == 0 || strcmp(last_part(o->key), word) == 0))
+            s.best = o->flag;
+    if (s.best) snprintf(out, size, "; did you mean '--%s'?", s.best);
+}

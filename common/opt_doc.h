@@ -1,0 +1,17 @@
+// opt_doc - what the option table says to people: flags for --help, and docs/JOBFILE.md.
+
+#ifndef COMMON_OPT_DOC_H
+#define COMMON_OPT_DOC_H
+
+#include "common/opt.h"
+
+enum { OPT_HELP_WIDTH = 88 };
+
+// The flags of a command (enum opt_command), grouped by section, without those of a later
+// version.
+MUST_CHECK err_t opt_help(struct buf *out, unsigned command, struct err *e);
+
+// Markdown: every key and flag, and those that are not in this version.
+MUST_CHECK err_t opt_reference(struct buf *out, struct err *e);
+
+#endif

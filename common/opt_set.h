@@ -1,0 +1,44 @@
+// opt_set - one setter a kind of value: each puts what was read into the job, or says with
+// conf_wrong what is wrong with it and leaves the job as it was.
+
+#ifndef COMMON_OPT_SET_H
+#define COMMON_OPT_SET_H
+
+#include "common/conf.h"
+
+#define OPT_SETTERS(X)                                                                    \
+    X(name)                                                                               \
+    X(csv)                                                                                \
+    X(delimiter)                                                                          \
+    X(quote) X(header) X(encoding) X(types) X(nulls) X(batch_bytes) X(sql) X(into)        \
+        X(table) X(choice) X(bool) X(unordered) X(switch) X(params) X(tables) X(bad_rows) \
+            X(count) X(duration) X(size) X(workers)
+
+#define X(name) void set_##name(struct conf *, const struct opt *, const struct value *);
+OPT_SETTERS(X)
+#undef X
+
+enum { OPT_TABLE_NAME_MAX = 63 };
+// NULL: a good name for a table; else what is wrong with it.
+const char *opt_table_name_wrong(const char *name);
+
+// ---- what the setters share ----
+
+#define QUOTED(s) text_quoted(s, (char[TEXT_QUOTED]){ 0 })
+#define LATER     "not in this version of tranche (" TRANCHE_VERSION ")"
+
+// The text of a single value. NULL: it is none, or not UTF-8; that has been said.
+const char *opt_single(struct conf *c, const struct opt *o, const struct value *v);
+bool opt_is_map(struct conf *c, const struct opt *o, const struct value *v);
+bool opt_path_is_good(struct conf *c, const struct opt *o, const struct value *v,
+                      const char *path);
+bool opt_truth(const char *text, bool *out); // false: neither true nor false
+bool opt_copy_text(struct conf *c, char **to, const char *text); // false: no memory
+// Keys that differ in case only name the same column or table; those of one mapping were
+// compared byte by byte before.
+bool opt_unique(struct conf *c, const struct opt *o, const struct value *map,
+                const struct value *m);
+// How an earlier place (the file, when a flag comes) wrote the same name; else the name.
+const char *opt_known_as(const struct job_pairs *p, const char *name);
+
+#endif

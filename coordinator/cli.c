@@ -1,0 +1,370 @@
+#include "coordinator/cli.h"
+
+#include "common/conf.h"
+#include "common/suggest.h"
+#include "common/text.h"
+#include "coordinator/cli_help.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define QUOTED(s) text_quoted(s, (char[TEXT_QUOTED]){ 0 })
+
+enum { FIRST_LONG = 1000 }; // getopt_long's value of opt_table[i]: FIRST_LONG + i
+
+struct parsing {
+    const struct cli_command_row *command;
+    struct cli *out;
+    FILE *say, *complain;
+    struct arena mem;
+    struct value *given[OPT_MAX]; // of opt_table: all occurrences of a flag as one value
+    int last[OPT_MAX];            // when it came last: --ordered and --unordered are rivals
+    int n_flags;
+    bool after_csv;     // the argument before was a CSV file
+    bool after_unknown; // ... or an unknown flag, whose value this may be
+    bool wrong, no_memory;
+};
+
+// ---- saying things ----
+
+__attribute__((format(printf, 2, 3))) static void wrong(struct parsing *p, const char *fmt,
+                                                        ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fputs("tranche: ", p->complain);
+    vfprintf(p->complain, fmt, ap);
+    fputc('\n', p->complain);
+    va_end(ap);
+    p->wrong = true;
+}
+
+static int fault(struct parsing *p, const char *sentence)
+{
+    wrong(p, "%s", sentence);
+    return CLI_INFRASTRUCTURE;
+}
+
+// `rc` is how the text was made.
+static int show(struct parsing *p, struct buf *text, err_t rc)
+{
+    int code = CLI_OK;
+    if (rc != ERR_OK)
+        code = fault(p, "out of memory");
+    else if (fwrite(text->p, 1, text->n, p->say) != text->n || fflush(p->say) != 0)
+        code = fault(p, "cannot write to standard output");
+    buf_free(text);
+    return code;
+}
+
+static int show_help(struct parsing *p)
+{
+    struct buf text = { 0 };
+    err_t rc = p->command ? cli_help_command(&text, p->command, NULL)
+                          : cli_help_overview(&text, NULL);
+    return show(p, &text, rc);
+}
+
+static int show_version(struct parsing *p)
+{
+    struct buf text = { 0 };
+    return show(p, &text, buf_printf(&text, NULL, "tranche %s\n", TRANCHE_VERSION));
+}
+
+// ---- flags ----
+
+// "-:" first: operands come in their place, and a missing argument is told as ':'.
+static void getopt_tables(unsigned command, struct option longs[OPT_MAX + 1],
+                          char shorts[2 * OPT_MAX + 3])
+{
+    size_t n = 0;
+    char *s = stpcpy(shorts, "-:");
+    for (size_t i = 0; i < opt_n; i++) {
+        const struct opt *o = &opt_table[i];
+        bool is_switch = o->form == OPT_SWITCH;
+        if (!o->flag || !(o->commands & command)) continue;
+        longs[n++] = (struct option){ o->flag, is_switch ? no_argument : required_argument,
+                                      NULL, FIRST_LONG + (int)i };
+        if (!o->letter) continue;
+        *s++ = o->letter;
+        if (!is_switch) *s++ = ':';
+    }
+    *s = 0;
+    longs[n] = (struct option){ 0 };
+}
+
+static const struct opt *by_value(int value)
+{
+    if (value >= FIRST_LONG) return &opt_table[value - FIRST_LONG];
+    for (size_t i = 0; i < opt_n; i++)
+        if (value && opt_table[i].letter == value) return &opt_table[i];
+    return NULL;
+}
+
+// NAME=VALUE
+static struct value *pair(struct parsing *p, const struct opt *o, const char *text)
+{
+    const char *at = o->form == OPT_MAP_LAST ? strrchr(text, '=') : strchr(text, '=');
+    if (!at || at == text) {
+        wrong(p, "--%s: %s is not %s", o->flag, QUOTED(text), o->metavar);
+        return NULL;
+    }
+    struct value *v = value_new(&p->mem, VALUE_TEXT, at + 1);
+    if (v) v->key = arena_strdup(&p->mem, text, (size_t)(at - text));
+    if (!v || !v->key) p->no_memory = true;
+    return v && v->key ? v : NULL;
+}
+
+static void give(struct parsing *p, const struct opt *o, const char *text)
+{
+    size_t i = (size_t)(o - opt_table);
+    struct value **all = &p->given[i], *v;
+    bool is_pair = o->form == OPT_MAP || o->form == OPT_MAP_LAST;
+    p->last[i] = ++p->n_flags;
+    if (is_pair)
+        v = pair(p, o, text);
+    else if (!(v = value_new(&p->mem, VALUE_TEXT, text ? text : "")))
+        p->no_memory = true;
+    if (!is_pair && o->form != OPT_LIST) {
+        *all = v;
+        return;
+    }
+    if (!*all) *all = value_new(&p->mem, is_pair ? VALUE_MAP : VALUE_LIST, NULL);
+    if (!*all) p->no_memory = true;
+    if (*all && v) value_add(*all, v);
+}
+
+static void say_ambiguous(struct parsing *p, const char *word, size_t n)
+{
+    char all[256] = "";
+    for (size_t i = 0; i < opt_n; i++) {
+        const struct opt *o = &opt_table[i];
+        size_t k = strlen(all);
+        if (!o->flag || o->later || strncmp(o->flag, word, n) != 0) continue;
+        snprintf(all + k, sizeof all - k, "%s--%s", k ? ", " : "", o->flag);
+    }
+    wrong(p, "--%.*s could be %s; write it out", (int)n, word, all);
+}
+
+// `arg` is the argument that getopt stumbled over. False: no use to go on.
+static bool unknown_flag(struct parsing *p, const char *arg, const struct option *longs)
+{
+    char hint[160], word[64];
+    const char *name = arg + strspn(arg, "-");
+    size_t n = strcspn(name, "="), matches = 0;
+    const struct opt *o = by_value(optopt);
+    snprintf(word, sizeof word, "%.*s", (int)n, name);
+    for (const struct option *l = longs; l->name && arg[1] == '-'; l++)
+        matches += strncmp(l->name, name, n) == 0;
+    opt_suggest_flag(word, hint, sizeof hint);
+    p->after_unknown = !name[n];
+    if (o)
+        wrong(p, "--%s takes no value", o->flag);
+    else if (arg[1] == '-' && opt_by_flag(word))
+        wrong(p, "--%s is no flag of '%s'", word, p->command->name);
+    else if (n && matches > 1)
+        say_ambiguous(p, name, n);
+    else
+        wrong(p, "unknown flag %s%s", QUOTED(arg), hint);
+    return arg[1] == '-'; // "-csv" would stumble over each of its letters
+}
+
+static bool ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), k = strlen(end);
+    return n > k && strcasecmp(s + n - k, end) == 0;
+}
+
+static bool is_yaml(const char *path)
+{
+    return ends_with(path, ".yaml") || ends_with(path, ".yml");
+}
+
+static bool is_data(const char *path)
+{
+    return ends_with(path, ".csv") || ends_with(path, ".tsv") || ends_with(path, ".gz") ||
+           ends_with(path, ".zst");
+}
+
+// The job file; or one more CSV file, when the shell has expanded --csv data/*.csv.
+static void operand(struct parsing *p, const char *text)
+{
+    if (p->after_unknown) return;
+    if (p->after_csv && !is_yaml(text))
+        give(p, opt_by_flag("csv"), text);
+    else if (is_data(text))
+        wrong(p, "%s is no job file; did you mean --csv %s?", QUOTED(text), text);
+    else if (p->out->arg)
+        wrong(p, "one job file at a time: %s, and %s", QUOTED(p->out->arg), QUOTED(text));
+    else
+        p->out->arg = text;
+}
+
+static void missing_value(struct parsing *p)
+{
+    const struct opt *o = by_value(optopt);
+    if (o->later)
+        give(p, o, "");
+    else
+        wrong(p, "--%s needs a value: --%s %s", o->flag, o->flag, o->metavar);
+}
+
+static void read_flags(struct parsing *p, int argc, char **argv)
+{
+    struct option longs[OPT_MAX + 1];
+    char shorts[2 * OPT_MAX + 3];
+    getopt_tables(p->command->opts, longs, shorts);
+    optind = 0; // glibc: start anew
+    opterr = 0;
+    for (;;) {
+        int at = optind ? optind : 1;
+        int v = getopt_long(argc, argv, shorts, longs, NULL);
+        if (v == -1) break;
+        if (v == 1) {
+            operand(p, optarg);
+            continue;
+        }
+        p->after_csv = p->after_unknown = false;
+        if (v == ':')
+            missing_value(p);
+        else if (v == '?') {
+            if (!unknown_flag(p, argv[at], longs)) return;
+        } else {
+            const struct opt *o = by_value(v);
+            give(p, o, optarg);
+            p->after_csv = strcmp(o->flag, "csv") == 0;
+        }
+    }
+    while (optind < argc) // after "--"
+        operand(p, argv[optind++]);
+}
+
+static bool has_flag(const struct parsing *p, const char *flag)
+{
+    return p->given[opt_by_flag(flag) - opt_table] != NULL;
+}
+
+// ---- commands ----
+
+// Lines of the job file begin with its name, as compilers' do.
+static int complain_all(struct parsing *p, const struct strings *lines)
+{
+    const char *file = p->out->job.file;
+    for (size_t i = 0; i < lines->n; i++) {
+        bool placed = file && strncmp(lines->v[i], file, strlen(file)) == 0;
+        fprintf(p->complain, "%s%s\n", placed ? "" : "tranche: ", lines->v[i]);
+    }
+    return CLI_USAGE;
+}
+
+static err_t apply_flags(struct parsing *p, struct conf *c, struct err *e)
+{
+    for (int k = 1; k <= p->n_flags; k++)
+        for (size_t i = 0; i < opt_n; i++)
+            if (p->last[i] == k && p->given[i])
+                TRY(conf_flag(c, &opt_table[i], p->given[i], e));
+    return ERR_OK;
+}
+
+static err_t read_job(struct parsing *p, struct conf *c, struct err *e)
+{
+    if (p->command->command == CLI_RUNS) {
+        struct cli *out = p->out; // needs no job, only the folder of one
+        out->job.dir = conf_folder(out->arg ? out->arg : "");
+        return out->job.dir ? apply_flags(p, c, e) : err_set(e, ERR_NOMEM, "out of memory");
+    }
+    if (p->out->arg) TRY(conf_file(c, p->out->arg, e));
+    TRY(apply_flags(p, c, e));
+    return conf_finish(c, e);
+}
+
+static int run_command(struct parsing *p, int argc, char **argv)
+{
+    struct err e;
+    struct conf c;
+    struct strings mistakes = { 0 };
+    read_flags(p, argc, argv);
+    if (p->no_memory) return fault(p, "out of memory");
+    if (has_flag(p, "help")) return show_help(p);
+    if (has_flag(p, "version")) return show_version(p);
+    if (p->wrong) {
+        fprintf(p->complain, "'tranche %s --help' shows all flags\n", p->command->name);
+        return CLI_USAGE;
+    }
+    conf_init(&c, &p->out->job, &mistakes);
+    err_t rc = read_job(p, &c, &e);
+    int code = -1;
+    if (mistakes.n)
+        code = complain_all(p, &mistakes);
+    else if (rc != ERR_OK) {
+        wrong(p, "%s", e.text);
+        code = rc == ERR_NOMEM ? CLI_INFRASTRUCTURE : CLI_USAGE;
+    }
+    strings_free(&mistakes);
+    return code;
+}
+
+static int unknown_command(struct parsing *p, const char *word)
+{
+    struct suggest s = { .word = word };
+    for (size_t i = 0; i < cli_n_commands; i++)
+        suggest_offer(&s, cli_commands[i].name);
+    for (const char *const *l = cli_later_commands; *l; l++)
+        if (strcmp(word, *l) == 0) {
+            wrong(p, "%s: not in this version of tranche (%s); it has run, check and runs",
+                  word, TRANCHE_VERSION);
+            return CLI_USAGE;
+        }
+    if (is_yaml(word))
+        wrong(p, "unknown command %s; did you mean 'tranche run %s'?", QUOTED(word), word);
+    else if (s.best)
+        wrong(p, "unknown command %s; did you mean '%s'?", QUOTED(word), s.best);
+    else
+        wrong(p, "unknown command %s; it is run, check or runs", QUOTED(word));
+    return CLI_USAGE;
+}
+
+static int without_command(struct parsing *p, const char *flag)
+{
+    if (!strcmp(flag, "--help") || !strcmp(flag, "-h")) return show_help(p);
+    if (!strcmp(flag, "--version")) return show_version(p);
+    wrong(p, "%s: a command comes first, e.g. tranche run %s", QUOTED(flag),
+          text_has_control(flag) ? "JOB.yaml" : flag);
+    return CLI_USAGE;
+}
+
+int cli_parse_to(int argc, char **argv, struct cli *out, FILE *say, FILE *complain)
+{
+    struct parsing p = { .out = out, .say = say, .complain = complain };
+    *out = (struct cli){ .command = CLI_RUN };
+    job_init(&out->job);
+    if (argc < 2) {
+        fputs("Usage: tranche run [JOB.yaml] [FLAGS]\n"
+              "       tranche check [JOB.yaml] [FLAGS]\n"
+              "       tranche runs\n"
+              "'tranche --help' explains them\n",
+              complain);
+        return CLI_USAGE;
+    }
+    if (argv[1][0] == '-') return without_command(&p, argv[1]);
+    for (size_t i = 0; i < cli_n_commands; i++)
+        if (strcmp(argv[1], cli_commands[i].name) == 0) p.command = &cli_commands[i];
+    if (!p.command) return unknown_command(&p, argv[1]);
+    out->command = p.command->command;
+    int code = run_command(&p, argc - 1, argv + 1);
+    arena_free(&p.mem);
+    return code;
+}
+
+int cli_parse(int argc, char **argv, struct cli *out)
+{
+    return cli_parse_to(argc, argv, out, stdout, stderr);
+}
+
+void cli_close(struct cli *c)
+{
+    job_free(&c->job);
+}

@@ -1,0 +1,33 @@
+// cli - the command line of `tranche`: commands, flags, --help, --version.
+
+#ifndef COORDINATOR_CLI_H
+#define COORDINATOR_CLI_H
+
+#include "common/job.h"
+
+#include <stdio.h>
+
+enum cli_command { CLI_RUN, CLI_CHECK, CLI_RUNS };
+
+enum { // exit codes of every command (PRODUCT.md 4)
+    CLI_OK = 0,
+    CLI_INFRASTRUCTURE = 1,
+    CLI_USAGE = 2,
+    CLI_REJECTS = 3,
+    CLI_LIMIT = 4,
+    CLI_INTERRUPTED = 130,
+};
+
+struct cli {
+    enum cli_command command;
+    struct job job;  // RUN, CHECK: read and checked; RUNS: only `output` and `dir`
+    const char *arg; // the job file as given, from argv; NULL: none
+};
+
+// -1: go on with *out. Else the exit code: everything has been said on `say` (help,
+// version) or `complain` (one line a mistake). `out` is closed by the caller in any case.
+int cli_parse_to(int argc, char **argv, struct cli *out, FILE *say, FILE *complain);
+int cli_parse(int argc, char **argv, struct cli *out); // standard output, standard error
+void cli_close(struct cli *c);
+
+#endif

@@ -1,0 +1,87 @@
+#include "coordinator/cli_help.h"
+
+#include "common/opt_doc.h"
+
+static const char run_exits[] =
+    "Exit codes:\n"
+    "  0    loaded, no row rejected\n"
+    "  1    infrastructure: disk, network, database\n"
+    "  2    usage, or a mistake in the job file\n"
+    "  3    loaded, with rejected rows within the limit\n"
+    "  4    more rejected rows than the limit, or batches lost\n"
+    "  130  interrupted; the same command continues\n";
+static const char check_exits[] = "Exit codes:\n"
+                                  "  0    the job is good\n"
+                                  "  1    infrastructure: disk, network, database\n"
+                                  "  2    usage, or a mistake in the job\n";
+static const char runs_exits[] = "Exit codes:\n"
+                                 "  0    listed\n"
+                                 "  1    infrastructure: disk, database\n"
+                                 "  2    usage\n";
+
+const struct cli_command_row cli_commands[] = {
+    { "run", CLI_RUN, OPT_RUN, "tranche run [JOB.yaml] [FLAGS]",
+      "run a job to its end; a job that was interrupted is continued",
+      "Reads CSV files in batches, transforms each batch with SQL on every core, and loads "
+      "the\n"
+      "rows into a table, exactly once: after any crash the same command goes on where it\n"
+      "stopped. Rows that cannot be read go to TABLE_rejects.\n"
+      "\n"
+      "The job comes from JOB.yaml, from flags, or from both: flags win. docs/JOBFILE.md\n"
+      "describes every key.\n"
+      "\n"
+      "Examples:\n"
+      "  tranche run examples/flights.yaml\n"
+      "  tranche run examples/flights.yaml -j 2 --bad-rows 1%\n"
+      "  tranche run --csv 'data/*.csv' --into sqlite:warehouse.db --table flights\n"
+      "  tranche run --csv in.csv.gz --sql 'SELECT origin, delay FROM batch WHERE delay > "
+      "60' \\\n"
+      "              --into sqlite:late.db\n",
+      run_exits },
+    { "check", CLI_CHECK, OPT_CHECK, "tranche check [JOB.yaml] [FLAGS]",
+      "check a job without running it",
+      "Reads the job file and the flags, opens the sources, and checks the SQL against "
+      "their\n"
+      "columns. Nothing is loaded or written. Every mistake is one line: file, line, "
+      "column,\n"
+      "what is wrong, and what would be right. Takes the flags of run.\n",
+      check_exits },
+    { "runs", CLI_RUNS, OPT_RUNS, "tranche runs [JOB.yaml] [FLAGS]",
+      "list past runs, newest first",
+      "Lists the runs that .tranche/runs.db in the current folder remembers; with "
+      "JOB.yaml\n"
+      "that in the job file's folder. $TRANCHE_HOME names another place.\n",
+      runs_exits },
+};
+const size_t cli_n_commands = sizeof cli_commands / sizeof *cli_commands;
+
+const char *const cli_later_commands[] = { "plan",    "explain", "report", "serve",
+                                           "submit",  "jobs",    "cancel", "wait",
+                                           "workers", "drain",   "scale",  "keys",
+                                           NULL };
+
+err_t cli_help_overview(struct buf *out, struct err *e)
+{
+    TRY(buf_printf(out, e,
+                   "Usage: tranche COMMAND [JOB.yaml] [FLAGS]\n\n"
+                   "Transforms large CSV input batch by batch on every core and loads "
+                   "the result into a\nwarehouse, exactly once.\n\nCommands:\n"));
+    for (size_t i = 0; i < cli_n_commands; i++)
+        TRY(buf_printf(out, e, "  %-8s%s\n", cli_commands[i].name,
+                       cli_commands[i].summary));
+    TRY(buf_printf(out, e,
+                   "\n'tranche COMMAND --help' shows the flags of a command; "
+                   "'tranche --version' the version.\n\n"
+                   "Examples:\n"
+                   "  tranche run examples/flights.yaml\n"
+                   "  tranche run --csv 'data/*.csv' --into sqlite:warehouse.db\n"
+                   "  tranche check examples/flights.yaml\n\n"));
+    return buf_printf(out, e, "%s", run_exits);
+}
+
+err_t cli_help_command(struct buf *out, const struct cli_command_row *c, struct err *e)
+{
+    TRY(buf_printf(out, e, "Usage: %s\n\n%s", c->usage, c->text));
+    TRY(opt_help(out, c->opts, e));
+    return buf_printf(out, e, "\n%s", c->exits);
+}

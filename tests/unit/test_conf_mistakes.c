@@ -1,0 +1,423 @@
+// Job files that are wrong, and every line that is said about them.
+
+#include "common/conf.h"
+#include "tests/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct row {
+    const char *name;
+    const char *yaml;
+    const char *lines; // without "job.yaml:" before and "\n" after each
+};
+
+#define GOOD "source: {csv: a.csv}\nload: {into: 'sqlite:w.db'}\n"
+
+static const struct row rows[] = {
+    { "misspelt_section", "name: x\n\nsorce: {csv: a.csv}\nload: {into: 'null:'}\n",
+      "3:1: unknown key 'sorce'; did you mean 'source'?" },
+    { "misspelt_key", "source:\n  cvs: a.csv\nload: {into: 'null:'}\n",
+      "2:3: unknown key 'source.cvs'; did you mean 'source.csv'?" },
+    { "key_in_the_wrong_place", "into: sqlite:x.db\n" GOOD,
+      "1:1: unknown key 'into'; did you mean 'load.into'?" },
+    { "flag_as_key", "fresh: true\n" GOOD,
+      "1:1: unknown key 'fresh'; it is a flag: --fresh" },
+    { "strange_key", "zebra: 1\n" GOOD, "1:1: unknown key 'zebra'" },
+    { "dotted_key", "limits.retries: 1\n" GOOD, "1:1: unknown key 'limits.retries'" },
+    { "empty_key", "'': 1\n" GOOD, "1:1: unknown key ''" },
+    { "key_with_control_characters", "\"a\\e[2J\": 1\n" GOOD,
+      "1:1: unknown key 'a\\x1b[2J'" },
+    { "key_given_twice", "name: a\n" GOOD "name: b\n",
+      "4:1: 'name' is given twice, first on line 1" },
+    { "section_given_twice", GOOD "load: {table: x}\n",
+      "3:1: 'load' is given twice, first on line 2" },
+    { "nested_key_given_twice", GOOD "limits:\n  retries: 1\n  retries: 2\n",
+      "5:3: 'retries' is given twice, first on line 4" },
+    { "bad_rows_is_a_word",
+      GOOD "batch: {bytes: auto}\nlimits:\n  retries: 2\n\n  bad_rows: abc\n",
+      "7:3: limits.bad_rows: 'abc' is neither a count nor a percentage; e.g. 100 or 1%" },
+    { "several_at_once",
+      GOOD "limits: {retries: many, timeout: 5, memory: 64MB}\nmoed: x\n",
+      "3:10: limits.retries: 'many' is no count; it takes a count, 0 to 100\n"
+      "3:25: limits.timeout: '5' is no duration; write 5s\n"
+      "3:37: limits.memory: '64MB' is no size; write 64MiB\n"
+      "4:1: unknown key 'moed'; did you mean 'load.mode'?" },
+    { "out_of_range",
+      GOOD "limits: {retries: 101, timeout: 0s, memory: 1MiB, worker_memory: 1}\n"
+           "workers: {local: 2000}\nbatch: {bytes: 0}\n",
+      "3:10: limits.retries: '101' is out of range; it takes a count, 0 to 100\n"
+      "3:24: limits.timeout: '0s' is out of range; it takes a duration, 1ms to 30d\n"
+      "3:37: limits.memory: '1MiB' is out of range; it takes a size, 16MiB to 16TiB\n"
+      "3:51: limits.worker_memory: '1' is out of range; it takes a size, 64MiB to 16TiB\n"
+      "4:11: workers.local: '2000' is out of range; it takes a count, 1 to 1024\n"
+      "5:9: batch.bytes: '0' is out of range; it takes a size, 1 to 1GiB, or auto" },
+    { "percentage_over_100", GOOD "limits: {bad_rows: 101%}\n",
+      "3:10: limits.bad_rows: '101%' is neither a count nor a percentage; e.g. 100 or 1%" },
+    { "no_local_workers", GOOD "workers: {local: 0}\n",
+      "3:11: workers.local: 0, only workers of other hosts: not in this version of tranche "
+      "(" TRANCHE_VERSION "); give 1 or more" },
+
+    // Kinds of values.
+    { "document_is_a_list", "- a\n",
+      "1:1: a job file is a mapping, e.g. source: {csv: data.csv}" },
+    { "document_is_a_text", "hello\n",
+      "1:1: a job file is a mapping, e.g. source: {csv: data.csv}" },
+    { "section_is_a_text", "source: a.csv\nload: {into: 'null:'}\n",
+      "1:1: source: wants keys below it, each on a line of its own" },
+    { "list_for_a_single_value", GOOD "limits: {retries: [1]}\n",
+      "3:10: limits.retries: wants a single value: count, 0 to 100" },
+    { "no_value", GOOD "name:\nlimits: {retries: ~, timeout: null}\n",
+      "3:1: name: has no value\n"
+      "4:10: limits.retries: has no value\n"
+      "4:22: limits.timeout: has no value" },
+    { "csv_is_a_mapping", "source: {csv: {a: b}}\nload: {into: 'null:'}\n",
+      "1:10: source.csv: wants a path, a glob, '-', or a list of them" },
+    { "csv_list_with_holes",
+      "source:\n  csv:\n    - a.csv\n    -\n    - [b]\n    - ''\n"
+      "load: {into: 'null:'}\n",
+      "4:6: source.csv: wants a path, a glob, '-', or a list of them\n"
+      "5:7: source.csv: wants a path, a glob, '-', or a list of them\n"
+      "6:7: source.csv: an empty path" },
+    { "csv_list_is_empty", "source: {csv: []}\nload: {into: 'null:'}\n",
+      "1:10: source.csv: an empty list; give a path or a glob" },
+    { "stdin_twice", "source: {csv: ['-', a.csv, '-']}\nload: {into: 'null:'}\n",
+      "1:10: source.csv: standard input ('-') can be read only once" },
+
+    // Missing and contradictory.
+    { "nothing", "", "1:1: the job file is empty; e.g. source: {csv: data.csv}" },
+    { "only_a_comment", "# later\n",
+      "1:1: the job file is empty; e.g. source: {csv: data.csv}" },
+    { "no_source_and_no_destination", "name: x\n",
+      "1:1: no source; give source: {csv: FILE}, or --csv FILE\n"
+      "1:1: nowhere to load into; give load: {into: sqlite:FILE}, or --into sqlite:FILE" },
+    { "two_sources", "source:\n  csv: a.csv\n  jsonl: b.json\nload: {into: 'null:'}\n",
+      "3:3: source.jsonl: 'csv' is given already, on line 2; only one of them can be" },
+    { "two_kinds_in_a_step",
+      GOOD "transform:\n  - sql: SELECT 1 FROM batch\n    exec: [x]\n",
+      "5:5: transform.exec: 'sql' is given already, on line 4; only one of them can be" },
+    { "delimiter_is_the_quote", "source: {csv: a, quote: ','}\nload: {into: 'null:'}\n",
+      "1:18: source.quote: the delimiter and the quote are the same character" },
+    { "type_of_a_column_that_is_not_there",
+      "source: {csv: a, header: [x, y], types: {X: text, z: real}}\nload: {into: "
+      "'null:'}\n",
+      "1:34: source.types: the column 'z' is not among those of source.header" },
+    { "batch_larger_than_memory", GOOD "batch:\n  bytes: 100MiB\n",
+      "4:3: batch.bytes: 100MiB is more than half of limits.memory (128MiB)" },
+
+    // Not in this version.
+    { "later_source", "source: {jsonl: a}\nload: {into: 'null:'}\n",
+      "1:10: source.jsonl: not in this version of tranche (" TRANCHE_VERSION
+      "); it reads csv" },
+    { "later_keys",
+      GOOD "aggregate: {by: [a]}\ncache: true\nsteps: []\n"
+           "batch: {rows: 5}\ntransform: {http: {url: x}}\n",
+      "3:1: aggregate: not in this version of tranche (" TRANCHE_VERSION
+      "); load the rows and aggregate them in the warehouse\n"
+      "4:1: cache: not in this version of tranche (" TRANCHE_VERSION "); leave it out\n"
+      "5:1: steps: not in this version of tranche (" TRANCHE_VERSION
+      "); run the jobs one after another\n"
+      "6:9: batch.rows: not in this version of tranche (" TRANCHE_VERSION
+      "); use batch.bytes\n"
+      "7:13: transform.http: not in this version of tranche (" TRANCHE_VERSION
+      "); it transforms with sql" },
+    { "later_values",
+      "source: {csv: a, encoding: latin-1}\nload: {into: 'csv:out.csv', mode: upsert}\n",
+      "1:18: source.encoding: 'latin-1': not in this version of tranche (" TRANCHE_VERSION
+      "); it reads utf-8\n"
+      "2:8: load.into: 'csv:out.csv': not in this version of tranche (" TRANCHE_VERSION
+      "); it loads into sqlite:PATH\n"
+      "2:29: load.mode: 'upsert': not in this version of tranche (" TRANCHE_VERSION
+      "); it has append and replace" },
+
+    // Dialect.
+    { "delimiter_of_two_characters",
+      "source: {csv: a, delimiter: '||'}\nload: {into: 'null:'}\n",
+      "1:18: source.delimiter: '||' is not one ASCII character; e.g. ',', ';' or tab" },
+    { "delimiter_is_a_line_end",
+      "source: {csv: a, delimiter: \"\\n\"}\nload: {into: 'null:'}\n",
+      "1:18: source.delimiter: '\\x0a' is not one ASCII character; e.g. ',', ';' or tab" },
+    { "delimiter_is_not_ascii",
+      "source: {csv: a, delimiter: '\xc2\xa7'}\nload: {into: 'null:'}\n",
+      "1:18: source.delimiter: '\xc2\xa7' is not one ASCII character; e.g. ',', ';' or "
+      "tab" },
+    { "header_is_a_word", "source: {csv: a, header: maybe}\nload: {into: 'null:'}\n",
+      "1:18: source.header: wants true, false, or a list of column names" },
+    { "header_names_twice",
+      "source: {csv: a, header: [x, Y, y, '', [z]]}\nload: {into: 'null:'}\n",
+      "1:33: source.header: the column 'y' is named twice\n"
+      "1:36: source.header: '' is no column name\n"
+      "1:40: source.header: a column name must be a text" },
+    { "types_that_do_not_exist",
+      "source:\n  csv: a\n  types: {a: txt, b: int, c: any, d: [x], '': text, e: text, E: "
+      "real}\n"
+      "load: {into: 'null:'}\n",
+      "3:11: source.types: column 'a': 'txt' is no type; did you mean 'text'?\n"
+      "3:19: source.types: column 'b': 'int' is no type; did you mean 'integer'?\n"
+      "3:27: source.types: column 'c': 'any' is no type; it is integer, real, text, "
+      "boolean, "
+      "date or timestamp\n"
+      "3:35: source.types: column 'd': '' is no type; it is integer, real, text, boolean, "
+      "date or timestamp\n"
+      "3:43: source.types: '' is no column name\n"
+      "3:62: source.types: 'e' and 'E' are the same name" },
+    { "types_are_a_list", "source: {csv: a, types: [text]}\nload: {into: 'null:'}\n",
+      "1:18: source.types: wants a mapping of column to type" },
+    { "column_typed_twice",
+      "source: {csv: a, types: {x: text, x: real}}\nload: {into: 'null:'}\n",
+      "1:35: source.types: 'x' is given twice, first on line 1" },
+    { "null_is_a_mapping", "source: {csv: a, null: {a: b}}\nload: {into: 'null:'}\n",
+      "1:18: source.null: wants a text or a list of texts" },
+    { "null_is_not_said",
+      "source:\n  csv: a\n  null:\n    -\n    - [x]\nload: {into: 'null:'}\n",
+      "4:6: source.null: wants a text in quotes, e.g. \"\" or \"NA\"\n"
+      "5:7: source.null: wants a text in quotes, e.g. \"\" or \"NA\"" },
+
+    // Transform, destination, names.
+    { "transform_is_a_text", GOOD "transform: SELECT 1\n",
+      "3:1: transform: wants a mapping, e.g. sql: SELECT a FROM batch" },
+    { "steps_that_are_none",
+      GOOD "transform:\n  - SELECT 1\n  - {}\n  - sql: ' '\n  - sql: [a]\n"
+           "  - sqll: x\n",
+      "4:5: transform: wants a mapping, e.g. sql: SELECT a FROM batch\n"
+      "5:5: transform: wants a mapping, e.g. sql: SELECT a FROM batch\n"
+      "6:5: transform.sql: an empty statement\n"
+      "7:5: transform.sql: wants a single value: one SELECT\n"
+      "8:5: unknown key 'transform.sqll'; did you mean 'transform.sql'?" },
+    { "destination_without_a_scheme", "source: {csv: a}\nload: {into: warehouse.db}\n",
+      "2:8: load.into: 'warehouse.db' has no scheme; e.g. sqlite:warehouse.db" },
+    { "destination_misspelt", "source: {csv: a}\nload: {into: 'sqllite:x.db'}\n",
+      "2:8: load.into: 'sqllite:x.db' is no destination; did you mean 'sqlite:'?" },
+    { "destination_unknown", "source: {csv: a}\nload: {into: 'mysql:x'}\n",
+      "2:8: load.into: 'mysql:x' is no destination; it is sqlite:PATH or null:" },
+    { "destination_without_a_path", "source: {csv: a}\nload: {into: 'sqlite:'}\n",
+      "2:8: load.into: no path; e.g. sqlite:warehouse.db" },
+    { "destination_in_memory", "source: {csv: a}\nload: {into: 'sqlite::memory:'}\n",
+      "2:8: load.into: a database in memory is gone at the end; give it a path" },
+    { "destination_as_a_url", "source: {csv: a}\nload: {into: 'sqlite:///x.db'}\n",
+      "2:8: load.into: 'sqlite:///x.db': write sqlite:PATH, without the slashes of a URL" },
+    { "unknown_key_after_empty_sections",
+      GOOD "name: x\n"
+           "params: {}\n"
+           "tables: {}\n"
+           "limits: {}\n"
+           "x: 1\n",
+      "7:1: unknown key 'x'" },
+    { "table_of_sqlite", "source: {csv: a}\nload: {into: 'null:', table: SQLite_x}\n",
+      "2:23: load.table: 'SQLite_x': names with sqlite_ belong to SQLite" },
+    { "table_of_ours", "source: {csv: a}\nload: {into: 'null:', table: tranche_runs}\n",
+      "2:23: load.table: 'tranche_runs': names with tranche_ belong to tranche's own "
+      "tables" },
+    { "table_too_long",
+      "source: {csv: a}\nload:\n  into: 'null:'\n  table: "
+      "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n",
+      "4:3: load.table: "
+      "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa': "
+      "longer than 63 bytes" },
+    { "table_without_a_name", "source: {csv: a}\nload: {into: 'null:', table: ''}\n",
+      "2:23: load.table: '': a table needs a name" },
+    { "table_with_a_point", "source: {csv: a}\nload: {into: 'null:', table: main.x}\n",
+      "2:23: load.table: 'main.x': a table's name holds no control characters, points or "
+      "double quotes" },
+    { "mode_misspelt",
+      "source: {csv: a}\nload: {into: 'null:', mode: replac, ordered: maybe}\n",
+      "2:23: load.mode: 'replac' is none of append and replace; did you mean 'replace'?\n"
+      "2:37: load.ordered: 'maybe' is neither true nor false" },
+    { "params_that_are_none",
+      GOOD "params:\n  a: SELECT 1\n  b: {sqll: x}\n  c: {sql: x, y: z}\n  d-e: {sql: x}\n"
+           "  f: {sql: ''}\n  g: {}\n",
+      "4:3: params: 'a' wants a mapping, e.g. {sql: SELECT avg(x) FROM t}\n"
+      "5:7: params: unknown key 'sqll' in 'b'; it has only 'sql'\n"
+      "6:15: params: unknown key 'y' in 'c'; it has only 'sql'\n"
+      "7:3: params: 'd-e' is no name for SQL; letters, digits and _ make one\n"
+      "8:3: params: an empty statement\n"
+      "9:3: params: 'g' wants a mapping, e.g. {sql: SELECT avg(x) FROM t}" },
+    { "param_given_twice", GOOD "params: {a: {sql: x}, a: {sql: y}}\n",
+      "3:23: params: 'a' is given twice, first on line 3" },
+    { "tables_that_are_none",
+      GOOD "tables:\n  batch: x.csv\n  sqlite_x: x.csv\n  a b: x.csv\n  c: [x]\n  d: '-'\n"
+           "  e: x.csv\n  E: x.csv\n  f:\n",
+      "4:3: tables: 'batch' is what sql calls the rows it works on\n"
+      "5:3: tables: 'sqlite_x': names with sqlite_ belong to SQLite\n"
+      "6:3: tables: 'a b' is no name for SQL; letters, digits and _ make one\n"
+      "7:3: tables: 'c' wants the path of a CSV file\n"
+      "8:3: tables: 'd' cannot come from standard input\n"
+      "10:3: tables: 'e' and 'E' are the same name\n"
+      "11:3: tables: 'f' wants the path of a CSV file" },
+    { "name_on_two_lines", GOOD "name: \"a\\nb\"\n",
+      "3:1: name: 'a\\x0ab' is no name; give 1 to 200 characters on one line" },
+    { "no_table_can_be_made", "name: '***'\n" GOOD,
+      "1:1: no name for the table can be made from '***'; give load: {table: NAME}" },
+
+    // YAML itself.
+    { "tab_as_indent", "source:\n\tcsv: a\n",
+      "2:1: not valid YAML: a TAB; indent with spaces" },
+    { "unclosed_bracket", "source: {csv: [a, b\nload: x\n",
+      "2:5: not valid YAML: did not find expected ',' or ']', while parsing a flow "
+      "sequence "
+      "that begins on line 1" },
+    { "wrong_indent", "source:\n  csv: a\n null: x\n",
+      "3:2: not valid YAML: did not find expected key, while parsing a block mapping that "
+      "begins on line 1" },
+    { "two_documents", GOOD "---\nname: x\n",
+      "3:1: a second document begins; a job file holds one" },
+    { "anchor", "name: &a x\n" GOOD,
+      "1:7: anchors (&name) are not supported; write the value out where it is used" },
+    { "alias", "name: *a\n" GOOD,
+      "1:7: aliases (*name) are not supported; write the value out" },
+    { "tag", "name: !!str x\n" GOOD, "1:7: tags (!name) are not supported; leave it out" },
+    { "key_is_a_list", "? [a]\n: b\n" GOOD, "1:3: a key must be a plain text" },
+    { "deep", "a: [[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]\n",
+      "1:19: nested more than 16 levels deep" },
+    { "nul_in_a_text", "name: \"a\\0b\"\n" GOOD, "1:7: a text holds a NUL character" },
+    { "control_byte", "name: x\nname: \x01\n",
+      "2:7: byte 0x01 is no text; is this a job file?" },
+    { "not_utf8",
+      "name: x\n# gr\xfc\xdf"
+      "e\n",
+      "2:5: byte 0xfc is not UTF-8; save the file as UTF-8" },
+    { "utf8_cut_at_the_end", "name: x\n\xc3",
+      "2:1: byte 0xc3 is not UTF-8; save the file as UTF-8" },
+};
+
+static char *expected_text(const char *lines)
+{
+    char *out = NULL;
+    size_t n;
+    FILE *f = open_memstream(&out, &n);
+    char *copy = strdup(lines), *rest = copy;
+    for (char *line; (line = strsep(&rest, "\n"));)
+        if (*line) fprintf(f, "job.yaml:%s\n", line);
+    fclose(f);
+    free(copy);
+    return out;
+}
+
+static char *said_text(const struct strings *s)
+{
+    char *out = NULL;
+    size_t n;
+    FILE *f = open_memstream(&out, &n);
+    for (size_t i = 0; i < s->n; i++)
+        fprintf(f, "%s\n", s->v[i]);
+    fclose(f);
+    return out;
+}
+
+static err_t read_text(struct job *j, const char *yaml, size_t n, struct strings *mistakes,
+                       struct err *e)
+{
+    struct conf c;
+    job_init(j);
+    conf_init(&c, j, mistakes);
+    TRY(conf_text(&c, "job.yaml", yaml, n, e));
+    return conf_finish(&c, e);
+}
+
+static void every_line_is_said(void **state)
+{
+    const struct row *row = *state;
+    struct err e;
+    struct job j;
+    struct strings mistakes = { 0 };
+    EXPECT(ERR_INVALID, &e, read_text(&j, row->yaml, strlen(row->yaml), &mistakes, &e));
+    char *want = expected_text(row->lines), *got = said_text(&mistakes);
+    if (strcmp(want, got) != 0) fail_msg("wanted:\n%sgot:\n%s", want, got);
+    assert_string_equal(mistakes.v[0], e.text);
+    free(want);
+    free(got);
+    strings_free(&mistakes);
+    job_free(&j);
+}
+
+static void at_most_twenty_mistakes_are_said(void **state)
+{
+    (void)state;
+    struct err e;
+    struct job j;
+    struct strings mistakes = { 0 };
+    struct buf text = { 0 };
+    for (int i = 0; i < 25; i++)
+        PASS(&e, buf_printf(&text, &e, "zebra%d: x\n", i));
+    EXPECT(ERR_INVALID, &e, read_text(&j, (char *)text.p, text.n, &mistakes, &e));
+    EQ_I64(CONF_MAX_MISTAKES + 1, mistakes.n);
+    assert_string_equal("job.yaml:20:1: unknown key 'zebra19'", mistakes.v[19]);
+    assert_string_equal("there are more mistakes", mistakes.v[20]);
+    strings_free(&mistakes);
+    buf_free(&text);
+    job_free(&j);
+}
+
+static void expect_line(const struct buf *text, const char *line)
+{
+    struct err e;
+    struct job j;
+    struct strings mistakes = { 0 };
+    EXPECT(ERR_INVALID, &e, read_text(&j, (char *)text->p, text->n, &mistakes, &e));
+    assert_string_equal(line, mistakes.v[0]);
+    strings_free(&mistakes);
+    job_free(&j);
+}
+
+static void a_file_over_a_mebibyte_is_refused(void **state)
+{
+    (void)state;
+    struct err e;
+    struct buf text = { 0 };
+    PASS(&e, buf_reserve(&text, VALUE_MAX_BYTES + 1, &e));
+    memset(text.p, ' ', VALUE_MAX_BYTES + 1);
+    text.n = VALUE_MAX_BYTES + 1;
+    expect_line(&text, "job.yaml:1:1: larger than 1 MiB");
+    buf_free(&text);
+}
+
+static void a_file_of_too_many_values_is_refused(void **state)
+{
+    (void)state;
+    struct err e;
+    struct buf list = { 0 }, map = { 0 };
+    PASS(&e, buf_printf(&list, &e, "a: ["));
+    for (int i = 0; i < 100000; i++)
+        PASS(&e, buf_printf(&list, &e, "x,"));
+    for (int i = 0; i < 2001; i++)
+        PASS(&e, buf_printf(&map, &e, "k%d: x\n", i));
+    expect_line(&list, "job.yaml:1:100001: more than 50000 values");
+    expect_line(&map, "job.yaml:2001:8: more than 2000 keys in one mapping");
+    buf_free(&list);
+    buf_free(&map);
+}
+
+static void a_nul_byte_is_refused(void **state)
+{
+    (void)state;
+    struct buf text = { (uint8_t *)(uintptr_t) "name: x\0y\n", 10, 0 };
+    expect_line(&text, "job.yaml:1:8: byte 0x00 is no text; is this a job file?");
+}
+
+static void a_file_that_is_not_there_is_named(void **state)
+{
+    (void)state;
+    struct err e;
+    struct job j;
+    EXPECT(ERR_IO, &e, job_from_file(&j, "/nowhere/job.yaml", NULL, &e));
+    assert_string_equal(
+        "/nowhere/job.yaml: cannot open the job file: No such file or directory", e.text);
+    job_free(&j);
+    EXPECT(ERR_IO, &e, job_from_file(&j, "/", NULL, &e));
+    assert_string_equal("/: cannot read the job file: Is a directory", e.text);
+    job_free(&j);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(at_most_twenty_mistakes_are_said),
+        cmocka_unit_test(a_file_over_a_mebibyte_is_refused),
+        cmocka_unit_test(a_file_of_too_many_values_is_refused),
+        cmocka_unit_test(a_nul_byte_is_refused),
+        cmocka_unit_test(a_file_that_is_not_there_is_named),
+    };
+    return test_main("conf_mistakes", tests, N_OF(tests), TABLE(rows, every_line_is_said),
+                     N_OF(rows));
+}
