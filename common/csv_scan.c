@@ -27,7 +27,7 @@ static const struct {
     const struct csv_scan_ops *ops;
     bool (*usable)(void);
 } sets[] = {
-    // best first
+// best first
 #ifdef __x86_64__
     { &csv_simd_avx2, have_avx2 },
     { &csv_simd_sse2, always }, // part of x86-64

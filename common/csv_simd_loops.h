@@ -1,102 +1,156 @@
 // csv_simd_loops - the three operations of csv_scan_ops, written once over blocks of 64
 // bytes. Included by the file of an instruction set after it has defined
 //
-//   struct carry; carry_of(); carry_state();
+//   struct set; set_of(): what to look for, in registers
+//   struct carry; carry_of(); carry_state()
 //   step_whole(), step_part(): a block of 64 bytes, or of 1 to 63 with later bits 0
+//   odd(): of 64 bytes, some are NUL or not ASCII
+//   lowest(): number of the lowest set bit; anything for 0
 
 #define COUNT(m) ((uint64_t)__builtin_popcountll(m))
 
 static struct csv_block block(struct csv_scan *s, const uint8_t *p, size_t n)
 {
     if (n == 0) return (struct csv_block){ 0 };
+    struct set k = set_of(s);
     struct carry c = carry_of(s->state);
-    bool odd = false;
-    struct csv_block b = n < 64 ? step_part(s, p, n, &c, &odd) : step_whole(s, p, &c, &odd);
+    struct csv_block b = n < 64 ? step_part(&k, p, n, &c) : step_whole(&k, p, &c);
     s->state = carry_state(c);
     return b;
 }
 
-struct last { // the last block in which something was seen
-    size_t at;
-    uint64_t mask, lf, lfs;
+// The tally counts strips of 2 KiB with nothing else in its loop. Where the last record end
+// and the last opening quote are is found by going over one strip again.
+enum { STRIP = 2048 };
+
+struct mark { // the last strip that had one
+    size_t at, n;
+    struct carry c;
+    uint64_t lfs;
 };
 
-// Without a branch: whether a block has a record end is as good as random.
-static inline void last_see(struct last *l, uint64_t mask, size_t at, uint64_t lf,
-                            uint64_t lfs)
+struct counts {
+    uint64_t ends, lfs, opens;
+};
+
+static inline struct carry count(const struct set *k, const uint8_t *p, size_t n,
+                                 struct carry c, struct counts *sum)
 {
-    uint64_t yes = -(uint64_t)(mask != 0);
-    l->at = (l->at & ~yes) | (at & yes);
-    l->mask = (l->mask & ~yes) | mask;
-    l->lf = (l->lf & ~yes) | (lf & yes);
-    l->lfs = (l->lfs & ~yes) | (lfs & yes);
+    uint64_t ends = 0, lfs = 0, opens = 0;
+    size_t i = 0;
+    for (; i + 64 <= n; i += 64) {
+        struct csv_block b = step_whole(k, p + i, &c);
+        ends += COUNT(b.end);
+        lfs += COUNT(b.lf);
+        opens |= b.open;
+    }
+    if (i < n) {
+        struct csv_block b = step_part(k, p + i, n - i, &c);
+        ends += COUNT(b.end);
+        lfs += COUNT(b.lf);
+        opens |= b.open;
+    }
+    *sum = (struct counts){ ends, lfs, opens };
+    return c;
 }
 
-static size_t last_at(const struct last *l, uint64_t *lfs_before)
+static size_t find_last(const struct set *k, const uint8_t *p, const struct mark *m,
+                        bool open, uint64_t *lfs_before)
 {
-    if (l->mask == 0) return CSV_NONE;
-    unsigned bit = 63 - (unsigned)__builtin_clzll(l->mask);
-    *lfs_before = l->lfs + COUNT(l->lf & csv_low_bits(bit));
-    return l->at + bit;
+    struct carry c = m->c;
+    uint64_t lfs = m->lfs;
+    size_t found = CSV_NONE;
+    for (size_t i = 0; i < m->n; i += 64) {
+        size_t n = m->n - i < 64 ? m->n - i : 64;
+        const uint8_t *q = p + m->at + i;
+        struct csv_block b = n < 64 ? step_part(k, q, n, &c) : step_whole(k, q, &c);
+        uint64_t bits = open ? b.open : b.end;
+        if (bits) {
+            unsigned last = 63 - (unsigned)__builtin_clzll(bits);
+            found = m->at + i + last;
+            *lfs_before = lfs + COUNT(b.lf & csv_low_bits(last));
+        }
+        lfs += COUNT(b.lf);
+    }
+    return found;
 }
 
 static void tally(struct csv_scan *s, const uint8_t *p, size_t n, struct csv_tally *t)
 {
+    const struct set k = set_of(s);
     struct carry c = carry_of(s->state);
-    struct last end = { 0 }, open = { 0 };
-    uint64_t ends = 0, lfs = 0;
-    bool odd = false;
-    for (size_t i = 0; i < n; i += 64) {
-        struct csv_block b = n - i < 64 ? step_part(s, p + i, n - i, &c, &odd)
-                                        : step_whole(s, p + i, &c, &odd);
-        last_see(&end, b.end, i, b.lf, lfs);
-        if (b.open) open = (struct last){ i, b.open, b.lf, lfs };
-        ends += COUNT(b.end);
-        lfs += COUNT(b.lf);
+    struct mark end = { 0 }, open = { 0 };
+    *t = (struct csv_tally){ 0 };
+    for (size_t i = 0; i < n; i += STRIP) {
+        struct counts sum;
+        struct mark here = { i, n - i < STRIP ? n - i : STRIP, c, t->lfs };
+        c = count(&k, p + i, here.n, c, &sum);
+        if (sum.ends) end = here;
+        if (sum.opens) open = here;
+        t->ends += sum.ends;
+        t->lfs += sum.lfs;
     }
-    *t = (struct csv_tally){ .ends = ends, .lfs = lfs };
-    t->end_at = last_at(&end, &t->end_lfs);
-    t->open_at = last_at(&open, &t->open_lfs);
+    t->end_at = find_last(&k, p, &end, false, &t->end_lfs);
+    t->open_at = find_last(&k, p, &open, true, &t->open_lfs);
     if (n) s->state = carry_state(c);
 }
 
-// Writes the numbers of the set bits: always 16, then more. What stands past the last is
-// overwritten by the next block.
+static inline uint64_t put_4(uint32_t *out, uint64_t m, uint32_t base)
+{
+    out[0] = base + lowest(m);
+    m &= m - 1;
+    out[1] = base + lowest(m);
+    m &= m - 1;
+    out[2] = base + lowest(m);
+    m &= m - 1;
+    out[3] = base + lowest(m);
+    return m & (m - 1);
+}
+
+static inline uint64_t put_8(uint32_t *out, uint64_t m, uint32_t base)
+{
+    return put_4(out + 4, put_4(out, m, base), base);
+}
+
+// Writes the numbers of the set bits, in large steps because how many there are is hard to
+// predict. What stands past the last is overwritten by the next block.
 static inline uint32_t *put_bits(uint32_t *out, uint64_t m, uint32_t base)
 {
     uint32_t *end = out + COUNT(m);
-    enum { BIT63 = 63 };
-    for (int round = 0; round < 4; round++) {
-        for (int i = 0; i < 16; i++) {
-            out[i] = base + (uint32_t)__builtin_ctzll(m | 1ull << BIT63);
-            m &= m - 1;
-        }
-        if (__builtin_expect(m == 0, 1)) break;
-        out += 16;
-    }
+    m = put_8(out, m, base);
+    if (m == 0) return end;
+    m = put_8(out + 8, m, base);
+    for (out += 16; m; out += 8)
+        m = put_8(out, m, base);
     return end;
 }
 
 static size_t index_fields(struct csv_scan *s, const uint8_t *p, size_t from, size_t to,
                            struct csv_index *x)
 {
+    const struct set k = set_of(s);
     struct carry c = carry_of(s->state);
     uint32_t *out = x->at + x->n, *full = x->at + x->full;
     uint64_t ends = 0;
-    bool odd = false;
+    bool odds = false;
     size_t i = from;
-    while (i < to && out < full) {
-        size_t n = to - i < 64 ? to - i : 64;
-        struct csv_block b =
-            n < 64 ? step_part(s, p + i, n, &c, &odd) : step_whole(s, p + i, &c, &odd);
+    for (; to - i >= 64 && out < full; i += 64) {
+        struct csv_block b = step_whole(&k, p + i, &c);
+        ends += COUNT(b.end);
+        odds |= odd(p + i);
+        out = put_bits(out, b.delim | b.end, (uint32_t)i);
+    }
+    if (to - i < 64 && i < to && out < full) {
+        struct csv_block b = step_part(&k, p + i, to - i, &c);
         ends += COUNT(b.end);
         out = put_bits(out, b.delim | b.end, (uint32_t)i);
-        i += n;
+        for (; i < to; i++)
+            odds |= (uint8_t)(p[i] - 1) >= 0x7f;
     }
     if (i > from) s->state = carry_state(c);
     x->n = (size_t)(out - x->at);
     x->ends += ends;
-    x->plain &= !odd;
+    x->plain &= !odds;
     return i;
 }
 

@@ -66,24 +66,20 @@ static inline struct csv_block step(struct raw m, struct carry *c, unsigned last
     return b;
 }
 
-static inline struct csv_block step_whole(const struct csv_scan *s, const uint8_t *p,
-                                          struct carry *c, bool *odd)
+static inline struct csv_block step_whole(const struct set *k, const uint8_t *p,
+                                          struct carry *c)
 {
-    struct raw m = load(s, p);
-    *odd |= m.odd;
-    return step(m, c, 63);
+    return step(load(k, p), c, 63);
 }
 
-static inline struct csv_block step_part(const struct csv_scan *s, const uint8_t *p,
-                                         size_t n, struct carry *c, bool *odd)
+static inline struct csv_block step_part(const struct set *k, const uint8_t *p, size_t n,
+                                         struct carry *c)
 {
-    struct raw m = load(s, p);
+    struct raw m = load(k, p);
     uint64_t keep = csv_low_bits(n);
     m.delim &= keep;
     m.lf &= keep;
     m.quote &= keep;
-    for (size_t i = 0; i < n; i++)
-        *odd |= (uint8_t)(p[i] - 1) >= 0x7f;
     return step(m, c, (unsigned)n - 1);
 }
 
