@@ -1,5 +1,7 @@
 #include "worker/xf_sql.h"
 
+#include "common/suggest.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -30,22 +32,31 @@ static void append(struct err *e, const char *fmt, const char *text)
 void xf_sql_say_columns(const struct schema *in, const char *wanted, bool quoted,
                         struct err *e)
 {
+    const char *dot = strrchr(wanted, '.');
+    struct suggest s = { .word = dot ? dot + 1 : wanted };
     struct list l = { 0 };
-    for (uint32_t i = 0; i < in->n; i++)
+    for (uint32_t i = 0; i < in->n; i++) {
         list_add(&l, in->f[i].name);
+        suggest_offer(&s, in->f[i].name);
+    }
     append(e, "; the batch has: %s", l.text);
+    if (s.best) append(e, "; did you mean '%s'?", s.best);
     if (quoted) append(e, "; text is written in single quotes: '%s'", wanted);
 }
 
 void xf_sql_say_tables(const struct buf *names, const char *wanted, struct err *e)
 {
-    (void)wanted;
+    struct suggest s = { .word = wanted };
     struct list l = { 0 };
     list_add(&l, XF_SQL_BATCH);
-    for (const char *p = (const char *)names->p, *end = p + names->n; p < end;
-         p += strlen(p) + 1)
+    suggest_offer(&s, XF_SQL_BATCH);
+    const char *p = (const char *)names->p, *end = p + names->n;
+    for (; p < end; p += strlen(p) + 1) {
         list_add(&l, p);
+        suggest_offer(&s, p);
+    }
     append(e, "; there are: %s", l.text);
+    if (s.best) append(e, "; did you mean '%s'?", s.best);
 }
 
 static const struct spec_param *find_param(const struct spec *spec, const char *name)
@@ -59,10 +70,15 @@ static err_t no_such_param(const struct spec *spec, const char *name, struct err
 {
     if (!spec->n_params)
         return err_set(e, ERR_TRANSFORM, "no such param: %s; the job has no params", name);
+    struct suggest s = { .word = name + 1 };
     struct list l = { 0 };
-    for (size_t i = 0; i < spec->n_params; i++)
+    for (size_t i = 0; i < spec->n_params; i++) {
         list_add(&l, spec->params[i].name);
-    return err_set(e, ERR_TRANSFORM, "no such param: %s; the params are: %s", name, l.text);
+        suggest_offer(&s, spec->params[i].name);
+    }
+    return err_set(e, ERR_TRANSFORM, "no such param: %s; the params are: %s%s%s%s", name,
+                   l.text, s.best ? "; did you mean '" : "", s.best ? s.best : "",
+                   s.best ? "'?" : "");
 }
 
 static int bind_cell(sqlite3_stmt *stmt, int i, const struct cell *c)
