@@ -1,0 +1,575 @@
+#include "proto/spec.h"
+#include "tests/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char *dup(const char *s)
+{
+    return strdup(s);
+}
+
+static void add_column(struct schema *s, const char *name, enum type t, bool given)
+{
+    struct err e;
+    PASS(&e, schema_add(s, name, strlen(name), t, given, &e));
+}
+
+static void add_param(struct spec *s, const char *name, struct cell value)
+{
+    s->params = realloc(s->params, (s->n_params + 1) * sizeof *s->params);
+    s->params[s->n_params++] = (struct spec_param){ dup(name), value };
+}
+
+static struct cell bytes_cell(enum cell_kind kind, const char *p, uint32_t n)
+{
+    uint8_t *copy = malloc(n ? n : 1);
+    memcpy(copy, p, n);
+    return (struct cell){ .kind = kind, .len = n, .p = copy };
+}
+
+static void set_nulls(struct spec *s, size_t n, const char *const *v)
+{
+    char **nulls = malloc((n ? n : 1) * sizeof *nulls);
+    for (size_t i = 0; i < n; i++)
+        nulls[i] = dup(v[i]);
+    s->dialect.nulls = (const char *const *)nulls;
+    s->dialect.n_nulls = n;
+}
+
+static void set_sql(struct spec *s, const char *sql)
+{
+    s->sql.v = malloc(sizeof *s->sql.v);
+    s->sql.v[s->sql.n++] = dup(sql);
+}
+
+static void add_table(struct spec *s, const char *name, const char *csv)
+{
+    s->tables = realloc(s->tables, (s->n_tables + 1) * sizeof *s->tables);
+    struct spec_table *t = &s->tables[s->n_tables++];
+    *t = (struct spec_table){ .name = dup(name), .csv_bytes = strlen(csv) };
+    t->csv = (uint8_t *)dup(csv);
+    add_column(&t->schema, "code", TYPE_TEXT, false);
+    add_column(&t->schema, "n", TYPE_INTEGER, true);
+}
+
+static struct spec small_spec(void)
+{
+    return (struct spec){ .dialect = { .delimiter = ',', .quote = '"' },
+                          .sink = dup("null") };
+}
+
+static struct spec full_spec(void)
+{
+    static const char *const nulls[] = { "", "NA", "\xe2\x88\x85" };
+    struct spec s = small_spec();
+    s.dialect.delimiter = ';';
+    set_nulls(&s, N_OF(nulls), nulls);
+#define X(name, num, text, decl, aff) add_column(&s.in, text, TYPE_##name, num % 2);
+    TYPES(X)
+#undef X
+    add_column(&s.out,
+               "Gr\xc3\xb6\xc3\x9f"
+               "e",
+               TYPE_ANY, false);
+    set_sql(&s, "SELECT 'a''b' FROM batch -- \xc3\xa4");
+    add_param(&s, "none", (struct cell){ .kind = CELL_NULL });
+    add_param(&s, "max", (struct cell){ .kind = CELL_INTEGER, .i = INT64_MAX });
+    add_param(&s, "min", (struct cell){ .kind = CELL_INTEGER, .i = INT64_MIN });
+    add_param(&s, "pi", (struct cell){ .kind = CELL_REAL, .r = 0x1.921fb54442d18p+1 });
+    add_param(&s, "text", bytes_cell(CELL_TEXT, "a\0\xc3\xa4", 4));
+    add_param(&s, "blob", bytes_cell(CELL_BLOB, "\xff\x00\xfe", 3));
+    add_param(&s, "empty", bytes_cell(CELL_TEXT, "", 0));
+    add_table(&s, "airports", "JFK,1\nLAX,2\n");
+    add_table(&s, "empty", "");
+    s.timeout_ms = 600000;
+    s.memory_bytes = 1ull << 40;
+    s.result_max_bytes = 64 << 20;
+    return s;
+}
+
+static void same_schema(const struct schema *a, const struct schema *b)
+{
+    EQ_I64(a->n, b->n);
+    for (uint32_t i = 0; i < a->n; i++) {
+        assert_string_equal(a->f[i].name, b->f[i].name);
+        EQ_I64(a->f[i].type, b->f[i].type);
+        EQ_I64(a->f[i].given, b->f[i].given);
+    }
+}
+
+static void same_cell(const struct cell *a, const struct cell *b)
+{
+    EQ_I64(a->kind, b->kind);
+    if (a->kind == CELL_INTEGER) EQ_I64(a->i, b->i);
+    if (a->kind == CELL_REAL) assert_memory_equal(&a->r, &b->r, sizeof a->r);
+    if (a->kind != CELL_TEXT && a->kind != CELL_BLOB) return;
+    EQ_I64(a->len, b->len);
+    assert_memory_equal(a->p, b->p, a->len);
+}
+
+static void same(const struct spec *a, const struct spec *b)
+{
+    EQ_I64(a->dialect.delimiter, b->dialect.delimiter);
+    EQ_I64(a->dialect.quote, b->dialect.quote);
+    EQ_I64(a->dialect.nulls != NULL, b->dialect.nulls != NULL);
+    EQ_I64(a->dialect.n_nulls, b->dialect.n_nulls);
+    for (size_t i = 0; i < a->dialect.n_nulls; i++)
+        assert_string_equal(a->dialect.nulls[i], b->dialect.nulls[i]);
+    same_schema(&a->in, &b->in);
+    same_schema(&a->out, &b->out);
+    EQ_I64(a->sql.n, b->sql.n);
+    for (size_t i = 0; i < a->sql.n; i++)
+        assert_string_equal(a->sql.v[i], b->sql.v[i]);
+    EQ_I64(a->n_params, b->n_params);
+    for (size_t i = 0; i < a->n_params; i++) {
+        assert_string_equal(a->params[i].name, b->params[i].name);
+        same_cell(&a->params[i].value, &b->params[i].value);
+    }
+    EQ_I64(a->n_tables, b->n_tables);
+    for (size_t i = 0; i < a->n_tables; i++) {
+        assert_string_equal(a->tables[i].name, b->tables[i].name);
+        same_schema(&a->tables[i].schema, &b->tables[i].schema);
+        EQ_I64(a->tables[i].csv_bytes, b->tables[i].csv_bytes);
+        assert_memory_equal(a->tables[i].csv, b->tables[i].csv, a->tables[i].csv_bytes);
+    }
+    assert_string_equal(a->sink, b->sink);
+    EQ_I64(a->timeout_ms, b->timeout_ms);
+    EQ_I64(a->memory_bytes, b->memory_bytes);
+    EQ_I64(a->result_max_bytes, b->result_max_bytes);
+}
+
+// The encoding is gone when the spec is looked at: nothing may point into it.
+static void round_trip(struct spec *s)
+{
+    struct err e;
+    struct buf b = { 0 };
+    struct spec got;
+    PASS(&e, spec_encode(s, &b, &e));
+    PASS(&e, spec_decode(&got, b.p, b.n, &e));
+    memset(b.p, 0xee, b.n);
+    buf_free(&b);
+    same(s, &got);
+    spec_free(&got);
+    spec_free(s);
+}
+
+static void everything_comes_back(void **state)
+{
+    (void)state;
+    struct spec s = full_spec();
+    round_trip(&s);
+}
+
+static void next_to_nothing_comes_back(void **state)
+{
+    (void)state;
+    struct spec s = small_spec();
+    round_trip(&s);
+}
+
+static void no_null_strings_are_not_the_default_ones(void **state)
+{
+    (void)state;
+    struct spec s = small_spec();
+    set_nulls(&s, 0, NULL);
+    round_trip(&s);
+}
+
+static void a_quote_may_be_missing(void **state)
+{
+    (void)state;
+    struct spec s = small_spec();
+    s.dialect = (struct csv_dialect){ .delimiter = '\t', .quote = 0 };
+    round_trip(&s);
+}
+
+static void as_many_columns_as_there_may_be_come_back(void **state)
+{
+    (void)state;
+    struct spec s = small_spec();
+    char name[20];
+    for (int i = 0; i < SCHEMA_MAX_COLUMNS; i++) {
+        snprintf(name, sizeof name, "c%d", i);
+        add_column(&s.in, name, TYPE_INTEGER, false);
+        add_column(&s.out, name, TYPE_TEXT, true);
+    }
+    round_trip(&s);
+}
+
+static void the_padding_behind_a_table_is_zero(void **state)
+{
+    (void)state;
+    struct err e;
+    struct buf b = { 0 };
+    static const uint8_t zero[CSV_PAD];
+    struct spec s = full_spec(), got;
+    PASS(&e, spec_encode(&s, &b, &e));
+    PASS(&e, spec_decode(&got, b.p, b.n, &e));
+    for (size_t i = 0; i < got.n_tables; i++)
+        assert_memory_equal(zero, got.tables[i].csv + got.tables[i].csv_bytes, CSV_PAD);
+    spec_free(&got);
+    spec_free(&s);
+    buf_free(&b);
+}
+
+static void a_schema_alone_comes_back(void **state)
+{
+    (void)state;
+    struct err e;
+    struct buf b = { 0 };
+    struct schema got;
+    struct spec s = full_spec();
+    PASS(&e, spec_encode_schema(&s.in, &b, &e));
+    PASS(&e, spec_decode_schema(&got, b.p, b.n, &e));
+    same_schema(&s.in, &got);
+    schema_free(&got);
+    for (size_t n = 0; n < b.n; n++) {
+        EXPECT(ERR_PROTO, &e, spec_decode_schema(&got, b.p, n, &e));
+        EQ_I64(0, got.n);
+    }
+    spec_free(&s);
+    buf_free(&b);
+}
+
+static err_t decode_copy(const uint8_t *p, size_t n, struct err *e)
+{
+    struct spec got;
+    uint8_t *copy = malloc(n ? n : 1);
+    memcpy(copy, p, n);
+    err_t rc = spec_decode(&got, copy, n, e);
+    free(copy);
+    if (rc == ERR_OK) spec_free(&got);
+    assert_null(got.sink);
+    return rc;
+}
+
+static void every_truncation_is_an_error(void **state)
+{
+    (void)state;
+    struct err e;
+    struct buf b = { 0 };
+    struct spec s = full_spec();
+    PASS(&e, spec_encode(&s, &b, &e));
+    for (size_t n = 0; n < b.n; n++)
+        EXPECT(ERR_PROTO, &e, decode_copy(b.p, n, &e));
+    PASS(&e, buf_add(&b, "\xc0", 1, &e));
+    EXPECT(ERR_PROTO, &e, decode_copy(b.p, b.n, &e));
+    spec_free(&s);
+    buf_free(&b);
+}
+
+static void no_changed_byte_does_harm(void **state)
+{
+    (void)state;
+    struct err e;
+    struct buf b = { 0 };
+    struct spec s = full_spec();
+    PASS(&e, spec_encode(&s, &b, &e));
+    size_t refused = 0;
+    for (size_t at = 0; at < b.n; at++) {
+        uint8_t was = b.p[at];
+        for (int v = 0; v < 256; v++) {
+            b.p[at] = (uint8_t)v;
+            err_t rc = decode_copy(b.p, b.n, &e);
+            assert_true(rc == ERR_OK || rc == ERR_PROTO);
+            refused += rc != ERR_OK;
+        }
+        b.p[at] = was;
+    }
+    assert_true(refused > b.n * 100);
+    spec_free(&s);
+    buf_free(&b);
+}
+
+// What may not be sent; each spec is a small one with one thing wrong.
+
+static void bad_delimiter(struct spec *s)
+{
+    s->dialect.delimiter = '\n';
+}
+static void no_delimiter(struct spec *s)
+{
+    s->dialect.delimiter = 0;
+}
+static void delimiter_is_quote(struct spec *s)
+{
+    s->dialect.delimiter = '"';
+}
+static void bad_quote(struct spec *s)
+{
+    s->dialect.quote = '\r';
+}
+static void twice_the_same_column(struct spec *s)
+{
+    add_column(&s->in, "Year", TYPE_TEXT, false);
+    add_column(&s->in, "a", TYPE_TEXT, false);
+    add_column(&s->in, "yEAR", TYPE_TEXT, false);
+}
+static void nameless_column(struct spec *s)
+{
+    add_column(&s->out, "", TYPE_TEXT, false);
+}
+static void typeless_column(struct spec *s)
+{
+    add_column(&s->out, "a", (enum type)99, false);
+}
+static void column_not_utf8(struct spec *s)
+{
+    add_column(&s->out, "\xff", TYPE_TEXT, false);
+}
+static void sql_not_utf8(struct spec *s)
+{
+    set_sql(s, "SELECT '\xff'");
+}
+static void param_not_utf8(struct spec *s)
+{
+    add_param(s, "day", bytes_cell(CELL_TEXT, "\xff", 1));
+}
+static void param_of_no_kind(struct spec *s)
+{
+    add_param(s, "day", (struct cell){ .kind = 77 });
+}
+static void too_many_params(struct spec *s)
+{
+    for (int i = 0; i <= SPEC_PARAMS_MAX; i++)
+        add_param(s, "x", (struct cell){ .kind = CELL_NULL });
+}
+static void too_many_tables(struct spec *s)
+{
+    for (int i = 0; i <= SPEC_TABLES_MAX; i++)
+        add_table(s, "x", "");
+}
+static void too_many_nulls(struct spec *s)
+{
+    static const char *v[SPEC_NULLS_MAX + 1];
+    for (size_t i = 0; i < N_OF(v); i++)
+        v[i] = "NA";
+    set_nulls(s, N_OF(v), v);
+}
+static void too_long_a_step(struct spec *s)
+{
+    char *sql = malloc(SPEC_TEXT_MAX + 2);
+    memset(sql, ' ', SPEC_TEXT_MAX + 1);
+    sql[SPEC_TEXT_MAX + 1] = 0;
+    set_sql(s, sql);
+    free(sql);
+}
+static void too_large_a_table(struct spec *s)
+{
+    add_table(s, "airports", "");
+    s->tables[0].csv_bytes = SPEC_MAX_BYTES;
+}
+static void negative_timeout(struct spec *s)
+{
+    s->timeout_ms = -1;
+}
+
+struct unsendable {
+    const char *name;
+    void (*spoil)(struct spec *s);
+    err_t want;
+    const char *why;
+};
+
+static const struct unsendable unsendable[] = {
+    { "delimiter_is_a_line_end", bad_delimiter, ERR_INVALID, "no CSV dialect" },
+    { "no_delimiter", no_delimiter, ERR_INVALID, "no CSV dialect" },
+    { "delimiter_is_the_quote", delimiter_is_quote, ERR_INVALID, "no CSV dialect" },
+    { "quote_is_a_line_end", bad_quote, ERR_INVALID, "no CSV dialect" },
+    { "two_columns_of_one_name", twice_the_same_column, ERR_INVALID,
+      "two columns are called" },
+    { "nameless_column", nameless_column, ERR_INVALID, "column 1" },
+    { "typeless_column", typeless_column, ERR_INVALID, "column 1 ('a')" },
+    { "column_not_utf8", column_not_utf8, ERR_INVALID, "column name is not UTF-8" },
+    { "sql_not_utf8", sql_not_utf8, ERR_INVALID, "transform is not UTF-8" },
+    { "param_not_utf8", param_not_utf8, ERR_INVALID, "params: day: " },
+    { "param_of_no_kind", param_of_no_kind, ERR_INVALID, "params: day: " },
+    { "too_many_params", too_many_params, ERR_TOOBIG, "1001 params" },
+    { "too_many_tables", too_many_tables, ERR_TOOBIG, "101 tables" },
+    { "too_many_nulls", too_many_nulls, ERR_TOOBIG, "1001 null strings" },
+    { "too_long_a_step", too_long_a_step, ERR_TOOBIG, "1048577 bytes" },
+    { "too_large_a_table", too_large_a_table, ERR_TOOBIG, "tables: airports: " },
+    { "negative_timeout", negative_timeout, ERR_INVALID, "timeout" },
+};
+
+static void cannot_be_sent(void **state)
+{
+    const struct unsendable *t = *state;
+    struct err e;
+    struct buf b = { 0 };
+    struct spec s = small_spec();
+    t->spoil(&s);
+    EXPECT(t->want, &e, spec_encode(&s, &b, &e));
+    if (!strstr(e.text, t->why)) fail_msg("wanted '...%s...', got '%s'", t->why, e.text);
+    buf_free(&b);
+    spec_free(&s);
+}
+
+// What may not be received: a good spec, written out, in which one piece is replaced.
+
+struct hostile {
+    const char *name;
+    const char *from, *to; // hex; `from` occurs once
+    const char *why;
+};
+
+// 1 | [10: [3: ",", '"', nil], in [], sql [], params [], tables [], "null", out [], 0, 0,
+// 0]
+#define SMALL "019a932c22c090909090a46e756c6c90000000"
+static const struct hostile hostile[] = {
+    { "another_version", "019a", "029a", "version 2" },
+    { "a_field_missing", "019a93", "019993", "bytes follow" },
+    { "not_an_array", SMALL, "01c0", "spec: not a list" },
+    { "bombs_do_not_explode", SMALL, "01ddffffffff", "more elements than bytes" },
+    { "map", SMALL, "0180", "map" },
+    { "dialect_of_two", "932c22c0", "922c22", "dialect: not a list" },
+    { "delimiter_of_two_bytes", "932c", "93cd012c", "delimiter: not an integer" },
+    { "delimiter_negative", "932c", "93ff", "delimiter: not an integer" },
+    { "delimiter_is_the_quote", "932c22", "932222", "dialect: no CSV dialect" },
+    { "nulls_no_list", "22c0", "2201", "null strings: not a list" },
+    { "null_string_no_text", "22c0", "229101", "null strings: not a text" },
+    { "null_string_with_nul", "22c0", "2291a3410042", "null strings: not a text" },
+    { "columns_no_list", "c0909090", "c0c09090", "columns: not a list" },
+    { "column_no_list", "c0909090", "c091c09090", "column: not a list" },
+    { "column_without_name", "c0909090", "c09193a001c29090", "column 1: not a name" },
+    { "column_name_with_nul", "c0909090",
+      "c09193a1"
+      "0001c29090",
+      "column 1: not a name" },
+    { "column_name_as_bytes", "c0909090", "c09193c4016101c29090", "column 1: not a name" },
+    { "type_unknown", "c0909090", "c09193a16108c29090", "column 1: not a type" },
+    { "type_zero", "c0909090", "c09193a16100c29090", "column 1: not a type" },
+    { "given_no_boolean", "c0909090",
+      "c09193a161010190"
+      "90",
+      "column 1: not a type" },
+    { "columns_twice", "c0909090", "c09293a16101c293a14101c29090",
+      "two columns are called" },
+    { "step_no_text", "c090909090a4",
+      "c0909101"
+      "9090a4",
+      "transforms: not a text" },
+    { "param_no_pair", "c090909090a4",
+      "c0909091"
+      "91a16190a4",
+      "params: not a list" },
+    { "param_a_list", "c090909090a4",
+      "c09090"
+      "9192a1619090a4",
+      "params: not a value" },
+    { "param_a_boolean", "c090909090a4",
+      "c09090"
+      "9192a161c290a4",
+      "params: not a value" },
+    { "param_over_int64", "c090909090a4",
+      "c09090"
+      "9192a161cf800000000000000090a4",
+      "params: not a value" },
+    { "table_no_list", "c090909090a4",
+      "c0909090"
+      "91c0a4",
+      "table: not a list" },
+    { "table_csv_as_text", "c090909090a4",
+      "c0909090"
+      "9193a16190a0a4",
+      "table: no file" },
+    { "sink_no_text", "a46e756c6c", "c0", "sink: not a text" },
+    { "timeout_negative", "90000000", "90ff0000", "timeout: not an integer" },
+    { "timeout_over_int64", "90000000", "90cf80000000000000000000",
+      "timeout: not an integer" },
+    { "memory_no_number", "90000000", "9000c000", "memory: not an integer" },
+    { "six_levels_deep", "c090909090a4",
+      "c0909090"
+      "9193a161919391c001c2c400a4",
+      "nested" },
+};
+
+static size_t from_hex(const char *hex, uint8_t *out)
+{
+    size_t n = 0;
+    for (unsigned byte; sscanf(hex + 2 * n, "%2x", &byte) == 1;)
+        out[n++] = (uint8_t)byte;
+    return n;
+}
+
+static void the_small_spec_is_what_hostile_ones_are_made_of(void **state)
+{
+    (void)state;
+    struct err e;
+    struct buf b = { 0 };
+    uint8_t want[64];
+    size_t n = from_hex(SMALL, want);
+    struct spec s = small_spec();
+    PASS(&e, spec_encode(&s, &b, &e));
+    EQ_I64(n, b.n);
+    assert_memory_equal(want, b.p, n);
+    buf_free(&b);
+    spec_free(&s);
+}
+
+static void cannot_be_received(void **state)
+{
+    const struct hostile *t = *state;
+    struct err e;
+    char hex[256];
+    uint8_t p[128];
+    const char *at = strstr(SMALL, t->from);
+    assert_non_null(at);
+    snprintf(hex, sizeof hex, "%.*s%s%s", (int)(at - SMALL), SMALL, t->to,
+             at + strlen(t->from));
+    EXPECT(ERR_PROTO, &e, decode_copy(p, from_hex(hex, p), &e));
+    if (!strstr(e.text, t->why)) fail_msg("wanted '...%s...', got '%s'", t->why, e.text);
+}
+
+// A list of 1001 and the like: the counts are refused, not only the bytes behind them.
+static void more_than_a_job_may_have_is_refused(void **state)
+{
+    (void)state;
+    struct err e;
+    struct buf b = { 0 };
+    uint8_t p[64];
+    size_t n = from_hex("019a932c22c0", p); // up to the columns
+    PASS(&e, buf_add(&b, p, n, &e));
+    PASS(&e, buf_add(&b, "\xdc\x07\xd1", 3, &e)); // 2001
+    for (int i = 0; i < 2001; i++)
+        PASS(&e, buf_add(&b, "\xc0", 1, &e));
+    n = from_hex("909090a46e756c6c90000000", p);
+    PASS(&e, buf_add(&b, p, n, &e));
+    EXPECT(ERR_PROTO, &e, decode_copy(b.p, b.n, &e));
+    assert_non_null(strstr(e.text, "columns: not a list of 0 to 2000"));
+
+    b.n = 0; // and more values than any spec has
+    PASS(&e, buf_add(&b, "\x01\xdd\x00\x20\x00\x00", 6, &e));
+    for (int i = 0; i < 0x200000; i++)
+        PASS(&e, buf_add(&b, "\xc0", 1, &e));
+    EXPECT(ERR_PROTO, &e, decode_copy(b.p, b.n, &e));
+    assert_non_null(strstr(e.text, "too many values"));
+    buf_free(&b);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(everything_comes_back),
+        cmocka_unit_test(next_to_nothing_comes_back),
+        cmocka_unit_test(no_null_strings_are_not_the_default_ones),
+        cmocka_unit_test(a_quote_may_be_missing),
+        cmocka_unit_test(as_many_columns_as_there_may_be_come_back),
+        cmocka_unit_test(the_padding_behind_a_table_is_zero),
+        cmocka_unit_test(a_schema_alone_comes_back),
+        cmocka_unit_test(every_truncation_is_an_error),
+        cmocka_unit_test(no_changed_byte_does_harm),
+        cmocka_unit_test(the_small_spec_is_what_hostile_ones_are_made_of),
+        cmocka_unit_test(more_than_a_job_may_have_is_refused),
+    };
+    struct CMUnitTest *rows = calloc(N_OF(unsendable) + N_OF(hostile), sizeof *rows);
+    struct CMUnitTest *a = TABLE(unsendable, cannot_be_sent);
+    struct CMUnitTest *b = TABLE(hostile, cannot_be_received);
+    memcpy(rows, a, N_OF(unsendable) * sizeof *rows);
+    memcpy(rows + N_OF(unsendable), b, N_OF(hostile) * sizeof *rows);
+    free(a);
+    free(b);
+    return test_main("spec", tests, N_OF(tests), rows, N_OF(unsendable) + N_OF(hostile));
+}
