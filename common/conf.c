@@ -113,6 +113,12 @@ wrong_at(struct conf *c, const struct value *v, const char *key, const char *fmt
 
 // ---- from a tree of values to the job ----
 
+bool conf_cut_by_comma(const struct value *m)
+{
+    return m->kind == VALUE_TEXT && m->nothing && !*m->text && m->line == m->key_line &&
+           strchr(m->key, ' ');
+}
+
 static bool twice(struct conf *c, const struct value *map, const struct value *m,
                   const struct opt *o)
 {
@@ -142,6 +148,12 @@ static bool all_once(struct conf *c, const struct opt *o, const struct value *v)
     return ok;
 }
 
+// `null: null` is the text null, and `into: null` is answered with what was meant.
+static bool takes_null(const struct opt *o)
+{
+    return o->set == set_nulls || o->set == set_into;
+}
+
 static void apply(struct conf *c, const struct opt *o, const struct value *v)
 {
     struct conf_place *at = &c->where[o - opt_table];
@@ -150,7 +162,7 @@ static void apply(struct conf *c, const struct opt *o, const struct value *v)
     if (o->later)
         conf_wrong(c, o, v, "not in this version of tranche (%s); %s", TRANCHE_VERSION,
                    o->later);
-    else if (v->kind == VALUE_TEXT && v->nothing && (o->set != set_nulls || !*v->text))
+    else if (v->kind == VALUE_TEXT && v->nothing && !(*v->text && takes_null(o)))
         conf_wrong(c, o, v, "has no value");
     else if (all_once(c, o, v))
         o->set(c, o, v);
@@ -161,6 +173,7 @@ static void unknown_key(struct conf *c, const char *prefix, const struct value *
     char hint[200], full[TEXT_QUOTED], key[TEXT_QUOTED + 64];
     snprintf(key, sizeof key, "%s%.140s", prefix, m->key);
     opt_suggest_key(prefix, m->key, hint, sizeof hint);
+    if (conf_cut_by_comma(m)) snprintf(hint, sizeof hint, "; " CONF_CUT_BY_COMMA);
     wrong_at(c, m, NULL, "unknown key %s%s", text_quoted(key, full), hint);
 }
 

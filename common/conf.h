@@ -69,6 +69,9 @@ void conf_wrong_key(struct conf *c, const char *key, const char *fmt, ...)
 // A sentence about the job as a whole.
 void conf_wrong_job(struct conf *c, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+// {sql: SELECT a, b FROM t} has a key "b FROM t".
+bool conf_cut_by_comma(const struct value *m);
+#define CONF_CUT_BY_COMMA "the comma before it ended a text: put that in quotes"
 bool conf_given(const struct conf *c, const char *key);
 // True: go on. False: memory ran out, which is remembered.
 bool conf_ok(struct conf *c, err_t rc);

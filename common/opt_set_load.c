@@ -158,8 +158,8 @@ static const char *param_sql(struct conf *c, const struct opt *o, const struct v
     const struct value *sql = m->kind == VALUE_MAP ? m->first : NULL;
     for (const struct value *x = sql; x; x = x->next)
         if (strcmp(x->key, "sql") != 0) {
-            conf_wrong(c, o, x, "unknown key %s in '%s'; it has only 'sql'", QUOTED(x->key),
-                       m->key);
+            conf_wrong(c, o, x, "unknown key %s in '%s'; %s", QUOTED(x->key), m->key,
+                       conf_cut_by_comma(x) ? CONF_CUT_BY_COMMA : "it has only 'sql'");
             return NULL;
         }
     if (sql && sql->kind == VALUE_TEXT) return sql->text;

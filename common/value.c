@@ -122,6 +122,11 @@ static err_t syntax_error(struct builder *b)
     place(b->at, y->problem_mark);
     if (strstr(problem, "cannot start any token") && starts_with_tab(b, b->at->line))
         return err_set(b->e, ERR_PARSE, "not valid YAML: a TAB; indent with spaces");
+    if (strstr(problem, "mapping values are not allowed"))
+        return err_set(
+            b->e, ERR_PARSE,
+            "not valid YAML: a colon where none can be; a text with a colon wants "
+            "quotes");
     if (y->context && y->context_mark.line != y->problem_mark.line)
         return err_set(b->e, ERR_PARSE, "not valid YAML: %s, %s that begins on line %zu",
                        problem, y->context, y->context_mark.line + 1);

@@ -262,6 +262,19 @@ static const struct row rows[] = {
       "begins on line 1" },
     { "two_documents", GOOD "---\nname: x\n",
       "3:1: a second document begins; a job file holds one" },
+    { "comma_in_braces",
+      GOOD "transform: {sql: SELECT a, b FROM batch}\n"
+           "params: {p: {sql: SELECT a, b FROM t}}\n",
+      "3:28: unknown key 'transform.b FROM batch'; the comma before it ended a text: put "
+      "that "
+      "in quotes\n"
+      "4:29: params: unknown key 'b FROM t' in 'p'; the comma before it ended a text: put "
+      "that "
+      "in quotes" },
+    { "colon_without_quotes", "source: {csv: a}\nload:\n  into: null:\n",
+      "3:13: not valid YAML: a colon where none can be; a text with a colon wants quotes" },
+    { "into_null", "source: {csv: a}\nload: {into: null}\n",
+      "2:8: load.into: 'null' is no destination; did you mean 'null:'?" },
     { "anchor", "name: &a x\n" GOOD,
       "1:7: anchors (&name) are not supported; write the value out where it is used" },
     { "alias", "name: *a\n" GOOD,
