@@ -27,6 +27,10 @@ size_t utf8_stop(const uint8_t *p, size_t n)
 {
     size_t i = 0;
     while (i < n) {
+        uint64_t eight;
+        while (n - i >= 8 && (memcpy(&eight, p + i, 8), !(eight & 0x8080808080808080u)))
+            i += 8;
+        if (i == n) break;
         uint8_t c = p[i];
         size_t more = c < 0x80                ? 0
                       : c >= 0xc2 && c < 0xe0 ? 1

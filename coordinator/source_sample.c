@@ -12,7 +12,7 @@ enum {
     WHOLE_BYTES = 4 << 20,  // so much in total is read whole
     PLACES = 64,            // else: so many places ...
     PLACE_BYTES = 64 << 10, // ... of so many bytes ...
-    SAMPLE_VALUES = 200000, // ... and so many values in all of them
+    SAMPLE_VALUES = 100000, // ... and so many values in all of them
     PLACE_RECORDS_MIN = 16,
     HEAD_BYTES_MIN = 64 << 10, // of a stream that can't be read twice, or not in the middle
     HEAD_BYTES_MAX = 512 << 10,
@@ -26,13 +26,14 @@ struct sampler {
     uint32_t n_columns;
     struct buf *trial;
     struct arena mem;
-    uint8_t *block; // CSV_PAD, cap bytes, CSV_PAD
+    struct csv_scan scan; // at the start of anything
+    uint8_t *block;       // CSV_PAD, cap bytes, CSV_PAD
     size_t cap;
     uint64_t rows, bytes;      // sampled, blank lines not counted as rows
     uint64_t whole_rows;       // of inputs that were read to their end
     uint64_t other_bytes;      // of the other inputs, as far as known
     uint64_t packed, unpacked; // compressed bytes that were read, and what came out
-    uint64_t packed_left;      // compressed bytes of inputs not read to their end
+    uint64_t packed_left;      // compressed bytes of inputs that were not looked at
     bool all;                  // every input was read to its end
 };
 
@@ -111,11 +112,9 @@ static err_t keep_trial(struct sampler *m, const uint8_t *p, size_t n, bool last
 // ---- where a record begins in the middle of a file ----
 
 // The first record end if the bytes begin in this state; 0: none.
-static size_t first_end(const struct csv_dialect *d, enum csv_state state, const uint8_t *p,
+static size_t first_end(struct csv_scan scan, enum csv_state state, const uint8_t *p,
                         size_t n)
 {
-    struct csv_scan scan;
-    csv_scan_init(&scan, d, NULL);
     scan.state = state;
     for (size_t i = 0; i < n; i += 64) {
         struct csv_block b = csv_scan_block(&scan, p + i, n - i < 64 ? n - i : 64);
@@ -149,9 +148,8 @@ static err_t looks_right(struct sampler *m, const uint8_t *p, size_t n, size_t a
 static err_t guess_record(struct sampler *m, const uint8_t *p, size_t n, size_t *at,
                           struct err *e)
 {
-    const struct csv_dialect *d = &m->s->dialect;
-    size_t outside = first_end(d, CSV_IN_FIELD, p, n);
-    size_t inside = d->quote ? first_end(d, CSV_IN_QUOTED, p, n) : 0;
+    size_t outside = first_end(m->scan, CSV_IN_FIELD, p, n);
+    size_t inside = m->scan.quote ? first_end(m->scan, CSV_IN_QUOTED, p, n) : 0;
     bool out_fits = false, in_fits = false;
     if (outside) TRY(looks_right(m, p, n, outside, &out_fits, e));
     if (inside && inside != outside) TRY(looks_right(m, p, n, inside, &in_fits, e));
@@ -206,12 +204,16 @@ static err_t sample_stream(struct sampler *m, uint32_t input, size_t bytes,
     TRY(room(m, bytes, e));
     TRY(source_begin(m->s, input, &stream, e));
     err_t rc = stream_read(stream, m->block + CSV_PAD, bytes, &got, e);
-    uint64_t disk = stream_disk_offset(stream);
+    uint64_t disk = stream_disk_offset(stream), told = stream_told_size(stream);
     stream_close(&stream);
     TRY(rc);
     m->packed += disk;
     m->unpacked += got;
-    if (got == bytes) m->packed_left += in->size;
+    if (got == bytes) { // as compressible as its head, unless it tells its size
+        uint64_t guess =
+            disk ? (uint64_t)((double)in->size / (double)disk * (double)got) : got;
+        m->other_bytes += guess > told ? guess : told;
+    }
     return sample_head(m, m->block + CSV_PAD, got, got < bytes, records, e);
 }
 
@@ -315,7 +317,7 @@ static uint64_t estimate(const struct sampler *m)
     if (m->all || m->bytes == 0) return m->whole_rows;
     double rows_a_byte = (double)m->rows / (double)m->bytes;
     double bytes = (double)m->other_bytes;
-    if (m->packed) // the rest is as compressible as the heads
+    if (m->packed) // the others are as compressible
         bytes += (double)m->packed_left * (double)m->unpacked / (double)m->packed;
     return m->whole_rows + (uint64_t)(bytes * rows_a_byte + 0.5);
 }
@@ -374,6 +376,7 @@ err_t source_infer(struct source *s, const struct job *j, struct schema *out,
 {
     struct sampler m = { .s = s, .trial = trial, .all = true };
     struct schema schema = { 0 };
+    csv_scan_init(&m.scan, &s->dialect, NULL);
     err_t rc = sample(&m, j, &schema, e);
     arena_free(&m.mem);
     free(m.block);

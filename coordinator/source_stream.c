@@ -31,6 +31,7 @@ struct stream {
     bool member_open; // inside a gzip member or zstd frame
     z_stream z;
     ZSTD_DStream *zstd;
+    uint64_t told_size;
 };
 
 static bool ends_with(const char *s, const char *end)
@@ -96,7 +97,11 @@ static err_t open_decoder(struct stream *s, struct err *e)
     }
     s->zstd = ZSTD_createDStream();
     if (!s->zstd) return err_set(e, ERR_NOMEM, "out of memory");
-    return check_magic(s, "zstd", (const uint8_t *)"\x28\xb5\x2f\xfd", 4, e);
+    TRY(check_magic(s, "zstd", (const uint8_t *)"\x28\xb5\x2f\xfd", 4, e));
+    unsigned long long told = ZSTD_getFrameContentSize(s->in, s->in_n);
+    if (told != ZSTD_CONTENTSIZE_UNKNOWN && told != ZSTD_CONTENTSIZE_ERROR)
+        s->told_size = told;
+    return ERR_OK;
 }
 
 err_t stream_open(struct stream **out, const char *path, const char *name, struct err *e)
@@ -159,6 +164,11 @@ uint64_t stream_offset(const struct stream *s)
 uint64_t stream_disk_offset(const struct stream *s)
 {
     return s->kind == STREAM_FILE ? s->offset : s->disk_offset - (s->in_n - s->in_at);
+}
+
+uint64_t stream_told_size(const struct stream *s)
+{
+    return s->told_size;
 }
 
 void stream_seek(struct stream *s, uint64_t offset)
@@ -229,15 +239,15 @@ static err_t damaged(struct stream *s, uint64_t offset, const char *why, struct 
 }
 
 // Zero bytes past the last member are padding; a next member must look like one.
-static err_t between_members(struct stream *s, bool *more, struct err *e)
+static err_t between_members(struct stream *s, uint64_t offset, bool *more, struct err *e)
 {
     while (s->in_at < s->in_n && s->in[s->in_at] == 0)
         s->in_at++;
     *more = s->in_at < s->in_n;
     if (!*more) return ERR_OK;
     if (s->in[s->in_at] != 0x1f)
-        return damaged(s, s->offset, "bytes that are not gzip follow its data", e);
-    if (inflateReset(&s->z) != Z_OK) return damaged(s, s->offset, "cannot go on", e);
+        return damaged(s, offset, "bytes that are not gzip follow its data", e);
+    if (inflateReset(&s->z) != Z_OK) return damaged(s, offset, "cannot go on", e);
     s->member_open = true;
     return ERR_OK;
 }
@@ -248,7 +258,7 @@ static err_t gunzip(struct stream *s, uint8_t *to, size_t n, size_t *got, struct
         if (s->in_at == s->in_n && !s->in_end) TRY(refill(s, e));
         if (!s->member_open) {
             bool more;
-            TRY(between_members(s, &more, e));
+            TRY(between_members(s, s->offset + *got, &more, e));
             if (!more && s->in_end) return ERR_OK;
             if (!more) continue;
         }

@@ -40,6 +40,8 @@ MUST_CHECK err_t stream_peek(struct stream *s, size_t n, struct slice *out, stru
 
 uint64_t stream_offset(const struct stream *s);      // of the next byte
 uint64_t stream_disk_offset(const struct stream *s); // bytes of the file used up so far
+// Decompressed bytes as the first frame of a .zst file tells them; 0: not told.
+uint64_t stream_told_size(const struct stream *s);
 void stream_seek(struct stream *s, uint64_t offset); // STREAM_FILE only
 
 // pread until n bytes or the end of the file.
