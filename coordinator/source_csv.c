@@ -140,6 +140,12 @@ err_t source_check_same(const struct source_input *in, int fd, bool *grown, stru
     return compare(in, &st, grown, e);
 }
 
+err_t source_reopen(const struct source_input *in, struct stream **out, struct err *e)
+{
+    err_t rc = stream_open(out, in->path, in->name, e);
+    return rc == ERR_INVALID ? err_wrap(e, ERR_CHANGED, "changed during the run") : rc;
+}
+
 static err_t discard(struct stream *in, uint64_t n, struct err *e)
 {
     uint8_t scratch[4096];
@@ -162,7 +168,7 @@ err_t source_begin(struct source *s, uint32_t input, struct stream **out, struct
         s->more[input].kept = NULL;
     } else {
         bool grown;
-        TRY(stream_open(&stream, in->path, in->name, e));
+        TRY(source_reopen(in, &stream, e));
         rc = source_check_same(in, stream_fd(stream), &grown, e);
     }
     if (rc == ERR_OK && in->by_value)

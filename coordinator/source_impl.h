@@ -56,6 +56,9 @@ struct source {
 // *grown: it has more bytes now.
 MUST_CHECK err_t source_check_same(const struct source_input *in, int fd, bool *grown,
                                    struct err *e);
+// stream_open of a file that was there before: ERR_CHANGED when it is no more.
+MUST_CHECK err_t source_reopen(const struct source_input *in, struct stream **out,
+                               struct err *e);
 // Opens the input where its data begin; stdin's stream is handed over (*out owns it).
 MUST_CHECK err_t source_begin(struct source *s, uint32_t input, struct stream **out,
                               struct err *e);

@@ -1,55 +1,17 @@
 #include "coordinator/source_names.h"
 
+#include "common/text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-const char *name_shown(const char *name, char to[NAME_SHOWN])
-{
-    size_t n = 0;
-    while (name[n] && n < NAME_SHOWN - 4) {
-        to[n] = (unsigned char)name[n] < ' ' || name[n] == 127 ? '?' : name[n];
-        n++;
-    }
-    if (name[n]) {
-        while (n > 0 && ((unsigned char)name[n] & 0xc0) == 0x80) // between characters
-            n--;
-        memcpy(to + n, "...", 3);
-        n += 3;
-    }
-    to[n] = 0;
-    return to;
-}
-
-size_t utf8_stop(const uint8_t *p, size_t n)
-{
-    size_t i = 0;
-    while (i < n) {
-        uint64_t eight;
-        while (n - i >= 8 && (memcpy(&eight, p + i, 8), !(eight & 0x8080808080808080u)))
-            i += 8;
-        if (i == n) break;
-        uint8_t c = p[i];
-        size_t more = c < 0x80                ? 0
-                      : c >= 0xc2 && c < 0xe0 ? 1
-                      : c >= 0xe0 && c < 0xf0 ? 2
-                      : c >= 0xf0 && c < 0xf5 ? 3
-                                              : 4;
-        if (more == 4 || i + more >= n) return i;
-        uint8_t low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
-        uint8_t high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
-        for (size_t k = 1; k <= more; k++, low = 0x80, high = 0xbf)
-            if (p[i + k] < low || p[i + k] > high) return i;
-        i += more + 1;
-    }
-    return n;
-}
-
 static err_t check_name(const char *p, size_t n, size_t column, const char *file,
                         struct err *e)
 {
+    char shown[TEXT_QUOTED];
     if (n > COLUMN_NAME_MAX)
         return err_set(
             e, ERR_TOOBIG,
@@ -59,12 +21,12 @@ static err_t check_name(const char *p, size_t n, size_t column, const char *file
     if (memchr(p, 0, n))
         return err_set(e, ERR_INVALID, "%s: the name of column %zu has a NUL byte in it",
                        file, column);
-    size_t stop = utf8_stop((const uint8_t *)p, n);
-    if (stop < n)
-        return err_set(e, ERR_INVALID,
-                       "%s: the name of column %zu is not UTF-8 (byte 0x%02x); convert the "
-                       "file: iconv -f WINDOWS-1252 -t UTF-8",
-                       file, column, (uint8_t)p[stop]);
+    if (!text_is_utf8(p, n))
+        return err_set(
+            e, ERR_INVALID,
+            "%s: the name of column %zu is not UTF-8: %s; convert the file: iconv -f "
+            "WINDOWS-1252 -t UTF-8",
+            file, column, text_quoted(p, shown));
     return ERR_OK;
 }
 
@@ -119,22 +81,22 @@ err_t names_none(size_t n, struct strings *out, struct err *e)
 err_t names_equal(const struct strings *a, const char *file_a, const struct strings *b,
                   const char *file_b, struct err *e)
 {
-    char x[NAME_SHOWN], y[NAME_SHOWN];
+    char x[TEXT_QUOTED], y[TEXT_QUOTED];
     size_t n = a->n < b->n ? a->n : b->n;
     for (size_t i = 0; i < n; i++)
         if (strcmp(a->v[i], b->v[i]) != 0)
             return err_set(e, ERR_INVALID,
-                           "the files have different headers: column %zu is '%s' in %s and "
-                           "'%s' in %s; files of one source need the same columns in the "
+                           "the files have different headers: column %zu is %s in %s and "
+                           "%s in %s; files of one source need the same columns in the "
                            "same order",
-                           i + 1, name_shown(a->v[i], x), file_a, name_shown(b->v[i], y),
+                           i + 1, text_quoted(a->v[i], x), file_a, text_quoted(b->v[i], y),
                            file_b);
     if (a->n == b->n) return ERR_OK;
     bool first = a->n > b->n;
     return err_set(e, ERR_INVALID,
                    "the files have different headers: %s has %zu columns and %s has %zu; "
-                   "column '%s' is only in %s",
-                   file_a, a->n, file_b, b->n, name_shown(first ? a->v[n] : b->v[n], x),
+                   "column %s is only in %s",
+                   file_a, a->n, file_b, b->n, text_quoted(first ? a->v[n] : b->v[n], x),
                    first ? file_a : file_b);
 }
 
@@ -184,7 +146,7 @@ static err_t note(struct mend *m, struct err *e, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 static err_t note(struct mend *m, struct err *e, const char *fmt, ...)
 {
-    char text[256];
+    char text[512];
     if (!m->notes) return ERR_OK;
     va_list ap;
     va_start(ap, fmt);
@@ -195,7 +157,7 @@ static err_t note(struct mend *m, struct err *e, const char *fmt, ...)
 
 static err_t settle(struct mend *m, const char *name, size_t column, struct err *e)
 {
-    char made[COLUMN_NAME_MAX + 32], a[NAME_SHOWN], b[NAME_SHOWN];
+    char made[COLUMN_NAME_MAX + 32], a[TEXT_QUOTED], b[TEXT_QUOTED];
     bool is_empty = !*name;
     if (is_empty)
         snprintf(made, sizeof made, "column_%zu", column);
@@ -216,9 +178,8 @@ static err_t settle(struct mend *m, const char *name, size_t column, struct err 
     if (is_empty && m->say_empty)
         return note(m, e, "column %zu has no name: it is called %s", column, made);
     if (!is_empty && strcmp(made, name) != 0)
-        return note(m, e,
-                    "column %zu: there is a column '%s' already, this one is called %s",
-                    column, name_shown(name, a), name_shown(made, b));
+        return note(m, e, "column %zu: there is a column %s already, this one is called %s",
+                    column, text_quoted(name, a), text_quoted(made, b));
     return ERR_OK;
 }
 

@@ -30,13 +30,4 @@ MUST_CHECK err_t names_equal(const struct strings *a, const char *file_a,
 MUST_CHECK err_t names_mend(const struct strings *header, bool say_empty,
                             struct schema *out, struct strings *notes, struct err *e);
 
-// Where the first byte that is not UTF-8 stands; n: nowhere. Surrogates and overlong forms
-// are not UTF-8.
-size_t utf8_stop(const uint8_t *p, size_t n);
-
-// A column name for a sentence: cut at 60 bytes, control characters replaced. `to` is
-// returned.
-enum { NAME_SHOWN = 64 };
-const char *name_shown(const char *name, char to[NAME_SHOWN]);
-
 #endif

@@ -103,7 +103,7 @@ static err_t read_again(const struct source_input *in, struct range r,
 {
     size_t n = (size_t)(r.end - r.begin), got = 0;
     struct stream *file;
-    TRY(stream_open(&file, in->path, in->name, e));
+    TRY(source_reopen(in, &file, e));
     const struct stat *st = stream_stat(file);
     err_t rc = ERR_OK;
     *block = NULL;

@@ -1,6 +1,8 @@
 // source_infer: reads a little of the inputs, everywhere, and settles the types.
 
 #include "common/arena.h"
+#include "common/suggest.h"
+#include "common/text.h"
 #include "coordinator/source_impl.h"
 #include "coordinator/source_names.h"
 
@@ -56,7 +58,7 @@ static bool is_blank(const uint8_t *p, size_t n)
 
 static bool is_text(const uint8_t *p, size_t n)
 {
-    return !memchr(p, 0, n) && utf8_stop(p, n) == n;
+    return !memchr(p, 0, n) && text_is_utf8((const char *)p, n);
 }
 
 // Rows that will be rejected anyway say nothing about types.
@@ -326,17 +328,21 @@ static uint64_t estimate(const struct sampler *m)
 
 static err_t no_such_column(const struct schema *schema, const char *name, struct err *e)
 {
-    char shown[NAME_SHOWN], wrong[NAME_SHOWN], list[400] = "";
+    char shown[TEXT_QUOTED], wrong[TEXT_QUOTED], near[TEXT_QUOTED + 32], list[400] = "";
+    struct suggest suggest = { .word = name };
     size_t n = 0;
+    bool all = true;
     for (uint32_t i = 0; i < schema->n; i++) {
-        const char *next = name_shown(schema->f[i].name, shown);
-        bool fits = n + strlen(next) + 8 < sizeof list;
-        n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", i ? ", " : "",
-                              fits ? next : "...");
-        if (!fits) break;
+        suggest_offer(&suggest, schema->f[i].name);
+        const char *next = text_quoted(schema->f[i].name, shown);
+        all = all && n + strlen(next) + 8 < sizeof list;
+        if (all) n += (size_t)sprintf(list + n, "%s%s", i ? ", " : "", next);
     }
-    return err_set(e, ERR_INVALID, "types: there is no column '%s'; the columns are %s",
-                   name_shown(name, wrong), list);
+    if (suggest.best)
+        snprintf(near, sizeof near, ", did you mean %s?", text_quoted(suggest.best, shown));
+    return err_set(e, ERR_INVALID, "types: there is no column %s%s The columns are %s%s",
+                   text_quoted(name, wrong), suggest.best ? near : ".", list,
+                   all ? "" : ", ...");
 }
 
 static err_t give_types(const struct job *j, struct schema *schema, struct err *e)
@@ -346,11 +352,12 @@ static err_t give_types(const struct job *j, struct schema *schema, struct err *
         int at = schema_find(schema, p->name);
         if (at < 0) return no_such_column(schema, p->name, e);
         enum type t;
+        char shown[TEXT_QUOTED];
         if (!type_parse(p->value, &t) || t == TYPE_ANY)
             return err_set(e, ERR_INVALID,
-                           "types: %s: '%s' is no type; it is one of integer, real, text, "
+                           "types: %s: %s is no type; it is one of integer, real, text, "
                            "boolean, date, timestamp",
-                           p->name, p->value);
+                           p->name, text_quoted(p->value, shown));
         schema->f[at].type = t;
         schema->f[at].given = true;
     }

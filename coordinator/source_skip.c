@@ -55,7 +55,7 @@ static err_t check_digests(const struct source_input *in, const struct committed
 {
     struct stream *file;
     bool grown;
-    TRY(stream_open(&file, in->path, in->name, e));
+    TRY(source_reopen(in, &file, e));
     err_t rc = source_check_same(in, stream_fd(file), &grown, e);
     for (size_t i = 0; i < n && rc == ERR_OK; i++) {
         struct hash128 digest;

@@ -226,7 +226,7 @@ static void check_tiling(const struct input *in, struct opened *o, struct range 
     EQ_I64(1, n_inputs);
     EQ_I64(strlen(HEADER), pub->data_begin);
     EQ_I64(in->n, pub->data_end);
-    qsort(r, n, sizeof *r, by_begin);
+    if (n) qsort(r, n, sizeof *r, by_begin);
     uint64_t at = pub->data_begin;
     for (size_t i = 0; i < n; i++) {
         EQ_I64(at, r[i].begin);

@@ -210,7 +210,7 @@ static const struct refuse_row refuse_rows[] = {
     { "a_header_that_is_not_utf8",
       BYTES("a,stra\xdf"
             "e\n1,2\n"),
-      "x.csv: the name of column 2 is not UTF-8 (byte 0xdf)" },
+      "x.csv: the name of column 2 is not UTF-8: 'stra" },
     { "an_open_quote_in_the_header", BYTES("a,\"b\n1,2\n"),
       "x.csv: line 1: the quote at byte 2 is never closed" },
 };
