@@ -1,5 +1,18 @@
 #include "common/batch.h"
 
+const struct misfit *vec_misfit(const struct vec *v, uint32_t row)
+{
+    uint32_t lo = 0, hi = v->n_misfits;
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (v->misfit[mid].row < row)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < v->n_misfits && v->misfit[lo].row == row ? &v->misfit[lo] : NULL;
+}
+
 err_t batch_start(struct batch *b, const struct schema *s, struct err *e)
 {
     arena_reset(&b->mem);

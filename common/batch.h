@@ -14,7 +14,7 @@
 
 enum cell_kind { CELL_NULL, CELL_INTEGER, CELL_REAL, CELL_TEXT, CELL_BLOB };
 
-struct cell { // one value of an ANY column
+struct cell {      // one value of an ANY column
     uint32_t kind; // enum cell_kind
     uint32_t len;  // bytes of TEXT and BLOB
     union {
@@ -41,7 +41,7 @@ struct vec { // one column of a batch
         uint32_t *off;    // TEXT, DATE, TIMESTAMP: rows + 1 offsets into bytes, off[0] = 0
         struct cell *any; // ANY
     };
-    uint8_t *bytes; // text; readable 16 bytes past the last
+    uint8_t *bytes;        // text; readable 16 bytes past the last
     struct misfit *misfit; // ascending row; their valid bit is 1, their value 0
     uint32_t n_misfits;
 };
@@ -59,6 +59,10 @@ static inline bool vec_valid(const struct vec *v, uint32_t row)
 {
     return v->valid[row / 64] >> (row % 64) & 1;
 }
+
+// The misfit that stands in this row; NULL: the row has a value of the column's type, or
+// none.
+const struct misfit *vec_misfit(const struct vec *v, uint32_t row);
 
 static inline uint32_t batch_words(uint32_t rows) // words of a validity bitmap
 {

@@ -3,7 +3,9 @@
 //   xf_sql          opens, checks and runs the statement
 //   xf_sql_vtab     shows the batch to SQLite as the table `batch`
 //   xf_sql_tables   loads the lookup tables
-//   xf_sql_say      tells what there is, and binds params
+//   xf_sql_decl     declares columns to SQLite and reads its declarations
+//   xf_sql_bind     binds values and params
+//   xf_sql_say      tells what there is
 //   xf_sql_out      collects the result's rows
 
 #ifndef WORKER_XF_SQL_H
@@ -36,6 +38,9 @@ MUST_CHECK err_t xf_sql_tables_load(sqlite3 *db, const struct spec *spec, struct
 void xf_sql_say_columns(const struct schema *in, const char *wanted, bool quoted,
                         struct err *e);
 void xf_sql_say_tables(const struct buf *names, const char *wanted, struct err *e);
+void xf_sql_say_params(const struct spec *spec, const char *wanted, struct err *e);
+// A copy of the value; SQLite's code.
+int xf_sql_bind_cell(sqlite3_stmt *stmt, int i, const struct cell *c);
 // Binds the spec's params to :name, @name and $name.
 MUST_CHECK err_t xf_sql_bind(sqlite3_stmt *stmt, const struct spec *spec, struct err *e);
 

@@ -25,8 +25,8 @@ static void list_add(struct list *l, const char *name)
 
 static void append(struct err *e, const char *fmt, const char *text)
 {
-    size_t n = strlen(e->text);
-    snprintf(e->text + n, sizeof e->text - n, fmt, text);
+    size_t n = e ? strlen(e->text) : 0;
+    if (e) snprintf(e->text + n, sizeof e->text - n, fmt, text);
 }
 
 void xf_sql_say_columns(const struct schema *in, const char *wanted, bool quoted,
@@ -59,60 +59,17 @@ void xf_sql_say_tables(const struct buf *names, const char *wanted, struct err *
     if (s.best) append(e, "; did you mean '%s'?", s.best);
 }
 
-static const struct spec_param *find_param(const struct spec *spec, const char *name)
+void xf_sql_say_params(const struct spec *spec, const char *wanted, struct err *e)
 {
-    for (size_t i = 0; i < spec->n_params; i++)
-        if (strcmp(spec->params[i].name, name) == 0) return &spec->params[i];
-    return NULL;
-}
-
-static err_t no_such_param(const struct spec *spec, const char *name, struct err *e)
-{
-    if (!spec->n_params)
-        return err_set(e, ERR_TRANSFORM, "no such param: %s; the job has no params", name);
-    struct suggest s = { .word = name + 1 };
+    struct suggest s = { .word = wanted };
     struct list l = { 0 };
     for (size_t i = 0; i < spec->n_params; i++) {
         list_add(&l, spec->params[i].name);
         suggest_offer(&s, spec->params[i].name);
     }
-    return err_set(e, ERR_TRANSFORM, "no such param: %s; the params are: %s%s%s%s", name,
-                   l.text, s.best ? "; did you mean '" : "", s.best ? s.best : "",
-                   s.best ? "'?" : "");
-}
-
-static int bind_cell(sqlite3_stmt *stmt, int i, const struct cell *c)
-{
-    switch ((enum cell_kind)c->kind) {
-    case CELL_INTEGER: return sqlite3_bind_int64(stmt, i, c->i);
-    case CELL_REAL: return sqlite3_bind_double(stmt, i, c->r);
-    case CELL_TEXT:
-        return sqlite3_bind_text64(stmt, i, c->len ? (const char *)c->p : "", c->len,
-                                   SQLITE_TRANSIENT, SQLITE_UTF8);
-    case CELL_BLOB:
-        return sqlite3_bind_blob64(stmt, i, c->len ? (const void *)c->p : "", c->len,
-                                   SQLITE_TRANSIENT);
-    case CELL_NULL: break;
-    }
-    return sqlite3_bind_null(stmt, i);
-}
-
-err_t xf_sql_bind(sqlite3_stmt *stmt, const struct spec *spec, struct err *e)
-{
-    int n = sqlite3_bind_parameter_count(stmt);
-    for (int i = 1; i <= n; i++) {
-        const char *name = sqlite3_bind_parameter_name(stmt, i);
-        if (!name || *name == '?')
-            return err_set(e, ERR_TRANSFORM,
-                           "params are bound by name: write :name, not %s",
-                           name ? name : "?");
-        const struct spec_param *p = find_param(spec, name + 1);
-        if (!p) return no_such_param(spec, name, e);
-        int rc = bind_cell(stmt, i, &p->value);
-        if (rc == SQLITE_NOMEM)
-            return err_set(e, ERR_NOMEM, "out of memory: param %s", name);
-        if (rc != SQLITE_OK)
-            return err_set(e, ERR_TRANSFORM, "param %s: %s", name, sqlite3_errstr(rc));
-    }
-    return ERR_OK;
+    if (spec->n_params)
+        append(e, "; the params are: %s", l.text);
+    else
+        append(e, "; the job has no params%s", "");
+    if (s.best) append(e, "; did you mean '%s'?", s.best);
 }

@@ -256,23 +256,10 @@ static void result_cell(sqlite3_context *ctx, const struct cell *c)
     }
 }
 
-static const struct misfit *find_misfit(const struct vec *v, uint32_t row)
-{
-    uint32_t lo = 0, hi = v->n_misfits;
-    while (lo < hi) {
-        uint32_t mid = lo + (hi - lo) / 2;
-        if (v->misfit[mid].row < row)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo < v->n_misfits && v->misfit[lo].row == row ? &v->misfit[lo] : NULL;
-}
-
 // A misfit's value is 0 or empty, so only those need a search.
 static bool result_misfit(sqlite3_context *ctx, const struct vec *v, uint32_t row)
 {
-    const struct misfit *m = v->n_misfits ? find_misfit(v, row) : NULL;
+    const struct misfit *m = v->n_misfits ? vec_misfit(v, row) : NULL;
     if (m) result_text(ctx, m->p, m->len);
     return m;
 }

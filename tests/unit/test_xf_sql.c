@@ -21,8 +21,13 @@ static struct spec_param params[] = {
     { .name = nothing, .value = { CELL_NULL, 0, { 0 } } },
 };
 
+static char holidays[] = "holidays", airports[] = "Airports";
+static uint8_t holidays_csv[] = "2008-01-01,New Year,yes\n2008-01-04,\"Rest, long\",no\n";
+static uint8_t airports_csv[] = "SFO,San Francisco,37.6\n00501,Holtsville,40.8\nLAX,,\n";
+
 struct xf {
     struct spec spec;
+    struct spec_table tables[2];
     struct schema in, result;
     bool want[8];
     void *state;
@@ -33,6 +38,17 @@ struct xf {
 static err_t xf_open(struct xf *x, const char *sql)
 {
     *x = (struct xf){ .spec = { .params = params, .n_params = N_OF(params) } };
+    x->spec.dialect = (struct csv_dialect){ .delimiter = ',', .quote = '"' };
+    x->spec.tables = x->tables;
+    x->spec.n_tables = N_OF(x->tables);
+    x->tables[0] = (struct spec_table){ .name = holidays,
+                                        .csv = holidays_csv,
+                                        .csv_bytes = sizeof holidays_csv - 1 };
+    x->tables[1] = (struct spec_table){ .name = airports,
+                                        .csv = airports_csv,
+                                        .csv_bytes = sizeof airports_csv - 1 };
+    schema_of(&x->tables[0].schema, "day date, name text, paid boolean");
+    schema_of(&x->tables[1].schema, "code text, city text, lat real");
     schema_of(&x->in, COLUMNS);
     batch_of(&x->batch, &x->in, ROWS);
     return transform_sql.open(&x->state, &x->spec, &x->in, sql, x->want, &x->result, &x->e);
@@ -48,6 +64,8 @@ static err_t xf_apply(struct xf *x)
 static void xf_close(struct xf *x)
 {
     transform_sql.close(&x->state);
+    schema_free(&x->tables[0].schema);
+    schema_free(&x->tables[1].schema);
     schema_free(&x->in);
     schema_free(&x->result);
     batch_free(&x->batch);
@@ -139,6 +157,20 @@ static const struct answer answers[] = {
       NULL },
     { "a_comment_never_closed", "SELECT delay, origin FROM batch LIMIT 1 /* one; only",
       "70, 'SFO'", "delay integer, origin text", NULL },
+    { "lookup_tables_are_joined",
+      "SELECT date, city, lat FROM batch JOIN airports ON code = origin ORDER BY date",
+      "'2008-01-01', 'San Francisco', 37.6; '2008-01-02', NULL, NULL; "
+      "'2008-01-03', 'San Francisco', 37.6; '2008-01-05', 'Holtsville', 40.8",
+      "date date, city text, lat real", "do" },
+    { "lookup_tables_are_joined_from_the_left",
+      "SELECT delay, name, paid FROM batch LEFT JOIN holidays h ON h.day = batch.date",
+      "70, 'New Year', 1; 5, NULL, NULL; NULL, NULL, NULL; 'NA', 'Rest, long', 0; "
+      "61, NULL, NULL",
+      "delay integer, name text, paid boolean", "de" },
+    { "lookup_tables_alone", "SELECT count(*) FROM holidays", "2", NULL, "" },
+    { "lookup_tables_in_a_condition",
+      "SELECT delay FROM batch WHERE date IN (SELECT day FROM holidays)", "70; 'NA'", NULL,
+      "de" },
     { "dates_without_now", "SELECT date(date, '+1 month') FROM batch LIMIT 1",
       "'2008-02-01'", NULL, "d" },
 };
@@ -182,7 +214,11 @@ static const struct mistake mistakes[] = {
     { "a_column_like_no_other", "SELECT zzzzzzzzz FROM batch", "late, x" },
     { "text_in_double_quotes", "SELECT delay FROM batch WHERE origin = \"SFO\"",
       "text is written in single quotes: 'SFO'" },
-    { "an_unknown_table", "SELECT * FROM bach", "no such table: bach; there are: batch" },
+    { "an_unknown_table", "SELECT * FROM bach",
+      "no such table: bach; there are: batch, holidays, Airports; did you mean 'batch'?" },
+    { "a_write_to_a_table", "DELETE FROM holidays",
+      "not allowed in a transform: DELETE FROM holidays" },
+    { "a_column_of_a_table", "SELECT h.dya FROM holidays h", "no such column: h.dya" },
     { "a_syntax_error", "SELECT origin\nFORM batch",
       "line 2, column 6: near \"batch\": syntax error" },
     { "an_unknown_function", "SELECT medain(delay) FROM batch",
@@ -302,6 +338,43 @@ static void two_statements_do_not_share_anything(void **state)
     xf_close(&b);
 }
 
+static void refuses_lookup_tables_that_cannot_be(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *csv, *says;
+    } bad[] = {
+        { "batch", "1\n", "cannot be named 'batch'" },
+        { "SQLITE_x", "1\n", "cannot be named" },
+        { "json_each", "1\n", "cannot be named" },
+        { "", "1\n", "cannot be named" },
+        { "codes", "1\n1,2\n", "table codes: line 3: " },
+        { "codes", "\"1\n", "table codes: line 2: " },
+    };
+    for (size_t i = 0; i < N_OF(bad); i++) {
+        struct err e;
+        char name[20], csv[20];
+        strcpy(name, bad[i].name);
+        strcpy(csv, bad[i].csv);
+        struct spec_table t = { .name = name,
+                                .csv = (uint8_t *)csv,
+                                .csv_bytes = strlen(csv) };
+        struct spec spec = { .tables = &t, .n_tables = 1 };
+        spec.dialect = (struct csv_dialect){ .delimiter = ',', .quote = '"' };
+        struct schema in, result;
+        bool want[1];
+        void *x;
+        schema_of(&t.schema, "id integer");
+        schema_of(&in, "id integer");
+        EXPECT(ERR_TRANSFORM, &e,
+               transform_sql.open(&x, &spec, &in, "SELECT 1", want, &result, &e));
+        if (!strstr(e.text, bad[i].says)) fail_msg("%s", e.text);
+        assert_null(x);
+        schema_free(&t.schema);
+        schema_free(&in);
+    }
+}
+
 static void hostile_column_names_are_only_names(void **state)
 {
     (void)state;
@@ -341,6 +414,7 @@ int main(void)
         cmocka_unit_test(text_of_the_batch_is_borrowed_and_other_text_copied),
         cmocka_unit_test(a_result_can_have_two_thousand_columns),
         cmocka_unit_test(two_statements_do_not_share_anything),
+        cmocka_unit_test(refuses_lookup_tables_that_cannot_be),
         cmocka_unit_test(hostile_column_names_are_only_names),
     };
     int bad =
