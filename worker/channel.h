@@ -1,0 +1,42 @@
+// channel - what the worker's parent and a runner say to each other: fixed structs over a
+// SOCK_SEQPACKET pair, bulk data in shared memory. Both ends are the same executable.
+
+#ifndef WORKER_CHANNEL_H
+#define WORKER_CHANNEL_H
+
+#include "common/err.h"
+#include "common/hash.h"
+
+#include <stdint.h>
+
+enum {
+    // File descriptors that a runner finds open after exec.
+    RUNNER_FD_CHANNEL = 3,
+    RUNNER_FD_SPEC = 4,   // memfd: the spec, as JOB carried it
+    RUNNER_FD_INPUT = 5,  // memfd: CSV_PAD bytes, chunk bytes, CSV_PAD bytes
+    RUNNER_FD_RESULT = 6, // memfd: RESULTS_PER_SLOT results, result_max_bytes apart
+    RUNNER_FDS_END = 7,
+
+    RESULTS_PER_SLOT = 4,
+    TASK_PATH_MAX = 4096,
+};
+
+struct runner_task {
+    uint64_t begin, end; // bytes of the input
+    uint64_t first_line;
+    struct hash128 digest;    // of the chunk's bytes
+    uint64_t dev, ino;        // of the file, for by-reference chunks
+    uint32_t result;          // which result region to fill
+    char path[TASK_PATH_MAX]; // "": the bytes are in the input memory
+};
+
+struct runner_done { // also sent once after the start: the spec is opened, or why not
+    err_t code;      // ERR_OK: image then rejects stand in the result region
+    char text[1024];
+    uint64_t rows_read, rows_parsed, rows_rejected, rows_blank, rows_emitted, misfits;
+    uint64_t image_bytes, rejects_bytes;
+    uint64_t read_ns, parse_ns, apply_ns, encode_ns, cpu_ns;
+    struct hash128 payload_hash;
+};
+
+#endif

@@ -1,0 +1,156 @@
+#include "worker/pipeline.h"
+
+#include "common/sink.h"
+#include "worker/transform.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct step {
+    const struct transform_ops *ops;
+    void *state;
+    struct schema out;
+    struct batch batch;
+};
+
+struct pipeline {
+    const struct spec *spec;
+    struct csv_reader *reader;
+    struct batch parsed;
+    struct step *steps;
+    size_t n_steps;
+    const struct sink_ops *sink;
+    void *sink_state;
+};
+
+static err_t open_steps(struct pipeline *p, bool *want, struct err *e)
+{
+    const struct spec *spec = p->spec;
+    const struct schema *in = &spec->in;
+    p->steps = calloc(spec->sql.n, sizeof *p->steps);
+    if (!p->steps) return err_set(e, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < spec->sql.n; i++) {
+        struct step *s = &p->steps[i];
+        bool *reads = i == 0 ? want : calloc(in->n ? in->n : 1, sizeof *reads);
+        if (!reads) return err_set(e, ERR_NOMEM, "out of memory");
+        s->ops = &transform_sql;
+        p->n_steps = i + 1;
+        err_t rc = s->ops->open(&s->state, spec, in, spec->sql.v[i], reads, &s->out, e);
+        if (i != 0) free(reads);
+        if (rc != ERR_OK && spec->sql.n > 1)
+            return err_wrap(e, rc, "transform step %zu of %zu", i + 1, spec->sql.n);
+        TRY(rc);
+        in = &s->out;
+    }
+    return ERR_OK;
+}
+
+static err_t open_sink(struct pipeline *p, struct err *e)
+{
+    if (p->spec->out.n == 0) return ERR_OK;
+    p->sink = sink_find(p->spec->sink);
+    if (!p->sink) return err_set(e, ERR_INVALID, "no such sink: '%s'", p->spec->sink);
+    const struct schema *last = p->n_steps ? &p->steps[p->n_steps - 1].out : &p->spec->in;
+    if (last->n != p->spec->out.n)
+        return err_set(e, ERR_INVALID, "the transform gives %u columns, the table has %u",
+                       last->n, p->spec->out.n);
+    return p->sink->open(&p->sink_state, &p->spec->out, e);
+}
+
+static err_t open_all(struct pipeline *p, struct err *e)
+{
+    const struct spec *spec = p->spec;
+    bool *want = NULL;
+    err_t rc = ERR_OK;
+    if (spec->sql.n) {
+        want = calloc(spec->in.n ? spec->in.n : 1, sizeof *want);
+        if (!want) return err_set(e, ERR_NOMEM, "out of memory");
+        rc = open_steps(p, want, e);
+    }
+    if (rc == ERR_OK) rc = csv_reader_new(&p->reader, &spec->dialect, &spec->in, want, e);
+    free(want);
+    TRY(rc);
+    return open_sink(p, e);
+}
+
+err_t pipeline_open(struct pipeline **out, const struct spec *spec, struct err *e)
+{
+    *out = NULL;
+    struct pipeline *p = calloc(1, sizeof *p);
+    if (!p) return err_set(e, ERR_NOMEM, "out of memory");
+    p->spec = spec;
+    err_t rc = open_all(p, e);
+    if (rc == ERR_OK)
+        *out = p;
+    else
+        pipeline_close(&p);
+    return rc;
+}
+
+void pipeline_close(struct pipeline **pp)
+{
+    struct pipeline *p = *pp;
+    if (!p) return;
+    for (size_t i = p->n_steps; i-- > 0;) {
+        batch_free(&p->steps[i].batch);
+        p->steps[i].ops->close(&p->steps[i].state);
+        schema_free(&p->steps[i].out);
+    }
+    free(p->steps);
+    if (p->sink) p->sink->close(&p->sink_state);
+    batch_free(&p->parsed);
+    csv_reader_free(&p->reader);
+    free(p);
+    *pp = NULL;
+}
+
+static err_t apply_steps(struct pipeline *p, ns_t deadline, const struct batch **out,
+                         struct err *e)
+{
+    const struct batch *b = &p->parsed;
+    for (size_t i = 0; i < p->n_steps; i++) {
+        struct step *s = &p->steps[i];
+        TRY(s->ops->apply(s->state, b, &s->batch, deadline, e));
+        b = &s->batch;
+    }
+    *out = b;
+    return ERR_OK;
+}
+
+err_t pipeline_describe(struct pipeline *p, const uint8_t *sample, size_t n,
+                        struct schema *out, struct err *e)
+{
+    const struct schema *last = p->n_steps ? &p->steps[p->n_steps - 1].out : &p->spec->in;
+    struct rejects rejects = { 0 };
+    struct csv_read_stats stats = { 0 };
+    const struct batch *b;
+    TRY(schema_copy(out, last, e));
+    err_t rc = csv_read_chunk(p->reader, sample, n, (struct csv_read_pos){ 0, 1 },
+                              &p->parsed, &rejects, &stats, e);
+    rejects_free(&rejects);
+    ns_t deadline = clock_ns() + (ns_t)p->spec->timeout_ms * NS_MS;
+    // A sample that the transform cannot take says nothing about the types, nor against the
+    // job: the batch it fails on will be retried, bisected and explained.
+    if (rc == ERR_OK && apply_steps(p, deadline, &b, NULL) == ERR_OK)
+        transform_settle(out, b);
+    if (rc != ERR_OK) schema_free(out);
+    return rc;
+}
+
+err_t pipeline_run(struct pipeline *p, const uint8_t *bytes, size_t n,
+                   struct csv_read_pos pos, ns_t deadline, struct region *to,
+                   struct rejects *rejects, struct pipeline_stats *stats, struct err *e)
+{
+    ns_t start = clock_ns();
+    TRY(csv_read_chunk(p->reader, bytes, n, pos, &p->parsed, rejects, &stats->read, e));
+    ns_t parsed = clock_ns();
+    const struct batch *b;
+    TRY(apply_steps(p, deadline, &b, e));
+    ns_t applied = clock_ns();
+    if (p->sink) TRY(p->sink->encode(p->sink_state, b, to, e));
+    stats->rows_emitted = b->rows;
+    stats->parse_ns = parsed - start;
+    stats->apply_ns = applied - parsed;
+    stats->encode_ns = clock_ns() - applied;
+    return ERR_OK;
+}

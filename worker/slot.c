@@ -1,0 +1,278 @@
+#include "worker/slot.h"
+
+#include "common/csv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SHRINK_ABOVE = 8 << 20 }; // a region that grew larger gives its memory back
+
+static err_t memory_new(const char *name, uint64_t n, int *fd, struct err *e)
+{
+    *fd = memfd_create(name, MFD_CLOEXEC);
+    if (*fd < 0) return err_sys(e, "cannot create shared memory");
+    if (ftruncate(*fd, (off_t)n))
+        return err_sys(e, "cannot size shared memory to %llu bytes", (unsigned long long)n);
+    return ERR_OK;
+}
+
+err_t slot_open(struct slot *s, uint64_t result_max, struct err *e)
+{
+    *s = (struct slot){ .pidfd = -1,
+                        .channel = -1,
+                        .errors = -1,
+                        .input_fd = -1,
+                        .result_fd = -1,
+                        .result_max = result_max };
+    TRY(memory_new("tranche-results", result_max * RESULTS_PER_SLOT, &s->result_fd, e));
+    TRY(memory_new("tranche-input", 0, &s->input_fd, e));
+    void *p = mmap(NULL, result_max * RESULTS_PER_SLOT, PROT_READ | PROT_WRITE,
+                   MAP_SHARED | MAP_NORESERVE, s->result_fd, 0);
+    if (p == MAP_FAILED) return err_sys(e, "cannot map results");
+    s->results = p;
+    return ERR_OK;
+}
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0) close(*fd);
+    *fd = -1;
+}
+
+static void close_process(struct slot *s)
+{
+    close_fd(&s->pidfd);
+    close_fd(&s->channel);
+    close_fd(&s->errors);
+    s->pid = 0;
+    s->state = SLOT_EMPTY;
+}
+
+void slot_stop(struct slot *s)
+{
+    if (s->pid > 0) {
+        kill(s->pid, SIGKILL);
+        waitpid(s->pid, NULL, 0);
+    }
+    if (s->state == SLOT_BUSY) s->result[s->filling].state = RESULT_FREE;
+    close_process(s);
+}
+
+void slot_close(struct slot *s)
+{
+    slot_stop(s);
+    if (s->results) munmap(s->results, s->result_max * RESULTS_PER_SLOT);
+    s->results = NULL;
+    close_fd(&s->input_fd);
+    close_fd(&s->result_fd);
+}
+
+// In the child. Everything else is close-on-exec; what the runner needs gets its number.
+static void exec_runner(int channel, int spec, const struct slot *s, int errors,
+                        uint64_t memory, pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(127);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    // First out of the way, so that no dup2 overwrites a descriptor that is still needed.
+    int from[] = { channel, spec, s->input_fd, s->result_fd };
+    for (int i = 0; i < 4; i++)
+        from[i] = fcntl(from[i], F_DUPFD, RUNNER_FDS_END);
+    if (dup2(errors, STDERR_FILENO) < 0) _exit(127);
+    for (int i = 0; i < 4; i++)
+        if (from[i] < 0 || dup2(from[i], RUNNER_FD_CHANNEL + i) < 0) _exit(127);
+    int null = open("/dev/null", O_RDWR);
+    if (null >= 0) dup2(null, STDIN_FILENO), dup2(null, STDOUT_FILENO);
+    syscall(SYS_close_range, RUNNER_FDS_END, ~0U, 0);
+    char max[32], mem[32];
+    snprintf(max, sizeof max, "%zu", s->result_max);
+    snprintf(mem, sizeof mem, "%llu", (unsigned long long)memory);
+    execl("/proc/self/exe", "tranche-runner", "--runner", max, mem, (char *)NULL);
+    dprintf(STDERR_FILENO, "cannot start a runner: %s\n", strerror(errno));
+    _exit(127);
+}
+
+err_t slot_start(struct slot *s, int spec_fd, uint64_t memory_bytes, struct err *e)
+{
+    int pair[2] = { -1, -1 }, err_pipe[2] = { -1, -1 };
+    pid_t parent = getpid();
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) ||
+        pipe2(err_pipe, O_CLOEXEC | O_NONBLOCK)) {
+        err_sys(e, "cannot start a runner");
+        goto fail;
+    }
+    fcntl(pair[1], F_SETFL, 0); // the runner blocks, its parent does not
+    fcntl(err_pipe[1], F_SETFL, O_WRONLY);
+    s->pid = fork();
+    if (s->pid < 0) {
+        err_sys(e, "cannot start a runner: fork");
+        goto fail;
+    }
+    if (s->pid == 0) exec_runner(pair[1], spec_fd, s, err_pipe[1], memory_bytes, parent);
+    close(pair[1]);
+    close(err_pipe[1]);
+    s->channel = pair[0];
+    s->errors = err_pipe[0];
+    s->pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
+    s->state = SLOT_STARTING;
+    s->started = clock_ns();
+    s->tail_n = 0;
+    if (s->pidfd < 0) return err_sys(e, "cannot watch a runner (pidfd_open)");
+    fcntl(s->pidfd, F_SETFD, FD_CLOEXEC);
+    return ERR_OK;
+fail:
+    for (int i = 0; i < 2; i++) {
+        if (pair[i] >= 0) close(pair[i]);
+        if (err_pipe[i] >= 0) close(err_pipe[i]);
+    }
+    s->pid = 0;
+    return ERR_IO;
+}
+
+void slot_kill(struct slot *s)
+{
+    if (s->pid > 0) kill(s->pid, SIGKILL);
+}
+
+bool slot_reap(struct slot *s, struct slot_death *d)
+{
+    int status;
+    struct rusage use;
+    if (s->pid <= 0 || wait4(s->pid, &status, WNOHANG, &use) != s->pid) return false;
+    slot_drain_stderr(s);
+    *d = (struct slot_death){ .peak_kb = use.ru_maxrss };
+    if (WIFSIGNALED(status)) {
+        d->signal = WTERMSIG(status);
+        snprintf(d->text, sizeof d->text, "killed by signal %d (%s), peak memory %lld KiB",
+                 d->signal, strsignal(d->signal), (long long)d->peak_kb);
+    } else {
+        d->exit_code = WEXITSTATUS(status);
+        snprintf(d->text, sizeof d->text, "exited with code %d, peak memory %lld KiB",
+                 d->exit_code, (long long)d->peak_kb);
+    }
+    if (s->state == SLOT_BUSY) s->result[s->filling].state = RESULT_FREE;
+    s->deaths++;
+    close_process(s);
+    return true;
+}
+
+static void region_free(struct slot *s, int i)
+{
+    struct result_region *r = &s->result[i];
+    if (r->touched_bytes > SHRINK_ABOVE) {
+        fallocate(s->result_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                  (off_t)((size_t)i * s->result_max), (off_t)s->result_max);
+        r->touched_bytes = 0;
+    }
+    r->state = RESULT_FREE;
+}
+
+int slot_room(struct slot *s)
+{
+    int oldest = -1;
+    for (int i = 0; i < RESULTS_PER_SLOT; i++) {
+        const struct result_region *r = &s->result[i];
+        if (atomic_load(&r->lent) || r->state == RESULT_FILLING) continue;
+        if (r->state == RESULT_FREE) return i;
+        if (oldest < 0 || r->seq < s->result[oldest].seq) oldest = i;
+    }
+    if (oldest >= 0) region_free(s, oldest);
+    return oldest;
+}
+
+err_t slot_put_input(struct slot *s, struct slice bytes, struct err *e)
+{
+    static const uint8_t zeros[CSV_PAD];
+    size_t n = bytes.n + 2 * CSV_PAD;
+    if (s->input_cap < n || s->input_cap > n + SHRINK_ABOVE) {
+        if (ftruncate(s->input_fd, (off_t)n))
+            return err_sys(e, "no shared memory for a chunk of %zu bytes", bytes.n);
+        s->input_cap = n;
+    }
+    for (size_t put = 0; put < bytes.n;) {
+        ssize_t k =
+            pwrite(s->input_fd, bytes.p + put, bytes.n - put, (off_t)(CSV_PAD + put));
+        if (k < 0 && errno == EINTR) continue;
+        if (k <= 0) return err_sys(e, "no shared memory for a chunk of %zu bytes", bytes.n);
+        put += (size_t)k;
+    }
+    if (pwrite(s->input_fd, zeros, CSV_PAD, (off_t)(CSV_PAD + bytes.n)) != CSV_PAD)
+        return err_sys(e, "no shared memory for a chunk of %zu bytes", bytes.n);
+    return ERR_OK;
+}
+
+err_t slot_give(struct slot *s, struct runner_task *t, int region, ns_t now, struct err *e)
+{
+    t->result = (uint32_t)region;
+    if (send(s->channel, t, sizeof *t, MSG_NOSIGNAL) != (ssize_t)sizeof *t)
+        return err_sys(e, "cannot reach the runner");
+    s->result[region].state = RESULT_FILLING;
+    s->filling = (uint32_t)region;
+    s->started = now;
+    s->state = SLOT_BUSY;
+    return ERR_OK;
+}
+
+bool slot_take(struct slot *s, struct runner_done *d)
+{
+    if (s->channel < 0) return false;
+    ssize_t n = recv(s->channel, d, sizeof *d, MSG_DONTWAIT);
+    if (n != (ssize_t)sizeof *d) return false;
+    d->text[sizeof d->text - 1] = 0;
+    if (s->state == SLOT_BUSY) s->deaths = 0;
+    s->state = SLOT_IDLE;
+    return true;
+}
+
+void slot_drain_stderr(struct slot *s)
+{
+    char block[1024];
+    ssize_t n;
+    // Bounded a call: a runner that floods must not keep its parent from its heartbeats.
+    for (int i = 0;
+         i < 64 && s->errors >= 0 && (n = read(s->errors, block, sizeof block)) > 0; i++) {
+        size_t k = (size_t)n;
+        if (fwrite(block, 1, k, stderr) != k) clearerr(stderr);
+        if (s->tail_n + k > STDERR_TAIL) {
+            size_t drop = s->tail_n + k - STDERR_TAIL;
+            memmove(s->tail, s->tail + drop, s->tail_n - drop);
+            s->tail_n -= drop;
+        }
+        memcpy(s->tail + s->tail_n, block, k);
+        s->tail_n += k;
+    }
+}
+
+void slot_release(struct slot *s, struct hash128 token)
+{
+    for (int i = 0; i < RESULTS_PER_SLOT; i++) {
+        struct result_region *r = &s->result[i];
+        if (r->state == RESULT_SENT && hash_equal(r->token, token) &&
+            !atomic_load(&r->lent))
+            region_free(s, i);
+    }
+}
+
+int64_t slot_cpu_ms(const struct slot *s)
+{
+    clockid_t clock;
+    struct timespec t;
+    if (s->pid <= 0 || clock_getcpuclockid(s->pid, &clock) || clock_gettime(clock, &t))
+        return 0;
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
