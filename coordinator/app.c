@@ -1,0 +1,327 @@
+#include "coordinator/app_impl.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum {
+    LOCAL_DEATHS_MAX = 20, // of the local worker without a result in between
+    SAY_QUEUE = 256,
+};
+static const ns_t PING_EVERY = 5 * NS_S, STALLED = 30 * NS_S;
+
+void app_fails(struct app *a, const struct err *e)
+{
+    if (!a->over) a->e = *e;
+    a->over = true;
+}
+
+void app_fails_nomem(struct app *a)
+{
+    err_set(&a->scratch, ERR_NOMEM, "out of memory");
+    app_fails(a, &a->scratch);
+}
+
+// ---- saying ----
+
+void app_say(struct app *a, const char *kind, const char *text)
+{
+    if (a->in->job->output != OUTPUT_QUIET) progress_say(a->in->progress, text);
+    if (a->in->journal && journal_event(a->in->journal, kind, text, &a->scratch) != ERR_OK)
+        progress_say(a->in->progress, a->scratch.text);
+}
+
+static void say_from_loader(void *arg, const char *text)
+{
+    struct app *a = arg;
+    char *copy = strdup(text);
+    if (copy && !queue_push(a->says, copy)) free(copy);
+}
+
+static void pass_on_says(struct app *a)
+{
+    for (char *s; (s = queue_pop(a->says, 0));) {
+        app_say(a, "warehouse", s);
+        free(s);
+    }
+}
+
+const char *app_chunk_name(const struct app *a, const struct work *k, char *out, size_t cap)
+{
+    uint32_t n;
+    const struct source_input *in = source_inputs(a->in->source, &n);
+    snprintf(out, cap, "%.200s bytes %llu-%llu", in[k->key.input].name,
+             (unsigned long long)k->key.begin, (unsigned long long)k->key.end);
+    return out;
+}
+
+// ---- time, signals, the local worker ----
+
+static void on_local_death(struct app *a)
+{
+    char how[256], line[400];
+    ns_t now = clock_ns();
+    if (!local_reap(a->in->local, how, sizeof how)) return;
+    app_take_messages(
+        a); // its last words may still be there: they say more than its exit code
+    if (a->over) return;
+    struct session *s, *tmp;
+    HASH_ITER(by_sid, a->sessions.sids, s, tmp)
+    {
+        struct session *gone = s;
+        sched_worker_gone(a->sched, s->sid, now);
+        session_drop(&a->sessions, &gone);
+    }
+    a->t->worker_deaths++;
+    if (++a->local_deaths > LOCAL_DEATHS_MAX) {
+        err_set(&a->scratch, ERR_DIED,
+                "the local worker %s, %u times without a result in between", how,
+                a->local_deaths);
+        app_fails(a, &a->scratch);
+        return;
+    }
+    snprintf(line, sizeof line, "the local worker %s; starting another", how);
+    app_say(a, "worker", line);
+    if (local_start(a->in->local, a->in->slots, &a->scratch) != ERR_OK)
+        app_fails(a, &a->scratch);
+}
+
+static void on_signal(struct app *a)
+{
+    struct signalfd_siginfo si;
+    while (read(a->signals, &si, sizeof si) == (ssize_t)sizeof si) {
+        a->t->interrupted = true;
+        err_set(&a->scratch, ERR_CLOSED, "interrupted by %s", strsignal((int)si.ssi_signo));
+        app_fails(a, &a->scratch);
+        loader_give_up_waiting(a->loader);
+    }
+}
+
+static void ping_the_quiet(struct app *a, ns_t now)
+{
+    struct session *s, *tmp;
+    HASH_ITER(by_sid, a->sessions.sids, s, tmp)
+    {
+        if (now - s->sent < PING_EVERY) continue;
+        struct msg m = { .type = MSG_PING, .PING = { ++a->seq } };
+        app_post(a, s, &m, NULL, 0, NULL, NULL);
+    }
+}
+
+static void explain_a_stall(struct app *a, ns_t now)
+{
+    struct sched_wait w;
+    bool was = a->waits[0] != 0;
+    a->waits[0] = 0;
+    if (now - a->last_result < STALLED) return;
+    if (!a->sessions.sids) {
+        snprintf(a->waits, sizeof a->waits, "no worker is connected");
+    } else if (sched_waits_for(a->sched, &w)) {
+        char name[300] = "";
+        struct work *k = work_by_id(&a->works, w.chunk);
+        if (k) app_chunk_name(a, k, name, sizeof name);
+        snprintf(a->waits, sizeof a->waits, "%.150s is %s for %lld s, attempt %u", name,
+                 chunk_state_name(w.state), (long long)((now - w.since) / NS_S), w.attempt);
+    } else if (a->in_loader) {
+        snprintf(a->waits, sizeof a->waits, "the warehouse is loading");
+    }
+    if (!was && a->waits[0]) {
+        char line[300];
+        snprintf(line, sizeof line, "no result for 30 s: %s", a->waits);
+        app_say(a, "stall", line);
+    }
+}
+
+static ns_t tick(struct app *a)
+{
+    ns_t now = clock_ns(), gap = now - a->last_loop;
+    if (gap > 5 * NS_S) sched_paused(a->sched, gap, now); // we stood still, not they
+    ns_t next = sched_tick(a->sched, now);
+    ping_the_quiet(a, now);
+    explain_a_stall(a, now);
+    struct sched_counts c;
+    sched_count(a->sched, &c);
+    a->t->retries = c.retries;
+    struct progress_view v = { .bytes_done = a->bytes_done,
+                               .bytes_total = a->bytes_total,
+                               .rows = a->t->rows_read,
+                               .rejects = a->t->rows_rejected,
+                               .workers = c.workers,
+                               .slots_busy = c.running,
+                               .waits_for = a->waits[0] ? a->waits : NULL };
+    ns_t bar = progress_tick(a->in->progress, &v, now);
+    return bar < next ? bar : next;
+}
+
+static int sleep_ms(ns_t until)
+{
+    ns_t left = until - clock_ns();
+    if (left <= 0) return 0;
+    return left > NS_S ? 1000 : (int)(left / NS_MS) + 1;
+}
+
+static void wait_for_events(struct app *a, ns_t until)
+{
+    bool want_chunks = !a->fed && sched_wants(a->sched) > 0;
+    struct pollfd f[] = {
+        { link_fd(a->in->link), POLLIN, 0 },
+        { loader_fd(a->loader), POLLIN, 0 },
+        { queue_fd(a->says), POLLIN, 0 },
+        { a->signals, POLLIN, 0 },
+        { a->in->local->pidfd, POLLIN, 0 },
+        { want_chunks ? feeder_fd(a->feeder) : -1, POLLIN, 0 },
+    };
+    a->last_loop = clock_ns();
+    poll(f, sizeof f / sizeof f[0], sleep_ms(until));
+    a->last_loop = clock_ns() - a->last_loop > 5 * NS_S ? a->last_loop : clock_ns();
+    if (f[3].revents) on_signal(a);
+    if (f[4].revents) on_local_death(a);
+}
+
+static bool finished(const struct app *a)
+{
+    return a->fed && sched_finished(a->sched) && a->in_loader == 0 && a->works.n == 0;
+}
+
+static void loop(struct app *a)
+{
+    while (!a->over && !finished(a)) {
+        app_take_chunks(a);
+        app_act(a);
+        app_take_messages(a); // sending may have eaten the edge of ZeroMQ's descriptor
+        app_take_loaded(a);
+        pass_on_says(a);
+        app_act(a);
+        if (a->over || finished(a)) return;
+        ns_t next = tick(a);
+        app_act(a);
+        wait_for_events(a, next);
+        app_take_messages(a);
+    }
+}
+
+// ---- start and end ----
+
+void app_block_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static err_t open_signals(struct app *a, struct err *e)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    a->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return a->signals < 0 ? err_sys(e, "cannot receive signals") : ERR_OK;
+}
+
+static void measure_input(struct app *a)
+{
+    uint32_t n;
+    const struct source_input *in = source_inputs(a->in->source, &n);
+    bool known = true;
+    for (uint32_t i = 0; i < n; i++) {
+        known &= !in[i].by_value;
+        a->bytes_total += in[i].size > in[i].data_begin ? in[i].size - in[i].data_begin : 0;
+    }
+    if (!known) a->bytes_total = 0;
+    for (size_t i = 0; i < a->in->load->n_ledger; i++) {
+        const struct ledger_row *r = &a->in->load->ledger[i];
+        if (r->state != LEDGER_SPLIT) a->bytes_done += r->range.end - r->range.begin;
+    }
+}
+
+static err_t app_open(struct app *a, struct err *e)
+{
+    const struct job *j = a->in->job;
+    struct sched_opts o = { .silence = APP_SILENCE,
+                            .lease = 30 * NS_S,
+                            .retry_backoff = 50 * NS_MS,
+                            .retries = j->retries,
+                            .credit_min = 2,
+                            .credit_max = 64,
+                            .credit_work = 5 * NS_MS,
+                            .memory_bytes = j->memory_bytes / 2 };
+    TRY(open_signals(a, e));
+    TRY(lease_secret_new(a->secret, e));
+    a->job = hash_bytes(a->in->spec->p, a->in->spec->n);
+    a->sessions.epoch = a->in->load->epoch;
+    a->sched = sched_new(&o);
+    a->says = queue_new(SAY_QUEUE);
+    if (!a->sched || !a->says) return err_set(e, ERR_NOMEM, "out of memory");
+    measure_input(a);
+    tune_init(&a->tune, j->batch_bytes, a->bytes_total, a->in->slots, j->memory_bytes);
+    TRY(loader_start(&a->loader, a->in->ops, a->in->warehouse, say_from_loader, a, e));
+    return feeder_start(&a->feeder, a->in->source, &a->tune.target_bytes, e);
+}
+
+static void stop_workers(struct app *a)
+{
+    static const char reason[] = "the run is over";
+    struct session *s, *tmp;
+    HASH_ITER(by_sid, a->sessions.sids, s, tmp)
+    {
+        struct msg m = { .type = MSG_STOP, .STOP = { msg_str(reason, sizeof reason - 1) } };
+        a->in->local->told_to_stop |= app_post(a, s, &m, NULL, 0, NULL, NULL);
+    }
+}
+
+// What was handed to the loader is committed even when the run ends early: work is not
+// lost.
+static void drain_loader(struct app *a)
+{
+    if (!a->loader) return;
+    loader_stop(a->loader);
+    a->t->commit_ns = (uint64_t)loader_busy_ns(a->loader);
+    for (struct load_item *i; (i = loader_next(a->loader));) {
+        if (i->kind == LOAD_RESULT && i->code == ERR_OK)
+            app_add_totals(a->t, &i->result.row);
+        load_item_free(&i);
+    }
+    pass_on_says(a);
+}
+
+static void app_close(struct app *a)
+{
+    stop_workers(a);
+    feeder_free(&a->feeder);
+    drain_loader(a);
+    if (a->in->journal && journal_flush(a->in->journal, &a->scratch) != ERR_OK)
+        progress_say(a->in->progress, a->scratch.text);
+    progress_end(a->in->progress);
+    loader_free(&a->loader);
+    works_free(&a->works);
+    sessions_free(&a->sessions);
+    sched_free(&a->sched);
+    queue_free(&a->says);
+    if (a->signals >= 0) close(a->signals);
+}
+
+err_t app_run(const struct app_in *in, struct app_totals *t, struct err *e)
+{
+    struct app a = { .in = in, .t = t, .signals = -1 };
+    a.last_result = a.last_loop = clock_ns();
+    err_t rc = app_open(&a, e);
+    if (rc == ERR_OK) {
+        loop(&a);
+        if (a.over) {
+            *e = a.e;
+            rc = a.e.code;
+        }
+    }
+    app_close(&a);
+    return rc;
+}

@@ -1,0 +1,47 @@
+// app - the run's event loop: source, workers, scheduler, journal and loader wired
+// together. It decides nothing: chunks and leases are the scheduler's, rows and ledger the
+// warehouse's.
+
+#ifndef COORDINATOR_APP_H
+#define COORDINATOR_APP_H
+
+#include "coordinator/journal.h"
+#include "coordinator/local.h"
+#include "coordinator/progress.h"
+#include "coordinator/source.h"
+#include "coordinator/warehouse.h"
+#include "proto/link.h"
+
+struct app_in { // everything is borrowed for the time of app_run
+    const struct job *job;
+    struct source *source;
+    const struct warehouse_ops *ops;
+    struct warehouse *warehouse;
+    const struct load_state *load;
+    const char *load_name;   // for the journal's attempt numbers
+    struct journal *journal; // NULL: there is none, and it was said
+    struct link *link;
+    struct local *local;
+    uint32_t slots; // of the local worker
+    const struct buf *spec;
+    uint64_t result_max_bytes;
+    struct progress *progress;
+};
+
+struct app_totals { // of this run
+    uint64_t rows_read, rows_parsed, rows_rejected, rows_emitted, rows_loaded, rows_refused;
+    uint64_t misfits, blank, chunks, splits, retries, bytes_read, results_dropped;
+    uint64_t worker_cpu_ns, parse_ns, apply_ns, encode_ns, commit_ns;
+    uint32_t workers; // seen
+    uint64_t worker_deaths, runner_deaths;
+    bool interrupted;
+};
+
+// Until every chunk is committed, split or rejected; or an error that ends the run (what is
+// committed stays, the run can be resumed). ERR_CLOSED with interrupted: SIGINT or SIGTERM.
+MUST_CHECK err_t app_run(const struct app_in *in, struct app_totals *t, struct err *e);
+
+// Blocks the signals that app_run receives; before any thread starts.
+void app_block_signals(void);
+
+#endif

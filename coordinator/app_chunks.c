@@ -1,0 +1,294 @@
+#include "coordinator/app_impl.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// ---- chunks in ----
+
+static uint64_t held_bytes(const struct chunk_data *c)
+{
+    return sizeof(struct work) + c->held;
+}
+
+static struct work *add_work(struct app *a, struct chunk_data **c, struct work *before,
+                             uint32_t failures)
+{
+    struct journal_attempts past = { 0 };
+    struct work *k = work_add(&a->works, c, before);
+    if (!k) {
+        app_fails_nomem(a);
+        return NULL;
+    }
+    const struct chunk_data *d = k->chunk->data;
+    if (a->in->journal && a->in->load->resumed &&
+        journal_attempts_of(a->in->journal, a->in->load_name, d->range, &past, &a->scratch))
+        app_say(a, "journal", a->scratch.text);
+    // Two coordinators that died while decoding it may have died of it (R10).
+    failures += past.failed + (past.unfinished >= 3 ? 1 : 0);
+    if (sched_chunk_add(a->sched, k->id, d->range, d->records, held_bytes(d), failures,
+                        past.last, clock_ns()) != ERR_OK) {
+        app_fails_nomem(a);
+    }
+    k->scheduled = true;
+    return k;
+}
+
+static struct load_item *rejected_item(struct app *a, struct work *k, const uint8_t *raw,
+                                       size_t raw_n, const char *reason)
+{
+    struct load_item *i = calloc(1, sizeof *i);
+    const struct chunk_data *c = k->chunk->data;
+    while (raw_n && (raw[raw_n - 1] == '\n' || raw[raw_n - 1] == '\r'))
+        raw_n--;
+    struct reject r = { .line = c->first_line,
+                        .byte = c->range.begin,
+                        .reason = { (const uint8_t *)reason, strlen(reason) },
+                        .raw = { raw, raw_n } };
+    if (!i || rejects_add(&i->own, &r, &a->scratch) != ERR_OK) {
+        free(i);
+        app_fails_nomem(a);
+        return NULL;
+    }
+    i->result.rejects = (struct slice){ i->own.bytes.p, i->own.bytes.n };
+    i->result.row =
+        (struct ledger_row){ .state = LEDGER_REJECTED, .rows_read = 1, .rows_rejected = 1 };
+    return i;
+}
+
+static void on_bad_record(struct app *a, struct feed *x)
+{
+    struct work *k = work_add(&a->works, &x->chunk, NULL);
+    if (!k) {
+        app_fails_nomem(a);
+        return;
+    }
+    const struct chunk_data *c = k->chunk->data;
+    app_say(a, "input", x->e.text);
+    struct load_item *i = rejected_item(a, k, c->bytes, c->held, x->e.text);
+    if (i) app_put_in_order(a, k, i);
+}
+
+static err_t halve(struct app *a, const struct chunk_data *c, struct chunk_data *half[2])
+{
+    half[0] = half[1] = NULL;
+    return c->bytes ? source_halve(a->in->source, c, half, &a->scratch)
+                    : source_reread(a->in->source, c->range, c->first_line, c->digest, true,
+                                    half, &a->scratch);
+}
+
+// Of a range that an earlier run split, only proper parts may be committed.
+static bool was_split(const struct app *a, struct range r)
+{
+    for (size_t i = 0; i < a->in->load->n_ledger; i++) {
+        const struct ledger_row *l = &a->in->load->ledger[i];
+        if (l->state == LEDGER_SPLIT && range_contains(r, l->range)) return true;
+    }
+    return false;
+}
+
+static void add_chunk(struct app *a, struct chunk_data **c)
+{
+    struct chunk_data *half[2];
+    if (!was_split(a, (*c)->range)) {
+        add_work(a, c, NULL, 0);
+        return;
+    }
+    if (halve(a, *c, half) != ERR_OK) app_fails(a, &a->scratch);
+    for (int i = 0; i < 2 && half[i] && !a->over; i++)
+        add_chunk(a, &half[i]);
+    chunk_data_free(&half[0]);
+    chunk_data_free(&half[1]);
+}
+
+static void on_feed(struct app *a, struct feed *x)
+{
+    switch (x->kind) {
+    case FED_CHUNK: add_chunk(a, &x->chunk); break;
+    case FED_BAD: on_bad_record(a, x); break;
+    case FED_END:
+        a->fed = true;
+        sched_no_more_chunks(a->sched, clock_ns());
+        break;
+    case FED_ERROR: app_fails(a, &x->e); break;
+    }
+}
+
+void app_take_chunks(struct app *a)
+{
+    while (!a->over && !a->fed && sched_wants(a->sched) > 0) {
+        struct feed *x = feeder_next(a->feeder);
+        if (!x) return;
+        on_feed(a, x);
+        feed_free(&x);
+    }
+}
+
+// ---- results to the loader ----
+
+static bool nothing_else_comes(const struct app *a)
+{
+    struct sched_counts c;
+    sched_count(a->sched, &c);
+    return c.by_state[CHUNK_PENDING] + c.by_state[CHUNK_LEASED] +
+               c.by_state[CHUNK_SUSPECT] ==
+           0;
+}
+
+static void to_loader(struct app *a, struct work *k)
+{
+    struct load_item *i = k->ready;
+    k->ready = NULL;
+    i->last = a->works.first == k && !k->next && nothing_else_comes(a);
+    work_leave_order(&a->works, k);
+    a->in_loader++;
+    if (!loader_push(a->loader, &i)) {
+        load_item_free(&i);
+        err_set(&a->scratch, ERR_CLOSED, "the loader has ended");
+        app_fails(a, &a->scratch);
+    }
+}
+
+static void pump(struct app *a)
+{
+    while (a->works.first && a->works.first->ready)
+        to_loader(a, a->works.first);
+}
+
+void app_put_in_order(struct app *a, struct work *k, struct load_item *i)
+{
+    const struct chunk_data *c = k->chunk->data;
+    struct ledger_row *row = &i->result.row;
+    row->range = c->range;
+    row->records = c->records;
+    row->lines = c->lines;
+    row->unterminated = c->unterminated;
+    row->digest = c->digest;
+    i->chunk = k->id;
+    k->ready = i;
+    if (!a->in->job->ordered)
+        to_loader(a, k);
+    else
+        pump(a);
+}
+
+// ---- what the loader says ----
+
+void app_add_totals(struct app_totals *t, const struct ledger_row *r)
+{
+    t->rows_read += r->rows_read;
+    t->rows_parsed += r->rows_parsed;
+    t->rows_rejected += r->rows_rejected;
+    t->rows_emitted += r->rows_emitted;
+    t->rows_loaded += r->rows_loaded;
+    t->rows_refused += r->rows_refused;
+    t->bytes_read += r->range.end - r->range.begin;
+    t->chunks++;
+}
+
+static void on_split_noted(struct app *a, struct work *k)
+{
+    struct chunk_data *half[2];
+    if (halve(a, k->chunk->data, half) != ERR_OK) {
+        app_fails(a, &a->scratch);
+        return;
+    }
+    a->t->splits++;
+    for (int i = 0; i < 2 && half[i]; i++) {
+        struct work *child = add_work(a, &half[i], k, 0);
+        if (child) memcpy(child->failure, k->failure, sizeof child->failure);
+    }
+    sched_split_done(a->sched, k->id, clock_ns());
+    chunk_data_free(&half[0]);
+    chunk_data_free(&half[1]);
+    work_drop(&a->works, &k);
+    pump(a);
+}
+
+static void on_committed(struct app *a, struct work *k, const struct load_item *i)
+{
+    struct lease l = { .input = (uint32_t)k->key.input,
+                       .begin = k->key.begin,
+                       .end = k->key.end,
+                       .attempt = k->attempt,
+                       .epoch = a->in->load->epoch,
+                       .sid = k->sid,
+                       .token = k->token };
+    if (i->code == ERR_OK) app_add_totals(a->t, &i->result.row);
+    a->bytes_done += k->key.end - k->key.begin;
+    if (k->sid) app_send_committed(a, k->sid, &l);
+    if (k->scheduled && i->result.row.state == LEDGER_REJECTED)
+        sched_rejected(a->sched, k->id, clock_ns());
+    else if (k->scheduled)
+        sched_committed(a->sched, k->id, clock_ns());
+    work_drop(&a->works, &k);
+}
+
+static void on_loaded(struct app *a, struct load_item *i)
+{
+    struct work *k = work_by_id(&a->works, i->chunk);
+    a->in_loader--;
+    assert(k);
+    if (i->code == ERR_PROTO && i->kind == LOAD_RESULT) {
+        snprintf(k->failure, sizeof k->failure, "%.500s", i->e.text);
+        app_say(a, "result", k->failure);
+        sched_result_bad(a->sched, k->id, clock_ns());
+    } else if (i->code != ERR_OK && i->code != ERR_DUP) {
+        app_fails(a, &i->e);
+    } else if (i->kind == LOAD_NOTE) {
+        on_split_noted(a, k);
+    } else {
+        on_committed(a, k, i);
+    }
+}
+
+void app_take_loaded(struct app *a)
+{
+    for (struct load_item *i; (i = loader_next(a->loader));) {
+        on_loaded(a, i);
+        load_item_free(&i);
+    }
+}
+
+// ---- chunks that fail ----
+
+void app_split(struct app *a, struct work *k)
+{
+    struct load_item *i = calloc(1, sizeof *i);
+    if (!i) {
+        app_fails_nomem(a);
+        return;
+    }
+    const struct chunk_data *c = k->chunk->data;
+    i->kind = LOAD_NOTE;
+    i->chunk = k->id;
+    i->result.row = (struct ledger_row){ .range = c->range,
+                                         .state = LEDGER_SPLIT,
+                                         .records = c->records,
+                                         .lines = c->lines,
+                                         .unterminated = c->unterminated,
+                                         .digest = c->digest };
+    a->in_loader++;
+    if (!loader_push(a->loader, &i)) load_item_free(&i);
+}
+
+void app_reject(struct app *a, struct work *k)
+{
+    struct chunk_data *again[2] = { NULL, NULL };
+    const struct chunk_data *c = k->chunk->data;
+    const uint8_t *raw = c->bytes;
+    if (!raw) {
+        if (source_reread(a->in->source, c->range, c->first_line, c->digest, false, again,
+                          &a->scratch) != ERR_OK) {
+            app_fails(a, &a->scratch);
+            return;
+        }
+        raw = again[0]->bytes;
+    }
+    struct load_item *i =
+        rejected_item(a, k, raw, again[0] ? again[0]->held : c->held, k->failure);
+    chunk_data_free(&again[0]);
+    chunk_data_free(&again[1]);
+    if (i) app_put_in_order(a, k, i);
+}

@@ -1,0 +1,97 @@
+#include "coordinator/feeder.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+enum { AHEAD = 4 }; // chunks cut but not yet wanted
+
+struct feeder {
+    pthread_t thread;
+    bool running;
+    struct queue *out;
+    struct source *source;
+    const _Atomic uint64_t *target_bytes;
+};
+
+void feed_free(struct feed **f)
+{
+    if (!*f) return;
+    chunk_data_free(&(*f)->chunk);
+    free(*f);
+    *f = NULL;
+}
+
+static void cut_one(struct feeder *f, struct feed *x)
+{
+    struct chunk_data *bad = NULL;
+    err_t rc = source_next(f->source, f->target_bytes, &x->chunk, &bad, &x->e);
+    if (rc == ERR_OK) {
+        x->kind = x->chunk ? FED_CHUNK : FED_END;
+    } else if (rc == ERR_PARSE && bad) {
+        x->kind = FED_BAD;
+        x->chunk = bad;
+    } else {
+        x->kind = FED_ERROR;
+        chunk_data_free(&bad);
+    }
+}
+
+static void *feeder_main(void *arg)
+{
+    struct feeder *f = arg;
+    for (;;) {
+        struct feed *x = calloc(1, sizeof *x);
+        if (!x) return NULL; // the run sees a closed queue without an end
+        cut_one(f, x);
+        bool more = x->kind == FED_CHUNK || x->kind == FED_BAD;
+        if (!queue_push(f->out, x)) {
+            feed_free(&x);
+            return NULL;
+        }
+        if (!more) return NULL;
+    }
+}
+
+err_t feeder_start(struct feeder **out, struct source *s,
+                   const _Atomic uint64_t *target_bytes, struct err *e)
+{
+    *out = NULL;
+    struct feeder *f = calloc(1, sizeof *f);
+    if (!f) return err_set(e, ERR_NOMEM, "out of memory");
+    f->source = s;
+    f->target_bytes = target_bytes;
+    f->out = queue_new(AHEAD);
+    f->running = f->out && pthread_create(&f->thread, NULL, feeder_main, f) == 0;
+    if (!f->running) {
+        feeder_free(&f);
+        return err_set(e, ERR_NOMEM, "cannot start the source's thread");
+    }
+    *out = f;
+    return ERR_OK;
+}
+
+struct feed *feeder_next(struct feeder *f)
+{
+    return queue_pop(f->out, 0);
+}
+
+int feeder_fd(const struct feeder *f)
+{
+    return queue_fd(f->out);
+}
+
+void feeder_free(struct feeder **ff)
+{
+    struct feeder *f = *ff;
+    if (!f) return;
+    if (f->running) {
+        queue_close(f->out);
+        pthread_join(f->thread, NULL);
+    }
+    struct feed *x;
+    while (f->out && (x = queue_pop(f->out, 0)))
+        feed_free(&x);
+    queue_free(&f->out);
+    free(f);
+    *ff = NULL;
+}

@@ -1,0 +1,248 @@
+#include "coordinator/loader.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    QUEUE_CAP = 4096, // bounded by limits.memory long before
+    GROUP_MAX = WAREHOUSE_GROUP,
+};
+static const ns_t COMPANY = 20 * NS_MS; // how long a result waits for others
+static const ns_t RETRY = NS_S / 2;     // between attempts when disk or lock is in the way
+static const ns_t LOCKED_MAX =
+    120 * NS_S; // a lock that lasts longer ends the run, resumable
+
+struct loader {
+    pthread_t thread;
+    bool running;
+    struct queue *in, *out;
+    const struct warehouse_ops *ops;
+    struct warehouse *w;
+    warehouse_say *say;
+    void *say_arg;
+    _Atomic bool give_up;
+    ns_t busy;
+    struct err dead; // once set, nothing is committed any more
+};
+
+void load_item_free(struct load_item **ii)
+{
+    struct load_item *i = *ii;
+    if (!i) return;
+    link_in_free(&i->in);
+    rejects_free(&i->own);
+    free(i);
+    *ii = NULL;
+}
+
+static void finish_item(struct loader *l, struct load_item *i)
+{
+    link_in_free(&i->in); // the memory counts until here
+    i->result.image = NULL;
+    i->result.rejects = (struct slice){ 0 };
+    if (!queue_push(l->out, i)) load_item_free(&i);
+}
+
+static void all_fail(struct loader *l, struct load_item **item, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        item[i]->code = l->dead.code;
+        item[i]->e = l->dead;
+    }
+}
+
+// Waits before another attempt. False: it is time to give up.
+static bool wait_for_room(struct loader *l, err_t rc, ns_t since, int tries,
+                          const struct err *e)
+{
+    if (tries % 20 == 0) l->say(l->say_arg, e->text);
+    if (rc == ERR_BUSY && clock_ns() - since > LOCKED_MAX) return false;
+    for (ns_t until = clock_ns() + RETRY; clock_ns() < until;) {
+        if (atomic_load(&l->give_up)) return false;
+        struct timespec t = { 0, 20 * NS_MS };
+        nanosleep(&t, NULL);
+    }
+    return true;
+}
+
+static bool worth_waiting(err_t rc)
+{
+    return rc == ERR_FULL || rc == ERR_BUSY || rc == ERR_UNKNOWN;
+}
+
+static err_t commit_patiently(struct loader *l, struct result *r, size_t n, bool *dup,
+                              size_t *failed, struct err *e)
+{
+    ns_t since = clock_ns();
+    for (int tries = 0;; tries++) {
+        err_t rc = l->ops->commit(l->w, r, n, dup, failed, e);
+        if (rc == ERR_OK && tries)
+            l->say(l->say_arg, "going on: the warehouse takes rows again");
+        if (!worth_waiting(rc) || !wait_for_room(l, rc, since, tries, e)) return rc;
+    }
+}
+
+// Results whose bytes arrived damaged fall out before the transaction.
+static size_t keep_undamaged(struct load_item **item, size_t n, struct load_item **good)
+{
+    size_t k = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!item[i]->in || link_check(item[i]->in))
+            good[k++] = item[i];
+        else
+            item[i]->code = err_set(&item[i]->e, ERR_PROTO, "the result arrived damaged");
+    }
+    return k;
+}
+
+static void commit_group(struct loader *l, struct load_item **item, size_t n)
+{
+    struct load_item *good[GROUP_MAX];
+    struct result r[GROUP_MAX];
+    bool dup[GROUP_MAX] = { false };
+    struct err e = { 0 };
+    size_t k = keep_undamaged(item, n, good), failed = SIZE_MAX;
+    if (k == 0) return;
+    for (size_t i = 0; i < k; i++)
+        r[i] = good[i]->result;
+    err_t rc = commit_patiently(l, r, k, dup, &failed, &e);
+    if (rc != ERR_OK && rc != ERR_PROTO) {
+        l->dead = e;
+        l->dead.code = rc;
+        all_fail(l, good, k);
+        return;
+    }
+    for (size_t i = 0; i < k; i++) {
+        good[i]->result.row = r[i].row;
+        if (rc == ERR_PROTO && (i == failed || r[i].damaged))
+            good[i]->code = rc, good[i]->e = e;
+        else if (dup[i])
+            good[i]->code = ERR_DUP;
+    }
+}
+
+static void note(struct loader *l, struct load_item *i)
+{
+    ns_t since = clock_ns();
+    for (int tries = 0;; tries++) {
+        i->code = l->ops->note(l->w, &i->result.row, &i->e);
+        if (!worth_waiting(i->code) || !wait_for_room(l, i->code, since, tries, &i->e))
+            break;
+    }
+    if (i->code != ERR_OK && i->code != ERR_DUP) {
+        l->dead = i->e;
+        l->dead.code = i->code;
+    }
+}
+
+static void flush(struct loader *l, struct load_item **item, size_t *n)
+{
+    ns_t start = clock_ns();
+    if (*n == 0) return;
+    if (l->dead.code)
+        all_fail(l, item, *n);
+    else
+        commit_group(l, item, *n);
+    l->busy += clock_ns() - start;
+    for (size_t i = 0; i < *n; i++)
+        finish_item(l, item[i]);
+    *n = 0;
+}
+
+static void *loader_main(void *arg)
+{
+    struct loader *l = arg;
+    struct load_item *item[GROUP_MAX];
+    size_t n = 0;
+    for (;;) {
+        struct load_item *i = queue_pop(l->in, n ? COMPANY : 3600 * NS_S);
+        if (!i) {
+            flush(l, item, &n);
+            if (queue_closed(l->in) && queue_length(l->in) == 0) return NULL;
+        } else if (i->kind == LOAD_NOTE) {
+            flush(l, item, &n);
+            if (l->dead.code)
+                all_fail(l, &i, 1);
+            else
+                note(l, i);
+            finish_item(l, i);
+        } else {
+            item[n++] = i;
+            if (n == GROUP_MAX || i->last) flush(l, item, &n);
+        }
+    }
+}
+
+err_t loader_start(struct loader **out, const struct warehouse_ops *ops,
+                   struct warehouse *w, warehouse_say *say, void *say_arg, struct err *e)
+{
+    *out = NULL;
+    struct loader *l = calloc(1, sizeof *l);
+    if (!l) return err_set(e, ERR_NOMEM, "out of memory");
+    l->ops = ops;
+    l->w = w;
+    l->say = say;
+    l->say_arg = say_arg;
+    l->in = queue_new(QUEUE_CAP);
+    l->out = queue_new(2 * QUEUE_CAP);
+    l->running = l->in && l->out && pthread_create(&l->thread, NULL, loader_main, l) == 0;
+    if (!l->running) {
+        loader_free(&l);
+        return err_set(e, ERR_NOMEM, "cannot start the loader thread");
+    }
+    *out = l;
+    return ERR_OK;
+}
+
+bool loader_push(struct loader *l, struct load_item **i)
+{
+    if (!queue_push(l->in, *i)) return false;
+    *i = NULL;
+    return true;
+}
+
+struct load_item *loader_next(struct loader *l)
+{
+    return queue_pop(l->out, 0);
+}
+
+int loader_fd(const struct loader *l)
+{
+    return queue_fd(l->out);
+}
+
+void loader_give_up_waiting(struct loader *l)
+{
+    atomic_store(&l->give_up, true);
+}
+
+void loader_stop(struct loader *l)
+{
+    if (!l->running) return;
+    queue_close(l->in);
+    pthread_join(l->thread, NULL);
+    l->running = false;
+}
+
+void loader_free(struct loader **ll)
+{
+    struct loader *l = *ll;
+    if (!l) return;
+    loader_stop(l);
+    struct load_item *i;
+    while (l->out && (i = queue_pop(l->out, 0)))
+        load_item_free(&i);
+    while (l->in && (i = queue_pop(l->in, 0)))
+        load_item_free(&i);
+    queue_free(&l->in);
+    queue_free(&l->out);
+    free(l);
+    *ll = NULL;
+}
+
+ns_t loader_busy_ns(const struct loader *l)
+{
+    return l->busy;
+}

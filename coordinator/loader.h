@@ -1,0 +1,46 @@
+// loader - the thread that owns the warehouse while a run goes on.
+//
+// Results go in, in the order in which they shall be committed; each comes out again with
+// what became of it. Several waiting results share a transaction. A full disk or a locked
+// database makes it wait, say so, and try again; nothing else is tried twice.
+
+#ifndef COORDINATOR_LOADER_H
+#define COORDINATOR_LOADER_H
+
+#include "coordinator/queue.h"
+#include "coordinator/warehouse.h"
+#include "proto/link.h"
+
+enum load_kind { LOAD_RESULT, LOAD_NOTE };
+
+struct load_item {
+    enum load_kind kind;
+    uint64_t chunk;       // the caller's id
+    struct result result; // kind NOTE: only result.row
+    struct link_in *in;   // what the result's bytes stand in; NULL: rejects of our own
+    struct rejects own;   // rejects made by the coordinator
+    bool last;            // nothing else is on its way: do not wait for company
+    // outcome
+    err_t code; // ERR_OK, ERR_DUP, ERR_PROTO (damaged), or what ended the loader
+    struct err e;
+};
+void load_item_free(struct load_item **i);
+
+struct loader;
+
+// The warehouse stays the caller's, but is not to be touched until loader_stop returned.
+// `say` is called from the loader's thread.
+MUST_CHECK err_t loader_start(struct loader **out, const struct warehouse_ops *ops,
+                              struct warehouse *w, warehouse_say *say, void *say_arg,
+                              struct err *e);
+bool loader_push(struct loader *l, struct load_item **i); // takes it; false: it has ended
+struct load_item *loader_next(struct loader *l);          // an outcome, or NULL
+int loader_fd(const struct loader *l);                    // readable: an outcome is there
+void loader_give_up_waiting(struct loader *l); // a full disk or a lock ends the loader now
+// Commits what is queued, ends the thread. Outcomes can still be taken until loader_free.
+void loader_stop(struct loader *l);
+void loader_free(struct loader **l);
+
+ns_t loader_busy_ns(const struct loader *l); // time in commits so far, after loader_stop
+
+#endif

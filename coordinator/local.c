@@ -1,0 +1,251 @@
+#include "coordinator/local.h"
+
+#include "common/clock.h"
+#include "common/csv.h"
+#include "proto/spec.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { GOODBYE_MS = 2000 };
+
+static const char *tmp_folder(void)
+{
+    const char *t = getenv("TMPDIR");
+    return t && t[0] == '/' && strlen(t) < 40 ? t : "/tmp"; // a socket's path has 107 bytes
+}
+
+static void remove_folder(const char *dir)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%.100s/socket", dir);
+    unlink(path);
+    rmdir(dir);
+}
+
+// Folders of runs that were killed: tranche-run-PID-xxxxxx of this user without a process.
+static void sweep(const char *tmp)
+{
+    DIR *d = opendir(tmp);
+    if (!d) return;
+    for (struct dirent *x; (x = readdir(d));) {
+        int pid;
+        struct stat st;
+        if (sscanf(x->d_name, "tranche-run-%d-", &pid) != 1 || pid <= 0) continue;
+        if (kill(pid, 0) == 0 || errno != ESRCH) continue;
+        if (fstatat(dirfd(d), x->d_name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISDIR(st.st_mode))
+            continue;
+        if (st.st_uid != getuid()) continue;
+        char path[128];
+        if (snprintf(path, sizeof path, "%s/%s", tmp, x->d_name) < (int)sizeof path)
+            remove_folder(path);
+    }
+    closedir(d);
+}
+
+static err_t find_worker(struct local *l, struct err *e)
+{
+    char self[4000];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n <= 0) return err_sys(e, "cannot find our own program");
+    self[n] = 0;
+    char *slash = strrchr(self, '/');
+    if (slash) *slash = 0;
+    snprintf(l->worker, sizeof l->worker, "%s/tranche-worker", self);
+    if (access(l->worker, X_OK) == 0) return ERR_OK;
+    return err_sys(e, "no worker can be started: %s", l->worker);
+}
+
+err_t local_open(struct local *l, struct err *e)
+{
+    *l = (struct local){ .pidfd = -1 };
+    TRY(find_worker(l, e));
+    const char *tmp = tmp_folder();
+    sweep(tmp);
+    snprintf(l->dir, sizeof l->dir, "%s/tranche-run-%d-XXXXXX", tmp, (int)getpid());
+    if (!mkdtemp(l->dir)) {
+        l->dir[0] = 0;
+        return err_sys(e, "cannot make a private folder in %s", tmp);
+    }
+    snprintf(l->endpoint, sizeof l->endpoint, "ipc://%s/socket", l->dir);
+    return ERR_OK;
+}
+
+static void child_signals(void)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
+}
+
+err_t local_start(struct local *l, uint32_t slots, struct err *e)
+{
+    char n[16];
+    pid_t parent = getpid();
+    snprintf(n, sizeof n, "%u", slots);
+    l->pid = fork();
+    if (l->pid < 0) {
+        l->pid = 0;
+        return err_sys(e, "no worker can be started: fork");
+    }
+    if (l->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent) _exit(127);
+        child_signals();
+        setpgid(0, 0); // Ctrl-C is for the coordinator
+        execl(l->worker, "tranche-worker", "--name", "local", "--slots", n, l->endpoint,
+              (char *)NULL);
+        dprintf(STDERR_FILENO, "tranche: cannot start %s: %s\n", l->worker,
+                strerror(errno));
+        _exit(127);
+    }
+    l->pidfd = (int)syscall(SYS_pidfd_open, l->pid, 0);
+    if (l->pidfd < 0) return err_sys(e, "cannot watch the worker (pidfd_open)");
+    fcntl(l->pidfd, F_SETFD, FD_CLOEXEC);
+    return ERR_OK;
+}
+
+bool local_reap(struct local *l, char *text, size_t cap)
+{
+    int status;
+    struct rusage use;
+    if (l->pid <= 0 || wait4(l->pid, &status, WNOHANG, &use) != l->pid) return false;
+    if (WIFSIGNALED(status))
+        snprintf(text, cap, "was killed by signal %d (%s), peak memory %ld KiB",
+                 WTERMSIG(status), strsignal(WTERMSIG(status)), use.ru_maxrss);
+    else
+        snprintf(text, cap, "exited with code %d, peak memory %ld KiB", WEXITSTATUS(status),
+                 use.ru_maxrss);
+    close(l->pidfd);
+    l->pidfd = -1;
+    l->pid = 0;
+    return true;
+}
+
+void local_close(struct local *l)
+{
+    if (l->pid > 0) {
+        struct pollfd p = { l->pidfd, POLLIN, 0 };
+        if (!l->told_to_stop || poll(&p, 1, GOODBYE_MS) != 1) kill(l->pid, SIGKILL);
+        waitpid(l->pid, NULL, 0);
+        close(l->pidfd);
+    }
+    if (l->dir[0]) remove_folder(l->dir);
+    *l = (struct local){ .pidfd = -1 };
+}
+
+// ---- describe ----
+
+struct pipes {
+    int to, from;
+};
+
+static pid_t spawn_describe(const struct local *l, struct pipes *p)
+{
+    int in[2], out[2];
+    if (pipe2(in, O_CLOEXEC)) return -1;
+    if (pipe2(out, O_CLOEXEC)) {
+        close(in[0]), close(in[1]);
+        return -1;
+    }
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent) _exit(127);
+        child_signals();
+        if (dup2(in[0], STDIN_FILENO) < 0 || dup2(out[1], STDOUT_FILENO) < 0) _exit(127);
+        execl(l->worker, "tranche-worker", "--describe", (char *)NULL);
+        _exit(127);
+    }
+    close(in[0]);
+    close(out[1]);
+    *p = (struct pipes){ in[1], out[0] };
+    if (pid < 0) close(in[1]), close(out[0]);
+    return pid;
+}
+
+static void write_all(int fd, const void *p, size_t n)
+{
+    for (size_t put = 0; put < n;) {
+        ssize_t k = write(fd, (const uint8_t *)p + put, n - put);
+        if (k < 0 && errno == EINTR) continue;
+        if (k <= 0) return; // it died: the missing answer tells
+        put += (size_t)k;
+    }
+}
+
+// The worker reads all of its input before it answers, so plain blocking I/O cannot lock
+// up.
+static err_t converse(struct pipes p, const struct buf *spec, const struct buf *sample,
+                      struct buf *answer, struct err *e)
+{
+    static const uint8_t pad[CSV_PAD];
+    uint64_t n = spec->n;
+    write_all(p.to, &n, sizeof n);
+    write_all(p.to, spec->p, spec->n);
+    write_all(p.to, pad, CSV_PAD);
+    write_all(p.to, sample->p, sample->n);
+    write_all(p.to, pad, CSV_PAD);
+    close(p.to);
+    for (;;) {
+        TRY(buf_reserve(answer, 4096, e));
+        ssize_t k = read(p.from, answer->p + answer->n, answer->cap - answer->n);
+        if (k < 0 && errno == EINTR) continue;
+        if (k < 0) return err_sys(e, "cannot hear the worker");
+        if (k == 0) return ERR_OK;
+        answer->n += (size_t)k;
+        if (answer->n > (16u << 20))
+            return err_set(e, ERR_PROTO, "the worker's answer is too long");
+    }
+}
+
+static err_t read_answer(const struct buf *a, int status, struct schema *out, struct err *e)
+{
+    uint32_t code;
+    if (a->n < sizeof code || !WIFEXITED(status) || WEXITSTATUS(status)) {
+        if (WIFSIGNALED(status))
+            return err_set(e, ERR_DIED,
+                           "trying the transform killed its process: signal %d (%s)",
+                           WTERMSIG(status), strsignal(WTERMSIG(status)));
+        return err_set(e, ERR_DIED,
+                       "the worker could not be asked what the transform gives");
+    }
+    memcpy(&code, a->p, sizeof code);
+    const uint8_t *body = a->p + sizeof code;
+    size_t n = a->n - sizeof code;
+    if (code == ERR_OK) return spec_decode_schema(out, body, n, e);
+    return err_set(e, code < ERR_N ? (err_t)code : ERR_PROTO, "%.*s",
+                   (int)(n < 1000 ? n : 1000), (const char *)body);
+}
+
+err_t local_describe(const struct local *l, const struct buf *spec,
+                     const struct buf *sample, struct schema *out, struct err *e)
+{
+    struct pipes p;
+    struct buf answer = { 0 };
+    int status = 0;
+    pid_t pid = spawn_describe(l, &p);
+    if (pid < 0) return err_sys(e, "no worker can be started");
+    void (*old)(int) = signal(SIGPIPE, SIG_IGN);
+    err_t rc = converse(p, spec, sample, &answer, e);
+    signal(SIGPIPE, old);
+    close(p.from);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (rc == ERR_OK) rc = read_answer(&answer, status, out, e);
+    buf_free(&answer);
+    return rc;
+}

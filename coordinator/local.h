@@ -1,0 +1,39 @@
+// local - the worker process of this machine: its private socket, its start and its end.
+
+#ifndef COORDINATOR_LOCAL_H
+#define COORDINATOR_LOCAL_H
+
+#include "common/buf.h"
+#include "common/err.h"
+#include "common/types.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct local {
+    char dir[80];       // 0700, ours alone; "" when closed
+    char endpoint[100]; // ipc://DIR/socket
+    char worker[4096];  // path of tranche-worker
+    pid_t pid;          // 0: none runs
+    int pidfd;          // -1: none
+    bool told_to_stop;  // a STOP is on its way: it ends by itself
+};
+
+// Makes the private folder (and removes those of dead runs of this user), finds the worker
+// program beside our own.
+MUST_CHECK err_t local_open(struct local *l, struct err *e);
+MUST_CHECK err_t local_start(struct local *l, uint32_t slots, struct err *e);
+// True: the worker is gone; `text` says how ("killed by signal 9 (Killed), peak memory
+// ...").
+bool local_reap(struct local *l, char *text, size_t cap);
+void local_close(
+    struct local *l); // ends the worker, at once if it must, removes the folder
+
+// Asks a worker process what columns a job gives: `tranche-worker --describe`.
+// The request is a spec; the sample whole records. ERR_* and the sentence are the worker's.
+MUST_CHECK err_t local_describe(const struct local *l, const struct buf *spec,
+                                const struct buf *sample, struct schema *out,
+                                struct err *e);
+
+#endif

@@ -1,0 +1,238 @@
+#include "coordinator/plan.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    FORMAT = 1, // of identities: another number, other loads
+    TABLE_MAX_BYTES = 64 << 20,
+};
+
+static err_t copy_dialect(struct csv_dialect *to, const struct csv_dialect *from,
+                          struct err *e)
+{
+    char **nulls = calloc(from->n_nulls + 1, sizeof *nulls);
+    if (!nulls) return err_set(e, ERR_NOMEM, "out of memory");
+    *to = *from;
+    to->nulls = from->nulls ? (const char *const *)nulls : NULL;
+    for (size_t i = 0; i < from->n_nulls; i++)
+        if (!(nulls[i] = strdup(from->nulls[i]))) {
+            to->n_nulls = i;
+            return err_set(e, ERR_NOMEM, "out of memory");
+        }
+    if (!from->nulls) free(nulls);
+    return ERR_OK;
+}
+
+// ---- lookup tables ----
+
+static err_t read_file(const char *path, uint64_t from, uint8_t **out, size_t *n,
+                       struct err *e)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0 || fstat(fd, &st)) {
+        if (fd >= 0) close(fd);
+        return err_sys(e, "cannot open %s", path);
+    }
+    *n = (uint64_t)st.st_size > from ? (size_t)st.st_size - (size_t)from : 0;
+    *out = malloc(*n + 1);
+    err_t rc = *out ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory: %s", path);
+    for (size_t got = 0; rc == ERR_OK && got < *n;) {
+        ssize_t k = pread(fd, *out + got, *n - got, (off_t)(from + got));
+        if (k <= 0) rc = err_sys(e, "cannot read %s", path);
+        got += k > 0 ? (size_t)k : 0;
+    }
+    close(fd);
+    return rc;
+}
+
+// A lookup table is a CSV file like any other: the same reader finds its names and types.
+static err_t read_table(struct spec_table *t, const struct job_pair *pair, struct err *e)
+{
+    struct job j;
+    struct source *s = NULL;
+    struct buf sample = { 0 };
+    uint64_t rows;
+    uint32_t n;
+    job_init(&j);
+    err_t rc = strings_add(&j.csv, pair->value, strlen(pair->value), e);
+    if (rc == ERR_OK) rc = strings_add(&j.csv_paths, pair->value, strlen(pair->value), e);
+    j.source = SOURCE_CSV;
+    if (rc == ERR_OK) rc = source_csv_open(&s, &j, e);
+    if (rc == ERR_OK) rc = source_infer(s, &j, &t->schema, &sample, &rows, e);
+    if (rc == ERR_OK) {
+        const struct source_input *in = source_inputs(s, &n);
+        if (n != 1 || in->by_value)
+            rc = err_set(e, ERR_INVALID, "%s: a lookup table is one plain CSV file",
+                         pair->value);
+        else if (in->size > TABLE_MAX_BYTES)
+            rc = err_set(e, ERR_TOOBIG, "%s has %llu bytes; a lookup table may have %d MiB",
+                         pair->value, (unsigned long long)in->size, TABLE_MAX_BYTES >> 20);
+        else
+            rc = read_file(in->path, in->data_begin, &t->csv, &t->csv_bytes, e);
+    }
+    if (rc == ERR_OK && !(t->name = strdup(pair->name)))
+        rc = err_set(e, ERR_NOMEM, "out of memory");
+    if (rc != ERR_OK) err_wrap(e, rc, "tables.%s", pair->name);
+    buf_free(&sample);
+    source_close(&s);
+    job_free(&j);
+    return rc;
+}
+
+static err_t read_tables(struct plan *p, const struct job *j, struct err *e)
+{
+    if (j->tables.n == 0) return ERR_OK;
+    p->spec.tables = calloc(j->tables.n, sizeof *p->spec.tables);
+    if (!p->spec.tables) return err_set(e, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < j->tables.n; i++) {
+        p->spec.n_tables = i + 1;
+        TRY(read_table(&p->spec.tables[i], &j->tables.v[i], e));
+    }
+    return ERR_OK;
+}
+
+// ---- identity ----
+
+static err_t identify(struct plan *p, const struct job *j, struct err *e)
+{
+    struct buf text = { 0 };
+    err_t rc = buf_printf(&text, e, "format %d\n", FORMAT);
+    if (rc == ERR_OK) rc = job_canonical(j, &text, e);
+    for (size_t i = 0; rc == ERR_OK && i < p->spec.n_tables; i++) {
+        char hex[HASH_HEX];
+        hash_hex(hash_bytes(p->spec.tables[i].csv, p->spec.tables[i].csv_bytes), hex);
+        rc = buf_printf(&text, e, "table %s %s\n", p->spec.tables[i].name, hex);
+    }
+    for (size_t i = 0; rc == ERR_OK && i < j->csv.n; i++)
+        rc = buf_printf(&p->sources, e, "%s%s", i ? "\n" : "", j->csv.v[i]);
+    if (rc == ERR_OK) p->identity = hash_bytes(text.p, text.n);
+    buf_free(&text);
+    return rc;
+}
+
+err_t plan_input(struct plan *p, const struct job *j, struct err *e)
+{
+    struct schema names = { 0 };
+    *p = (struct plan){ 0 };
+    TRY(source_csv_open(&p->source, j, e));
+    err_t rc = source_names(p->source, &names, &p->notes, e);
+    schema_free(&names);
+    TRY(rc);
+    TRY(source_infer(p->source, j, &p->spec.in, &p->sample, &p->estimate_rows, e));
+    TRY(copy_dialect(&p->spec.dialect, source_dialect(p->source), e));
+    for (size_t i = 0; i < j->n_steps; i++)
+        TRY(strings_add(&p->spec.sql, j->steps[i].sql, strlen(j->steps[i].sql), e));
+    p->spec.timeout_ms = j->timeout_ms;
+    p->spec.memory_bytes = j->worker_memory_bytes;
+    TRY(read_tables(p, j, e));
+    return identify(p, j, e);
+}
+
+// ---- params ----
+
+static err_t keep_cell(struct cell *c, struct err *e)
+{
+    if (c->kind != CELL_TEXT && c->kind != CELL_BLOB) return ERR_OK;
+    uint8_t *copy = malloc(c->len ? c->len : 1);
+    if (!copy) return err_set(e, ERR_NOMEM, "out of memory");
+    if (c->len) memcpy(copy, c->p, c->len);
+    c->p = copy;
+    return ERR_OK;
+}
+
+err_t plan_params(struct plan *p, const struct job *j, const struct warehouse_ops *ops,
+                  struct warehouse *w, struct err *e)
+{
+    if (j->params.n == 0) return ERR_OK;
+    p->spec.params = calloc(j->params.n, sizeof *p->spec.params);
+    if (!p->spec.params) return err_set(e, ERR_NOMEM, "out of memory");
+    struct arena mem = { 0 };
+    err_t rc = ERR_OK;
+    for (size_t i = 0; rc == ERR_OK && i < j->params.n; i++) {
+        struct cell c = { 0 };
+        rc = ops->query_value(w, j->params.v[i].value, &mem, &c, e);
+        if (rc == ERR_OK) rc = keep_cell(&c, e);
+        if (rc != ERR_OK) {
+            err_wrap(e, rc, "params.%s", j->params.v[i].name);
+            break;
+        }
+        p->spec.params[i].value = c;
+        p->spec.n_params = i + 1;
+        p->spec.params[i].name = strdup(j->params.v[i].name);
+        if (!p->spec.params[i].name) rc = err_set(e, ERR_NOMEM, "out of memory");
+    }
+    arena_free(&mem);
+    return rc;
+}
+
+// A spec with nothing in it but the params.
+err_t plan_params_encode(const struct plan *p, struct buf *out, struct err *e)
+{
+    if (p->spec.n_params == 0) return ERR_OK;
+    struct spec only = p->spec;
+    only.sql = (struct strings){ 0 };
+    only.tables = NULL;
+    only.n_tables = 0;
+    only.out = (struct schema){ 0 };
+    return spec_encode(&only, out, e);
+}
+
+err_t plan_params_decode(struct plan *p, const struct buf *kept, struct err *e)
+{
+    struct spec only = { 0 };
+    if (kept->n == 0) return ERR_OK;
+    TRY(spec_decode(&only, kept->p, kept->n, e));
+    struct spec_param *params = p->spec.params;
+    size_t n = p->spec.n_params;
+    p->spec.params = only.params;
+    p->spec.n_params = only.n_params;
+    only.params = params;
+    only.n_params = n;
+    spec_free(&only);
+    return ERR_OK;
+}
+
+// ---- output ----
+
+static void place_of_sql(const struct job *j, char *out, size_t cap)
+{
+    out[0] = 0;
+    if (j->n_steps == 1 && j->steps[0].line)
+        snprintf(out, cap, "%s:%d: transform.sql", j->file ? j->file : "job",
+                 j->steps[0].line);
+    else if (j->n_steps)
+        snprintf(out, cap, "%s", j->steps[0].line ? j->file : "--sql");
+}
+
+err_t plan_output(struct plan *p, const struct job *j, const struct local *l, struct err *e)
+{
+    if (j->n_steps == 0) return schema_copy(&p->spec.out, &p->spec.in, e);
+    struct buf request = { 0 };
+    schema_free(&p->spec.out);
+    err_t rc = spec_encode(&p->spec, &request, e);
+    if (rc == ERR_OK) rc = local_describe(l, &request, &p->sample, &p->spec.out, e);
+    buf_free(&request);
+    if (rc == ERR_TRANSFORM || rc == ERR_INVALID) {
+        char place[512];
+        place_of_sql(j, place, sizeof place);
+        return err_wrap(e, ERR_INVALID, "%s", place);
+    }
+    return rc;
+}
+
+void plan_free(struct plan *p)
+{
+    source_close(&p->source);
+    spec_free(&p->spec);
+    for (size_t i = 0; i < p->notes.n; i++)
+        free(p->notes.v[i]);
+    free(p->notes.v);
+    buf_free(&p->sample);
+    buf_free(&p->sources);
+}

@@ -1,0 +1,36 @@
+// plan - from a job to what its run needs: opened sources, settled schemas, the spec that
+// workers get, the identity of the load.
+
+#ifndef COORDINATOR_PLAN_H
+#define COORDINATOR_PLAN_H
+
+#include "coordinator/local.h"
+#include "coordinator/source.h"
+#include "coordinator/warehouse.h"
+#include "proto/spec.h"
+
+struct plan {
+    struct source *source;
+    struct spec spec;     // in, out, dialect, transforms, tables, params
+    struct strings notes; // for the user, a line each
+    struct buf sample;
+    struct hash128 identity;
+    struct buf sources; // as written, one a line
+    uint64_t estimate_rows;
+};
+
+// Opens the sources, settles the input's types, reads the lookup tables.
+MUST_CHECK err_t plan_input(struct plan *p, const struct job *j, struct err *e);
+// The params' values: read from the warehouse, for a new load.
+MUST_CHECK err_t plan_params(struct plan *p, const struct job *j,
+                             const struct warehouse_ops *ops, struct warehouse *w,
+                             struct err *e);
+// ... as an unfinished load kept them, for one that goes on.
+MUST_CHECK err_t plan_params_encode(const struct plan *p, struct buf *out, struct err *e);
+MUST_CHECK err_t plan_params_decode(struct plan *p, const struct buf *kept, struct err *e);
+// What the transforms give, asked of a worker process. Without transforms: the input.
+MUST_CHECK err_t plan_output(struct plan *p, const struct job *j, const struct local *l,
+                             struct err *e);
+void plan_free(struct plan *p);
+
+#endif

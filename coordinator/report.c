@@ -1,0 +1,181 @@
+#include "coordinator/report.h"
+
+#include <string.h>
+
+enum { FILES_SHOWN = 20 };
+
+void report_sum(const struct ledger_row *by_input, uint32_t n, struct balance *b)
+{
+    *b = (struct balance){ 0 };
+    for (uint32_t i = 0; i < n; i++) {
+        b->read += by_input[i].rows_read;
+        b->parsed += by_input[i].rows_parsed;
+        b->rejected += by_input[i].rows_rejected;
+        b->emitted += by_input[i].rows_emitted;
+        b->loaded += by_input[i].rows_loaded;
+        b->refused += by_input[i].rows_refused;
+        b->misfits += by_input[i].misfits;
+    }
+}
+
+bool report_balances(const struct ledger_row *by_input, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const struct ledger_row *r = &by_input[i];
+        if (r->rows_read != r->rows_parsed + r->rows_rejected) return false;
+        if (r->rows_emitted != r->rows_loaded + r->rows_refused) return false;
+    }
+    return true;
+}
+
+static const char *count(uint64_t n, char *out)
+{
+    format_count(n, out, 32);
+    return out;
+}
+
+static void headline(const struct report *r, FILE *out)
+{
+    char rows[32], rate[32], time[32];
+    const struct app_totals *t = r->run_totals;
+    if (r->nothing_new && t->rows_loaded == 0) {
+        fprintf(out,
+                "%s: nothing new since the last run; the table is as it was (--fresh "
+                "starts over)\n",
+                r->job->name);
+        return;
+    }
+    double s = r->seconds > 0 ? r->seconds : 1e-9;
+    if (r->seconds < 60)
+        snprintf(time, sizeof time, "%.2f s", r->seconds);
+    else
+        format_seconds(r->seconds, time, sizeof time);
+    fprintf(out, "%s: %s rows into %s (table %s) in %s, %s rows/s%s\n", r->job->name,
+            count(t->rows_loaded, rows), r->job->into_written, r->job->table, time,
+            count((uint64_t)((double)t->rows_read / s), rate),
+            r->resumed ? "; continued an earlier run" : "");
+}
+
+static void file_line(const struct source_input *in, const struct ledger_row *row,
+                      FILE *out)
+{
+    char read[32], loaded[32], rejected[32], bytes[32];
+    format_bytes((double)(row->range.end - row->range.begin), bytes, sizeof bytes);
+    fprintf(out, "  %-40s %12s read %12s loaded %9s rejected  %s\n", in->name,
+            count(row->rows_read, read), count(row->rows_loaded, loaded),
+            count(row->rows_rejected + row->rows_refused, rejected), bytes);
+}
+
+static void sheet(const struct report *r, FILE *out)
+{
+    struct balance b;
+    char x[6][32];
+    report_sum(r->by_input, r->n_inputs, &b);
+    fprintf(out, "  rows read    %14s = parsed %s + rejected %s\n", count(b.read, x[0]),
+            count(b.parsed, x[1]), count(b.rejected, x[2]));
+    fprintf(out, "  rows emitted %14s = loaded %s + refused %s\n", count(b.emitted, x[3]),
+            count(b.loaded, x[4]), count(b.refused, x[5]));
+    if (b.misfits)
+        fprintf(out, "  %s value%s did not fit the inferred type and %s kept as text\n",
+                count(b.misfits, x[0]), b.misfits == 1 ? "" : "s",
+                b.misfits == 1 ? "is" : "are");
+    if (b.rejected + b.refused)
+        fprintf(out,
+                "  rejected rows stand in %s_rejects (file, line, byte_offset, column, "
+                "reason, raw)\n",
+                r->job->table);
+    uint32_t shown = r->n_inputs > 1 ? r->n_inputs : 0;
+    if (shown > FILES_SHOWN) shown = FILES_SHOWN;
+    for (uint32_t i = 0; i < shown; i++)
+        file_line(&r->inputs[i], &r->by_input[i], out);
+    if (r->n_inputs > FILES_SHOWN)
+        fprintf(out, "  ... and %u more files\n", r->n_inputs - FILES_SHOWN);
+    fprintf(out, "  %s\n",
+            r->balanced ? "balanced: the committed ranges tile every file exactly"
+                        : "NOT BALANCED: please report this as a bug");
+}
+
+static void costs(const struct report *r, FILE *out)
+{
+    const struct app_totals *t = r->run_totals;
+    if (t->rows_read == 0) return;
+    double n = (double)t->rows_read;
+    fprintf(out,
+            "  CPU a row: workers %.0f ns (parse %.0f, transform %.0f, encode %.0f), "
+            "coordinator %.0f ns\n",
+            (double)t->worker_cpu_ns / n, (double)t->parse_ns / n, (double)t->apply_ns / n,
+            (double)t->encode_ns / n, r->coordinator_cpu_seconds * 1e9 / n);
+    if (t->worker_deaths + t->runner_deaths + t->splits + t->retries)
+        fprintf(out,
+                "  %llu retries, %llu runners and %llu workers died, %llu chunks were "
+                "bisected\n",
+                (unsigned long long)t->retries, (unsigned long long)t->runner_deaths,
+                (unsigned long long)t->worker_deaths, (unsigned long long)t->splits);
+}
+
+void report_human(const struct report *r, FILE *out)
+{
+    headline(r, out);
+    if (r->by_input) sheet(r, out);
+    costs(r, out);
+}
+
+void json_string(const char *s, FILE *out)
+{
+    fputc('"', out);
+    for (const unsigned char *p = (const unsigned char *)s; *p; p++) {
+        if (*p == '"' || *p == '\\')
+            fprintf(out, "\\%c", *p);
+        else if (*p < 0x20 || *p == 0x7f)
+            fprintf(out, "\\u%04x", *p);
+        else
+            fputc(*p, out);
+    }
+    fputc('"', out);
+}
+
+void report_json(const struct report *r, FILE *out)
+{
+    const struct app_totals *t = r->run_totals;
+    fputs("{\"run\":", out);
+    json_string(r->run, out);
+    fputs(",\"status\":", out);
+    json_string(r->status, out);
+#define NUMBER(key, v) fprintf(out, ",\"%s\":%llu", key, (unsigned long long)(v))
+    NUMBER("rows_read", t->rows_read);
+    NUMBER("rows_parsed", t->rows_parsed);
+    NUMBER("rows_rejected", t->rows_rejected);
+    NUMBER("rows_emitted", t->rows_emitted);
+    NUMBER("rows_loaded", t->rows_loaded);
+    NUMBER("rows_refused", t->rows_refused);
+    NUMBER("chunks", t->chunks);
+    NUMBER("chunks_cached", 0);
+    NUMBER("retries", t->retries);
+    NUMBER("bytes_read", t->bytes_read);
+    fprintf(out, ",\"seconds\":%.3f", r->seconds);
+    NUMBER("workers", t->workers);
+    fputs(",\"table\":", out);
+    json_string(r->job->table, out);
+    fprintf(out, ",\"resumed\":%s", r->resumed ? "true" : "false");
+    NUMBER("misfits", t->misfits);
+    fprintf(out, ",\"cpu_seconds\":{\"coordinator\":%.3f,\"workers\":%.3f}",
+            r->coordinator_cpu_seconds, (double)t->worker_cpu_ns / 1e9);
+    if (r->by_input) {
+        struct balance b;
+        report_sum(r->by_input, r->n_inputs, &b);
+        fprintf(out, ",\"load\":{\"balanced\":%s", r->balanced ? "true" : "false");
+        NUMBER("rows_read", b.read);
+        NUMBER("rows_parsed", b.parsed);
+        NUMBER("rows_rejected", b.rejected);
+        NUMBER("rows_emitted", b.emitted);
+        NUMBER("rows_loaded", b.loaded);
+        NUMBER("rows_refused", b.refused);
+        fputc('}', out);
+    }
+#undef NUMBER
+    if (r->error[0]) {
+        fputs(",\"error\":", out);
+        json_string(r->error, out);
+    }
+    fputs("}\n", out);
+}

@@ -1,0 +1,36 @@
+// report - what a run says at its end: the balance sheet for people, one JSON line for
+// programs.
+
+#ifndef COORDINATOR_REPORT_H
+#define COORDINATOR_REPORT_H
+
+#include "coordinator/app.h"
+
+#include <stdio.h>
+
+struct report {
+    const struct job *job;
+    const char *run;    // id
+    const char *status; // "loaded", "loaded with rejects", "limit passed", "failed", ...
+    const char *error;  // the sentence, or ""
+    const struct app_totals *run_totals;
+    const struct source_input *inputs;
+    uint32_t n_inputs;
+    const struct ledger_row *by_input; // of the whole load, proven by the warehouse; NULL:
+                                       // the run did not get so far
+    bool resumed, nothing_new, balanced;
+    double seconds, coordinator_cpu_seconds;
+};
+
+struct balance { // sums of by_input
+    uint64_t read, parsed, rejected, emitted, loaded, refused, misfits;
+};
+void report_sum(const struct ledger_row *by_input, uint32_t n, struct balance *b);
+// rows read = parsed + rejected and emitted = loaded + refused, for each input.
+bool report_balances(const struct ledger_row *by_input, uint32_t n);
+
+void report_human(const struct report *r, FILE *out);
+void report_json(const struct report *r, FILE *out); // one line
+void json_string(const char *s, FILE *out);          // quoted and escaped
+
+#endif

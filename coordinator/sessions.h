@@ -1,0 +1,34 @@
+// sessions - who is connected: by routing id and by session id.
+
+#ifndef COORDINATOR_SESSIONS_H
+#define COORDINATOR_SESSIONS_H
+
+#include "common/clock.h"
+#include "proto/link.h"
+
+#include <uthash.h>
+
+struct session {
+    struct link_peer peer;
+    uint64_t sid;
+    char name[64];
+    uint32_t slots;
+    bool ready;
+    ns_t heard, sent;
+    UT_hash_handle by_peer, by_sid;
+};
+
+struct sessions {
+    struct session *peers, *sids;
+    uint64_t epoch;
+    uint32_t n_made; // sids are epoch << 32 | n, never reused (R7)
+};
+
+struct session *session_add(struct sessions *s,
+                            const struct link_peer *p); // NULL: no memory
+struct session *session_of(struct sessions *s, const struct link_peer *p);
+struct session *session_by_sid(struct sessions *s, uint64_t sid);
+void session_drop(struct sessions *s, struct session **x);
+void sessions_free(struct sessions *s);
+
+#endif

@@ -1,0 +1,53 @@
+// work - the chunks that a run knows at the moment: by id, by range, and in input order.
+
+#ifndef COORDINATOR_WORK_H
+#define COORDINATOR_WORK_H
+
+#include "coordinator/loader.h"
+#include "coordinator/source.h"
+
+#include <stdatomic.h>
+#include <uthash.h>
+
+struct shared_chunk { // chunk bytes may still be on their way out when the chunk is done
+    _Atomic int refs;
+    struct chunk_data *data;
+};
+
+struct work_key { // no padding: it is hashed as bytes
+    uint64_t input, begin, end;
+};
+
+struct work {
+    uint64_t id;
+    struct work_key key;
+    struct shared_chunk *chunk;
+    struct work *prev, *next; // in input order, while not handed to the loader
+    bool in_order;
+    bool scheduled;          // the scheduler knows it
+    struct load_item *ready; // its result, until it is its turn
+    uint32_t attempt;        // of the result
+    uint64_t sid;            // who sent it
+    struct hash128 token;    // of the lease of the result
+    char failure[512];       // what went wrong last
+    UT_hash_handle by_id, by_range;
+};
+
+struct works {
+    struct work *ids, *ranges, *first, *last;
+    uint64_t next_id, n;
+};
+
+// Takes the chunk; `before` = NULL appends, otherwise it stands right before that one.
+// NULL: out of memory, the chunk is still the caller's.
+struct work *work_add(struct works *w, struct chunk_data **c, struct work *before);
+struct work *work_by_id(struct works *w, uint64_t id);
+struct work *work_by_range(struct works *w, uint64_t input, uint64_t begin, uint64_t end);
+void work_leave_order(struct works *w, struct work *k); // its place in the order is served
+void work_drop(struct works *w, struct work **k);       // forgets it altogether
+void works_free(struct works *w);
+
+void *work_lend(struct work *k);            // another reference to the chunk's bytes
+void work_return(void *data, void *shared); // a link_free_fn
+
+#endif
