@@ -1,0 +1,26 @@
+# The Debian packages that Tranche is built, tested and measured with; sourced by the scripts
+# at the top. install_packages GROUP... installs what is missing, as root or with sudo.
+
+packages_build="gcc cmake ninja-build pkg-config libc6-dev libzmq3-dev libmsgpack-dev libsqlite3-dev
+ libyaml-dev libxxhash-dev libsodium-dev zlib1g-dev libzstd-dev uthash-dev libcmocka-dev"
+packages_run="sqlite3"
+packages_test="clang libclang-rt-14-dev clang-format-14 python3 sqlite3 ccache util-linux zstd gzip git"
+packages_bench="python3-pandas python3-dask sqlite3 zstd time"
+
+install_packages() {
+	local want="" missing="" group p
+	for group in "$@"; do eval "want=\"\$want \$packages_$group\""; done
+	for p in $want; do
+		dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $p"
+	done
+	[ -n "$missing" ] || return 0
+	local sudo=""
+	if [ "$(id -u)" -ne 0 ]; then
+		command -v sudo >/dev/null || { echo "these packages are missing, and neither root nor sudo is at hand:$missing" >&2; return 1; }
+		sudo=sudo
+	fi
+	echo "installing:$missing"
+	$sudo env DEBIAN_FRONTEND=noninteractive apt-get update -qq &&
+		$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null ||
+		{ echo "apt-get could not install:$missing" >&2; return 1; }
+}

@@ -1,0 +1,16 @@
+#!/usr/bin/env python3
+"""run - the real programs, end to end: run.py [--build DIR] GROUP|NAME...
+
+Groups: all, smoke (a few, for sanitizer builds), load, types, sql, bad, kills, readme.
+SEED=N replays the random ones.
+"""
+
+import sys
+
+import kit
+import test_bad_input  # noqa: F401
+import test_kills  # noqa: F401
+import test_load  # noqa: F401
+import test_sql  # noqa: F401
+
+sys.exit(kit.main(sys.argv[1:]))

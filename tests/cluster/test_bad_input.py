@@ -1,0 +1,183 @@
+"""Bad input gets a clear sentence, and nothing is lost."""
+
+import fcntl
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+
+from kit import scenario
+
+
+def load(t, *more, want, csv="in.csv", into="sqlite:wh.db"):
+    return t.run("run", "--csv", csv, "--into", into, "--table", "t", *more, want=want)
+
+
+@scenario("bad", "smoke")
+def what_is_no_readable_csv_is_named(t):
+    os.mkdir(t.path("folder.csv"))
+    t.write("binary.csv", bytes(range(256)) * 64)
+    t.write("empty.csv", "")
+    t.write("utf16.csv", "a,b\n1,2\n".encode("utf-16"))
+    for csv, texts in {"missing.csv": ["missing.csv"], "nothing-*.csv": ["nothing-*.csv"],
+                       "folder.csv": ["folder.csv"], "binary.csv": ["binary.csv"],
+                       "empty.csv": ["empty.csv", "empty"], "utf16.csv": ["UTF-16"]}.items():
+        r = load(t, csv=csv, want=(1, 2))
+        t.says(r, *texts)
+        t.true(len(r.err.strip().splitlines()) <= 2, "one clear sentence")
+    t.true(not os.path.exists(t.path("wh.db")) or
+           not t.rows("wh.db", "SELECT 1 FROM sqlite_schema WHERE name='t'"), "no table was made")
+
+
+@scenario("bad")
+def an_unclosed_quote_is_located_and_the_rows_before_it_are_loaded(t):
+    t.write("in.csv", 'a,b\n1,x\n2,y\n3,"never closed\n4,z\n')
+    r = load(t, want=4)
+    t.says(r, "byte 14")
+    t.equal([(1, "x"), (2, "y")], t.rows("wh.db", "SELECT * FROM t"), "rows")
+    t.equal(1, t.one("wh.db", "SELECT count(*) FROM t_rejects"), "rejects")
+
+
+@scenario("bad")
+def a_wrong_type_given_by_the_user_is_told(t):
+    t.write("in.csv", "a\nx\ny\n")
+    load(t, "--type", "a=integer", want=4)
+    t.says(load(t, "--type", "a=number", want=2), "number", "integer")
+    t.says(load(t, "--type", "z=integer", want=2), "z", "a")
+
+
+@scenario("bad")
+def a_table_with_another_schema_is_compared_column_by_column(t):
+    con = sqlite3.connect(t.path("wh.db"))
+    con.execute("CREATE TABLE t(a, other)")
+    con.commit()
+    con.close()
+    t.write("in.csv", "a,b\n1,2\n")
+    t.says(load(t, want=2), "b", "other")
+
+
+@scenario("bad")
+def a_locked_warehouse_names_its_holder_and_waits(t):
+    t.write("in.csv", "a\n1\n")
+    load(t, want=0)
+    holder = subprocess.Popen([sys.executable, "-c", "import sqlite3,sys\n"
+                               "c=sqlite3.connect(sys.argv[1],isolation_level=None)\n"
+                               "c.execute('BEGIN IMMEDIATE')\nprint('held',flush=True)\nsys.stdin.read()",
+                               t.path("wh.db")], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        holder.stdout.readline()
+        t.write("in.csv", "a\n1\n2\n")
+        r = load(t, want=1)
+        t.says(r, str(holder.pid))
+    finally:
+        holder.stdin.close()
+        holder.wait()
+    load(t, want=0)
+    t.equal([(1,), (2,)], t.rows("wh.db", "SELECT a FROM t ORDER BY a"), "rows")
+
+
+@scenario("bad")
+def a_second_run_of_the_same_job_is_told_who_holds_it(t):
+    t.write("in.csv", "a\n" + "1\n" * 1000)
+    p = t.start("run", "--csv", "-", "--into", "sqlite:wh.db", "--table", "t", stdin=subprocess.PIPE)
+    try:
+        p.stdin.write(b"a\n" + b"1\n" * 3000000)
+        p.stdin.flush()
+        t.wait_until(lambda: os.path.exists(t.path("wh.db")), "the first run has begun")
+        r = t.run("run", "--csv", "-", "--into", "sqlite:wh.db", "--table", "t", want=1, input=b"a\n1\n")
+        t.says(r, str(p.pid))
+    finally:
+        p.stdin.close()
+        p.stdin = None
+        t.finish(p)
+    t.equal(3000000, t.one("wh.db", "SELECT count(*) FROM t"), "rows of the first")
+
+
+@scenario("bad")
+def a_file_truncated_before_a_resume_is_refused(t):
+    t.write("in.csv", "a\n1\n2\n3\n")
+    load(t, want=0)
+    t.write("in.csv", "a\n1\n")
+    t.says(load(t, want=(1, 2)), "in.csv")
+    t.equal(3, t.one("wh.db", "SELECT count(*) FROM t"), "rows")
+
+
+@scenario("bad")
+def a_full_disk_pauses_the_run_and_space_lets_it_go_on(t):
+    if os.geteuid() != 0:
+        return
+    disk = t.path("disk")
+    os.mkdir(disk)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", disk], check=True)
+    t.cleanups.append(lambda: subprocess.run(["umount", "-l", disk]))
+    with open(os.path.join(disk, "ballast"), "wb") as f:
+        f.write(b"x" * 2200000)
+    p = t.start("run", "--csv", t.data("superstore.csv"), "--into", f"sqlite:{disk}/wh.db", "--table", "t",
+                "--batch-bytes", "64KiB", "--output", "json")
+    os.set_blocking(p.stderr.fileno(), False)
+    seen = b""
+
+    def said():
+        nonlocal seen
+        seen += p.stderr.read() or b""
+        return b"space" in seen or b"full" in seen or p.poll() is not None
+    t.wait_until(said, "the full disk is told")
+    t.true(p.poll() is None, f"the run waits: {seen.decode()}")
+    subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+    os.set_blocking(p.stderr.fileno(), True)
+    r = t.finish(p)
+    t.equal(0, r.code, "exit code")
+    t.equal(9994, t.one("disk/wh.db", "SELECT count(*) FROM t"), "rows")
+    t.intact("disk/wh.db")
+
+
+@scenario("bad")
+def a_worker_that_cannot_be_started_is_told(t):
+    t.write("in.csv", "a\n1\n")
+    os.mkdir(t.path("bin"))
+    subprocess.run(["cp", t.tranche, t.path("bin", "tranche")], check=True)
+    t.tranche = t.path("bin", "tranche")
+    t.says(load(t, want=1), "tranche-worker")
+
+
+@scenario("bad")
+def interrupted_is_130_and_resumable(t):
+    p = t.start("run", "--csv", "-", "--into", "sqlite:wh.db", "--table", "t", "--batch-bytes", "64KiB",
+                stdin=subprocess.PIPE)
+    data = b"a\n" + b"".join(b"%d\n" % i for i in range(200000))
+    p.stdin.write(data)
+    p.stdin.flush()
+    t.wait_until(lambda: os.path.exists(t.path("wh.db")), "the run has begun")
+    os.kill(p.pid, signal.SIGINT)
+    p.stdin.close()
+    p.stdin = None
+    r = t.finish(p)
+    t.equal(130, r.code, "exit code")
+    t.run("run", "--csv", "-", "--into", "sqlite:wh.db", "--table", "t", "--batch-bytes", "64KiB", input=data)
+    t.equal([(200000, sum(range(200000)))], t.rows("wh.db", "SELECT count(*), sum(a) FROM t"), "rows")
+
+
+@scenario("bad")
+def wrong_usage_is_two_and_says_what_would_be_right(t):
+    for args, texts in {
+        ("run", "--cvs", "x.csv"): ["--csv"],
+        ("rnu",): ["run"],
+        ("run", "--csv", "x.csv", "--into", "mysql:x"): ["sqlite"],
+        ("run", "--csv", "x.csv", "--into", "sqlite:x.db", "--mode", "upsert"): ["upsert"],
+        ("run", "missing.yaml"): ["missing.yaml"],
+        ("run", "--csv", "x.csv"): ["--into"],
+        ("serve",): ["serve"],
+    }.items():
+        t.says(t.run(*args, want=2), *texts)
+    t.write("j.yaml", "sorce:\n  csv: x.csv\n")
+    t.says(t.run("check", "j.yaml", want=2), "j.yaml:1:1", "source")
+
+
+@scenario("bad")
+def help_and_version_are_there(t):
+    for args in (("--help",), ("run", "--help"), ("check", "--help"), ("runs", "--help"), ("--version",)):
+        r = t.run(*args)
+        t.true(r.out.strip() and not r.err, "help on stdout, nothing on stderr")
+    for flag in "--csv --sql --into --table --mode --bad-rows --batch-bytes --fresh --output --progress".split():
+        t.says(t.run("run", "--help"), flag)

@@ -1,0 +1,123 @@
+"""kill -9 at any moment: after a resume every row is there, once."""
+
+import os
+import signal
+import time
+
+from kit import Failed, scenario
+
+ROWS = 120000
+ARGS = ("run", "--csv", "k.csv", "--into", "sqlite:wh.db", "--table", "k", "--batch-bytes", "16KiB",
+        "--output", "json")
+
+
+def make(t, rows=ROWS):
+    t.write("k.csv", "id,h,text\n" + "".join(f"{i},{(i * 2654435761) % 4294967296},row {i}\n"
+                                             for i in range(rows)))
+
+
+def exact(t, rows=ROWS):
+    want = (rows, rows, rows * (rows - 1) // 2, sum((i * 2654435761) % 4294967296 for i in range(rows)))
+    got = t.rows("wh.db", "SELECT count(*), count(DISTINCT id), sum(id), sum(h) FROM k")[0]
+    t.equal(want, got, "rows, distinct rows, sums")
+    t.equal(0, t.one("wh.db", "SELECT count(*) FROM k_rejects"), "rejects")
+    order = t.one("wh.db", "SELECT count(*) FROM (SELECT id, lag(id) OVER (ORDER BY rowid) AS before FROM k) "
+                  "WHERE before > id")
+    t.equal(0, order, "rows out of order")
+    t.intact("wh.db")
+
+
+def resume(t, what):
+    r = t.run(*ARGS)
+    if not r.json["load"]["balanced"]:
+        raise Failed(f"{what}: not balanced\n{r}")
+    exact(t)
+
+
+def kill_after(t, p, seconds, pick):
+    time.sleep(seconds)  # the point of this test is a random moment
+    victims = pick(p.pid)
+    for v in victims:
+        try:
+            os.kill(v, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+@scenario("kills")
+def thirty_coordinators_are_killed_at_random_moments(t):
+    make(t)
+    done = 0
+    while done < 30:
+        p = t.start(*ARGS)
+        kill_after(t, p, t.random.uniform(0.0, 0.4), lambda pid: [pid])
+        p.wait()
+        p.communicate()
+        done += 1
+        if done % 5 == 0:
+            resume(t, f"kill {done}")
+            for f in ("wh.db", "wh.db-journal"):
+                if os.path.exists(t.path(f)):
+                    os.unlink(t.path(f))
+
+
+@scenario("kills")
+def twenty_workers_and_runners_are_killed_while_a_run_goes_on(t):
+    make(t, ROWS)
+    killed = 0
+    for round in range(4):
+        p = t.start(*ARGS, "--mode", "replace")
+        for _ in range(5):
+            time.sleep(t.random.uniform(0.02, 0.12))  # a random moment
+            kids = t.children(p.pid)
+            if kids and p.poll() is None:
+                try:
+                    os.kill(t.random.choice(kids), signal.SIGKILL)
+                    killed += 1
+                except ProcessLookupError:
+                    pass
+        r = t.finish(p)
+        t.equal(0, r.code, f"exit code of round {round}")
+        exact(t)
+    t.true(killed >= 5, f"only {killed} were alive to be killed")
+
+
+@scenario("kills", "smoke")
+def everything_is_killed_at_once(t):
+    make(t)
+    for i in range(3):
+        p = t.start(*ARGS)
+        kill_after(t, p, t.random.uniform(0.03, 0.3), lambda pid: [pid] + t.children(pid))
+        p.wait()
+        p.communicate()
+    resume(t, "all killed")
+
+
+@scenario("kills")
+def at_every_named_crash_point_nothing_is_lost_or_doubled(t):
+    make(t)
+    points = named_points()
+    t.true(len(points) >= 5, f"crash points found: {points}")
+    hit = 0
+    for point in points:
+        for n in (1, 3):
+            for f in ("wh.db", "wh.db-journal"):
+                if os.path.exists(t.path(f)):
+                    os.unlink(t.path(f))
+            r = t.run(*ARGS, want=None, env={"TRANCHE_CRASH_AT": f"{point}:{n}"})
+            hit += r.code == -signal.SIGKILL
+            resume(t, f"crash at {point}:{n}")
+    t.true(hit >= len(points) // 2, f"only {hit} of {2 * len(points)} crash points were passed")
+
+
+def named_points():
+    """The names as they stand in the sources: none is forgotten."""
+    import re
+    from kit import ROOT
+    found = set()
+    for folder in ("coordinator", "common", "proto"):
+        for name in sorted(os.listdir(os.path.join(ROOT, folder))):
+            if name.endswith(".c"):
+                with open(os.path.join(ROOT, folder, name)) as f:
+                    found |= set(re.findall(r'crash_point\("([a-z0-9-]+)"\)', f.read()))
+    return sorted(found)

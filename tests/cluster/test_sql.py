@@ -1,0 +1,71 @@
+"""Transforms in SQL."""
+
+from kit import read_csv, scenario
+
+
+@scenario("sql", "smoke")
+def a_filter_gives_what_sqlite_gives(t):
+    f = t.data("flights-slice.csv")
+    r = t.run("run", "--csv", f, "--sql", "SELECT origin, delay FROM batch WHERE delay > 60", "--into",
+              "sqlite:late.db", "--table", "late", "--output", "json").json
+    want = [(r[3], int(r[1])) for r in read_csv(f)[1:] if r[1] and int(r[1]) > 60]
+    t.equal(want, t.rows("late.db", "SELECT origin, delay FROM late ORDER BY rowid"), "late flights")
+    t.equal(len(want), r["rows_loaded"], "rows_loaded")
+    t.equal(r["rows_read"], r["rows_parsed"], "rows parsed")
+
+
+@scenario("sql")
+def steps_params_and_tables_work_together(t):
+    t.write("in.csv", "id,city,v\n1,B,10\n2,M,20\n3,B,\n")
+    t.write("cities.csv", "code,name\nB,Berlin\nM,Mainz\n")
+    t.run("run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", "base")
+    t.write("job.yaml", """
+source: {csv: in.csv}
+params:
+  mean: {sql: SELECT avg(v) FROM base}
+tables: {cities: cities.csv}
+transform:
+  - sql: SELECT id, city, coalesce(v, :mean) AS v FROM batch
+  - sql: SELECT b.id, c.name, b.v * 2 AS v FROM batch b JOIN cities c ON c.code = b.city
+load: {into: 'sqlite:wh.db', table: out}
+""")
+    t.run("run", "job.yaml")
+    t.equal([(1, "Berlin", 20), (2, "Mainz", 40), (3, "Berlin", 30.0)],
+            t.rows("wh.db", "SELECT * FROM out ORDER BY id"), "rows")
+
+
+@scenario("sql")
+def a_transform_that_raises_loses_only_the_guilty_rows(t):
+    t.write("in.csv", "id,j\n" + "".join(
+        f"{i},{'{bad' if i in (17, 1500) else chr(34) + '{' + chr(34)*2 + 'a' + chr(34)*2 + ':' + str(i) + '}' + chr(34)}\n"
+        for i in range(2000)))
+    r = t.run("run", "--csv", "in.csv", "--sql", "SELECT id, json_extract(j, '$.a') AS a FROM batch",
+              "--into", "sqlite:wh.db", "--table", "t", "--bad-rows", "2", "--output", "json", want=3).json
+    t.equal((1998, 2), (r["rows_loaded"], r["rows_rejected"]), "loaded, rejected")
+    t.equal(0, t.one("wh.db", "SELECT count(*) FROM t WHERE id <> a"), "wrong rows")
+    t.equal([(19,), (1502,)], t.rows("wh.db", "SELECT line FROM t_rejects ORDER BY line"), "rejected lines")
+
+
+@scenario("sql")
+def group_by_within_the_batch_and_functions(t):
+    t.write("in.csv", "g,v\na,1\na,2\nb,5\n")
+    t.run("run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", "t", "--sql",
+          "SELECT g, count(*) AS n, median(v) AS m, stddev(v) AS s FROM batch GROUP BY g ORDER BY g")
+    rows = t.rows("wh.db", "SELECT g, n, m, round(s, 4) FROM t")
+    t.equal([("a", 2, 1.5, 0.7071), ("b", 1, 5, None)], rows, "groups")
+
+
+@scenario("sql")
+def mistakes_in_sql_are_told_before_anything_is_loaded(t):
+    f = t.data("flights-slice.csv")
+    for sql, texts in {
+        "SELEC x FROM batch": ["SELEC"],
+        "SELECT delai FROM batch": ["delai", "delay"],
+        "SELECT 1; SELECT 2": [],
+        "DELETE FROM batch": [],
+        "ATTACH 'x.db' AS x": [],
+        "SELECT load_extension('x')": [],
+        "SELECT :nope FROM batch": ["nope"],
+    }.items():
+        r = t.run("run", "--csv", f, "--sql", sql, "--into", "sqlite:x.db", "--table", "t", want=2)
+        t.says(r, *texts)
