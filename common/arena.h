@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 struct arena_block;
-struct arena { // zero-initialised is a valid empty arena
+struct arena {                // zero-initialised is a valid empty arena
     struct arena_block *head; // newest first
     size_t used_bytes;        // handed out since the last reset
 };

@@ -23,6 +23,6 @@ MUST_CHECK err_t buf_reserve(struct buf *b, size_t more, struct err *e);
 MUST_CHECK err_t buf_add(struct buf *b, const void *p, size_t n, struct err *e);
 MUST_CHECK err_t buf_printf(struct buf *b, struct err *e, const char *fmt, ...)
     __attribute__((format(printf, 3, 4))); // a NUL follows the text, not counted in n
-void buf_free(struct buf *b); // leaves a valid empty buffer
+void buf_free(struct buf *b);              // leaves a valid empty buffer
 
 #endif

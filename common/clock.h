@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 typedef int64_t ns_t; // nanoseconds on CLOCK_MONOTONIC
-#define NS_MS  ((ns_t)1000000)
-#define NS_S   ((ns_t)1000000000)
+#define NS_MS    ((ns_t)1000000)
+#define NS_S     ((ns_t)1000000000)
 #define NS_NEVER INT64_MAX
 
 ns_t clock_ns(void);

@@ -4,7 +4,8 @@
 // ends at LF or CR LF only (a lone CR is data):
 //   - a quote opens a quoted field only as the field's first byte; anywhere else in an
 //     unquoted field it is data;
-//   - inside a quoted field a doubled quote is one quote, delimiters and line ends are data;
+//   - inside a quoted field a doubled quote is one quote, delimiters and line ends are
+//   data;
 //   - after the closing quote, bytes up to the delimiter are appended as data, and quotes
 //     there are data too.
 // Hence four states (enum csv_state). Every byte string has exactly one split into records;

@@ -10,24 +10,24 @@
 
 // X(name, wire code, text, may another attempt help?)
 // Wire codes are stable: they travel in FAIL messages and stand in runs.db.
-#define ERR_CODES(X)                                        \
-    X(OK, 0, "ok", 0)                                       \
-    X(NOMEM, 1, "out of memory", 1)                         \
-    X(IO, 2, "input/output error", 1)                       \
-    X(INVALID, 3, "invalid argument", 0)                    \
-    X(PARSE, 4, "malformed input", 0)                       \
-    X(PROTO, 5, "peer broke the protocol", 0)               \
-    X(TIMEOUT, 6, "timed out", 1)                           \
-    X(CLOSED, 7, "peer is gone", 1)                         \
-    X(DB, 8, "database error", 0)                           \
-    X(TRANSFORM, 9, "transform failed", 0)                  \
-    X(BUSY, 10, "locked by another process", 1)             \
-    X(FULL, 11, "no space left", 1)                         \
-    X(FENCED, 12, "another run took over", 0)               \
-    X(UNKNOWN, 13, "outcome of the commit is unknown", 1)   \
-    X(CHANGED, 14, "input changed", 0)                      \
-    X(TOOBIG, 15, "larger than the limit", 0)               \
-    X(DUP, 16, "already in the ledger", 0)                  \
+#define ERR_CODES(X)                                      \
+    X(OK, 0, "ok", 0)                                     \
+    X(NOMEM, 1, "out of memory", 1)                       \
+    X(IO, 2, "input/output error", 1)                     \
+    X(INVALID, 3, "invalid argument", 0)                  \
+    X(PARSE, 4, "malformed input", 0)                     \
+    X(PROTO, 5, "peer broke the protocol", 0)             \
+    X(TIMEOUT, 6, "timed out", 1)                         \
+    X(CLOSED, 7, "peer is gone", 1)                       \
+    X(DB, 8, "database error", 0)                         \
+    X(TRANSFORM, 9, "transform failed", 0)                \
+    X(BUSY, 10, "locked by another process", 1)           \
+    X(FULL, 11, "no space left", 1)                       \
+    X(FENCED, 12, "another run took over", 0)             \
+    X(UNKNOWN, 13, "outcome of the commit is unknown", 1) \
+    X(CHANGED, 14, "input changed", 0)                    \
+    X(TOOBIG, 15, "larger than the limit", 0)             \
+    X(DUP, 16, "already in the ledger", 0)                \
     X(DIED, 17, "process died", 1)
 
 #define X(name, code, text, retry) ERR_##name = code,

@@ -28,10 +28,10 @@ const char *type_sqlite_decl(enum type t)
 
 bool type_parse(const char *name, enum type *out)
 {
-#define X(id, num, text, decl, aff)   \
+#define X(id, num, text, decl, aff)    \
     if (strcasecmp(name, text) == 0) { \
-        *out = TYPE_##id;             \
-        return true;                  \
+        *out = TYPE_##id;              \
+        return true;                   \
     }
     TYPES(X)
 #undef X

@@ -12,13 +12,13 @@
 // X(NAME, wire number, name in job files, declared type in SQLite, affinity letter)
 // The affinity letter is SQLite's: d integer, e real, b text, a none ("blob"), c numeric.
 // Dates and timestamps are ISO 8601 text, kept byte for byte; booleans are 0 and 1.
-#define TYPES(X)                                      \
-    X(INTEGER, 1, "integer", "INTEGER", 'd')          \
-    X(REAL, 2, "real", "REAL", 'e')                   \
-    X(TEXT, 3, "text", "TEXT", 'b')                   \
-    X(BOOLEAN, 4, "boolean", "INTEGER", 'd')          \
-    X(DATE, 5, "date", "TEXT", 'b')                   \
-    X(TIMESTAMP, 6, "timestamp", "TEXT", 'b')         \
+#define TYPES(X)                              \
+    X(INTEGER, 1, "integer", "INTEGER", 'd')  \
+    X(REAL, 2, "real", "REAL", 'e')           \
+    X(TEXT, 3, "text", "TEXT", 'b')           \
+    X(BOOLEAN, 4, "boolean", "INTEGER", 'd')  \
+    X(DATE, 5, "date", "TEXT", 'b')           \
+    X(TIMESTAMP, 6, "timestamp", "TEXT", 'b') \
     X(ANY, 7, "any", "", 'a') /* each value has its own type: what SQL returns */
 
 enum type {
@@ -27,8 +27,8 @@ enum type {
 #undef X
 };
 
-const char *type_name(enum type t);        // "integer", ...; "?" for a stranger
-const char *type_sqlite_decl(enum type t); // "INTEGER", ...; "" for ANY
+const char *type_name(enum type t);                // "integer", ...; "?" for a stranger
+const char *type_sqlite_decl(enum type t);         // "INTEGER", ...; "" for ANY
 bool type_parse(const char *name, enum type *out); // false: no such type
 static inline bool type_is_text(enum type t)
 {

@@ -4,7 +4,8 @@
 //     ^                   | worker lost, lease expired (never blamed: R11)
 //     +-------------------+
 //                         +- its runner died or its transform failed --> SUSPECT
-//  SUSPECT --assign, alone on its worker--> LEASED - again -> SPLIT (children are new chunks)
+//  SUSPECT --assign, alone on its worker--> LEASED - again -> SPLIT (children are new
+//  chunks)
 //                                                          '-> REJECTED (one record)
 //  RECEIVED --image damaged, or commit failed for good--> SUSPECT
 

@@ -19,7 +19,8 @@ static inline bool range_overlaps(struct range a, struct range b)
 
 static inline bool range_contains(struct range outer, struct range inner)
 {
-    return outer.input == inner.input && outer.begin <= inner.begin && inner.end <= outer.end;
+    return outer.input == inner.input && outer.begin <= inner.begin &&
+           inner.end <= outer.end;
 }
 
 #endif

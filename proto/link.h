@@ -3,10 +3,10 @@
 // One message = header frame and at most one payload frame (the routing id is the link's
 // affair). Further frames are drained, counted and refused. A link belongs to one thread.
 //
-// Non-blocking: wait on link_fd for POLLIN (never POLLOUT), and call link_recv until it says
-// nothing is there - ZeroMQ's fd is edge-triggered, and any call may eat the edge, so do the
-// same after every link_send before waiting again. After ERR_BUSY do that, try once more,
-// and then wait with a timeout of some milliseconds: the fd may be silent about room.
+// Non-blocking: wait on link_fd for POLLIN (never POLLOUT), and call link_recv until it
+// says nothing is there - ZeroMQ's fd is edge-triggered, and any call may eat the edge, so
+// do the same after every link_send before waiting again. After ERR_BUSY do that, try once
+// more, and then wait with a timeout of some milliseconds: the fd may be silent about room.
 
 #ifndef PROTO_LINK_H
 #define PROTO_LINK_H
@@ -69,8 +69,8 @@ struct link_counts {
     uint64_t sent, received, refused, extra_frames, bytes_out, bytes_in;
 };
 void link_count(const struct link *l, struct link_counts *out);
-// Waits at most linger_ms for queued messages to leave. Payloads that did not are freed. What
-// left is not read yet: a peer whose own queue is full loses the rest when we hang up.
+// Waits at most linger_ms for queued messages to leave. Payloads that did not are freed.
+// What left is not read yet: a peer whose own queue is full loses the rest when we hang up.
 void link_close(struct link **l, int linger_ms);
 
 #endif

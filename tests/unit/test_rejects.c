@@ -14,7 +14,8 @@ static void what_goes_in_comes_out(void **state)
     (void)state;
     struct err e;
     struct rejects r = { 0 };
-    struct reject a = { 7, 99, text("delay"), text("'abc' is not an integer"), text("x,abc") };
+    struct reject a = { 7, 99, text("delay"), text("'abc' is not an integer"),
+                        text("x,abc") };
     struct reject b = { 8, 105, text(""), text("3 fields, wanted 2"), text("") };
     PASS(&e, rejects_add(&r, &a, &e));
     PASS(&e, rejects_add(&r, &b, &e));
