@@ -315,8 +315,7 @@ static void on_death(struct app *a, uint32_t i, const struct slot_death *death)
         post_fail(a, t, ERR_TIMEOUT, FAIL_CLASS_TIMEOUT, text, s, death, s->started);
     } else if (t) {
         char text[600];
-        snprintf(text, sizeof text, "the runner was %s%s", death->signal ? "" : "gone: it ",
-                 death->text);
+        snprintf(text, sizeof text, "the runner %s", death->text);
         post_fail(a, t, ERR_DIED, FAIL_CLASS_SIGNAL, text, s, death, s->started);
     }
     if (!t && s->deaths >= START_DEATHS_MAX && !a->stop) {

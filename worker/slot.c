@@ -158,15 +158,16 @@ bool slot_reap(struct slot *s, struct slot_death *d)
     *d = (struct slot_death){ .peak_kb = use.ru_maxrss };
     if (WIFSIGNALED(status)) {
         d->signal = WTERMSIG(status);
-        snprintf(d->text, sizeof d->text, "killed by signal %d (%s), peak memory %lld KiB",
-                 d->signal, strsignal(d->signal), (long long)d->peak_kb);
+        snprintf(d->text, sizeof d->text,
+                 "was killed by signal %d (%s), peak memory %lld KiB", d->signal,
+                 strsignal(d->signal), (long long)d->peak_kb);
     } else {
         d->exit_code = WEXITSTATUS(status);
         snprintf(d->text, sizeof d->text, "exited with code %d, peak memory %lld KiB",
                  d->exit_code, (long long)d->peak_kb);
     }
     if (s->state == SLOT_BUSY) s->result[s->filling].state = RESULT_FREE;
-    s->deaths++;
+    if (s->state == SLOT_STARTING) s->deaths++;
     close_process(s);
     return true;
 }
@@ -234,7 +235,7 @@ bool slot_take(struct slot *s, struct runner_done *d)
     ssize_t n = recv(s->channel, d, sizeof *d, MSG_DONTWAIT);
     if (n != (ssize_t)sizeof *d) return false;
     d->text[sizeof d->text - 1] = 0;
-    if (s->state == SLOT_BUSY) s->deaths = 0;
+    s->deaths = 0;
     s->state = SLOT_IDLE;
     return true;
 }

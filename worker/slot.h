@@ -43,7 +43,7 @@ struct slot {
     struct result_region result[RESULTS_PER_SLOT];
     ns_t started;           // of the task when BUSY, of the process when STARTING
     uint32_t filling;       // result region of the running task
-    uint32_t deaths;        // in a row without a task done
+    uint32_t deaths;        // in a row while starting
     char tail[STDERR_TAIL]; // last bytes of the runner's stderr
     size_t tail_n;
 };
@@ -52,7 +52,7 @@ struct slot_death {
     int signal; // 0: it exited
     int exit_code;
     int64_t peak_kb;
-    char text[512]; // "killed by signal 9 (Killed), peak memory 1024 KiB"
+    char text[512]; // "was killed by signal 9 (Killed), peak memory 1024 KiB"
 };
 
 // Shared memory of a slot. `result_max` bytes a result, untouched pages cost nothing.
