@@ -16,11 +16,16 @@ static struct session *session_find(const struct sched *s, sid_u64 sid)
     return w;
 }
 
-// Finds the session and notes that it lives.
+// Finds the session and notes that it lives. One that was told to come back as another and
+// still speaks has not heard: it is told again, but not with every word.
 static struct session *heard(struct sched *s, sid_u64 sid, ns_t t)
 {
     struct session *w = session_find(s, sid);
     if (w && w->spoke < t) w->spoke = t;
+    if (w && w->is_reset && t >= ns_add(w->reset_at, s->o.silence)) {
+        list_add(&s->resets, &w->reset);
+        w->reset_at = t;
+    }
     return w;
 }
 
@@ -71,7 +76,7 @@ err_t sched_chunk_add(struct sched *s, chunk_id id, struct range r, uint64_t rec
                       ns_t now)
 {
     if (r.begin >= r.end || held_bytes > SIZE_CAP || chunk_find(s, id)) return ERR_INVALID;
-    TRY(reserve_room(s, s->all + 1, HASH_COUNT(s->sessions)));
+    TRY(reserve_room(s, HASH_COUNT(s->chunks) + 1, HASH_COUNT(s->sessions)));
     struct chunk *c = calloc(1, sizeof *c);
     if (!c) return ERR_NOMEM;
     chunk_init(c);
@@ -87,18 +92,17 @@ err_t sched_chunk_add(struct sched *s, chunk_id id, struct range r, uint64_t rec
     c->last_attempt = last_attempt;
     c->fails = failures;
     c->blame = failures ? failures - 1 : 0; // the first may have been in company
+    if (c->blame >= s->o.retries) c->blame = s->o.retries - 1;
     c->bisect = parent != NULL;
     c->kills = parent && parent->kills;
     c->suspect = failures > 0 || c->kills;
     c->state = c->suspect ? CHUNK_SUSPECT : CHUNK_PENDING;
     c->since = t;
-    s->all++;
-    s->known++;
     s->held += held_bytes;
     s->held_avg = (uint64_t)sched_average((int64_t)s->held_avg, (int64_t)held_bytes);
     s->count[c->state]++;
     heap_push(&s->open, &c->open);
-    if (c->blame >= s->o.retries)
+    if (failures == SCHED_HOPELESS)
         sched_chunk_decide(s, c, records > 1 ? CHUNK_SPLIT : CHUNK_REJECTED, t);
     else
         sched_chunk_enqueue(s, c, 0, t);
@@ -114,7 +118,7 @@ void sched_no_more_chunks(struct sched *s, ns_t now)
 err_t sched_worker_join(struct sched *s, sid_u64 sid, uint32_t slots, ns_t now)
 {
     if (!slots || session_find(s, sid)) return ERR_INVALID;
-    TRY(reserve_room(s, s->all, HASH_COUNT(s->sessions) + 1));
+    TRY(reserve_room(s, HASH_COUNT(s->chunks), HASH_COUNT(s->sessions) + 1));
     struct session *w = calloc(1, sizeof *w);
     if (!w) return ERR_NOMEM;
     w->sid = sid;
@@ -152,7 +156,9 @@ void sched_worker_gone(struct sched *s, sid_u64 sid, ns_t now)
     struct session *w = session_find(s, sid);
     if (!w) return;
     sched_session_drop(s, w, true, inside(s, now));
-    sched_session_forget(s, w);
+    list_take(&w->reset);
+    HASH_DEL(s->sessions, w);
+    free(w);
 }
 
 void sched_progress(struct sched *s, sid_u64 sid, chunk_id id, uint32_t attempt, ns_t now)
@@ -185,7 +191,6 @@ bool sched_result(struct sched *s, sid_u64 sid, chunk_id id, uint32_t attempt,
     }
     if (!c || !is_open(c->state)) {
         s->duplicates++;
-        if (c) sched_chunk_tidy(s, c);
         return false;
     }
     sched_chunk_unqueue(s, c);
@@ -209,9 +214,8 @@ void sched_failed(struct sched *s, sid_u64 sid, chunk_id id, uint32_t attempt,
     bool alone = a->alone, wanted = !a->cancelled && is_open(c->state);
     sched_attempt_end(s, a, t);
     if (!alone) sched_tally(s, &s->ended);
-    if (!wanted) {
-        sched_chunk_tidy(s, c);
-    } else if (why == FAIL_NOT_ITS) { // at once elsewhere, but no ping-pong
+    if (!wanted) return;
+    if (why == FAIL_NOT_ITS) { // at once elsewhere, but no ping-pong
         c->nacks++;
         sched_chunk_release(s, c, c->nacks > 1 ? sched_backoff(s, c->nacks - 1) : 0, t);
     } else {
@@ -224,7 +228,7 @@ void sched_committed(struct sched *s, chunk_id id, ns_t now)
     struct chunk *c = chunk_find(s, id);
     if (!c || c->state != CHUNK_RECEIVED) return;
     sched_chunk_move(s, c, CHUNK_COMMITTED, inside(s, now));
-    sched_chunk_forget(s, c);
+    sched_chunk_forget(s, c, inside(s, now));
 }
 
 void sched_result_bad(struct sched *s, chunk_id id, ns_t now)
@@ -236,16 +240,14 @@ void sched_result_bad(struct sched *s, chunk_id id, ns_t now)
 
 void sched_split_done(struct sched *s, chunk_id id, ns_t now)
 {
-    (void)now;
     struct chunk *c = chunk_find(s, id);
-    if (c && c->state == CHUNK_SPLIT && !c->forgotten) sched_chunk_forget(s, c);
+    if (c && c->state == CHUNK_SPLIT) sched_chunk_forget(s, c, inside(s, now));
 }
 
 void sched_rejected(struct sched *s, chunk_id id, ns_t now)
 {
-    (void)now;
     struct chunk *c = chunk_find(s, id);
-    if (c && c->state == CHUNK_REJECTED && !c->forgotten) sched_chunk_forget(s, c);
+    if (c && c->state == CHUNK_REJECTED) sched_chunk_forget(s, c, inside(s, now));
 }
 
 void sched_paused(struct sched *s, ns_t gap, ns_t now)
@@ -259,22 +261,10 @@ void sched_paused(struct sched *s, ns_t gap, ns_t now)
 static void session_due(struct sched *s, struct session *w, ns_t t)
 {
     ns_t until = ns_add(w->spoke, s->o.silence);
-    if (!w->is_reset) {
-        if (until > t) {
-            sched_arm(s, &w->due, until);
-            return;
-        }
-        sched_session_drop(s, w, true, t);
-        list_add(&s->resets, &w->reset);
-        w->silent = true;
-        sched_disarm(s, &w->due);
-    } else if (w->spoke > w->reset_at) { // alive: the RESET was lost on its way
-        list_add(&s->resets, &w->reset);
-        w->reset_at = w->spoke;
-        sched_arm(s, &w->due, ns_add(t, s->o.silence));
-    } else {
-        sched_session_forget(s, w);
-    }
+    if (until > t)
+        sched_arm(s, &w->due, until);
+    else
+        sched_session_reset(s, w, true, t);
 }
 
 static void expire(struct sched *s, struct due *d, ns_t t)
@@ -283,7 +273,7 @@ static void expire(struct sched *s, struct due *d, ns_t t)
         session_due(s, LIST_OF(d, struct session, due), t);
     } else if (d->kind == DUE_LEASE) {
         s->expired++;
-        sched_session_reset(s, LIST_OF(d, struct attempt, due)->session, t);
+        sched_session_reset(s, LIST_OF(d, struct attempt, due)->session, false, t);
     } else {
         sched_disarm(s, d);
         sched_chunk_enqueue(s, LIST_OF(d, struct chunk, due), 0, t);

@@ -56,9 +56,11 @@ void sched_free(struct sched **s);
 // ---- events ----
 
 // `held_bytes`: memory that the chunk's own bytes take here. `failures` from earlier
-// incarnations (journal): >= 1 makes it SUSPECT at once; > `retries`: it is not run again
-// but SPLIT or REJECT comes at once (R10). Dispatch is in input order of `r`. A part of a
-// chunk whose SPLIT was told and is not yet done is known for its child by its range.
+// incarnations (journal): >= 1 makes it SUSPECT at once, and all but the first count as
+// blame, but it gets at least one attempt. SCHED_HOPELESS: it gets none, SPLIT or REJECT is
+// told at once (it killed coordinators, R10). Dispatch is in input order of `r`. A part of
+// a chunk whose SPLIT was told and is not yet done is known for its child by its range.
+#define SCHED_HOPELESS UINT32_MAX
 MUST_CHECK err_t sched_chunk_add(struct sched *s, chunk_id c, struct range r,
                                  uint64_t records, uint64_t held_bytes, uint32_t failures,
                                  uint32_t last_attempt, ns_t now);
@@ -67,7 +69,8 @@ void sched_no_more_chunks(struct sched *s, ns_t now); // the source is at its en
 MUST_CHECK err_t sched_worker_join(struct sched *s, sid_u64 w, uint32_t slots, ns_t now);
 void sched_worker_spoke(struct sched *s, sid_u64 w, ns_t now);
 void sched_worker_drain(struct sched *s, sid_u64 w, ns_t now); // no new chunks for it
-// Its leases return, nobody is blamed. Also for a session that says HELLO anew.
+// Its leases return, nobody is blamed. Also for a session that says HELLO anew, and for one
+// that was reset: until then it is remembered.
 void sched_worker_gone(struct sched *s, sid_u64 w, ns_t now);
 
 // Progress of a running attempt renews its lease.
@@ -103,9 +106,8 @@ enum sched_do {
     SCHED_ASSIGN, // lease chunk `c` as `attempt` to `w`; the attempt must be durable first
     SCHED_CANCEL, // attempt `attempt` of `c` on `w` is not wanted any more
     SCHED_RESET,  // session `w` lost a lease by expiry, or was silent: it must drop
-                  // everything and come back as a new session before it gets work again
-                  // (R8). Told again if it goes on speaking. After silence it is forgotten
-                  // here already
+                 // everything and come back as a new session before it gets work again
+                 // (R8). Told again when it goes on speaking
     SCHED_SPLIT,  // halve `c`: write its SPLIT row, add the children, sched_split_done
     SCHED_REJECT, // `c` is one record that always fails: reject it, sched_rejected
 };

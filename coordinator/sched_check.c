@@ -23,7 +23,7 @@ static void check_attempt(const struct attempt *a)
 
 static void check_chunk(const struct sched *s, const struct chunk *c)
 {
-    int live = 0, held = 0;
+    int live = 0;
     for (int i = 0; i < ATTEMPTS; i++) {
         const struct attempt *a = &c->attempts[i];
         assert(a->chunk == c);
@@ -32,7 +32,6 @@ static void check_chunk(const struct sched *s, const struct chunk *c)
             continue;
         }
         check_attempt(a);
-        held++;
         live += !a->cancelled;
     }
     bool waits = c->state == CHUNK_PENDING || c->state == CHUNK_SUSPECT;
@@ -42,10 +41,9 @@ static void check_chunk(const struct sched *s, const struct chunk *c)
     assert(!waits || (c->state == CHUNK_SUSPECT) == c->suspect);
     assert(!c->queue.at ||
            (c->suspect ? &s->suspects : &s->pending)->nodes[c->queue.at - 1] == &c->queue);
-    assert(!c->forgotten || (chunk_terminal(c->state) && held > 0));
     bool listed = c->todo.next != &c->todo; // a SPLIT until confirmed, a REJECT until told
     if (c->state == CHUNK_SPLIT)
-        assert(listed == !c->forgotten);
+        assert(listed);
     else
         assert(!listed || c->state == CHUNK_REJECTED);
 }
@@ -83,18 +81,15 @@ void sched_check(const struct sched *s)
     for (size_t i = 0; i < sizeof heaps / sizeof *heaps; i++)
         check_heap(heaps[i]);
 
-    uint64_t count[CHUNK_N_STATES] = { 0 }, held = 0, waiting = 0, known = 0, all = 0;
+    uint64_t count[CHUNK_N_STATES] = { 0 }, held = 0, waiting = 0;
     for (const struct chunk *c = s->chunks; c; c = c->hh.next) {
         check_chunk(s, c);
-        all++;
-        if (c->forgotten) continue;
-        known++;
         count[c->state]++;
         held += c->held;
         waiting += c->result_bytes;
         assert(c->state == CHUNK_RECEIVED || !c->result_bytes);
     }
-    assert(all == s->all && known == s->known && held == s->held && waiting == s->waiting);
+    assert(held == s->held && waiting == s->waiting);
     for (int i = 0; i < CHUNK_N_STATES; i++)
         assert(chunk_terminal(i) ? s->count[i] >= count[i] : s->count[i] == count[i]);
 

@@ -46,7 +46,7 @@ struct attempt {
     uint32_t number;
     bool alone;
     bool timed;     // its turn has come
-    bool cancelled; // its chunk needs it no more; it holds its credit until it ends
+    bool cancelled; // its chunk needs it no more; it holds its credit until it is answered
 };
 
 struct chunk {
@@ -71,7 +71,6 @@ struct chunk {
     bool kills;        // sessions vanish under it even when it is alone
     bool bisect;       // a part of a chunk that failed: one failure is enough to split
     bool result_alone; // its result comes from an attempt that ran alone
-    bool forgotten;    // done; only cancelled attempts keep it here
 };
 
 struct session {
@@ -89,7 +88,6 @@ struct session {
     struct list reset;      // in sched.resets: RESET to be told
     bool draining, alone, is_reserved;
     bool is_reset; // lost a lease or was silent: no work any more
-    bool silent;   // forgotten as soon as its RESET is told
     // its part of the sums in struct sched
     uint32_t in_running, in_idle;
     uint64_t in_room;
@@ -106,8 +104,6 @@ struct sched {
     struct list line; // attempts in order of age that may get a second one
     struct list cancels, resets, todo, splits, reserved;
     uint32_t n_reserved, n_active;
-    uint64_t known; // chunks not forgotten
-    uint64_t all;   // and those that only wait for cancelled attempts
     uint64_t count[CHUNK_N_STATES];
     uint64_t held, waiting; // bytes of known chunks, of results not yet committed
     uint64_t held_avg, result_avg;
@@ -159,8 +155,8 @@ void sched_session_measure(struct sched *s, struct session *w, int64_t run_ns);
 void sched_session_turns(struct sched *s, struct session *w, ns_t t);
 // It gets no work any more, and its leases return.
 void sched_session_drop(struct sched *s, struct session *w, bool vanished, ns_t t);
-void sched_session_reset(struct sched *s, struct session *w, ns_t t);
-void sched_session_forget(struct sched *s, struct session *w);
+// The same, and it will be told to come back as a new session.
+void sched_session_reset(struct sched *s, struct session *w, bool vanished, ns_t t);
 
 // ---- chunks ----
 
@@ -173,8 +169,7 @@ void sched_chunk_cancel(struct sched *s, struct chunk *c); // its live attempts
 void sched_chunk_release(struct sched *s, struct chunk *c, ns_t delay, ns_t t);
 void sched_chunk_blame(struct sched *s, struct chunk *c, bool alone, ns_t t);
 void sched_chunk_decide(struct sched *s, struct chunk *c, enum chunk_state end, ns_t t);
-void sched_chunk_forget(struct sched *s, struct chunk *c); // it is done
-void sched_chunk_tidy(struct sched *s, struct chunk *c);   // frees it if nothing needs it
+void sched_chunk_forget(struct sched *s, struct chunk *c, ns_t t); // it is done: frees it
 // Takes the attempt off its session; its chunk stays as it is.
 void sched_attempt_end(struct sched *s, struct attempt *a, ns_t t);
 

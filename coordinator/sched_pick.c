@@ -178,7 +178,6 @@ static bool next_told(struct sched *s, struct sched_action *out)
         struct session *w = LIST_OF(l, struct session, reset);
         list_take(l);
         *out = (struct sched_action){ .what = SCHED_RESET, .worker = w->sid };
-        if (w->silent) sched_session_forget(s, w);
         return true;
     }
     if ((l = list_first(&s->cancels))) {
@@ -220,14 +219,14 @@ uint32_t sched_wants(const struct sched *s)
     uint64_t each = s->held_avg + s->result_avg;
     uint64_t left = bound < s->o.memory_bytes ? s->o.memory_bytes - bound : 0;
     uint64_t fit = !left ? 0 : each ? left / each : UINT32_MAX;
-    if (!fit && !s->known) fit = 1; // one that is larger than the memory must go, too
+    if (!fit && !s->chunks) fit = 1; // one that is larger than the memory must go, too
     if (want > fit) want = fit;
     return want < UINT32_MAX ? (uint32_t)want : UINT32_MAX;
 }
 
 bool sched_finished(const struct sched *s)
 {
-    return s->no_more && !s->known;
+    return s->no_more && !s->chunks;
 }
 
 static uint32_t cut(uint64_t x)

@@ -179,17 +179,8 @@ static void session_retire(struct sched *s, struct session *w)
     w->is_reset = true;
     s->n_active--;
     s->slots -= w->slots;
-    sched_session_refresh(s, w);
-}
-
-void sched_session_forget(struct sched *s, struct session *w)
-{
-    assert(list_empty(&w->attempts));
-    session_retire(s, w);
-    list_take(&w->reset);
     sched_disarm(s, &w->due);
-    HASH_DEL(s->sessions, w);
-    free(w);
+    sched_session_refresh(s, w);
 }
 
 void sched_session_measure(struct sched *s, struct session *w, int64_t run_ns)
@@ -251,24 +242,16 @@ void sched_chunk_enqueue(struct sched *s, struct chunk *c, ns_t delay, ns_t t)
         heap_push(c->suspect ? &s->suspects : &s->pending, &c->queue);
 }
 
-void sched_chunk_tidy(struct sched *s, struct chunk *c)
-{
-    if (!c->forgotten) return;
-    for (int i = 0; i < ATTEMPTS; i++)
-        if (c->attempts[i].session) return;
-    s->all--;
-    HASH_DEL(s->chunks, c);
-    free(c);
-}
-
-// Only its cancelled attempts may keep it now.
-void sched_chunk_forget(struct sched *s, struct chunk *c)
+// Cancelled attempts that nobody answered yet no longer count: their worker knows, and what
+// it still says about them means nothing to anybody.
+void sched_chunk_forget(struct sched *s, struct chunk *c, ns_t t)
 {
     list_take(&c->todo);
+    for (int i = 0; i < ATTEMPTS; i++)
+        if (c->attempts[i].session) sched_attempt_end(s, &c->attempts[i], t);
     s->held -= c->held;
-    s->known--;
-    c->forgotten = true;
-    sched_chunk_tidy(s, c);
+    HASH_DEL(s->chunks, c);
+    free(c);
 }
 
 void sched_chunk_cancel(struct sched *s, struct chunk *c)
@@ -385,19 +368,14 @@ void sched_session_drop(struct sched *s, struct session *w, bool vanished, ns_t 
         bool alone = a->alone, wanted = !a->cancelled && is_open(c->state);
         sched_attempt_end(s, a, t);
         if (vanished && !alone) sched_tally(s, &s->lost);
-        if (!wanted)
-            sched_chunk_tidy(s, c);
-        else if (vanished)
-            lost(s, c, alone, t);
-        else
-            sched_chunk_release(s, c, 0, t);
+        if (wanted && vanished) lost(s, c, alone, t);
+        if (wanted && !vanished) sched_chunk_release(s, c, 0, t);
     }
 }
 
-void sched_session_reset(struct sched *s, struct session *w, ns_t t)
+void sched_session_reset(struct sched *s, struct session *w, bool vanished, ns_t t)
 {
-    sched_session_drop(s, w, false, t);
+    sched_session_drop(s, w, vanished, t);
     list_add(&s->resets, &w->reset);
     w->reset_at = t;
-    sched_arm(s, &w->due, ns_add(t, s->o.silence));
 }
