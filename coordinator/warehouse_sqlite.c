@@ -89,9 +89,9 @@ static err_t vprepare(struct warehouse *w, sqlite3_stmt **st, struct err *e,
     char *text = sqlite3_vmprintf(sql, ap);
     if (!text) return err_set(e, ERR_NOMEM, "out of memory");
     int rc = sqlite3_prepare_v2(w->db, text, -1, st, NULL);
-    err_t out = rc == SQLITE_OK ? ERR_OK : wsq_fail(w, rc, e, text);
     sqlite3_free(text);
-    return out;
+    if (rc != SQLITE_OK) return wsq_fail(w, rc, e, "preparing a statement");
+    return ERR_OK;
 }
 
 err_t wsq_prepare(struct warehouse *w, sqlite3_stmt **st, struct err *e, const char *sql,

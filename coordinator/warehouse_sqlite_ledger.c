@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-err_t wsq_ledger_create(struct warehouse *w, struct err *e)
+enum { RUNS_COLUMNS = 14, LEDGER_COLUMNS = 23 };
+
+static err_t create(struct warehouse *w, struct err *e)
 {
     return wsq_exec(
         w, e, "creating the ledger",
@@ -26,7 +28,26 @@ err_t wsq_ledger_create(struct warehouse *w, struct err *e)
         "rows_refused INTEGER NOT NULL, misfits INTEGER NOT NULL, digest TEXT NOT NULL,"
         "result_digest TEXT NOT NULL, epoch INTEGER NOT NULL, attempt INTEGER NOT NULL,"
         "worker TEXT NOT NULL, first_rowid INTEGER, last_rowid INTEGER, rows_mark TEXT,"
-        "PRIMARY KEY(load, input, byte_begin, byte_end)) WITHOUT ROWID;"
+        "PRIMARY KEY(load, input, byte_begin, byte_end)) WITHOUT ROWID");
+}
+
+err_t wsq_ledger_create(struct warehouse *w, struct err *e)
+{
+    int64_t runs, ledger;
+    bool found;
+    TRY(create(w, e));
+    TRY(wsq_int(w, e, &runs, &found,
+                "SELECT count(*) FROM pragma_table_info('tranche_runs','main')"));
+    TRY(wsq_int(w, e, &ledger, &found,
+                "SELECT count(*) FROM pragma_table_info('tranche_ledger','main')"));
+    if (runs != RUNS_COLUMNS || ledger != LEDGER_COLUMNS)
+        return err_set(
+            e, ERR_INVALID,
+            "tranche_runs and tranche_ledger of %s are not those of this version: "
+            "load into another database",
+            w->shown);
+    return wsq_exec(
+        w, e, "creating the ledger",
         "CREATE INDEX IF NOT EXISTS main.tranche_ledger_splits ON "
         "tranche_ledger(load, input, byte_begin, byte_end) WHERE state = 'split'");
 }
