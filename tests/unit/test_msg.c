@@ -1,4 +1,5 @@
 #include "proto/msg.h"
+#include "tests/forge.h"
 #include "tests/test.h"
 
 #include <stdio.h>
@@ -230,17 +231,6 @@ static err_t decode_copy(const uint8_t *p, size_t n, struct err *e)
     return rc;
 }
 
-// Length and check word that fit, as PROTOCOL.md has them: the damage is then in the array.
-static void seal(uint8_t *p, size_t n)
-{
-    uint32_t array = (uint32_t)(n - MSG_FIXED_BYTES);
-    memcpy(p + 12, &array, 4);
-    uint64_t word = hash_bytes(p + MSG_FIXED_BYTES, array).lo;
-    memcpy(p + 56, &word, 8);
-    word = hash_bytes(p, MSG_FIXED_BYTES).lo;
-    memcpy(p + 56, &word, 8);
-}
-
 static void every_truncation_is_an_error(void **state)
 {
     (void)state;
@@ -252,7 +242,7 @@ static void every_truncation_is_an_error(void **state)
         for (size_t n = 0; n < b.n; n++)
             EXPECT(ERR_PROTO, &e, decode_copy(b.p, n, &e));
         for (size_t n = b.n - 1; n >= MSG_FIXED_BYTES; n--) {
-            seal(b.p, n);
+            forge_seal(b.p, n);
             EXPECT(ERR_PROTO, &e, decode_copy(b.p, n, &e));
         }
     }
@@ -288,7 +278,7 @@ static void no_byte_of_a_forged_array_does_harm(void **state)
             uint8_t was = b.p[at];
             for (int v = 0; v < 256; v++) {
                 b.p[at] = (uint8_t)v;
-                seal(b.p, b.n);
+                forge_seal(b.p, b.n);
                 err_t rc = decode_copy(b.p, b.n, &e);
                 assert_true(rc == ERR_OK || rc == ERR_PROTO);
             }
@@ -349,7 +339,7 @@ static void hostile_header(void **state)
         b.n += from_hex(t->array, b.p + b.n);
     }
     if (t->at >= 0) b.p[t->at] = (uint8_t)t->value;
-    seal(b.p, b.n);
+    forge_seal(b.p, b.n);
     EXPECT(ERR_PROTO, &e, decode_copy(b.p, b.n, &e));
     if (!strstr(e.text, t->why)) fail_msg("wanted '...%s...', got '%s'", t->why, e.text);
     buf_free(&b);
@@ -367,7 +357,7 @@ static void text_past_its_limit_is_refused(void **state)
     b.n = MSG_FIXED_BYTES;
     PASS(&e, buf_add(&b, "\x91\xda\x01\x01", 4, &e));
     PASS(&e, buf_add(&b, text, sizeof text, &e));
-    seal(b.p, b.n);
+    forge_seal(b.p, b.n);
     EXPECT(ERR_PROTO, &e, decode_copy(b.p, b.n, &e));
     assert_non_null(strstr(e.text, "at most 256 bytes"));
     buf_free(&b);
