@@ -168,22 +168,25 @@ bool sql_guard_clock_asked(void)
 }
 
 static const char NO_CLOCK[] = "no-clock";
-static int no_clock_rc;
 
 // The default VFS in everything but the time.
-static void register_no_clock(void)
+static int register_no_clock(void)
 {
     static sqlite3_vfs vfs;
+    int rc = sqlite3_initialize();
+    if (rc != SQLITE_OK || vfs.zName) return rc;
     const sqlite3_vfs *usual = sqlite3_vfs_find(NULL);
-    no_clock_rc = SQLITE_ERROR;
-    if (!usual || usual->iVersion < 2) return;
-    vfs = *usual;
-    vfs.pNext = NULL;
-    vfs.zName = NO_CLOCK;
-    vfs.xCurrentTime = no_time_real;
-    vfs.xCurrentTimeInt64 = no_time;
-    no_clock_rc = sqlite3_vfs_register(&vfs, 0);
+    if (!usual || usual->iVersion < 2) return SQLITE_ERROR;
+    sqlite3_vfs ours = *usual;
+    ours.pNext = NULL;
+    ours.zName = NO_CLOCK;
+    ours.xCurrentTime = no_time_real;
+    ours.xCurrentTimeInt64 = no_time;
+    vfs = ours;
+    rc = sqlite3_vfs_register(&vfs, 0);
+    if (rc != SQLITE_OK) vfs.zName = NULL;
     sqlite3_test_control(SQLITE_TESTCTRL_LOCALTIME_FAULT, 1);
+    return rc;
 }
 
 static err_t open_memory(sqlite3 *db, struct err *e)
@@ -203,14 +206,17 @@ static err_t open_memory(sqlite3 *db, struct err *e)
 
 err_t sql_guard_open(sqlite3 **out, struct err *e)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     *out = NULL;
-    pthread_once(&once, register_no_clock);
-    if (no_clock_rc != SQLITE_OK)
+    pthread_mutex_lock(&lock);
+    int rc = register_no_clock();
+    pthread_mutex_unlock(&lock);
+    if (rc == SQLITE_NOMEM) return err_set(e, ERR_NOMEM, "out of memory: SQLite");
+    if (rc != SQLITE_OK)
         return err_set(e, ERR_DB, "SQLite %s takes no VFS of ours", sqlite3_libversion());
     sqlite3 *db = NULL;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    int rc = sqlite3_open_v2(":memory:", &db, flags, NO_CLOCK);
+    rc = sqlite3_open_v2(":memory:", &db, flags, NO_CLOCK);
     err_t result = rc == SQLITE_OK ? open_memory(db, e)
                                    : err_set(e, ERR_NOMEM, "%s", sqlite3_errstr(rc));
     if (result != ERR_OK) {

@@ -186,8 +186,7 @@ static void large_values_are_refused(void **state)
         "SELECT zeroblob(1000000000)",
         "SELECT hex(zeroblob(20000000))",
         "SELECT replace(hex(zeroblob(1000)), '0', hex(zeroblob(100000)))",
-        "WITH RECURSIVE n(s) AS (SELECT 'x' UNION ALL SELECT s || s FROM n) SELECT s FROM "
-        "n",
+        "WITH RECURSIVE n(s) AS (SELECT 'x' UNION ALL SELECT s||s FROM n) SELECT 1 FROM n",
     };
     for (size_t i = 0; i < N_OF(large); i++) {
         int rc;

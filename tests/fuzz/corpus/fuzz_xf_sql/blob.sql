@@ -1,0 +1,1 @@
+SELECT x'00ff', zeroblob(9), printf('%.*c', 100, 'x'), 9e999

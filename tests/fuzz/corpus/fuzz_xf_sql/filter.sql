@@ -1,0 +1,1 @@
+SELECT t, i FROM batch WHERE i > 60 AND r <= 10.5

@@ -1,0 +1,1 @@
+SELECT b, count(*), stddev(r), quantile(i, 0.95) AS p95 FROM batch GROUP BY b ORDER BY 2 DESC

@@ -1,0 +1,1 @@
+SELECT key, value, json_group_array(x) OVER (PARTITION BY b) FROM batch, json_each('[1,"a",null]')

@@ -1,0 +1,1 @@
+SELECT i, I, i AS "", i AS '', i AS "i_2", '(' , ')' FROM batch;

@@ -1,0 +1,1 @@
+SELECT i, t FROM batch /* never; closed

@@ -1,0 +1,1 @@
+SELECT p.i, q.t FROM batch p LEFT JOIN batch q ON p.i = q.r AND q.t >= 'b' WHERE q.t IS NULL LIMIT 5 OFFSET 2

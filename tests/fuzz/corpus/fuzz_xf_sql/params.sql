@@ -1,0 +1,1 @@
+SELECT :mean, @mean, $mean, * FROM batch WHERE x IS NOT NULL AND d LIKE 'a%'

@@ -1,0 +1,1 @@
+SELECT t REGEXP '^[a-f]{1,3}|(x|y)+$', strptime(d, '%Y-%m-%d %H') FROM batch
