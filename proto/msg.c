@@ -235,16 +235,11 @@ static err_t check_fixed(const uint8_t *p, size_t n, struct err *e)
     return ERR_OK;
 }
 
-static bool is_text(const msgpack_object *o, uint32_t max)
+// msgpack gives an empty string no pointer.
+static bool take_string(struct msg_str *to, const char *p, uint32_t n, uint32_t max)
 {
-    return o->type == MSGPACK_OBJECT_STR && o->via.str.size <= max &&
-           !memchr(o->via.str.ptr, 0, o->via.str.size);
-}
-
-static bool is_path(const msgpack_object *o, uint32_t max)
-{
-    return o->type == MSGPACK_OBJECT_BIN && o->via.bin.size <= max &&
-           !memchr(o->via.bin.ptr, 0, o->via.bin.size);
+    *to = msg_str(n ? p : "", n);
+    return n <= max && (n == 0 || !memchr(p, 0, n));
 }
 
 static bool take_field(struct msg *m, const struct field_def *f, const msgpack_object *o)
@@ -256,13 +251,11 @@ static bool take_field(struct msg *m, const struct field_def *f, const msgpack_o
         *(uint64_t *)v = o->via.u64;
         return true;
     case STR:
-        if (!is_text(o, f->max)) return false;
-        *(struct msg_str *)v = msg_str(o->via.str.ptr, o->via.str.size);
-        return true;
+        return o->type == MSGPACK_OBJECT_STR &&
+               take_string(v, o->via.str.ptr, o->via.str.size, f->max);
     case PATH:
-        if (!is_path(o, f->max)) return false;
-        *(struct msg_str *)v = msg_str(o->via.bin.ptr, o->via.bin.size);
-        return true;
+        return o->type == MSGPACK_OBJECT_BIN &&
+               take_string(v, o->via.bin.ptr, o->via.bin.size, f->max);
     case H128:
         if (o->type != MSGPACK_OBJECT_BIN || o->via.bin.size != 16) return false;
         *(struct hash128 *)v = get_hash((const uint8_t *)o->via.bin.ptr);

@@ -234,13 +234,21 @@ static err_t dec_array(const obj *o, size_t min, size_t max, const char *what,
     return err_set(e, ERR_PROTO, "%s: not a list of %zu to %zu", what, min, max);
 }
 
+// msgpack gives an empty string no pointer.
+static bool is_text(const obj *o)
+{
+    uint32_t n = o->via.str.size;
+    return o->type == MSGPACK_OBJECT_STR && n <= SPEC_TEXT_MAX &&
+           (n == 0 || !memchr(o->via.str.ptr, 0, n));
+}
+
 static err_t dec_text(const obj *o, char **out, const char *what, struct err *e)
 {
-    if (o->type != MSGPACK_OBJECT_STR || o->via.str.size > SPEC_TEXT_MAX ||
-        memchr(o->via.str.ptr, 0, o->via.str.size))
+    if (!is_text(o))
         return err_set(e, ERR_PROTO, "%s: not a text of at most %d bytes without NUL", what,
                        SPEC_TEXT_MAX);
-    *out = strndup(o->via.str.ptr, o->via.str.size);
+    uint32_t n = o->via.str.size;
+    *out = strndup(n ? o->via.str.ptr : "", n);
     return *out ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory: %s", what);
 }
 
@@ -319,7 +327,7 @@ static err_t dec_bytes(const void *p, uint32_t n, size_t pad, uint8_t **out,
 {
     void *copy;
     TRY(dec_alloc(&copy, n + pad, 1, what, e));
-    memcpy(copy, p, n);
+    if (n) memcpy(copy, p, n);
     *out = copy;
     return ERR_OK;
 }
