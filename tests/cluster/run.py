@@ -11,6 +11,7 @@ import kit
 import test_bad_input  # noqa: F401
 import test_kills  # noqa: F401
 import test_load  # noqa: F401
+import test_readme  # noqa: F401
 import test_sql  # noqa: F401
 
 sys.exit(kit.main(sys.argv[1:]))

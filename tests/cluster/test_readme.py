@@ -1,0 +1,51 @@
+"""The README's commands do what it says, as written."""
+
+import os
+import re
+import shutil
+import subprocess
+
+from kit import ROOT, Failed, scenario
+
+
+def sh_blocks():
+    with open(os.path.join(ROOT, "README.md")) as f:
+        return re.findall(r"```sh\n(.*?)```", f.read(), re.S)
+
+
+@scenario("readme")
+def every_tranche_command_of_the_readme_runs(t):
+    shutil.copytree(os.path.join(ROOT, "examples"), t.path("examples"))
+    lines = [x.split("  #")[0].strip() for b in sh_blocks() for x in b.splitlines()]
+    commands = [x for x in lines if x.startswith("tranche ")]
+    t.true(len(commands) >= 4, "the README has commands")
+    env = t.env(PATH=f"{t.build}:{os.environ['PATH']}")
+    for c in commands:
+        r = subprocess.run(c, shell=True, cwd=t.dir, env=env, capture_output=True, text=True)
+        if r.returncode:
+            raise Failed(f"$ {c}\nexit code {r.returncode}\n{r.stdout}\n{r.stderr}")
+    t.equal(9994, t.one("examples/superstore.db", "SELECT count(*) FROM orders"), "orders")
+
+
+@scenario("readme")
+def the_job_file_of_the_readme_is_valid(t):
+    with open(os.path.join(ROOT, "README.md")) as f:
+        text = re.search(r"```yaml\n(.*?)```", f.read(), re.S).group(1)
+    os.mkdir(t.path("data"))
+    t.write("data/flights-1.csv", "origin,delay,flight\nATL,70,0012\nORD,5,77\n")
+    t.write("base.csv", "delay\n10\n20\n")
+    t.run("run", "--csv", "base.csv", "--into", "sqlite:warehouse.db", "--table", "flights")
+    t.write("job.yaml", text)
+    t.run("check", "job.yaml")
+    t.run("run", "job.yaml")
+    t.equal([("ATL", 70, 1), ("ORD", 5, 0)], t.rows("warehouse.db", "SELECT * FROM late_flights"), "rows")
+
+
+@scenario("readme")
+def quickstart_ends_with_the_right_figures(t):
+    r = subprocess.run(["./quickstart"], cwd=ROOT, capture_output=True, text=True)
+    if r.returncode:
+        raise Failed(f"exit code {r.returncode}\n{r.stdout}\n{r.stderr}")
+    for text in ("9,994 rows", "balanced", "Technology", "836154.03", "Try next"):
+        if text not in r.stdout:
+            raise Failed(f"quickstart does not show {text!r}\n{r.stdout}\n{r.stderr}")
