@@ -103,16 +103,29 @@ static double slow(struct decimal *d)
     return strtod(d->digits, NULL);
 }
 
+// m * 10^x = m * 5^x * 2^x, where 5^27 still fits 64 bits.
+static double exact(uint64_t m, int x)
+{
+    uint64_t five = 1;
+    for (int i = x < 0 ? -x : x; i; i--)
+        five *= 5;
+    if (x >= 0) return ldexp((double)((unsigned __int128)m * five), x);
+    // A quotient of 63 or 64 bits. A remainder only matters to the rounding: as a last bit.
+    int a = __builtin_clzll(m), b = __builtin_clzll(five);
+    unsigned __int128 top = (unsigned __int128)(m << a) << 63;
+    uint64_t q = (uint64_t)(top / (five << b)), rest = top % (five << b) != 0;
+    return ldexp((double)(q | rest), b - a - 63 + x);
+}
+
 static double to_double(struct decimal *d)
 {
     if (d->n == 0) return 0;
+    int64_t x = d->exponent;
     if (d->n <= 19 && d->first <= 1ull << 53) {
-        if (d->exponent >= 0 && d->exponent <= 22)
-            return (double)d->first * csv_power_of_10[d->exponent];
-        if (d->exponent < 0 && d->exponent >= -22)
-            return (double)d->first / csv_power_of_10[-d->exponent];
+        if (x >= 0 && x <= 22) return (double)d->first * csv_power_of_10[x];
+        if (x < 0 && x >= -22) return (double)d->first / csv_power_of_10[-x];
     }
-    return slow(d);
+    return d->n <= 19 && x >= -27 && x <= 27 ? exact(d->first, (int)x) : slow(d);
 }
 
 bool csv_parse_real(const uint8_t *p, size_t n, bool given, double *out)

@@ -1,5 +1,6 @@
 #include "common/csv_read.h"
 
+#include "common/csv_split.h"
 #include "tests/csv_noise.h"
 #include "tests/csv_oracle.h"
 #include "tests/test.h"
@@ -548,6 +549,79 @@ static void chunks_equal_the_oracle(void **state)
     }
 }
 
+static void read_pieces(const struct csv_dialect *d, const struct schema *s,
+                        struct csv_reader *r, const uint8_t *p, size_t n, uint64_t target,
+                        struct oracle_rows *rows, struct oracle_rows *rejects)
+{
+    struct csv_split split;
+    struct csv_cut cut;
+    struct err e;
+    bool found = true, more = true;
+    uint64_t line = 1;
+    csv_split_init(&split, d, 0, 0);
+    for (size_t at = 0, used; more; at += used) {
+        PASS(&e, csv_split_feed(&split, p + at, n - at, target, &used, &found, &cut, &e));
+        if (!found) {
+            more = false;
+            uint64_t bad = n;
+            if (csv_split_finish(&split, &found, &cut, &e) != ERR_OK) {
+                found = csv_split_before_bad(&split, &cut, &bad);
+                if (!found) cut = (struct csv_cut){ .begin = bad, .end = n };
+                cut.end = n; // with the open quotes
+                found = true;
+            }
+        }
+        if (!found) break;
+        struct reading x = { 0 };
+        struct csv_read_pos pos = { cut.begin, line };
+        PASS(&e, csv_read_chunk(r, p + cut.begin, cut.end - cut.begin, pos, &x.b,
+                                &x.rejects, &x.stats, &e));
+        if (cut.end < n) EQ_I64(cut.records, x.stats.rows + x.stats.blank);
+        tell(&x, s, rows, rejects);
+        reading_free(&x);
+        line += cut.lines;
+    }
+}
+
+static void expect_equal(const struct oracle_rows *a, const struct oracle_rows *b,
+                         uint64_t seed)
+{
+    EQ_I64(a->n, b->n);
+    for (size_t i = 0; i < a->n; i++)
+        if (strcmp(a->v[i], b->v[i]) != 0)
+            fail_msg("seed %llu: row %zu: %s became %s", (unsigned long long)seed, i,
+                     a->v[i], b->v[i]);
+}
+
+static void any_chunks_give_the_same_rows(void **state)
+{
+    (void)state;
+    struct noise r = noise_new();
+    static char text[1 << 20];
+    for (int round = 0; round < 40; round++) {
+        static const char *const types[] = { "it", "t", "IrTbDs", "titrtstdtbtttIttttttt" };
+        const char *t = types[noise_below(&r, N_OF(types))];
+        struct csv_dialect d = noise_dialect(&r);
+        struct schema s = schema_of(t);
+        struct csv_reader *reader;
+        struct err e;
+        PASS(&e, csv_reader_new(&reader, &d, &s, NULL, &e));
+        struct chunk c = chunk_of(text, noise_rows(&r, t, &d, noise_below(&r, 800), text));
+        struct oracle_rows rows = { 0 }, rejects = { 0 }, one = { 0 }, one_rejects = { 0 };
+        read_pieces(&d, &s, reader, c.p, c.n, c.n + 1, &one, &one_rejects);
+        read_pieces(&d, &s, reader, c.p, c.n, noise_below(&r, 3000), &rows, &rejects);
+        expect_equal(&one, &rows, r.seed);
+        expect_equal(&one_rejects, &rejects, r.seed);
+        oracle_free(&rows);
+        oracle_free(&rejects);
+        oracle_free(&one);
+        oracle_free(&one_rejects);
+        csv_reader_free(&reader);
+        schema_free(&s);
+        free(c.block);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -557,6 +631,7 @@ int main(void)
         cmocka_unit_test(a_record_of_countless_fields_is_one_reject),
         cmocka_unit_test(what_makes_no_dialect_is_refused),
         cmocka_unit_test(chunks_equal_the_oracle),
+        cmocka_unit_test(any_chunks_give_the_same_rows),
     };
     return test_main("csv_read", tests, N_OF(tests), TABLE(cases, reads), N_OF(cases));
 }

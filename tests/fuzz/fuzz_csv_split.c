@@ -1,0 +1,79 @@
+// The splitter of every instruction set, fed in pieces, against the scalar one fed whole.
+// First byte: bits 0-1 the dialect, 2-4 the target, the rest the sizes of the pieces.
+
+#include "common/csv_split.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
+
+enum { MAX_CUTS = 8192 };
+
+struct answer {
+    err_t rc;
+    size_t n;
+    struct csv_cut cut[MAX_CUTS];
+    uint64_t bad;
+    char why[1024];
+};
+
+static void run(const struct csv_dialect *d, const uint8_t *p, size_t n, uint64_t target,
+                unsigned piece, const struct csv_scan_ops *ops, struct answer *a)
+{
+    struct csv_split s;
+    struct err e = { 0 };
+    bool found;
+    memset(a, 0, sizeof *a);
+    csv_split_init(&s, d, 0, 0);
+    s.scan.ops = ops;
+    for (size_t at = 0, used; at < n && a->rc == ERR_OK; at += used) {
+        size_t len = piece ? 1 + (at * 7 + piece) % (piece * 3) : n;
+        if (len > n - at) len = n - at;
+        a->rc = csv_split_feed(&s, p + at, len, target, &used, &found, &a->cut[a->n], &e);
+        assert(used == len || found || a->rc);
+        if (found) a->n++;
+    }
+    if (a->rc == ERR_OK) {
+        a->rc = csv_split_finish(&s, &found, &a->cut[a->n], &e);
+        a->n += found;
+    }
+    if (a->rc) a->n += csv_split_before_bad(&s, &a->cut[a->n], &a->bad);
+    memcpy(a->why, e.text, sizeof a->why);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
+{
+    static const struct csv_dialect dialects[] = {
+        { .delimiter = ',', .quote = '"' },
+        { .delimiter = ';', .quote = '\'' },
+        { .delimiter = ',', .quote = '"' },
+        { .delimiter = '\t', .quote = 0 },
+    };
+    static const char *const sets[] = { "avx2", "sse2", "scalar" };
+    static struct answer want, got;
+    if (n < 1 || n > MAX_CUTS) return 0;
+    const struct csv_dialect *d = &dialects[p[0] & 3];
+    uint64_t target = 1ull << (p[0] >> 2 & 7) * 2;
+    unsigned piece = p[0] >> 5;
+    uint8_t *copy = malloc(n - 1 + CSV_PAD);
+    assert(copy);
+    memcpy(copy, p + 1, n - 1);
+    memset(copy + n - 1, d->quote, CSV_PAD);
+
+    run(d, copy, n - 1, target, 0, csv_scan_ops("scalar"), &want);
+    uint64_t end = 0;
+    for (size_t i = 0; i < want.n; i++) { // the cuts tile the stream
+        assert(want.cut[i].begin == end && want.cut[i].end > end);
+        end = want.cut[i].end;
+    }
+    assert(end == (want.rc ? want.bad : n - 1));
+    for (size_t i = 0; i < 3; i++) {
+        if (!csv_scan_ops(sets[i])) continue;
+        run(d, copy, n - 1, target, piece * 9, csv_scan_ops(sets[i]), &got);
+        assert(memcmp(&want, &got, sizeof want) == 0);
+    }
+    free(copy);
+    return 0;
+}
