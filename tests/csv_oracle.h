@@ -164,8 +164,9 @@ static inline void oracle_batch(const struct batch *b, struct oracle_rows *out)
         for (uint32_t i = 0; i < b->n_cols; i++) {
             const struct vec *v = &b->col[i];
             if (v->absent) continue;
-            const struct misfit *m = v->misfit + misfit[i];
-            if (misfit[i] < v->n_misfits && m->row == r) {
+            const struct misfit *m =
+                misfit[i] < v->n_misfits ? &v->misfit[misfit[i]] : NULL;
+            if (m && m->row == r) {
                 assert(vec_valid(v, r));
                 assert(type_is_text(v->type) ? v->off[r] == v->off[r + 1] : v->i64[r] == 0);
                 oracle_put(&row, "m:", m->p, m->len);

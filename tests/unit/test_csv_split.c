@@ -199,10 +199,9 @@ static void a_record_may_be_as_long_as_the_limit_and_no_longer(void **state)
         size_t taken, used;
         bool found;
         struct csv_cut cut;
-        uint8_t lf[1 + CSV_PAD] = "\n";
+        uint8_t lf[1 + CSV_PAD] = "\n", head[3 + CSV_PAD] = "a\n\"";
         csv_split_init(&s, &rfc, 100, 7);
-        PASS(&e, csv_split_feed(&s, (const uint8_t *)"a\n\"", 3, 1000, &used, &found, &cut,
-                                &e));
+        PASS(&e, csv_split_feed(&s, head, 3, 1000, &used, &found, &cut, &e));
         PASS(&e, feed_long(&s, 'x', CSV_RECORD_MAX - 1, pieces[i], &taken, &e));
         struct csv_split full = s;
         EXPECT(ERR_PARSE, &e, feed_long(&s, 'x', 2, pieces[i], &taken, &e));
