@@ -50,10 +50,11 @@ void xf_sql_say_tables(const struct buf *names, const char *wanted, struct err *
     struct list l = { 0 };
     list_add(&l, XF_SQL_BATCH);
     suggest_offer(&s, XF_SQL_BATCH);
-    const char *p = (const char *)names->p, *end = p + names->n;
-    for (; p < end; p += strlen(p) + 1) {
-        list_add(&l, p);
-        suggest_offer(&s, p);
+    for (size_t at = 0; at < names->n;) { // each with its NUL; no names: no pointer either
+        const char *name = (const char *)names->p + at;
+        list_add(&l, name);
+        suggest_offer(&s, name);
+        at += strlen(name) + 1;
     }
     append(e, "; there are: %s", l.text);
     if (s.best) append(e, "; did you mean '%s'?", s.best);
