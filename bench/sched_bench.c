@@ -107,7 +107,7 @@ int main(int argc, char **argv)
     struct heap running = { .less = earlier };
     must(s && w && heap_reserve(&running, workers) == ERR_OK, "out of memory");
     long before = rss_kb();
-    ns_t now = 0, begun = clock_ns();
+    ns_t now = 0, begun = clock_cpu_ns();
     for (uint32_t i = 0; i < workers; i++) {
         w[i].sid = i + 1;
         w[i].size = slots * o.credit_max;
@@ -126,16 +126,16 @@ int main(int argc, char **argv)
         now = LIST_OF(top, struct worker, node)->at;
         complete(s, LIST_OF(top, struct worker, node), &running, now);
     }
-    double seconds = (double)(clock_ns() - begun) / 1e9;
+    double seconds = (double)(clock_cpu_ns() - begun) / 1e9;
     struct sched_counts n;
     sched_count(s, &n);
     must(n.by_state[CHUNK_COMMITTED] == chunks, "every chunk is committed");
-    printf(
-        "%u workers, %llu chunks%s: %.2f s, %.0f chunks/s, %.0f calls/s, %.0f ns a chunk, "
-        "%.1f MiB more at most\n",
-        workers, (unsigned long long)chunks, all ? " all at once" : "", seconds,
-        (double)chunks / seconds, (double)calls / seconds, seconds * 1e9 / (double)chunks,
-        (double)(rss_kb() - before) / 1024);
+    printf("%u workers, %llu chunks%s: %.2f CPU s, %.0f chunks/s, %.0f calls/s, %.0f ns a "
+           "chunk, "
+           "%.1f MiB more at most\n",
+           workers, (unsigned long long)chunks, all ? " all at once" : "", seconds,
+           (double)chunks / seconds, (double)calls / seconds,
+           seconds * 1e9 / (double)chunks, (double)(rss_kb() - before) / 1024);
     sched_free(&s);
     for (uint32_t i = 0; i < workers; i++)
         free(w[i].queue);
