@@ -16,16 +16,20 @@ struct transform_ops {
     // TYPE_ANY where only the values can tell (see transform_settle).
     // ERR_TRANSFORM with SQLite's message and the position in `arg` otherwise; a column
     // that does not exist is answered with the columns there are.
+    // Neither spec, in, arg nor want is kept.
     MUST_CHECK err_t (*open)(void **state, const struct spec *spec, const struct schema *in,
                              const char *arg, bool *want, struct schema *out_schema,
                              struct err *e);
-    // Reads `in`, starts `out` anew. `out` may point into `in` and into what `in` points
+    // Reads `in`, starts `out` anew; its columns may be ANY whatever the schema says, as
+    // may those of a later step's `in`. `out` may point into `in` and into what `in` points
     // to. Stops with ERR_TIMEOUT at `deadline`, with ERR_TOOBIG past the memory limit.
     MUST_CHECK err_t (*apply)(void *state, const struct batch *in, struct batch *out,
                               ns_t deadline, struct err *e);
     void (*close)(void **state); // copes with NULL and with an open that failed half way
 };
 
+// SQL over the batch as table `batch`; docs/SQL.md says what it may do. Half of
+// spec->memory_bytes bounds SQLite's heap, for the whole process; half the result.
 extern const struct transform_ops transform_sql;
 
 // What the values of a sample say about ANY columns of `s`: all integers, all numbers, all

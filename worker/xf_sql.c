@@ -4,7 +4,6 @@
 #include "common/sql_guard.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -26,9 +25,11 @@ struct xf_sql {
 
 static bool is_lookup_table(const struct xf_sql *x, const char *name)
 {
-    const char *p = (const char *)x->tables.p, *end = p + x->tables.n;
-    for (; p < end; p += strlen(p) + 1)
-        if (strcasecmp(p, name) == 0) return true;
+    for (size_t at = 0; at < x->tables.n;) {
+        const char *table = (const char *)x->tables.p + at;
+        if (strcasecmp(table, name) == 0) return true;
+        at += strlen(table) + 1;
+    }
     return false;
 }
 
@@ -79,24 +80,41 @@ static err_t say_more(const struct xf_sql *x, const char *sql, err_t rc, struct 
     return rc;
 }
 
-// The result's names: SQLite's, unique, never empty.
-static err_t add_column(struct schema *s, const char *name, enum type type, struct err *e)
+static uint32_t same_before(sqlite3_stmt *stmt, int column)
 {
-    char numbered[400];
-    uint32_t number = 1;
-    if (!*name) name = "column";
-    while (schema_find(s, number == 1 ? name : numbered) >= 0)
-        snprintf(numbered, sizeof numbered, "%.380s_%u", name, ++number);
-    if (number > 1) name = numbered;
-    return schema_add(s, name, strlen(name), type, false, e);
+    const char *name = sqlite3_column_name(stmt, column);
+    uint32_t n = 0;
+    for (int i = 0; i < column; i++)
+        n += strcasecmp(name, sqlite3_column_name(stmt, i)) == 0;
+    return n;
+}
+
+// SQLite's name, made unique by a suffix, and never empty. sqlite3_free it; NULL: no
+// memory.
+static char *result_name(const struct schema *s, sqlite3_stmt *stmt, int column)
+{
+    const char *given = sqlite3_column_name(stmt, column);
+    if (!given) return NULL;
+    uint32_t number = same_before(stmt, column) + 1;
+    if (!*given) given = "column";
+    char *name = number == 1 ? sqlite3_mprintf("%s", given)
+                             : sqlite3_mprintf("%s_%u", given, number);
+    while (name && schema_find(s, name) >= 0) {
+        sqlite3_free(name);
+        name = sqlite3_mprintf("%s_%u", given, ++number);
+    }
+    return name;
 }
 
 static err_t describe(struct xf_sql *x, sqlite3_stmt *stmt, struct err *e)
 {
     for (int i = 0; i < sqlite3_column_count(stmt); i++) {
-        const char *name = sqlite3_column_name(stmt, i);
+        char *name = result_name(&x->result, stmt, i);
         if (!name) return err_set(e, ERR_NOMEM, "out of memory: SQL");
-        TRY(add_column(&x->result, name, xf_sql_type(sqlite3_column_decltype(stmt, i)), e));
+        enum type type = xf_sql_type(sqlite3_column_decltype(stmt, i));
+        err_t rc = schema_add(&x->result, name, strlen(name), type, false, e);
+        sqlite3_free(name);
+        if (rc != ERR_OK) return rc;
     }
     return ERR_OK;
 }

@@ -1,0 +1,1 @@
+SELECT key FROM batch, jsof_each('[2]')
