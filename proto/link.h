@@ -47,7 +47,7 @@ typedef void link_free_fn(void *data, void *hint);
 // it, also when this call fails; NULL: it outlives the link. m->payload_bytes is set here;
 // m->payload_hash is the caller's. ERR_CLOSED: no such peer (any more); ERR_BUSY: its queue
 // is full; ERR_TOOBIG: over message_max_bytes. Never trust a send: it may be lost all the
-// same (R13).
+// same (R13). What was queued for a dead peer is freed by later calls of link_recv.
 MUST_CHECK err_t link_send(struct link *l, const struct link_peer *peer, struct msg *m,
                            void *payload, size_t payload_bytes, link_free_fn *free_fn,
                            void *hint, struct err *e);
