@@ -104,6 +104,18 @@ static size_t position(const struct warehouse *w, struct range r)
     return lo;
 }
 
+static bool same_range(struct range a, struct range b)
+{
+    return a.input == b.input && a.begin == b.begin && a.end == b.end;
+}
+
+static const struct ledger_row *find_split(const struct warehouse *w, struct range r)
+{
+    for (size_t i = 0; i < w->n_splits; i++)
+        if (same_range(w->splits[i].range, r)) return &w->splits[i];
+    return NULL;
+}
+
 // The row that forbids `r`, or NULL. Whole rows do not overlap, so only one can be the
 // first.
 static const struct ledger_row *forbidding(const struct warehouse *w, struct range r)
@@ -125,11 +137,6 @@ static err_t grow(struct ledger_row **v, size_t n, size_t *cap, struct err *e)
     *v = p;
     *cap = more;
     return ERR_OK;
-}
-
-static bool same_range(struct range a, struct range b)
-{
-    return a.begin == b.begin && a.end == b.end;
 }
 
 static err_t take(struct warehouse *w, struct result *r, bool *dup, struct err *e)
@@ -174,10 +181,8 @@ static err_t null_note(struct warehouse *w, const struct ledger_row *row, struct
 {
     assert(w->loading && row->range.input < w->n_inputs && row->state == LEDGER_SPLIT);
     TRY(ledger_check_row(row, e));
-    const struct ledger_row *have = forbidding(w, row->range);
-    if (have && have->state == LEDGER_SPLIT && same_range(have->range, row->range))
-        return ERR_OK;
-    if (have)
+    if (find_split(w, row->range)) return ERR_OK;
+    if (forbidding(w, row->range))
         return err_set(e, ERR_DUP,
                        "%s: the ledger has something of bytes %" PRIu64 " to %" PRIu64
                        " already",

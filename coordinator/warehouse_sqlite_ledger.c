@@ -151,16 +151,12 @@ err_t wsq_ledger_overlap(struct warehouse *w, struct ledger_row *row, bool *dup,
                               (uint64_t)sqlite3_column_int64(st, 1) };
         enum ledger_state state = LEDGER_DONE; // a state we don't know forbids most
         ledger_state_parse(text(st, 2), &state);
-        if (!ledger_forbids(have, state, r)) continue;
-        *dup = true;
-        *same = have.begin == r.begin && have.end == r.end;
-        if (*same) {
-            row->state = state;
-            row->rows_loaded = (uint64_t)sqlite3_column_int64(st, 3);
-            row->rows_refused = (uint64_t)sqlite3_column_int64(st, 4);
-        }
-        sqlite3_reset(st);
-        return ERR_OK;
+        *dup |= ledger_forbids(have, state, r);
+        if (have.begin != r.begin || have.end != r.end) continue;
+        *same = true;
+        row->state = state;
+        row->rows_loaded = (uint64_t)sqlite3_column_int64(st, 3);
+        row->rows_refused = (uint64_t)sqlite3_column_int64(st, 4);
     }
 }
 

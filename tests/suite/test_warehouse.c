@@ -103,6 +103,13 @@ static const struct overlap {
       { { SPLIT, 100, 200, TAKEN },
         { SPLIT, 100, 200, TAKEN },
         { SPLIT, 100, 300, DUP } } },
+    { "noting_a_split_again_is_fine_when_its_parts_are_in",
+      { { SPLIT, 100, 200, TAKEN },
+        { DONE, 100, 150, TAKEN },
+        { SPLIT, 100, 200, TAKEN },
+        { SPLIT, 150, 200, TAKEN },
+        { SPLIT, 100, 150, DUP },
+        { SPLIT, 150, 200, TAKEN } } },
 };
 
 static void ranges_follow_the_rule(void **state)
