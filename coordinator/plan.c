@@ -51,8 +51,10 @@ static err_t read_file(const char *path, uint64_t from, uint8_t **out, size_t *n
     return rc;
 }
 
-// A lookup table is a CSV file like any other: the same reader finds its names and types.
-static err_t read_table(struct spec_table *t, const struct job_pair *pair, struct err *e)
+// A lookup table is a CSV file like the job's own: the same reader finds its names and
+// types.
+static err_t read_table(struct spec_table *t, const struct job *of,
+                        const struct job_pair *pair, struct err *e)
 {
     struct job j;
     struct source *s = NULL;
@@ -63,6 +65,8 @@ static err_t read_table(struct spec_table *t, const struct job_pair *pair, struc
     err_t rc = strings_add(&j.csv, pair->value, strlen(pair->value), e);
     if (rc == ERR_OK) rc = strings_add(&j.csv_paths, pair->value, strlen(pair->value), e);
     j.source = SOURCE_CSV;
+    j.delimiter = of->delimiter; // runners read it with the job's dialect
+    j.quote = of->quote;
     if (rc == ERR_OK) rc = source_csv_open(&s, &j, e);
     if (rc == ERR_OK) rc = source_infer(s, &j, &t->schema, &sample, &rows, e);
     if (rc == ERR_OK) {
@@ -92,7 +96,7 @@ static err_t read_tables(struct plan *p, const struct job *j, struct err *e)
     if (!p->spec.tables) return err_set(e, ERR_NOMEM, "out of memory");
     for (size_t i = 0; i < j->tables.n; i++) {
         p->spec.n_tables = i + 1;
-        TRY(read_table(&p->spec.tables[i], &j->tables.v[i], e));
+        TRY(read_table(&p->spec.tables[i], j, &j->tables.v[i], e));
     }
     return ERR_OK;
 }

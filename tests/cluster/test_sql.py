@@ -69,3 +69,12 @@ def mistakes_in_sql_are_told_before_anything_is_loaded(t):
     }.items():
         r = t.run("run", "--csv", f, "--sql", sql, "--into", "sqlite:x.db", "--table", "t", want=2)
         t.says(r, *texts)
+
+
+@scenario("sql")
+def lookup_tables_are_read_like_the_input(t):
+    t.write("in.csv", "id;city\n1;B\n")
+    t.write("cities.csv", "code;name\nB;Berlin, Mitte\n")
+    t.run("run", "--csv", "in.csv", "--delimiter", ";", "--lookup", "cities=cities.csv", "--sql",
+          "SELECT id, name FROM batch JOIN cities ON code = city", "--into", "sqlite:wh.db", "--table", "t")
+    t.equal([(1, "Berlin, Mitte")], t.rows("wh.db", "SELECT * FROM t"), "rows")
