@@ -107,8 +107,8 @@ static err_t set_options(struct link *l, const struct link_opts *o, struct err *
     }
     SET(ZMQ_ROUTER_MANDATORY, 1);
     SET(ZMQ_ROUTER_HANDOVER, 0);
-    uid_t me =
-        geteuid(); // a libzmq without SO_PEERCRED says EINVAL; the folder still guards
+    // A libzmq without SO_PEERCRED says EINVAL; the folder still guards.
+    uid_t me = geteuid();
     if (zmq_setsockopt(l->sock, ZMQ_IPC_FILTER_UID, &me, sizeof me) != 0 &&
         zmq_errno() != EINVAL)
         return zmq_fault(e, "ZMQ_IPC_FILTER_UID");

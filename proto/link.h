@@ -56,7 +56,8 @@ struct link_in; // a received message: owns its frames
 
 // Takes the next message. ERR_OK with *out = NULL: nothing is there. ERR_PROTO: a message
 // of `peer` was refused, e says why; more may follow (peer->n = 0: of a peer that cannot be
-// answered). Payload size is checked against the header; its digest is not (see
+// answered). Any other error is a fault on this side that the next call may meet again.
+// Payload size is checked against the header; its digest is not (see
 // link_check). On a DEALER *peer stays empty.
 MUST_CHECK err_t link_recv(struct link *l, struct link_peer *peer, struct link_in **out,
                            struct err *e);
