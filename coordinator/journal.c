@@ -245,6 +245,21 @@ err_t journal_flush(struct journal *j, struct err *e)
     return ERR_OK;
 }
 
+static err_t numbers(struct journal *j, enum journal_statement what, uint32_t *a,
+                     uint32_t *b, struct err *e)
+{
+    sqlite3_stmt *q = j->q[what];
+    err_t rc = ERR_OK;
+    if (sqlite3_step(q) == SQLITE_ROW) {
+        *a = (uint32_t)sqlite3_column_int64(q, 0);
+        if (b) *b = (uint32_t)sqlite3_column_int64(q, 1);
+    } else {
+        rc = journal_db_fail(j->db, e);
+    }
+    sqlite3_reset(q);
+    return rc;
+}
+
 err_t journal_attempts_of(struct journal *j, const char *load, struct range r,
                           struct journal_attempts *out, struct err *e)
 {
@@ -253,17 +268,10 @@ err_t journal_attempts_of(struct journal *j, const char *load, struct range r,
     int64_t seq;
     TRY(load_seq(j, load, text_length(load), false, &seq, e));
     if (!seq) return ERR_OK;
-    sqlite3_stmt *q = j->q[S_ATTEMPTS_OF];
-    bind_range(q, seq, r);
-    bind_run(j, q, 5);
-    err_t rc = ERR_OK;
-    if (sqlite3_step(q) == SQLITE_ROW)
-        *out =
-            (struct journal_attempts){ .last = (uint32_t)sqlite3_column_int64(q, 0),
-                                       .unfinished = (uint32_t)sqlite3_column_int64(q, 1),
-                                       .failed = (uint32_t)sqlite3_column_int64(q, 2) };
-    else
-        rc = journal_db_fail(j->db, e);
-    sqlite3_reset(q);
-    return rc;
+    bind_range(j->q[S_ATTEMPTS_OF], seq, r);
+    TRY(numbers(j, S_ATTEMPTS_OF, &out->last, &out->failed, e));
+    if (!out->last) return ERR_OK;
+    bind_range(j->q[S_DEATHS_OF], seq, r);
+    bind_run(j, j->q[S_DEATHS_OF], 5);
+    return numbers(j, S_DEATHS_OF, &out->unfinished, NULL, e);
 }

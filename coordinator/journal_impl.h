@@ -8,22 +8,28 @@
 #include "coordinator/journal_db.h"
 #include "coordinator/run_lock.h"
 
-#define JOURNAL_STATEMENTS(X)                                                           \
-    X(BEGIN, "BEGIN IMMEDIATE")                                                         \
-    X(COMMIT, "COMMIT")                                                                 \
-    X(LOAD_ADD, "INSERT INTO loads(name) VALUES(?) ON CONFLICT DO NOTHING")             \
-    X(LOAD_FIND, "SELECT seq FROM loads WHERE name = ?")                                \
-    X(ATTEMPT,                                                                          \
-      "INSERT OR REPLACE INTO attempts(load, input, begin, \"end\", attempt, run,"      \
-      " worker, started_ms) VALUES(?,?,?,?,?,?,?,?)")                                   \
-    X(ATTEMPT_END, "UPDATE attempts SET outcome = ?6, ms = ?7, peak_kb = ?8, text = ?9" \
-                   " WHERE load = ?1 AND input = ?2 AND begin = ?3 AND \"end\" = ?4"    \
-                   " AND attempt = ?5")                                                 \
-    X(EVENT, "INSERT INTO events(run, at_ms, kind, text) VALUES(?,?,?,?)")              \
-    X(ATTEMPTS_OF,                                                                      \
-      "SELECT max(attempt), count(*) FILTER (WHERE outcome IS NULL AND run IS NOT ?5)," \
-      " count(*) FILTER (WHERE outcome IN ('failed','died','timeout','bad result'))"    \
-      " FROM attempts WHERE load = ?1 AND input = ?2 AND begin = ?3 AND \"end\" = ?4")
+#define JOURNAL_STATEMENTS(X)                                                             \
+    X(BEGIN, "BEGIN IMMEDIATE")                                                           \
+    X(COMMIT, "COMMIT")                                                                   \
+    X(LOAD_ADD, "INSERT INTO loads(name) VALUES(?) ON CONFLICT DO NOTHING")               \
+    X(LOAD_FIND, "SELECT seq FROM loads WHERE name = ?")                                  \
+    X(ATTEMPT,                                                                            \
+      "INSERT OR REPLACE INTO attempts(load, input, begin, \"end\", attempt, run,"        \
+      " worker, started_ms) VALUES(?,?,?,?,?,?,?,?)")                                     \
+    X(ATTEMPT_END, "UPDATE attempts SET outcome = ?6, ms = ?7, peak_kb = ?8, text = ?9"   \
+                   " WHERE load = ?1 AND input = ?2 AND begin = ?3 AND \"end\" = ?4"      \
+                   " AND attempt = ?5")                                                   \
+    X(EVENT, "INSERT INTO events(run, at_ms, kind, text) VALUES(?,?,?,?)")                \
+    X(ATTEMPTS_OF,                                                                        \
+      "SELECT max(attempt),"                                                              \
+      " count(*) FILTER (WHERE outcome IN ('failed','died','timeout','bad result'))"      \
+      " FROM attempts WHERE load = ?1 AND input = ?2 AND begin = ?3 AND \"end\" = ?4")    \
+    X(DEATHS_OF, /* the last attempt of each run: a bare column beside max() is its row's \
+                  */                                                                      \
+      "SELECT count(*) FROM (SELECT run, outcome, max(attempt) FROM attempts"             \
+      " WHERE load = ?1 AND input = ?2 AND begin = ?3 AND \"end\" = ?4 GROUP BY run) a"   \
+      " JOIN runs r ON r.seq = a.run WHERE r.ended_ms IS NULL AND r.seq IS NOT ?5"        \
+      " AND (a.outcome IS NULL OR a.outcome = 'ok')")
 
 enum journal_statement {
 #define X(name, sql) S_##name,

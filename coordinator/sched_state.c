@@ -320,12 +320,16 @@ void sched_chunk_blame(struct sched *s, struct chunk *c, bool alone, ns_t t)
 }
 
 // How many sessions in a row must vanish under a lone record for one failure: so many that
-// chance would do it less than once in 10,000 times, as often as sessions vanish here.
+// chance, as often as sessions vanish here, rejects an innocent one less than once in a
+// million times.
 static uint32_t patience(const struct sched *s)
 {
     double rate = s->lost ? (double)s->lost / (double)(s->lost + s->ended) : 0;
+    double all = rate; // failures in a row: `retries` of them reject
+    for (uint32_t i = 1; i < s->o.retries && all > 1e-6; i++)
+        all *= rate;
     uint32_t n = LOST_IN_A_ROW;
-    for (double p = rate * rate * rate; p > 1e-4 && n < LOST_PATIENCE; p *= rate)
+    for (double p = all * all * all; p > 1e-6 && n < LOST_PATIENCE; p *= all)
         n++;
     return n;
 }
@@ -338,8 +342,8 @@ static void lost(struct sched *s, struct chunk *c, bool alone, ns_t t)
     uint32_t enough = LOST_IN_A_ROW;
     if (alone && c->records <= 1) enough = patience(s);
     if (alone && c->records > 1 && c->kills) enough = 1;
-    if (c->lost < enough) {
-        sched_chunk_release(s, c, 0, t);
+    if (c->lost < enough) { // others get their turn before it is run alone again
+        sched_chunk_release(s, c, alone ? sched_backoff(s, c->lost) : 0, t);
     } else if (alone) {
         c->kills = true;
         sched_chunk_blame(s, c, true, t);

@@ -165,6 +165,34 @@ static void a_killed_run_leaves_what_was_flushed_unfinished(void **state)
     journal_close(&j);
 }
 
+static void die_after_a_result(void)
+{
+    struct journal *j = open_journal("k");
+    begin(j, "dies");
+    uint32_t n = past(j, r1).last;
+    if (journal_attempt(j, load, r1, n + 1, "w", &e) ||
+        journal_attempt(j, load, r1, n + 2, "w", &e) ||
+        journal_attempt_end(j, load, r1, n + 2, "ok", 1, 1, "", &e) ||
+        journal_attempt(j, load, r2, n + 1, "w", &e) ||
+        journal_attempt(j, load, r2, n + 2, "w", &e) ||
+        journal_attempt_end(j, load, r2, n + 2, "failed", 1, 1, "", &e) ||
+        journal_flush(j, &e))
+        _exit(1);
+}
+
+static void a_run_that_died_between_result_and_commit_counts_once(void **state)
+{
+    (void)state;
+    kill_child(child_at(die_after_a_result));
+    kill_child(child_at(die_after_a_result));
+    struct journal *j = open_journal("k");
+    begin(j, "next");
+    EQ_I64(2, past(j, r1).unfinished); // one a run, however many attempts it lost before
+    EQ_I64(0, past(j, r1).failed);
+    EQ_I64(0, past(j, r2).unfinished); // its last attempt had ended
+    journal_close(&j);
+}
+
 static void attempts_of_the_run_itself_are_not_unfinished(void **state)
 {
     (void)state;
@@ -462,6 +490,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         T(attempts_are_counted_across_runs),
         T(a_killed_run_leaves_what_was_flushed_unfinished),
+        T(a_run_that_died_between_result_and_commit_counts_once),
         T(attempts_of_the_run_itself_are_not_unfinished),
         T(long_and_missing_texts_are_taken),
         T(a_range_that_sqlite_cannot_hold_is_refused),

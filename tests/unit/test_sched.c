@@ -646,6 +646,8 @@ static void a_chunk_under_which_workers_vanish_is_suspected_split_and_rejected(v
     }
     EQ_I64(1, counts().by_state[CHUNK_SUSPECT]);
     for (int i = 0; i < 3; i++, w++) {
+        now += NS_S; // others may have their turn in between
+        sched_tick(s, now);
         join(w, 1);
         assigned(0);
         sched_worker_gone(s, w, now);
