@@ -1,12 +1,11 @@
 #include "coordinator/app_impl.h"
 
+#include "coordinator/interrupt.h"
+
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 enum {
     LOCAL_DEATHS_MAX = 20, // of the local worker without a result in between
@@ -92,13 +91,10 @@ static void on_local_death(struct app *a)
 
 static void on_signal(struct app *a)
 {
-    struct signalfd_siginfo si;
-    while (read(a->signals, &si, sizeof si) == (ssize_t)sizeof si) {
-        a->t->interrupted = true;
-        err_set(&a->scratch, ERR_CLOSED, "interrupted by %s", strsignal((int)si.ssi_signo));
-        app_fails(a, &a->scratch);
-        loader_give_up_waiting(a->loader);
-    }
+    if (a->t->interrupted) return;
+    a->t->interrupted = true;
+    err_set(&a->scratch, ERR_CLOSED, "interrupted by %s", strsignal(interrupt_seen()));
+    app_fails(a, &a->scratch);
 }
 
 static void ping_the_quiet(struct app *a, ns_t now)
@@ -171,7 +167,7 @@ static void wait_for_events(struct app *a, ns_t until)
         { link_fd(a->in->link), POLLIN, 0 },
         { loader_fd(a->loader), POLLIN, 0 },
         { queue_fd(a->says), POLLIN, 0 },
-        { a->signals, POLLIN, 0 },
+        { interrupt_fd(), POLLIN, 0 },
         { a->in->local->pidfd, POLLIN, 0 },
         { want_chunks ? feeder_fd(a->feeder) : -1, POLLIN, 0 },
     };
@@ -206,28 +202,6 @@ static void loop(struct app *a)
 
 // ---- start and end ----
 
-void app_block_signals(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-}
-
-static err_t open_signals(struct app *a, struct err *e)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
-    a->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return a->signals < 0 ? err_sys(e, "cannot receive signals") : ERR_OK;
-}
-
 static void measure_input(struct app *a)
 {
     uint32_t n;
@@ -255,7 +229,6 @@ static err_t app_open(struct app *a, struct err *e)
                             .credit_max = 64,
                             .credit_work = 5 * NS_MS,
                             .memory_bytes = j->memory_bytes / 2 };
-    TRY(open_signals(a, e));
     TRY(lease_secret_new(a->secret, e));
     a->job = hash_bytes(a->in->spec->p, a->in->spec->n);
     a->sessions.epoch = a->in->load->epoch;
@@ -284,6 +257,8 @@ static void stop_workers(struct app *a)
 static void drain_loader(struct app *a)
 {
     if (!a->loader) return;
+    // A full disk or a lock must not hold up a run that ends with an error anyway.
+    if (a->over) loader_give_up_waiting(a->loader);
     loader_stop(a->loader);
     a->t->commit_ns = (uint64_t)loader_busy_ns(a->loader);
     for (struct load_item *i; (i = loader_next(a->loader));) {
@@ -307,13 +282,13 @@ static void app_close(struct app *a)
     sessions_free(&a->sessions);
     sched_free(&a->sched);
     queue_free(&a->says);
-    if (a->signals >= 0) close(a->signals);
 }
 
 err_t app_run(const struct app_in *in, struct app_totals *t, struct err *e)
 {
-    struct app a = { .in = in, .t = t, .signals = -1 };
+    struct app a = { .in = in, .t = t };
     a.last_result = a.last_loop = clock_ns();
+    interrupt_watch(true);
     err_t rc = app_open(&a, e);
     if (rc == ERR_OK) {
         loop(&a);
@@ -322,6 +297,9 @@ err_t app_run(const struct app_in *in, struct app_totals *t, struct err *e)
             rc = a.e.code;
         }
     }
+    interrupt_watch(false); // nobody polls any more
     app_close(&a);
-    return rc;
+    if (rc != ERR_OK || !interrupt_seen()) return rc;
+    t->interrupted = true; // it came when the loop was over already
+    return err_set(e, ERR_CLOSED, "interrupted by %s", strsignal(interrupt_seen()));
 }

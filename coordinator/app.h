@@ -38,10 +38,8 @@ struct app_totals { // of this run
 };
 
 // Until every chunk is committed, split or rejected; or an error that ends the run (what is
-// committed stays, the run can be resumed). ERR_CLOSED with interrupted: SIGINT or SIGTERM.
+// committed stays, the run can be resumed). ERR_CLOSED with interrupted: SIGINT, SIGTERM or
+// SIGHUP (interrupt_start was called before).
 MUST_CHECK err_t app_run(const struct app_in *in, struct app_totals *t, struct err *e);
-
-// Blocks the signals that app_run receives; before any thread starts.
-void app_block_signals(void);
 
 #endif

@@ -27,7 +27,6 @@ struct app {
     struct tune tune;
     uint8_t secret[32];
     struct hash128 job;
-    int signals;
     uint64_t in_loader;
     uint32_t local_deaths;
     uint64_t bytes_done, bytes_total, seq;

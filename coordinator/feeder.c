@@ -86,6 +86,7 @@ void feeder_free(struct feeder **ff)
     if (!f) return;
     if (f->running) {
         queue_close(f->out);
+        source_stop(f->source); // it may wait for an input that never comes
         pthread_join(f->thread, NULL);
     }
     struct feed *x;

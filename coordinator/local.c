@@ -147,6 +147,12 @@ void local_close(struct local *l)
     *l = (struct local){ .pidfd = -1 };
 }
 
+void local_abandon(const struct local *l)
+{
+    if (l->pid > 0) kill(l->pid, SIGKILL);
+    if (l->dir[0]) remove_folder(l->dir);
+}
+
 // ---- describe ----
 
 struct pipes {

@@ -29,6 +29,9 @@ MUST_CHECK err_t local_start(struct local *l, uint32_t slots, struct err *e);
 bool local_reap(struct local *l, char *text, size_t cap);
 void local_close(
     struct local *l); // ends the worker, at once if it must, removes the folder
+// From a thread that ends the process now: kills the worker, removes the folder, waits for
+// nothing.
+void local_abandon(const struct local *l);
 
 // Asks a worker process what columns a job gives: `tranche-worker --describe`.
 // The request is a spec; the sample whole records. ERR_* and the sentence are the worker's.

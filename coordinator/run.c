@@ -2,6 +2,7 @@
 
 #include "coordinator/app.h"
 #include "coordinator/cli.h"
+#include "coordinator/interrupt.h"
 #include "coordinator/plan.h"
 #include "coordinator/report.h"
 
@@ -413,15 +414,44 @@ static err_t run_all(struct run *r, bool *limit, struct err *e)
     return finish_load(r, limit, e);
 }
 
+// Ends the process from the signal thread. What was committed is safe at every moment; the
+// worker dies with us, and the history sees that we are gone.
+static void stop_at_once(void *arg, int signo)
+{
+    struct run *r = arg;
+    struct app_totals none = { 0 };
+    char error[100], *json = NULL;
+    size_t n = 0;
+    snprintf(error, sizeof error, "interrupted by %s", strsignal(signo));
+    if (r->job->output == OUTPUT_JSON) {
+        struct report x = { .job = r->job,
+                            .run = r->record.id,
+                            .status = "interrupted",
+                            .error = error,
+                            .run_totals = &none,
+                            .seconds = (double)(clock_ns() - r->started) / (double)NS_S };
+        FILE *f = open_memstream(&json, &n);
+        if (f) {
+            report_json(&x, f);
+            fclose(f);
+        }
+    }
+    // Not through stdio: the main thread may hold its locks and be stuck.
+    dprintf(STDERR_FILENO, "tranche: %s; the same command continues\n", error);
+    if (json && write(STDOUT_FILENO, json, n) < 0) n = 0; // nobody reads it
+    local_abandon(&r->local);
+    _exit(CLI_INTERRUPTED);
+}
+
 int run_job(const struct job *j)
 {
     struct run r = { .job = j, .started = clock_ns() };
     struct err e = { 0 };
     bool limit = false;
     r.local.pidfd = -1;
-    app_block_signals();
     progress_init(&r.progress, j->progress, j->output == OUTPUT_QUIET, r.started);
-    err_t rc = run_all(&r, &limit, &e);
+    err_t rc = interrupt_start(stop_at_once, &r, &e);
+    if (rc == ERR_OK) rc = run_all(&r, &limit, &e);
     int code = rc == ERR_OK ? end_well(&r, limit) : end_badly(&r, rc, &e);
     close_all(&r);
     return code;

@@ -4,6 +4,7 @@
 #include "coordinator/source_names.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 void chunk_data_free(struct chunk_data **c)
 {
@@ -36,10 +37,17 @@ void source_close(struct source **sp)
     strings_free(&s->nulls);
     strings_free(&s->names);
     free(s->evidence);
+    if (s->stop_fd >= 0) close(s->stop_fd);
     free(s->more);
     free(s->in);
     free(s);
     *sp = NULL;
+}
+
+void source_stop(struct source *s)
+{
+    uint64_t one = 1;
+    if (write(s->stop_fd, &one, sizeof one) < 0) return; // it is full: it has been told
 }
 
 const struct source_input *source_inputs(const struct source *s, uint32_t *n)

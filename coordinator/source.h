@@ -108,6 +108,10 @@ MUST_CHECK err_t source_next(struct source *s, const _Atomic uint64_t *target_by
                              struct chunk_data **out, struct chunk_data **bad,
                              struct err *e);
 
+// From any thread: a source_next that waits for stdin or a fifo, now or later, ends with
+// ERR_CLOSED.
+void source_stop(struct source *s);
+
 // Reads a range of a by-reference input again, through a descriptor of its own; may be
 // called from other threads than source_next's. halves = false: out[0] holds the bytes.
 // halves = true: cut at the record boundary nearest the middle, by reference; out[1] is

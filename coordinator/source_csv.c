@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 static int64_t mtime_ns(const struct stat *st)
 {
@@ -35,6 +36,7 @@ static err_t open_input(struct source *s, uint32_t input, struct source_file *fi
     s->n = input + 1;
     struct stream *stream;
     TRY(stream_open(&stream, in->path, in->name, e));
+    stream_stop_by(stream, s->stop_fd);
     const struct stat *st = stream_stat(stream);
     in->by_value = stream_kind(stream) != STREAM_FILE;
     if (stream_kind(stream) != STREAM_PIPE) {
@@ -94,7 +96,8 @@ err_t source_csv_open(struct source **out, const struct job *j, struct err *e)
     struct source *s = calloc(1, sizeof *s);
     if (!s) return err_set(e, ERR_NOMEM, "out of memory");
     s->header = j->header;
-    err_t rc = copy_dialect(s, j, e);
+    s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    err_t rc = s->stop_fd < 0 ? err_sys(e, "cannot open the input") : copy_dialect(s, j, e);
     if (rc == ERR_OK && s->header == HEADER_NAMES)
         rc = names_given(&j->header_names, &s->names, e);
     if (rc == ERR_OK) rc = source_files_expand(&j->csv, &j->csv_paths, &files, e);

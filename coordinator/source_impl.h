@@ -50,6 +50,7 @@ struct source {
     struct infer_column *evidence;
     uint32_t n_evidence;
     struct cutter cut;
+    int stop_fd; // source_stop
 };
 
 // Whether the open file is still the one that source_csv_open saw: ERR_CHANGED if not.

@@ -18,7 +18,8 @@ static const char STOPS[] = "it stops in the middle (truncated?)";
 
 struct stream {
     enum stream_kind kind;
-    int fd; // STDIN_FILENO is never closed
+    int fd;      // STDIN_FILENO is never closed
+    int stop_fd; // readable: wait no more; -1: none
     char *name;
     struct stat st;
     uint64_t offset;
@@ -108,7 +109,7 @@ err_t stream_open(struct stream **out, const char *path, const char *name, struc
 {
     struct stream *s = calloc(1, sizeof *s);
     if (!s) return err_set(e, ERR_NOMEM, "out of memory");
-    s->fd = -1;
+    s->fd = s->stop_fd = -1;
     s->name = strdup(name);
     err_t rc = s->name ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory");
     if (rc == ERR_OK && path) rc = open_file(s, path, e);
@@ -139,6 +140,11 @@ void stream_close(struct stream **sp)
     free(s->name);
     free(s);
     *sp = NULL;
+}
+
+void stream_stop_by(struct stream *s, int fd)
+{
+    s->stop_fd = fd;
 }
 
 enum stream_kind stream_kind(const struct stream *s)
@@ -194,23 +200,30 @@ err_t stream_pread(int fd, const char *name, void *to, size_t n, uint64_t offset
     return ERR_OK;
 }
 
+// Nothing may ever come through a pipe: whoever reads it can be told to stop.
+static err_t wait_for_bytes(struct stream *s, struct err *e)
+{
+    struct pollfd p[] = { { s->fd, POLLIN, 0 }, { s->stop_fd, POLLIN, 0 } };
+    while (poll(p, 2, -1) < 0 && errno == EINTR) {
+    }
+    if (p[1].revents) return err_set(e, ERR_CLOSED, "%s is not read any further", s->name);
+    return ERR_OK;
+}
+
 // One read of whatever is there; 0 is the end.
 static err_t read_some(struct stream *s, void *to, size_t n, size_t *got, struct err *e)
 {
     for (;;) {
+        if (s->kind == STREAM_PIPE) TRY(wait_for_bytes(s, e));
         ssize_t r = read(s->fd, to, n);
         if (r >= 0) {
             *got = (size_t)r;
             s->disk_offset += (size_t)r;
             return ERR_OK;
         }
-        if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            struct pollfd p = { .fd = s->fd, .events = POLLIN };
-            poll(&p, 1, -1);
-        } else if (errno != EINTR) {
+        if (errno != EINTR && errno != EAGAIN)
             return err_sys(e, "cannot read %s after byte %llu", s->name,
                            (unsigned long long)s->disk_offset);
-        }
     }
 }
 

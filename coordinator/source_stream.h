@@ -23,6 +23,8 @@ struct stream;
 MUST_CHECK err_t stream_open(struct stream **out, const char *path, const char *name,
                              struct err *e);
 void stream_close(struct stream **s);
+// While `fd` (borrowed) is readable, waiting for bytes of a pipe ends with ERR_CLOSED.
+void stream_stop_by(struct stream *s, int fd);
 
 enum stream_kind stream_kind(const struct stream *s);
 const struct stat *stream_stat(const struct stream *s); // as of stream_open

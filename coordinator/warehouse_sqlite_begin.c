@@ -341,7 +341,8 @@ static err_t tell(struct warehouse *w, struct load_state *state, struct err *e)
     state->load_id = w->load_id;
     state->epoch = w->epoch;
     TRY(wsq_ledger_each(w, -1, collect_row, &c, e));
-    qsort(state->ledger, state->n_ledger, sizeof *state->ledger, ledger_compare);
+    if (state->ledger) // of an empty load there is none
+        qsort(state->ledger, state->n_ledger, sizeof *state->ledger, ledger_compare);
     state->resumed &= state->n_ledger > 0;
     TRY(read_params(w, &state->params, e));
     state->inputs = calloc(w->n_inputs + 1, sizeof *state->inputs);

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 
 from kit import scenario
 
@@ -181,3 +182,46 @@ def help_and_version_are_there(t):
         t.true(r.out.strip() and not r.err, "help on stdout, nothing on stderr")
     for flag in "--csv --sql --into --table --mode --bad-rows --batch-bytes --fresh --output --progress".split():
         t.says(t.run("run", "--help"), flag)
+
+
+def write_all(pipe, data):
+    try:
+        pipe.write(data)
+    except OSError:  # the run may end before it has read all
+        pass
+
+
+@scenario("bad", "smoke")
+def ctrl_c_ends_a_run_that_waits_for_input(t):
+    head = b"a\n" + b"".join(b"%d\n" % i for i in range(600000))
+    for data, ready in ((b"", "tmp"), (head, "wh.db")):  # in the plan; in the loop
+        p = t.start("run", "--csv", "-", "--into", "sqlite:wh.db", "--table", "t", "--output", "json",
+                    stdin=subprocess.PIPE)
+        if data:
+            threading.Thread(target=write_all, args=(p.stdin, data), daemon=True).start()
+        t.wait_until(lambda: os.path.exists(t.path(ready)) and (ready != "tmp" or os.listdir(t.path("tmp"))),
+                     "the run has begun")
+        os.kill(p.pid, signal.SIGINT)
+        t.wait_until(lambda: p.poll() is not None, "it ends while nothing comes", 10)
+        r = t.finish(p)
+        t.equal(130, r.code, "exit code")
+        t.equal("interrupted", r.json["status"], "status")
+        t.leaves_nothing()
+    t.run("run", "--csv", "-", "--into", "sqlite:wh.db", "--table", "t", input=head)
+    t.equal([(600000, sum(range(600000)))], t.rows("wh.db", "SELECT count(*), sum(a) FROM t"), "rows")
+
+
+@scenario("bad")
+def a_second_ctrl_c_ends_a_run_at_once(t):
+    t.write("in.csv", "a\n1\n2\n")
+    p = t.start("run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", "t", "--output", "json",
+                "--sql", "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) "
+                "SELECT a, (SELECT count(*) FROM c) AS n FROM batch")
+    t.wait_until(lambda: os.path.isdir(t.path("tmp")) and os.listdir(t.path("tmp")), "the run has begun")
+    os.kill(p.pid, signal.SIGTERM)
+    os.kill(p.pid, signal.SIGTERM)
+    t.wait_until(lambda: p.poll() is not None, "it ends", 10)
+    r = t.finish(p)
+    t.equal(130, r.code, "exit code")
+    t.equal("interrupted", r.json["status"], "status")
+    t.wait_until(lambda: not os.listdir(t.path("tmp")), "nothing is left")

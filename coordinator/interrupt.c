@@ -1,0 +1,69 @@
+#include "coordinator/interrupt.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static struct {
+    interrupt_fn *at_once;
+    void *arg;
+    int fd;
+    _Atomic bool watched;
+    _Atomic int first;
+    sigset_t set;
+} it = { .fd = -1 };
+
+static void *wait_for_signals(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        int signo, none = 0;
+        uint64_t one = 1;
+        if (sigwait(&it.set, &signo) != 0) continue;
+        bool is_first = atomic_compare_exchange_strong(&it.first, &none, signo);
+        if (!is_first || !atomic_load(&it.watched)) it.at_once(it.arg, signo);
+        if (write(it.fd, &one, sizeof one) < 0) it.at_once(it.arg, signo);
+    }
+    return NULL;
+}
+
+err_t interrupt_start(interrupt_fn *at_once, void *arg, struct err *e)
+{
+    pthread_t thread;
+    assert(it.fd < 0);
+    it.at_once = at_once;
+    it.arg = arg;
+    sigemptyset(&it.set);
+    sigaddset(&it.set, SIGINT);
+    sigaddset(&it.set, SIGTERM);
+    sigaddset(&it.set, SIGHUP);
+    it.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (it.fd < 0) return err_sys(e, "cannot receive signals");
+    pthread_sigmask(SIG_BLOCK, &it.set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    if (pthread_create(&thread, NULL, wait_for_signals, NULL) != 0) {
+        pthread_sigmask(SIG_UNBLOCK, &it.set, NULL);
+        return err_set(e, ERR_NOMEM, "cannot start the thread that receives signals");
+    }
+    pthread_detach(thread);
+    return ERR_OK;
+}
+
+int interrupt_fd(void)
+{
+    return it.fd;
+}
+
+void interrupt_watch(bool on)
+{
+    atomic_store(&it.watched, on);
+}
+
+int interrupt_seen(void)
+{
+    return atomic_load(&it.first);
+}

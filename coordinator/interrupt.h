@@ -1,0 +1,24 @@
+// interrupt - Ctrl-C, SIGTERM and SIGHUP, whatever the program is doing at the moment.
+//
+// A thread of its own waits for them, so that no phase of a run can keep them waiting.
+// While something watches interrupt_fd, the first signal only makes it readable: the run
+// ends in order. At any other time, and with the second signal, `at_once` is called.
+
+#ifndef COORDINATOR_INTERRUPT_H
+#define COORDINATOR_INTERRUPT_H
+
+#include "common/err.h"
+
+#include <stdbool.h>
+
+// From the signal thread: must end the process, and wait for nothing.
+typedef void interrupt_fn(void *arg, int signo);
+
+// Before any other thread starts: those inherit the blocked signals. Once in a process.
+MUST_CHECK err_t interrupt_start(interrupt_fn *at_once, void *arg, struct err *e);
+
+int interrupt_fd(void);        // readable: a signal waits to be seen
+void interrupt_watch(bool on); // somebody polls the descriptor from now on, or no more
+int interrupt_seen(void);      // the first signal since interrupt_start, 0: none came
+
+#endif
