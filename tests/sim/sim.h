@@ -34,7 +34,7 @@ struct sim_event { // first member of what the test queues
     uint64_t order; // of creation: equal times stay in order
 };
 
-static bool sim_less(const struct heap_node *a, const struct heap_node *b)
+static inline bool sim_less(const struct heap_node *a, const struct heap_node *b)
 {
     const struct sim_event *x = LIST_OF(a, struct sim_event, node);
     const struct sim_event *y = LIST_OF(b, struct sim_event, node);
