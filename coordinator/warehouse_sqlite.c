@@ -212,8 +212,7 @@ static err_t harden(struct warehouse *w, struct err *e)
         "PRAGMA synchronous=FULL; PRAGMA locking_mode=NORMAL;"
         "PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;"
         "PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY;"
-        "PRAGMA secure_delete=FAST; PRAGMA cache_size=-%d",
-        CACHE_KB);
+        "PRAGMA secure_delete=FAST");
 }
 
 // Reads the file for the first time: this is where a file that is no database shows.
@@ -222,7 +221,11 @@ static err_t settle_format(struct warehouse *w, struct err *e)
     int64_t pages;
     bool found;
     TRY(wsq_int(w, e, &pages, &found, "PRAGMA page_count"));
-    if (pages == 0) return wsq_exec(w, e, "setting up", "PRAGMA page_size=%d", PAGE_BYTES);
+    if (pages == 0) TRY(wsq_exec(w, e, "setting up", "PRAGMA page_size=%d", PAGE_BYTES));
+    // Not before: SQLite turns it into a number of pages, and does not do so again when the
+    // size of a page changes.
+    TRY(wsq_exec(w, e, "setting up", "PRAGMA cache_size=-%d", CACHE_KB));
+    if (pages == 0) return ERR_OK;
     int64_t utf8;
     TRY(wsq_int(w, e, &utf8, &found, "SELECT encoding = 'UTF-8' FROM pragma_encoding"));
     if (!utf8)

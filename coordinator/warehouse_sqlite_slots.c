@@ -54,6 +54,11 @@ err_t wsq_slots_attach(struct warehouse *w, struct err *e)
 {
     for (unsigned i = 0; i < WAREHOUSE_GROUP; i++)
         TRY(wsq_exec(w, e, "attaching", "ATTACH ':memory:' AS c%d", i));
+    // A slot's pages are read where they stand instead of into the cache. Set for all,
+    // which is what images put in later follow, then back for the file: a mapped file that
+    // is truncated by somebody kills its reader.
+    TRY(wsq_exec(w, e, "attaching", "PRAGMA mmap_size=%lld; PRAGMA main.mmap_size=0",
+                 (long long)INT32_MAX));
     TRY(make_empty_image(w, e));
     w->slots = true;
     for (unsigned i = 0; i < WAREHOUSE_GROUP; i++)
