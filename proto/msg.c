@@ -23,7 +23,7 @@ enum {
 };
 
 enum kind { U64, STR, PATH, H128 };
-static const char *const kind_name[] = { "an unsigned integer", "text", "a path",
+static const char *const kind_name[] = { "an unsigned integer", "plain text", "a path",
                                          "16 bytes" };
 
 struct field_def {
@@ -127,15 +127,30 @@ static uint32_t cut(struct msg_str s, uint32_t max)
     return ((uint8_t)s.p[n] & 0xc0) == 0x80 ? max : n;
 }
 
+// Bytes of the control character at p, 0: it is none. U+0080 to U+009F are two bytes long.
+static size_t control(const uint8_t *p, size_t left)
+{
+    if (p[0] < 0x20 || p[0] == 0x7f) return 1;
+    return p[0] == 0xc2 && left > 1 && p[1] >= 0x80 && p[1] < 0xa0 ? 2 : 0;
+}
+
+// Text may have lines and tabs. Anything else that could move a cursor has no place in it.
+static bool allowed(const uint8_t *p, size_t left)
+{
+    return p[0] == '\t' || p[0] == '\n' || control(p, left) == 0;
+}
+
 static bool clean(const uint8_t *p, size_t n)
 {
-    return wire_utf8(p, n) == n && (n == 0 || !memchr(p, 0, n));
+    for (size_t i = 0; i < n; i++)
+        if (!allowed(p + i, n - i)) return false;
+    return wire_utf8(p, n) == n;
 }
 
 static void mend(uint8_t *p, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (p[i] == 0) p[i] = '?';
+        if (!allowed(p + i, n - i)) memset(p + i, '?', control(p + i, n - i));
     for (size_t at = wire_utf8(p, n); at < n; at += wire_utf8(p + at, n - at))
         p[at++] = '?';
 }
@@ -236,26 +251,30 @@ static err_t check_fixed(const uint8_t *p, size_t n, struct err *e)
 }
 
 // msgpack gives an empty string no pointer.
-static bool take_string(struct msg_str *to, const char *p, uint32_t n, uint32_t max)
+static struct msg_str string_of(const char *p, uint32_t n)
 {
-    *to = msg_str(n ? p : "", n);
-    return n <= max && (n == 0 || !memchr(p, 0, n));
+    return msg_str(n ? p : "", n);
 }
 
 static bool take_field(struct msg *m, const struct field_def *f, const msgpack_object *o)
 {
     void *v = field_of(m, f);
+    struct msg_str s;
     switch (f->kind) {
     case U64:
         if (o->type != MSGPACK_OBJECT_POSITIVE_INTEGER) return false;
         *(uint64_t *)v = o->via.u64;
         return true;
     case STR:
-        return o->type == MSGPACK_OBJECT_STR &&
-               take_string(v, o->via.str.ptr, o->via.str.size, f->max);
+        if (o->type != MSGPACK_OBJECT_STR) return false;
+        s = string_of(o->via.str.ptr, o->via.str.size);
+        *(struct msg_str *)v = s;
+        return s.n <= f->max && clean((const uint8_t *)s.p, s.n);
     case PATH:
-        return o->type == MSGPACK_OBJECT_BIN &&
-               take_string(v, o->via.bin.ptr, o->via.bin.size, f->max);
+        if (o->type != MSGPACK_OBJECT_BIN) return false;
+        s = string_of(o->via.bin.ptr, o->via.bin.size);
+        *(struct msg_str *)v = s;
+        return s.n <= f->max && !memchr(s.p, 0, s.n);
     case H128:
         if (o->type != MSGPACK_OBJECT_BIN || o->via.bin.size != 16) return false;
         *(struct hash128 *)v = get_hash((const uint8_t *)o->via.bin.ptr);
@@ -272,9 +291,8 @@ static err_t take_fields(struct msg *m, const struct layout *l, const msgpack_ob
     for (uint32_t i = 0; i < l->n; i++) {
         const struct field_def *f = &l->field[i];
         if (take_field(m, f, &o->via.array.ptr[i])) continue;
-        return f->max ? err_set(e, ERR_PROTO,
-                                "%s.%s is not %s of at most %u bytes without NUL", l->name,
-                                f->name, kind_name[f->kind], f->max)
+        return f->max ? err_set(e, ERR_PROTO, "%s.%s is not %s of at most %u bytes",
+                                l->name, f->name, kind_name[f->kind], f->max)
                       : err_set(e, ERR_PROTO, "%s.%s is not %s", l->name, f->name,
                                 kind_name[f->kind]);
     }

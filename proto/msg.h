@@ -24,7 +24,8 @@ enum {
 
 // Field kinds of messages.def:
 //   U64   an unsigned integer
-//   STR   text for people: UTF-8 without NUL, at most `max` bytes
+//   STR   text for people: UTF-8 without control characters other than tab and line feed,
+//         at most `max` bytes; it may go to a terminal as it is
 //   PATH  a file name: any bytes but NUL, at most `max`
 //   H128  16 bytes: a digest, an id or a token
 struct msg_str { // borrowed: from the caller when encoding, from the header when decoding
@@ -65,7 +66,7 @@ struct msg {
 };
 
 // Header frame into `out` (emptied first). Text over its limit is cut between characters,
-// and bytes of it that are not UTF-8, or NUL, become '?'. A path over its limit or with a
+// and what may not be in it becomes '?'. A path over its limit or with a
 // NUL is ERR_INVALID.
 MUST_CHECK err_t msg_encode(const struct msg *m, struct buf *out, struct err *e);
 // `out` borrows its strings from p, and is worth something on ERR_OK only. ERR_PROTO says

@@ -320,8 +320,12 @@ static const struct hostile hostile[] = {
       "PING.seq is not an unsigned integer" },
     { "four_gigabytes_of_text", MSG_STOP, -1, 0, "91dbffffffff41", "past the last byte" },
     { "text_that_is_not_utf8", MSG_STOP, -1, 0, "91a2c328", "not UTF-8" },
-    { "text_with_a_nul", MSG_STOP, -1, 0, "91a3410042", "STOP.reason is not text" },
-    { "bytes_for_text", MSG_STOP, -1, 0, "91c40141", "STOP.reason is not text" },
+    { "text_with_a_nul", MSG_STOP, -1, 0, "91a3410042", "STOP.reason is not plain text" },
+    { "text_that_clears_the_screen", MSG_STOP, -1, 0, "91a41b5b324a",
+      "STOP.reason is not plain text" },
+    { "text_with_an_8_bit_control", MSG_STOP, -1, 0, "91a2c29b",
+      "STOP.reason is not plain text" },
+    { "bytes_for_text", MSG_STOP, -1, 0, "91c40141", "STOP.reason is not plain text" },
     { "short_digest", MSG_READY, -1, 0, "92c40f00000000000000000000000000000001",
       "READY.job is not 16 bytes" },
 };
@@ -404,13 +408,16 @@ static void long_text_is_cut_between_characters(void **state)
     buf_free(&b);
 }
 
-static void text_that_is_not_utf8_is_mended(void **state)
+static void text_that_may_not_be_sent_is_mended(void **state)
 {
     (void)state;
     struct buf b = { 0 };
     struct msg_str got = after_a_trip("a\0b\xff\xc3\xa4\xe2\x82", 8, &b);
     EQ_I64(8, got.n);
     assert_memory_equal("a?b?\xc3\xa4??", got.p, 8);
+    got = after_a_trip("a\t\n\r\x1b[1m\x7f\xc2\x9b\xc2\xa0", 13, &b);
+    EQ_I64(13, got.n);
+    assert_memory_equal("a\t\n??[1m???\xc2\xa0", got.p, 13);
     buf_free(&b);
 }
 
@@ -503,7 +510,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(text_past_its_limit_is_refused),
         cmocka_unit_test(a_frame_of_any_absurd_size_is_refused),
         cmocka_unit_test(long_text_is_cut_between_characters),
-        cmocka_unit_test(text_that_is_not_utf8_is_mended),
+        cmocka_unit_test(text_that_may_not_be_sent_is_mended),
         cmocka_unit_test(a_path_is_kept_byte_for_byte_or_refused),
         cmocka_unit_test(the_digest_of_no_payload_does_not_travel),
         cmocka_unit_test(a_log_line_names_the_attempt_and_no_secret),

@@ -1,6 +1,7 @@
 // docs/PROTOCOL.md has the tables that the code has. `test_protocol_doc --print` prints
 // them.
 
+#include "proto/fail.h"
 #include "proto/msg.h"
 #include "tests/test.h"
 
@@ -31,6 +32,12 @@ static const struct row messages[] = {
 static const struct row codes[] = {
 #define X(name, code, text, retry) { "ERR_" #name, "| " #code " | " text " | " },
     ERR_CODES(X)
+#undef X
+};
+
+static const struct row classes[] = {
+#define X(name, num, text) { "FAIL_CLASS_" #name, "| " #num " | " text " | " },
+    FAIL_CLASSES(X)
 #undef X
 };
 
@@ -70,7 +77,7 @@ static void has_no_line_of_a_stranger(void **state)
     for (const char *p = document(); (p = strstr(p, "\n| ")); p++)
         rows += p[3] >= '0' && p[3] <= '9';
     size_t offsets = 10; // of the header
-    EQ_I64(N_OF(messages) + N_OF(codes) + offsets, rows);
+    EQ_I64(N_OF(messages) + N_OF(classes) + N_OF(codes) + offsets, rows);
 }
 
 static void print(const struct row *r, size_t n)
@@ -83,20 +90,26 @@ static void print(const struct row *r, size_t n)
     puts("");
 }
 
+static struct CMUnitTest *add(struct CMUnitTest *t, const struct row *r, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        *t++ = (struct CMUnitTest){ r[i].name, stands_in_the_document, NULL, NULL,
+                                    (void *)(uintptr_t)&r[i] };
+    return t;
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--print") == 0) {
         print(messages, N_OF(messages));
+        print(classes, N_OF(classes));
         print(codes, N_OF(codes));
         return 0;
     }
-    struct CMUnitTest tests[N_OF(messages) + N_OF(codes) + 1], *t = tests;
-    for (size_t i = 0; i < N_OF(messages); i++)
-        *t++ = (struct CMUnitTest){ messages[i].name, stands_in_the_document, NULL, NULL,
-                                    (void *)(uintptr_t)&messages[i] };
-    for (size_t i = 0; i < N_OF(codes); i++)
-        *t++ = (struct CMUnitTest){ codes[i].name, stands_in_the_document, NULL, NULL,
-                                    (void *)(uintptr_t)&codes[i] };
+    struct CMUnitTest tests[N_OF(messages) + N_OF(classes) + N_OF(codes) + 1], *t = tests;
+    t = add(t, messages, N_OF(messages));
+    t = add(t, classes, N_OF(classes));
+    t = add(t, codes, N_OF(codes));
     *t++ = (struct CMUnitTest)cmocka_unit_test(has_no_line_of_a_stranger);
     return test_main("protocol document", tests, (size_t)(t - tests), NULL, 0);
 }
