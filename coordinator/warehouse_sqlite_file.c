@@ -161,47 +161,60 @@ static void describe_process(long pid, char *out, size_t cap)
         snprintf(out, cap, "process %ld", pid);
 }
 
-// The database, or the -shm file, where SQLite keeps the locks of a database in WAL mode.
-struct lock_files {
-    struct stat st[2];
-    unsigned n;
+// The database, or the -shm file, where SQLite keeps the locks of a database in WAL mode;
+// with the bytes that SQLite locks in it (sqlite.org/src: os.h, wal.c).
+struct lock_file {
+    struct stat st;
+    uint64_t first, last;
 };
 
-static bool is_ours(const struct lock_files *files, unsigned major, unsigned minor,
-                    uint64_t ino)
+// How well a line of /proc/locks fits: 0 not at all. On some file systems (btrfs,
+// overlayfs) stat and /proc/locks disagree about the device, so without it the bytes must
+// do.
+static int fit(const struct lock_file *f, unsigned major, unsigned minor, uint64_t ino,
+               uint64_t start)
 {
-    for (unsigned i = 0; i < files->n; i++)
-        if (files->st[i].st_ino == ino && major == major(files->st[i].st_dev) &&
-            minor == minor(files->st[i].st_dev))
-            return true;
-    return false;
+    if (f->st.st_ino != ino || start < f->first || start > f->last) return 0;
+    return major == major(f->st.st_dev) && minor == minor(f->st.st_dev) ? 2 : 1;
+}
+
+static bool lock_files(const char *path, struct lock_file out[2])
+{
+    char shm[4096];
+    snprintf(shm, sizeof shm, "%s-shm", path);
+    out[0] = (struct lock_file){ .first = 0x40000000, .last = 0x40000000 + 511 };
+    out[1] = (struct lock_file){ .first = 120, .last = 128 };
+    bool db = stat(path, &out[0].st) == 0, wal = stat(shm, &out[1].st) == 0;
+    return db || wal;
 }
 
 bool wsq_lock_holder(const char *path, char *out, size_t cap)
 {
-    struct lock_files files = { .n = 0 };
-    char shm[4096];
-    snprintf(shm, sizeof shm, "%s-shm", path);
-    if (stat(path, &files.st[files.n]) == 0) files.n++;
-    if (stat(shm, &files.st[files.n]) == 0) files.n++;
-
-    FILE *f = fopen("/proc/locks", "re");
+    struct lock_file files[2];
+    FILE *f = lock_files(path, files) ? fopen("/proc/locks", "re") : NULL;
     if (!f) return false;
     char *line = NULL;
     size_t line_cap = 0;
     long holder = 0;
+    int best = 0;
     while (getline(&line, &line_cap, f) > 0) {
         char mode[16];
         long pid;
         unsigned major, minor;
-        uint64_t ino;
+        uint64_t ino, start;
         // "1: POSIX  ADVISORY  WRITE 4711 08:01:1234 1073741824 1073742335"; a waiter has
         // "->"
-        if (sscanf(line, "%*d: POSIX %*s %15s %ld %x:%x:%" SCNu64, mode, &pid, &major,
-                   &minor, &ino) != 5)
+        if (sscanf(line, "%*d: POSIX %*s %15s %ld %x:%x:%" SCNu64 " %" SCNu64, mode, &pid,
+                   &major, &minor, &ino, &start) != 6 ||
+            pid <= 0 || pid == getpid())
             continue;
-        if (pid <= 0 || pid == getpid() || !is_ours(&files, major, minor, ino)) continue;
-        if (holder == 0 || strcmp(mode, "WRITE") == 0) holder = pid;
+        for (unsigned i = 0; i < 2; i++) {
+            int how = 2 * fit(&files[i], major, minor, ino, start);
+            if (how && strcmp(mode, "WRITE") == 0) how++; // rather than a reader
+            if (how <= best) continue;
+            best = how;
+            holder = pid;
+        }
     }
     free(line);
     fclose(f);

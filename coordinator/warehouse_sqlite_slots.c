@@ -35,7 +35,9 @@ static err_t put(struct warehouse *w, unsigned slot, const uint8_t *p, size_t n,
     sqlite3_int64 bytes = (sqlite3_int64)n;
     int rc = sqlite3_deserialize(w->db, name, (uint8_t *)(uintptr_t)p, bytes, bytes,
                                  SQLITE_DESERIALIZE_READONLY);
-    return rc == SQLITE_OK ? ERR_OK : wsq_fail(w, rc, e, "attaching an image");
+    if (rc == SQLITE_OK) return ERR_OK;
+    int why = sqlite3_extended_errcode(w->db); // rc itself is SQLITE_ERROR in any case
+    return wsq_fail(w, why == SQLITE_OK ? rc : why, e, "attaching an image");
 }
 
 err_t wsq_slot_fill(struct warehouse *w, unsigned slot, const uint8_t *p, size_t n,

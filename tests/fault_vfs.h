@@ -6,9 +6,11 @@
 #ifndef TESTS_FAULT_VFS_H
 #define TESTS_FAULT_VFS_H
 
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <string.h>
+#include <unistd.h>
 
 enum fault_op { FAULT_WRITE, FAULT_TRUNCATE, FAULT_SYNC, FAULT_DELETE };
 
@@ -18,6 +20,7 @@ static struct {
     long at;            // the operation that fails, from 1; 0: none does
     long passed;        // operations so far
     bool after;         // it does its work before it fails
+    bool kill;          // the process ends there, as if by kill -9
     bool full;          // the failure is "no space" where it can be
     enum fault_op last; // what failed
 } fault;
@@ -37,6 +40,11 @@ static inline bool fault_hits(enum fault_op op)
     if (++fault.passed != fault.at) return false;
     fault.last = op;
     return true;
+}
+
+static inline void fault_kill(void)
+{
+    if (fault.kill) kill(getpid(), SIGKILL);
 }
 
 #define FAULT_PASS(name, params, args)                \
@@ -74,6 +82,7 @@ static inline int fault_Write(sqlite3_file *f, const void *p, int n, sqlite3_int
     sqlite3_file *r = fault_real(f);
     if (!fault_hits(FAULT_WRITE)) return r->pMethods->xWrite(r, p, n, at);
     if (fault.after) r->pMethods->xWrite(r, p, n / 2, at); // torn
+    fault_kill();
     return fault.full ? SQLITE_FULL : SQLITE_IOERR_WRITE;
 }
 
@@ -82,6 +91,7 @@ static inline int fault_Truncate(sqlite3_file *f, sqlite3_int64 n)
     sqlite3_file *r = fault_real(f);
     if (!fault_hits(FAULT_TRUNCATE)) return r->pMethods->xTruncate(r, n);
     if (fault.after) r->pMethods->xTruncate(r, n);
+    fault_kill();
     return SQLITE_IOERR_TRUNCATE;
 }
 
@@ -89,6 +99,7 @@ static inline int fault_Sync(sqlite3_file *f, int flags)
 {
     (void)f, (void)flags; // nothing here survives a power cut anyway
     if (!fault_hits(FAULT_SYNC)) return SQLITE_OK;
+    fault_kill();
     return SQLITE_IOERR_FSYNC;
 }
 
@@ -96,9 +107,9 @@ static inline int fault_delete(sqlite3_vfs *v, const char *path, int sync_dir)
 {
     (void)v;
     if (!fault_hits(FAULT_DELETE)) return fault.real->xDelete(fault.real, path, sync_dir);
-    if (!fault.after) return SQLITE_IOERR_DELETE;
-    fault.real->xDelete(fault.real, path, sync_dir);
-    return SQLITE_IOERR_DIR_FSYNC;
+    if (fault.after) fault.real->xDelete(fault.real, path, sync_dir);
+    fault_kill();
+    return fault.after ? SQLITE_IOERR_DIR_FSYNC : SQLITE_IOERR_DELETE;
 }
 
 static inline int fault_open(sqlite3_vfs *v, const char *path, sqlite3_file *f, int flags,
@@ -116,6 +127,7 @@ static inline int fault_open(sqlite3_vfs *v, const char *path, sqlite3_file *f, 
 // Becomes the default for connections opened from now on.
 static inline void fault_install(void)
 {
+    memset(&fault, 0, sizeof fault);
     fault.real = sqlite3_vfs_find(NULL);
     fault.vfs = *fault.real;
     fault.vfs.zName = "fault";

@@ -3,7 +3,7 @@
 
 #include "coordinator/warehouse_sqlite.h"
 #include "tests/fault_vfs.h"
-#include "tests/warehouse_kit.h"
+#include "tests/warehouse_job.h"
 
 #include <signal.h>
 #include <sys/mount.h>
@@ -28,81 +28,6 @@ static int tear_down(void **state)
 static void says(const char *text, const char *part)
 {
     if (!strstr(text, part)) fail_msg("'%s' lacks '%s'", text, part);
-}
-
-// ---- a whole job, as a coordinator would run it
-
-enum { N_CHUNKS = 14, CHUNK = 40, END = 10 + N_CHUNKS * CHUNK, HALF = 10 + CHUNK / 2 };
-
-// Tries `call` until its error is none that another attempt could help.
-#define AGAIN(tries, e, call)                                                 \
-    do {                                                                      \
-        err_t rc_;                                                            \
-        int left_ = (tries);                                                  \
-        while ((rc_ = (call)) != ERR_OK && left_-- > 0 && err_retryable(rc_)) \
-            ;                                                                 \
-        if (rc_ != ERR_OK) return rc_;                                        \
-    } while (0)
-
-static bool in_ledger(const struct load_state *load, struct range r)
-{
-    for (size_t i = 0; i < load->n_ledger; i++)
-        if (load->ledger[i].range.begin == r.begin && load->ledger[i].range.end == r.end)
-            return true;
-    return false;
-}
-
-static err_t commit_what_is_missing(struct kit *k, int tries, struct err *e)
-{
-    struct result all[N_CHUNKS + 1];
-    bool dup[N_CHUNKS + 1];
-    size_t n = 0, failed;
-    k->images.n = 0;
-    for (uint64_t i = 0; i <= N_CHUNKS; i++) { // the first chunk comes as two halves
-        uint64_t begin = i == 0 ? 10 : i == 1 ? HALF : 10 + (i - 1) * CHUNK;
-        uint64_t end = i == 0 ? HALF : 10 + i * CHUNK - (i ? 0 : CHUNK);
-        if (i == 1) end = 10 + CHUNK;
-        if (!in_ledger(&k->load, (struct range){ 0, begin, end }))
-            all[n++] = kit_result(k, 0, begin, end);
-    }
-    if (n) AGAIN(tries, e, k->ops->commit(k->w, all, n, dup, &failed, e));
-    return ERR_OK;
-}
-
-static err_t open_and_begin(struct kit *k, struct err *e)
-{
-    if (!k->w) TRY(k->ops->open(&k->w, k->url, kit_say, k, e));
-    return kit_try_begin(k, e);
-}
-
-static err_t run_job(struct kit *k, int tries, struct err *e)
-{
-    struct ledger_row totals[3], split = kit_split(0, 10, 10 + CHUNK);
-    AGAIN(tries, e, open_and_begin(k, e));
-    AGAIN(tries, e, k->ops->note(k->w, &split, e));
-    TRY(commit_what_is_missing(k, tries, e));
-    AGAIN(tries, e, kit_try_finish(k, END, totals, e));
-    if (totals[0].rows_loaded != N_CHUNKS * CHUNK / 10)
-        return err_set(e, ERR_DB, "%llu rows", (unsigned long long)totals[0].rows_loaded);
-    kit_close(k);
-    return ERR_OK;
-}
-
-static void rows_are_there_once(const struct kit *k)
-{
-    EQ_I64(N_CHUNKS * CHUNK / 10, kit_count(k, "SELECT count(*) FROM t"));
-    EQ_I64(N_CHUNKS * CHUNK / 10, kit_count(k, "SELECT count(DISTINCT a) FROM t WHERE "
-                                               "b = 'r' || a"));
-    EQ_I64(N_CHUNKS * CHUNK / 10,
-           kit_count(k, "SELECT sum(rows_loaded) FROM tranche_ledger"));
-    EQ_I64(N_CHUNKS + 2, kit_count(k, "SELECT count(*) FROM tranche_ledger"));
-    assert_string_equal("complete",
-                        kit_ask(k, "SELECT state FROM tranche_runs ORDER BY load_id "
-                                   "DESC"));
-    EQ_I64(0, kit_count(
-                  k, "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%!_!_tranche%' "
-                     "ESCAPE '!'"));
-    assert_string_equal("ok", kit_ask(k, "PRAGMA integrity_check"));
 }
 
 // ---- death
@@ -182,7 +107,6 @@ static const struct bad_disk {
     { "errors", false, false, false, MODE_APPEND },
     { "errors_after_the_deed", true, false, false, MODE_APPEND },
     { "no_space", false, true, false, MODE_APPEND },
-    { "errors_in_wal_mode", false, false, true, MODE_APPEND },
     { "errors_after_the_deed_in_wal_mode", true, false, true, MODE_APPEND },
     { "errors_after_the_deed_and_a_swap", true, false, false, MODE_REPLACE },
 };
@@ -216,7 +140,49 @@ static void one_failing_operation_changes_nothing(void **state)
         at++;
     fault_remove();
     assert_true(at > 20); // the job has more of them, or nothing was tried
-    print_message("%ld operations\n", at - 1);
+}
+
+// ---- death in the middle of what SQLite does
+
+static const struct bad_disk SUDDEN_ENDS[] = {
+    { "after_the_deed", true, false, false, MODE_APPEND },
+    { "before_the_deed_with_a_swap", false, false, false, MODE_REPLACE },
+    { "after_the_deed_in_wal_mode", true, false, true, MODE_REPLACE },
+};
+
+// True: the child died.
+static bool one_end(const struct bad_disk *b, long at)
+{
+    struct kit k;
+    struct err e;
+    int status;
+    kit_init(&k, "sqlite");
+    k.id.mode = b->mode;
+    prepare_database(&k, b->wal);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        fault_install();
+        fault.at = at;
+        fault.after = b->after;
+        fault.kill = true;
+        _exit(run_job(&k, 0, &e) == ERR_OK ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    bool died = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    if (!died && status != 0) fail_msg("operation %ld: status %x", at, (unsigned)status);
+    PASS(&e, run_job(&k, 0, &e));
+    rows_are_there_once(&k);
+    kit_free(&k);
+    return died;
+}
+
+static void the_same_command_goes_on_after_a_sudden_end(void **state)
+{
+    long at = 1;
+    while (one_end(*state, at))
+        at++;
+    assert_true(at > 20);
 }
 
 static void a_failed_commit_may_be_in(void **state)
@@ -404,6 +370,7 @@ int main(void)
     int failed = test_main("warehouse_sqlite_faults", plain, N_OF(plain), NULL, 0);
     ROWS(DEATHS, the_same_command_goes_on_after_death);
     ROWS(BAD_DISKS, one_failing_operation_changes_nothing);
+    ROWS(SUDDEN_ENDS, the_same_command_goes_on_after_a_sudden_end);
     ROWS(LOCKS, who_holds_the_lock_is_named);
     return failed;
 }
