@@ -124,6 +124,9 @@ static void explain_a_stall(struct app *a, ns_t now)
                  chunk_state_name(w.state), (long long)((now - w.since) / NS_S), w.attempt);
     } else if (a->in_loader) {
         snprintf(a->waits, sizeof a->waits, "the warehouse is loading");
+    } else if (!a->fed) {
+        snprintf(a->waits, sizeof a->waits, "no row has come from the input for %lld s",
+                 (long long)((now - a->last_result) / NS_S));
     }
     if (!was && a->waits[0]) {
         char line[300];

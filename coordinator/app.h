@@ -34,7 +34,7 @@ struct app_totals { // of this run
     uint64_t worker_cpu_ns, parse_ns, apply_ns, encode_ns, commit_ns;
     uint32_t workers; // seen
     uint64_t worker_deaths, runner_deaths;
-    bool interrupted;
+    bool interrupted, limit_passed; // what ended the loop early
 };
 
 // Until every chunk is committed, split or rejected; or an error that ends the run (what is

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { ISOLATED_MIN = 100 }; // rows found by bisection before a run may be cut short
+
 // ---- chunks in ----
 
 static uint64_t held_bytes(const struct chunk_data *c)
@@ -78,13 +80,24 @@ static err_t halve(struct app *a, const struct chunk_data *c, struct chunk_data 
                                     half, &a->scratch);
 }
 
-// Of a range that an earlier run split, only proper parts may be committed.
+// Of a range that an earlier run split, only proper parts may be committed. The ledger is
+// sorted, and can be long.
 static bool was_split(const struct app *a, struct range r)
 {
-    for (size_t i = 0; i < a->in->load->n_ledger; i++) {
-        const struct ledger_row *l = &a->in->load->ledger[i];
-        if (l->state == LEDGER_SPLIT && range_contains(r, l->range)) return true;
+    const struct ledger_row *l = a->in->load->ledger;
+    size_t low = 0, high = a->in->load->n_ledger;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        struct range at = l[mid].range;
+        if (at.input < r.input || (at.input == r.input && at.begin < r.begin))
+            low = mid + 1;
+        else
+            high = mid;
     }
+    for (; low < a->in->load->n_ledger && l[low].range.input == r.input &&
+           l[low].range.begin < r.end;
+         low++)
+        if (l[low].state == LEDGER_SPLIT && range_contains(r, l[low].range)) return true;
     return false;
 }
 
@@ -206,6 +219,32 @@ static void on_split_noted(struct app *a, struct work *k)
     pump(a);
 }
 
+static uint64_t rejects_of_load(const struct app *a)
+{
+    uint64_t n = a->t->rows_rejected + a->t->rows_refused;
+    for (size_t i = 0; i < a->in->load->n_ledger; i++) {
+        const struct ledger_row *l = &a->in->load->ledger[i];
+        if (l->state != LEDGER_SPLIT) n += l->rows_rejected + l->rows_refused;
+    }
+    return n;
+}
+
+// Each row that has to be found by bisection costs several attempts and transactions. When
+// they pass the limit and don't end, it is the transform that is wrong.
+static void on_isolated(struct app *a, const struct work *k)
+{
+    const struct job *j = a->in->job;
+    if (++a->isolated < ISOLATED_MIN || j->bad_rows_share >= 0) return;
+    if (rejects_of_load(a) <= j->bad_rows) return;
+    a->t->limit_passed = true;
+    err_set(&a->scratch, ERR_TRANSFORM,
+            "stopped: limits.bad_rows allows %llu, but the transform failed on %llu rows "
+            "already, each found by bisection. The last: %.400s. Mend the transform and "
+            "start with --fresh, or raise --bad-rows",
+            (unsigned long long)j->bad_rows, (unsigned long long)a->isolated, k->failure);
+    app_fails(a, &a->scratch);
+}
+
 static void on_committed(struct app *a, struct work *k, const struct load_item *i)
 {
     struct lease l = { .input = (uint32_t)k->key.input,
@@ -218,9 +257,10 @@ static void on_committed(struct app *a, struct work *k, const struct load_item *
     if (i->code == ERR_OK) app_add_totals(a->t, &i->result.row);
     a->bytes_done += k->key.end - k->key.begin;
     if (k->sid) app_send_committed(a, k->sid, &l);
-    if (k->scheduled && i->result.row.state == LEDGER_REJECTED)
+    if (k->scheduled && i->result.row.state == LEDGER_REJECTED) {
         sched_rejected(a->sched, k->id, clock_ns());
-    else if (k->scheduled)
+        on_isolated(a, k);
+    } else if (k->scheduled)
         sched_committed(a->sched, k->id, clock_ns());
     work_drop(&a->works, &k);
 }
@@ -230,7 +270,8 @@ static void on_loaded(struct app *a, struct load_item *i)
     struct work *k = work_by_id(&a->works, i->chunk);
     a->in_loader--;
     assert(k);
-    if (i->code == ERR_PROTO && i->kind == LOAD_RESULT) {
+    if (i->code == ERR_PROTO && i->result.row.state == LEDGER_DONE) {
+        work_rejoin_order(&a->works, k);
         snprintf(k->failure, sizeof k->failure, "%.500s", i->e.text);
         app_say(a, "result", k->failure);
         sched_result_bad(a->sched, k->id, clock_ns());

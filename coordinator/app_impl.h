@@ -27,8 +27,8 @@ struct app {
     struct tune tune;
     uint8_t secret[32];
     struct hash128 job;
-    uint64_t in_loader;
-    uint32_t local_deaths;
+    uint64_t in_loader, isolated; // rows rejected because they always fail
+    uint32_t local_deaths, told_single;
     uint64_t bytes_done, bytes_total, seq;
     ns_t last_result, last_loop;
     bool fed, over;

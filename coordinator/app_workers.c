@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ACTIONS_MAX = 256 }; // handled in one go: their attempts share a journal group
+enum {
+    ACTIONS_MAX = 256, // handled in one go: their attempts share a journal group
+    TOLD_SINGLE = 40,  // failed attempts on single rows that are told one by one
+};
 
 // ---- sending ----
 
@@ -251,7 +254,11 @@ static void tell_failure(struct app *a, struct work *k, const struct msg_FAIL *f
              (unsigned long long)f->run_ms, k->failure, tail ? "; stderr: " : "", tail,
              f->stderr_tail.p + f->stderr_tail.n - tail);
     // The first words of a poison chunk are news; the hundredth bisection of it is not.
-    if (a->t->splits < 4 || k->chunk->data->records == 1) app_say(a, "attempt", line);
+    bool single = k->chunk->data->records == 1;
+    if (a->t->splits < 4 || (single && a->told_single < TOLD_SINGLE))
+        app_say(a, "attempt", line);
+    if (single && ++a->told_single == TOLD_SINGLE)
+        app_say(a, "attempt", "more failures of single rows follow; they are not told");
 }
 
 static void on_fail(struct app *a, struct session *s, const struct msg_FAIL *f, ns_t now)

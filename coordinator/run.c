@@ -89,8 +89,6 @@ static err_t open_warehouse(struct run *r, struct err *e)
 
 static void describe_run(struct run *r)
 {
-    snprintf(r->load_name, sizeof r->load_name, "%.120s#%.40s", r->job->into,
-             r->job->table);
     r->record = (struct journal_run){ .name = r->job->name,
                                       .job_file = r->job->file ? r->job->file : "",
                                       .table = r->job->table,
@@ -172,6 +170,14 @@ static err_t begin_load(struct run *r, struct err *e)
     return rc;
 }
 
+// Attempts of another load, or of the one that --fresh dropped, say nothing about this one.
+static void name_load(struct run *r)
+{
+    struct hash128 h = hash_bytes(r->job->into, strlen(r->job->into));
+    snprintf(r->load_name, sizeof r->load_name, "%.100s#%.60s@%llu-%08x", r->job->into,
+             r->job->table, (unsigned long long)r->load.load_id, (unsigned)h.lo);
+}
+
 // Tells the source what is there already, input by input.
 static err_t skip_committed(struct run *r, struct err *e)
 {
@@ -180,11 +186,12 @@ static err_t skip_committed(struct run *r, struct err *e)
     struct committed *c = calloc(r->load.n_ledger ? r->load.n_ledger : 1, sizeof *c);
     if (!c) return err_set(e, ERR_NOMEM, "out of memory");
     err_t rc = ERR_OK;
+    size_t x = 0; // the ledger is sorted by input
     for (uint32_t i = 0; rc == ERR_OK && i < n; i++) {
         size_t k = 0;
-        for (size_t x = 0; x < r->load.n_ledger; x++) {
+        for (; x < r->load.n_ledger && r->load.ledger[x].range.input == i; x++) {
             const struct ledger_row *l = &r->load.ledger[x];
-            if (l->range.input != i || l->state == LEDGER_SPLIT) continue;
+            if (l->state == LEDGER_SPLIT) continue;
             c[k++] = (struct committed){ .range = l->range,
                                          .lines = l->lines,
                                          .records = l->records,
@@ -218,6 +225,7 @@ static err_t open_all(struct run *r, struct err *e)
     TRY(plan_params(&r->plan, r->job, r->ops, r->warehouse, e));
     TRY(plan_output(&r->plan, r->job, &r->local, e));
     TRY(begin_load(r, e));
+    name_load(r);
     TRY(skip_committed(r, e));
     return make_spec(r, e);
 }
@@ -284,9 +292,10 @@ static err_t finish_load(struct run *r, bool *limit, struct err *e)
     return rc;
 }
 
-static int exit_code_of(err_t rc, bool interrupted)
+static int exit_code_of(err_t rc, const struct app_totals *t)
 {
-    if (interrupted) return CLI_INTERRUPTED;
+    if (t->interrupted) return CLI_INTERRUPTED;
+    if (t->limit_passed) return CLI_LIMIT;
     if (rc == ERR_INVALID || rc == ERR_TOOBIG || rc == ERR_TRANSFORM || rc == ERR_PARSE)
         return CLI_USAGE;
     return CLI_INFRASTRUCTURE;
@@ -340,8 +349,10 @@ static void print_report(struct run *r, const char *status, const char *error,
 
 static int end_badly(struct run *r, err_t rc, const struct err *e)
 {
-    int code = exit_code_of(rc, r->totals.interrupted);
-    const char *status = r->totals.interrupted ? "interrupted" : "failed";
+    int code = exit_code_of(rc, &r->totals);
+    const char *status = r->totals.interrupted    ? "interrupted"
+                         : r->totals.limit_passed ? "limit passed"
+                                                  : "failed";
     progress_end(&r->progress);
     fprintf(stderr, "tranche: %s\n", e->text);
     if (r->load.load_id && r->totals.chunks + r->load.n_ledger > 0)
@@ -512,7 +523,7 @@ int run_check(const struct job *j)
         printf(",\"status\":\"ok\"}\n");
     }
     close_all(&r);
-    return rc == ERR_OK ? CLI_OK : exit_code_of(rc, false);
+    return rc == ERR_OK ? CLI_OK : exit_code_of(rc, &r.totals);
 }
 
 // ---- runs ----

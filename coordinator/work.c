@@ -39,6 +39,11 @@ void work_leave_order(struct works *w, struct work *k)
     k->in_order = false;
 }
 
+void work_rejoin_order(struct works *w, struct work *k)
+{
+    if (!k->in_order) link_before(w, k, w->first);
+}
+
 struct work *work_add(struct works *w, struct chunk_data **c, struct work *before)
 {
     struct work *k = calloc(1, sizeof *k);

@@ -44,7 +44,9 @@ struct work *work_add(struct works *w, struct chunk_data **c, struct work *befor
 struct work *work_by_id(struct works *w, uint64_t id);
 struct work *work_by_range(struct works *w, uint64_t input, uint64_t begin, uint64_t end);
 void work_leave_order(struct works *w, struct work *k); // its place in the order is served
-void work_drop(struct works *w, struct work **k);       // forgets it altogether
+// Its result was no good: it stands first again, for itself or for its halves.
+void work_rejoin_order(struct works *w, struct work *k);
+void work_drop(struct works *w, struct work **k); // forgets it altogether
 void works_free(struct works *w);
 
 void *work_lend(struct work *k);            // another reference to the chunk's bytes

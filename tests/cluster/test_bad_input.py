@@ -225,3 +225,16 @@ def a_second_ctrl_c_ends_a_run_at_once(t):
     t.equal(130, r.code, "exit code")
     t.equal("interrupted", r.json["status"], "status")
     t.wait_until(lambda: not os.listdir(t.path("tmp")), "nothing is left")
+
+
+@scenario("bad")
+def a_transform_that_fails_on_every_row_does_not_bisect_them_all(t):
+    t.write("in.csv", "a\n" + "".join(f"{i}\n" for i in range(600)))
+    sql = "SELECT json_extract('{bad' || a, '$.x') AS n FROM batch"
+    r = load(t, "--sql", sql, "--output", "json", want=4)
+    t.says(r, "malformed JSON", "--bad-rows")
+    t.equal("limit passed", r.json["status"], "status")
+    t.true(r.json["rows_rejected"] < 600, "it stops early")
+    t.true(len(r.err.splitlines()) < 150, "not a line for each attempt on each row")
+    load(t, "--sql", sql, "--bad-rows", "100%", want=3)
+    t.equal(600, t.one("wh.db", "SELECT count(*) FROM t_rejects"), "rejects")
