@@ -8,7 +8,9 @@
 #include <string.h>
 
 enum {
-    LOCAL_DEATHS_MAX = 20, // of the local worker without a result in between
+    // Of the local worker without a result in between: more than a record that kills whole
+    // workers needs to be found out.
+    LOCAL_DEATHS_MAX = 40,
     SAY_QUEUE = 256,
 };
 static const ns_t PING_EVERY = 5 * NS_S, STALLED = 30 * NS_S;

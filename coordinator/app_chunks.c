@@ -27,8 +27,11 @@ static struct work *add_work(struct app *a, struct chunk_data **c, struct work *
     if (a->in->journal && a->in->load->resumed &&
         journal_attempts_of(a->in->journal, a->in->load_name, d->range, &past, &a->scratch))
         app_say(a, "journal", a->scratch.text);
-    // Two coordinators that died while decoding it may have died of it (R10).
-    failures += past.failed + (past.unfinished >= 3 ? 1 : 0);
+    // Coordinators that died with it in flight may have died of it (R10): after three it
+    // runs alone, after six it is halved. One record is never given up for that: the deaths
+    // may have been somebody else's.
+    failures += past.failed + (past.unfinished >= 3);
+    if (past.unfinished >= 6 && d->records > 1) failures = SCHED_HOPELESS;
     if (sched_chunk_add(a->sched, k->id, d->range, d->records, held_bytes(d), failures,
                         past.last, clock_ns()) != ERR_OK) {
         app_fails_nomem(a);

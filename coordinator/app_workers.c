@@ -52,16 +52,19 @@ static void assign(struct app *a, const struct sched_action *x)
                                  .records = c->records,
                                  .first_line = c->first_line } };
     LEASE_PUT(&m.ASSIGN, &l);
+    bool sent;
     if (c->bytes) {
         size_t bytes = (size_t)(c->range.end - c->range.begin);
         m.payload_hash = c->digest;
-        app_post(a, s, &m, c->bytes, bytes, work_return, work_lend(k));
+        sent = app_post(a, s, &m, c->bytes, bytes, work_return, work_lend(k));
     } else {
         m.ASSIGN.path = msg_str(in->path, strlen(in->path));
         m.ASSIGN.dev = in->dev;
         m.ASSIGN.ino = in->ino;
-        app_post(a, s, &m, NULL, 0, NULL, NULL);
+        sent = app_post(a, s, &m, NULL, 0, NULL, NULL);
     }
+    if (!sent) // gone, or deaf: somebody else shall have it
+        sched_failed(a->sched, s->sid, k->id, x->attempt, FAIL_NOT_ITS, clock_ns());
 }
 
 void app_send_committed(struct app *a, uint64_t sid, const struct lease *l)

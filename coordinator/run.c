@@ -31,7 +31,7 @@ struct run {
     struct ledger_row *by_input; // once the load is proven
     uint32_t slots;
     ns_t started;
-    char load_name[200];
+    char load_name[4400]; // in the journal: warehouse, table, load
     char state_dir[4096];
 };
 
@@ -115,6 +115,7 @@ static err_t take_run_lock(struct run *r, struct err *e)
         strftime(r->record.id, sizeof r->record.id, "%Y%m%d-%H%M%S", gmtime_r(&now, &t));
         return ERR_OK;
     }
+    if (journal_note(r->journal)[0]) say(r, journal_note(r->journal));
     rc = job_canonical(r->job, &text, e);
     if (rc == ERR_OK) rc = buf_add(&text, "", 1, e);
     if (rc == ERR_OK)
@@ -164,6 +165,8 @@ static err_t begin_load(struct run *r, struct err *e)
     err_t rc = inputs_for_ledger(r, &in, &n, e);
     if (rc == ERR_OK) rc = plan_params_encode(&r->plan, &params, e);
     if (rc == ERR_OK) rc = begin_patiently(r, &id, in, n, &params, e);
+    snprintf(r->load_name, sizeof r->load_name, "%.4200s %.64s %llu", r->job->into,
+             r->job->table, (unsigned long long)r->load.load_id);
     if (rc == ERR_OK) rc = plan_params_decode(&r->plan, &r->load.params, e);
     free(in);
     buf_free(&params);
