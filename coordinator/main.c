@@ -3,21 +3,39 @@
 #include "coordinator/cli.h"
 #include "coordinator/run.h"
 
-#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
 
-// Results of a megabyte or two come and go all the time. By default each would be mapped
-// fresh, or its memory given back, and the kernel would zero it again a page at a time.
-static void keep_freed_memory(void)
+static bool wants_json(int argc, char **argv)
 {
-    mallopt(M_MMAP_THRESHOLD, 32 << 20);
-    mallopt(M_TRIM_THRESHOLD, 64 << 20);
+    for (int i = 2; i < argc; i++) {
+        if (strcmp(argv[i], "--output=json") == 0) return true;
+        if (i + 1 < argc && !strcmp(argv[i], "--output") && !strcmp(argv[i + 1], "json"))
+            return true;
+    }
+    return false;
+}
+
+// What is wrong with the command is said to people, and to a program that asked for JSON.
+static int parse_for_json(int argc, char **argv, struct cli *c)
+{
+    char *text = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
+    if (!f) return cli_parse(argc, argv, c);
+    int code = cli_parse_to(argc, argv, c, stdout, f);
+    fclose(f);
+    fputs(text, stderr);
+    if (code > 0) run_refused(&c->job, text);
+    free(text);
+    return code;
 }
 
 int main(int argc, char **argv)
 {
     struct cli c;
-    keep_freed_memory();
-    int code = cli_parse(argc, argv, &c);
+    int code =
+        wants_json(argc, argv) ? parse_for_json(argc, argv, &c) : cli_parse(argc, argv, &c);
     if (code < 0) switch (c.command) {
         case CLI_RUN: code = run_job(&c.job); break;
         case CLI_CHECK: code = run_check(&c.job); break;

@@ -155,7 +155,7 @@ void report_json(const struct report *r, FILE *out)
     fprintf(out, ",\"seconds\":%.3f", r->seconds);
     NUMBER("workers", t->workers);
     fputs(",\"table\":", out);
-    json_string(r->job->table, out);
+    json_string(r->job->table ? r->job->table : "", out);
     fprintf(out, ",\"resumed\":%s", r->resumed ? "true" : "false");
     NUMBER("misfits", t->misfits);
     fprintf(out, ",\"cpu_seconds\":{\"coordinator\":%.3f,\"workers\":%.3f}",

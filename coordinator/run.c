@@ -471,6 +471,18 @@ int run_job(const struct job *j)
     return code;
 }
 
+void run_refused(const struct job *j, const char *complaints)
+{
+    struct app_totals none = { 0 };
+    char error[1024];
+    snprintf(error, sizeof error, "%s", complaints);
+    error[strcspn(error, "\n")] = 0;
+    struct report x = {
+        .job = j, .run = "", .status = "failed", .error = error, .run_totals = &none
+    };
+    report_json(&x, stdout);
+}
+
 // ---- check ----
 
 static void print_schema(const char *title, const struct schema *s)
@@ -510,8 +522,15 @@ int run_check(const struct job *j)
     r.local.pidfd = -1;
     progress_init(&r.progress, PROGRESS_NONE, j->output == OUTPUT_QUIET, r.started);
     err_t rc = check(&r, &e);
-    if (rc != ERR_OK) {
-        fprintf(stderr, "tranche: %s\n", e.text);
+    if (rc != ERR_OK) fprintf(stderr, "tranche: %s\n", e.text);
+    if (rc != ERR_OK && j->output == OUTPUT_JSON) {
+        printf("{\"job\":");
+        json_string(j->name, stdout);
+        printf(",\"status\":\"failed\",\"error\":");
+        json_string(e.text, stdout);
+        printf("}\n");
+    } else if (rc != ERR_OK) {
+        // said
     } else if (j->output == OUTPUT_HUMAN) {
         uint32_t n;
         source_inputs(r.plan.source, &n);

@@ -11,4 +11,7 @@ int run_check(
     const struct job *j);          // opens the sources, tries the transforms, loads nothing
 int run_list(const struct job *j); // `tranche runs`
 
+// The JSON line of a run that never began: its job or its flags are wrong.
+void run_refused(const struct job *j, const char *complaints);
+
 #endif

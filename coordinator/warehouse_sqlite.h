@@ -163,6 +163,8 @@ MUST_CHECK err_t wsq_inputs_json(const struct load_input *v, size_t n, struct bu
 MUST_CHECK err_t wsq_inputs_read(struct warehouse *w, uint64_t load_id, struct err *e);
 // Fills w->ids: known names keep their number, new ones join w->stored.
 MUST_CHECK err_t wsq_inputs_match(struct warehouse *w, struct err *e);
+// ERR_CHANGED: an input that is not among the caller's any more was loaded in part.
+MUST_CHECK err_t wsq_inputs_check_gone(struct warehouse *w, struct err *e);
 
 // ---- the verbs
 

@@ -232,6 +232,7 @@ static err_t go_on(struct warehouse *w, const struct load_row *load,
     TRY(wsq_inputs_read(w, w->load_id, e));
     w->n_known = w->n_stored;
     TRY(wsq_inputs_match(w, e));
+    if (!params) TRY(wsq_inputs_check_gone(w, e));
     TRY(check_headers(w, e));
     TRY(check_rows_are_there(w, e));
     TRY(wsq_table_ensure(w, w->target, e));

@@ -132,3 +132,38 @@ err_t wsq_inputs_match(struct warehouse *w, struct err *e)
     free(index);
     return rc;
 }
+
+// Whether the ledger has a part of a stored input, but not all of it.
+static err_t check_gone(struct warehouse *w, uint32_t id, struct err *e)
+{
+    const struct load_input *in = &w->stored[id];
+    int64_t bytes, rows;
+    bool any;
+    TRY(wsq_int(w, e, &bytes, &any,
+                "SELECT sum(byte_end - byte_begin) FROM main.tranche_ledger WHERE "
+                "load = %lld AND input = %lld AND state <> 'split'",
+                (long long)w->load_id, (long long)id));
+    if (!any || in->data_begin + (uint64_t)bytes >= in->size) return ERR_OK;
+    TRY(wsq_int(w, e, &rows, &any,
+                "SELECT sum(rows_loaded) FROM main.tranche_ledger WHERE load = %lld AND "
+                "input = %lld",
+                (long long)w->load_id, (long long)id));
+    return err_set(e, ERR_CHANGED,
+                   "%s is not among the inputs any more, but load %" PRIu64
+                   " has a part of it: %lld rows, %lld of %" PRIu64
+                   " bytes. Bring the file back to continue; --fresh starts over",
+                   in->name, w->load_id, (long long)rows,
+                   (long long)in->data_begin + (long long)bytes, in->size);
+}
+
+err_t wsq_inputs_check_gone(struct warehouse *w, struct err *e)
+{
+    bool *here = calloc(w->n_stored + 1, sizeof *here);
+    err_t rc = here ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; rc == ERR_OK && i < w->n_inputs; i++)
+        here[w->ids[i]] = true;
+    for (uint32_t id = 0; rc == ERR_OK && id < w->n_known; id++)
+        if (!here[id]) rc = check_gone(w, id, e);
+    free(here);
+    return rc;
+}

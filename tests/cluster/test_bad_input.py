@@ -238,3 +238,29 @@ def a_transform_that_fails_on_every_row_does_not_bisect_them_all(t):
     t.true(len(r.err.splitlines()) < 150, "not a line for each attempt on each row")
     load(t, "--sql", sql, "--bad-rows", "100%", want=3)
     t.equal(600, t.one("wh.db", "SELECT count(*) FROM t_rejects"), "rejects")
+
+
+@scenario("bad")
+def a_file_that_was_loaded_in_part_and_is_gone_is_missed(t):
+    for name in "ab":
+        t.write(f"{name}.csv", "k\n" + "".join(f"{name}{i}\n" for i in range(20000)))
+    job = ("run", "--csv", "[ab].csv", "--into", "sqlite:wh.db", "--table", "t", "--batch-bytes", "8KiB")
+    t.run(*job, want=-signal.SIGKILL, env={"TRANCHE_CRASH_AT": "commit-after-commit:1"})
+    os.rename(t.path("a.csv"), t.path("hidden"))
+    t.says(t.run(*job, want=1), "a.csv", "part", "--fresh")
+    os.rename(t.path("hidden"), t.path("a.csv"))
+    t.run(*job)
+    t.equal([("a", 20000), ("b", 20000)], t.rows("wh.db", "SELECT substr(k,1,1), count(*) FROM t GROUP BY 1"), "rows")
+    os.remove(t.path("a.csv"))  # all of it is in: it may go
+    t.run(*job)
+    t.equal(40000, t.one("wh.db", "SELECT count(*) FROM t"), "rows")
+
+
+@scenario("bad")
+def a_command_that_is_wrong_gives_its_json_line_too(t):
+    for args in (("--into", "mysql:x", "--csv", "x.csv"), ("--cvs", "x.csv"), ("none.yaml",)):
+        r = t.run("run", *args, "--output", "json", want=2)
+        t.equal("failed", r.json["status"], "status")
+        t.true(r.json["error"] in r.err, "the error is the one that was told")
+    r = t.run("check", "--csv", "none.csv", "--output=json", want=2)
+    t.equal("failed", r.json["status"], "status of a check")
