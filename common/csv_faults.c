@@ -1,6 +1,7 @@
 #include "common/csv_faults.h"
 
 #include "common/csv_field.h"
+#include "common/csv_simd.h"
 #include "common/utf8.h"
 
 #include <stdio.h>
@@ -89,10 +90,11 @@ static size_t say(const struct csv_fault *f, const struct csv_place *at, char *o
 
 static uint64_t count_lfs(const uint8_t *p, size_t n)
 {
-    uint64_t lfs = 0;
-    for (size_t i = 0; i < n; i++)
-        lfs += p[i] == '\n';
-    return lfs;
+    struct csv_scan s;
+    struct csv_tally t;
+    csv_scan_init(&s, &(struct csv_dialect){ .delimiter = ',' }, NULL);
+    s.ops->tally(&s, p, n, &t);
+    return t.lfs;
 }
 
 static err_t tell(const struct csv_fault *f, struct csv_place *at, struct rejects *rejects,

@@ -6,13 +6,14 @@
 //
 // A row is rejected when it has another number of fields than the schema, a field is longer
 // than CSV_FIELD_MAX, its bytes hold NUL or are not UTF-8 (all its bytes, wanted or not),
-// or a wanted value does not fit a type that the user gave. A value that does not fit an
-// inferred type is a misfit: kept as text.
+// its quotes are still open at the end of the chunk, or a wanted value does not fit a type
+// that the user gave: the first such column is named. A value that does not fit an inferred
+// type is a misfit: kept as text.
 //
 // What fits (anything else does not):
 //   integer    -?[0-9]+ without leading zeros or "-0", within int64: text -> value -> text
 //              gives the same bytes. For a given type leading zeros, "+" and spaces around
-//              are accepted too.
+//              are accepted too (of reals as well).
 //   real       finite decimal numbers: digits with an optional point, optional exponent.
 //              Inferred columns take only numbers of at most 17 significant digits.
 //              Correctly rounded (equal to strtod in the C locale).
@@ -44,14 +45,17 @@ struct csv_read_stats {
 };
 
 // `want` has schema->n entries; NULL: every column. Dialect, schema and want are copied.
+// ERR_INVALID: delimiter or quote that csv.h does not allow or that is not ASCII, no
+// column, a column of TYPE_ANY.
 MUST_CHECK err_t csv_reader_new(struct csv_reader **out, const struct csv_dialect *d,
                                 const struct schema *schema, const bool *want,
                                 struct err *e);
 void csv_reader_free(struct csv_reader **r);
 
 // Parses a whole chunk of n < 4 GiB bytes; CSV_PAD bytes before p and past p + n must be
-// readable. `out` is started anew; unwanted columns stay absent. Appends to `rejects`.
-// The batch's misfits point into p. Errors: ERR_NOMEM, ERR_TOOBIG only.
+// readable. `out` is started anew; unwanted columns stay absent. Appends to `rejects`;
+// *stats are of this chunk alone. The batch's misfits point into p. Errors: ERR_NOMEM,
+// ERR_TOOBIG only.
 MUST_CHECK err_t csv_read_chunk(struct csv_reader *r, const uint8_t *p, size_t n,
                                 struct csv_read_pos pos, struct batch *out,
                                 struct rejects *rejects, struct csv_read_stats *stats,

@@ -2,6 +2,7 @@
 
 #include "common/csv_simd.h"
 
+#include <stdatomic.h>
 #include <string.h>
 #ifdef __x86_64__
 #include <cpuid.h>
@@ -35,12 +36,25 @@ static const struct {
     { &csv_simd_scalar, always },
 };
 
-const struct csv_scan_ops *csv_scan_ops(const char *name)
+static const struct csv_scan_ops *find(const char *name)
 {
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
         if ((!name || strcmp(sets[i].ops->name, name) == 0) && sets[i].usable())
             return sets[i].ops;
     return NULL;
+}
+
+const struct csv_scan_ops *csv_scan_ops(const char *name)
+{
+    // Asked once: CPUID leaves a virtual machine, which takes longer than reading a chunk.
+    static const struct csv_scan_ops *_Atomic best;
+    if (name) return find(name);
+    const struct csv_scan_ops *ops = atomic_load_explicit(&best, memory_order_relaxed);
+    if (!ops) {
+        ops = find(NULL);
+        atomic_store_explicit(&best, ops, memory_order_relaxed);
+    }
+    return ops;
 }
 
 const char *csv_scan_name(const struct csv_scan_ops *ops)

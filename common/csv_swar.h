@@ -19,7 +19,10 @@ static inline uint64_t swar_load(const uint8_t *p)
 // The last n (1 to 8) bytes before e, behind zeros: "42" is "00000042". Reads 8 bytes.
 static inline uint64_t swar_load_end(const uint8_t *e, size_t n)
 {
-    uint64_t keep = ~0ull << (64 - 8 * n);
+    static const uint64_t last[9] = { 0,           ~0ull << 56, ~0ull << 48,
+                                      ~0ull << 40, ~0ull << 32, ~0ull << 24,
+                                      ~0ull << 16, ~0ull << 8,  ~0ull };
+    uint64_t keep = last[n]; // a load is cheaper than a shift by 64 - 8 * n
     return (swar_load(e - 8) & keep) | (SWAR_BYTES('0') & ~keep);
 }
 
@@ -28,13 +31,14 @@ static inline bool swar_digits(uint64_t w) // all eight bytes are '0' to '9'
     return (((w + SWAR_BYTES(0x46)) | (w - SWAR_BYTES('0'))) & SWAR_BYTES(0x80)) == 0;
 }
 
-// The value of eight digits: pairs, then fours, then eights.
+// The value of eight digits: pairs first, then the pairs weighed by two multiplications.
 static inline uint64_t swar_value(uint64_t w)
 {
-    w &= SWAR_BYTES(0x0f);
-    w = (w * 10 + (w >> 8)) & 0x00ff00ff00ff00ff;
-    w = (w * 100 + (w >> 16)) & 0x0000ffff0000ffff;
-    return (uint32_t)(w * 10000 + (w >> 32));
+    const uint64_t pairs = 0x000000ff000000ff;
+    w = (w & SWAR_BYTES(0x0f)) * 10 + ((w & SWAR_BYTES(0x0f)) >> 8);
+    return ((w & pairs) * (100 + (1000000ull << 32)) +
+            (w >> 16 & pairs) * (1 + (10000ull << 32))) >>
+           32;
 }
 
 // 0x80 in bytes that equal c; exact for the lowest such byte only.
@@ -52,8 +56,8 @@ static inline uint64_t swar_remove(uint64_t w, unsigned k, uint64_t first)
 }
 
 // The common integers: up to 16 digits. False: ask csv_parse_integer.
-static inline bool swar_integer(const uint8_t *p, const uint8_t *e, bool given,
-                                int64_t *out)
+static inline __attribute__((always_inline)) bool
+swar_integer(const uint8_t *p, const uint8_t *e, bool given, int64_t *out)
 {
     size_t len = (size_t)(e - p), minus = *p == '-', n = len - minus;
     uint64_t v;
@@ -75,7 +79,8 @@ static inline bool swar_integer(const uint8_t *p, const uint8_t *e, bool given,
 
 // The common reals: up to 16 bytes without an exponent, exact by csv_power_of_10 (see
 // csv_real.c). False: ask csv_parse_real.
-static inline bool swar_real(const uint8_t *p, const uint8_t *e, bool given, double *out)
+static inline __attribute__((always_inline)) bool
+swar_real(const uint8_t *p, const uint8_t *e, bool given, double *out)
 {
     size_t minus = *p == '-', n = (size_t)(e - p) - minus;
     uint64_t low, high = SWAR_BYTES('0'), v;
