@@ -336,7 +336,7 @@ static err_t say_why_slow(struct warehouse *w, bool same_order, struct err *e)
     }
     char text[512];
     snprintf(text, sizeof text,
-             "rows go into %s one by one, three to five times slower: %s", w->table, why);
+             "rows go into %s one by one, two to four times slower: %s", w->table, why);
     if (w->say) w->say(w->say_arg, text);
     return ERR_OK;
 }
