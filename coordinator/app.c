@@ -29,11 +29,21 @@ void app_fails_nomem(struct app *a)
 
 // ---- saying ----
 
+void app_journal_failed(struct app *a)
+{
+    char line[1200];
+    if (a->journal_failed) return;
+    a->journal_failed = true;
+    snprintf(line, sizeof line, "%s; the run goes on, its history has gaps",
+             a->scratch.text);
+    progress_say(a->in->progress, line);
+}
+
 void app_say(struct app *a, const char *kind, const char *text)
 {
     if (a->in->job->output != OUTPUT_QUIET) progress_say(a->in->progress, text);
     if (a->in->journal && journal_event(a->in->journal, kind, text, &a->scratch) != ERR_OK)
-        progress_say(a->in->progress, a->scratch.text);
+        app_journal_failed(a);
 }
 
 static void say_from_loader(void *arg, const char *text)
@@ -280,7 +290,7 @@ static void app_close(struct app *a)
     feeder_free(&a->feeder);
     drain_loader(a);
     if (a->in->journal && journal_flush(a->in->journal, &a->scratch) != ERR_OK)
-        progress_say(a->in->progress, a->scratch.text);
+        app_journal_failed(a);
     progress_end(a->in->progress);
     loader_free(&a->loader);
     works_free(&a->works);

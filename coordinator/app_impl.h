@@ -31,7 +31,7 @@ struct app {
     uint32_t local_deaths, told_single;
     uint64_t bytes_done, bytes_total, seq;
     ns_t last_result, last_loop;
-    bool fed, over;
+    bool fed, over, journal_failed;
     char waits[256];
     struct err e; // the first fault ends the run
     struct err scratch;
@@ -42,6 +42,9 @@ void app_fails(struct app *a, const struct err *e); // the first fault ends the 
 void app_fails_nomem(struct app *a);
 void app_say(struct app *a, const char *kind,
              const char *text); // to the user and the journal
+// The journal's fault stands in a->scratch. Told once: history is for people, and the load
+// is exactly-once without it.
+void app_journal_failed(struct app *a);
 // "flights.csv bytes 0-1048576"
 const char *app_chunk_name(const struct app *a, const struct work *k, char *out,
                            size_t cap);

@@ -152,7 +152,7 @@ static void end_attempt(struct app *a, const struct work *k, uint32_t attempt,
     if (a->in->journal &&
         journal_attempt_end(a->in->journal, a->in->load_name, k->chunk->data->range,
                             attempt, outcome, ms, peak_kb, text, &a->scratch) != ERR_OK)
-        progress_say(a->in->progress, a->scratch.text);
+        app_journal_failed(a);
 }
 
 // A result that cannot be true, whatever its digest says.
@@ -400,10 +400,10 @@ void app_act(struct app *a)
             if (x[i].what == SCHED_ASSIGN && k &&
                 journal_attempt(a->in->journal, a->in->load_name, k->chunk->data->range,
                                 x[i].attempt, s ? s->name : "?", &a->scratch) != ERR_OK)
-                progress_say(a->in->progress, a->scratch.text);
+                app_journal_failed(a);
         }
         if (n && a->in->journal && journal_flush(a->in->journal, &a->scratch) != ERR_OK)
-            progress_say(a->in->progress, a->scratch.text);
+            app_journal_failed(a);
         crash_point("attempts-durable");
         for (size_t i = 0; i < n && !a->over; i++)
             act(a, &x[i]);

@@ -14,6 +14,7 @@ static struct {
     int fd;
     _Atomic bool watched;
     _Atomic int first;
+    _Atomic bool ending;
     sigset_t set;
 } it = { .fd = -1 };
 
@@ -66,4 +67,12 @@ void interrupt_watch(bool on)
 int interrupt_seen(void)
 {
     return atomic_load(&it.first);
+}
+
+bool interrupt_claim_end(bool at_once)
+{
+    bool first = !atomic_exchange(&it.ending, true);
+    while (!first && !at_once)
+        pause();
+    return first;
 }

@@ -1,5 +1,7 @@
 #include "coordinator/report.h"
 
+#include "common/utf8.h"
+
 #include <string.h>
 
 enum { FILES_SHOWN = 20 };
@@ -122,14 +124,21 @@ void report_human(const struct report *r, FILE *out)
 
 void json_string(const char *s, FILE *out)
 {
+    static const char replacement[] = "\xef\xbf\xbd"; // U+FFFD, for what is no UTF-8
+    size_t n = strlen(s), bad = utf8_bad((const uint8_t *)s, n);
     fputc('"', out);
-    for (const unsigned char *p = (const unsigned char *)s; *p; p++) {
-        if (*p == '"' || *p == '\\')
-            fprintf(out, "\\%c", *p);
-        else if (*p < 0x20 || *p == 0x7f)
-            fprintf(out, "\\u%04x", *p);
-        else
-            fputc(*p, out);
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)s[i];
+        if (i == bad) {
+            fputs(replacement, out);
+            bad = i + 1 + utf8_bad((const uint8_t *)s + i + 1, n - i - 1);
+        } else if (c == '"' || c == '\\') {
+            fprintf(out, "\\%c", c);
+        } else if (c < 0x20 || c == 0x7f) {
+            fprintf(out, "\\u%04x", c);
+        } else {
+            fputc(c, out);
+        }
     }
     fputc('"', out);
 }

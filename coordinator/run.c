@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { SLOT_BYTES_MIN = 16 << 20 }; // with less, a runner takes no ordinary batch
+
 static const ns_t BEGIN_LOCKED_MAX = 10 * NS_S; // a lock at the start is waited for so long
 
 struct run {
@@ -53,10 +55,23 @@ static void state_folder(struct run *r)
                  r->job->dir ? r->job->dir : ".");
 }
 
-static uint32_t slots_of(const struct job *j)
+// As many as the cores, unless their memory would not do.
+static err_t choose_slots(struct run *r, struct err *e)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    return j->workers_local ? j->workers_local : cores > 0 ? (uint32_t)cores : 1;
+    uint64_t fit = r->job->worker_memory_bytes / SLOT_BYTES_MIN;
+    r->slots = r->job->workers_local ? r->job->workers_local
+               : cores > 0           ? (uint32_t)cores
+                                     : 1;
+    if (r->slots <= fit) return ERR_OK;
+    if (r->job->workers_local)
+        return err_set(e, ERR_INVALID,
+                       "%u workers share limits.worker_memory, and each needs 16 MiB at "
+                       "least: take --workers %llu, or --worker-memory %lluMiB",
+                       r->slots, (unsigned long long)fit,
+                       (unsigned long long)r->slots * (SLOT_BYTES_MIN >> 20));
+    r->slots = (uint32_t)fit;
+    return ERR_OK;
 }
 
 static err_t start_worker(struct run *r, struct err *e)
@@ -219,7 +234,7 @@ static err_t make_spec(struct run *r, struct err *e)
 
 static err_t open_all(struct run *r, struct err *e)
 {
-    r->slots = slots_of(r->job);
+    TRY(choose_slots(r, e));
     state_folder(r);
     TRY(start_worker(r, e)); // it starts while we read the input
     TRY(open_input(r, e));
@@ -436,6 +451,7 @@ static void stop_at_once(void *arg, int signo)
     struct app_totals none = { 0 };
     char error[100], *json = NULL;
     size_t n = 0;
+    if (!interrupt_claim_end(true)) _exit(CLI_INTERRUPTED); // all is said already
     snprintf(error, sizeof error, "interrupted by %s", strsignal(signo));
     if (r->job->output == OUTPUT_JSON) {
         struct report x = { .job = r->job,
@@ -466,6 +482,7 @@ int run_job(const struct job *j)
     progress_init(&r.progress, j->progress, j->output == OUTPUT_QUIET, r.started);
     err_t rc = interrupt_start(stop_at_once, &r, &e);
     if (rc == ERR_OK) rc = run_all(&r, &limit, &e);
+    interrupt_claim_end(false);
     int code = rc == ERR_OK ? end_well(&r, limit) : end_badly(&r, rc, &e);
     close_all(&r);
     return code;

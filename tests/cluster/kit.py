@@ -76,7 +76,8 @@ class Case:
 
     def env(self, **more):
         env = dict(os.environ, TMPDIR=self.path("tmp"), HOME=self.dir, LC_ALL="C.UTF-8", **more)
-        env.pop("TRANCHE_HOME", None)
+        if "TRANCHE_HOME" not in more:
+            env.pop("TRANCHE_HOME", None)
         os.makedirs(env["TMPDIR"], exist_ok=True)
         return env
 

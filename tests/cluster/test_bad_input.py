@@ -264,3 +264,38 @@ def a_command_that_is_wrong_gives_its_json_line_too(t):
         t.true(r.json["error"] in r.err, "the error is the one that was told")
     r = t.run("check", "--csv", "none.csv", "--output=json", want=2)
     t.equal("failed", r.json["status"], "status of a check")
+
+
+@scenario("bad")
+def odd_names_and_numbers_are_said_as_valid_json(t):
+    odd = os.fsencode(t.dir) + b"/odd\xff.csv"
+    with open(odd, "wb"):
+        pass  # an empty file: the error names it
+    r = load(t, "--output", "json", csv="odd*.csv", want=2)
+    t.true("odd\ufffd.csv" in r.json["error"], f"the name is in {r.json['error']!r}")
+    for rows in (1, 2):
+        with open(odd, "wb") as f:
+            f.write(b"a\n" + b"1\n" * rows)
+        t.equal("loaded", load(t, "--output", "json", csv="odd*.csv", want=0).json["status"], "status")
+    t.equal(2, t.one("wh.db", "SELECT count(*) FROM t"), "rows: the second run knows the file again")
+
+
+@scenario("bad")
+def more_workers_than_their_memory_allows_are_refused(t):
+    t.write("in.csv", "a\n1\n")
+    t.says(load(t, "--workers", "100", "--worker-memory", "64MiB", want=2), "--workers 4", "--worker-memory")
+
+
+@scenario("bad")
+def a_full_disk_under_the_history_is_told_once(t):
+    if os.geteuid() != 0:
+        return
+    disk = t.path("state")
+    os.mkdir(disk)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", disk], check=True)
+    t.cleanups.append(lambda: subprocess.run(["umount", "-l", disk]))
+    t.write("in.csv", "a\n" + "".join(f"{i}\n" for i in range(20000)))
+    r = t.run("run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", "t", "--batch-bytes", "64",
+              env={"TRANCHE_HOME": disk})
+    t.true(1 <= r.err.count("no space") <= 2, "it is told once, and that the end is not in the history")
+    t.equal((20000, 20000), t.rows("wh.db", "SELECT count(*), count(DISTINCT a) FROM t")[0], "rows")
