@@ -164,10 +164,11 @@ class Case:
         left = os.listdir(self.path("tmp")) if os.path.isdir(self.path("tmp")) else []
         self.equal([], left, "files left in the temporary folder")
 
-    def close(self):
+    def close(self, failed=False):
         for f in self.cleanups:
             f()
-        shutil.rmtree(self.dir, ignore_errors=True)
+        if not (failed and os.environ.get("KEEP")):
+            shutil.rmtree(self.dir, ignore_errors=True)
 
 
 def read_csv(path, **kw):
@@ -190,6 +191,7 @@ def main(argv):
     print(f"{len(todo)} scenarios, SEED={seed}, {build}", flush=True)
     for name, fn in todo:
         case, began = Case(name, build, seed), time.monotonic()
+        before = passed
         try:
             fn(case)
             passed += 1
@@ -197,9 +199,9 @@ def main(argv):
         except Exception as e:  # one broken scenario must not hide the others
             failed += 1
             text = str(e) if isinstance(e, Failed) else traceback.format_exc()
-            print(f"FAILED  {name}\n{text}", flush=True)
+            print(f"FAILED  {name} in {case.dir}\n{text}", flush=True)
         finally:
-            case.close()
+            case.close(passed == before)
     print(f"{passed} passed, {failed} failed", flush=True)
     return 1 if failed or not passed else 0
 

@@ -2,7 +2,7 @@
 """run - the real programs, end to end: run.py [--build DIR] GROUP|NAME...
 
 Groups: all, smoke (a few, for sanitizer builds), load, types, sql, bad, kills, readme.
-SEED=N replays the random ones.
+SEED=N replays the random ones; KEEP=1 keeps the folders of those that fail.
 """
 
 import sys
