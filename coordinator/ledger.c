@@ -26,10 +26,7 @@ bool ledger_state_parse(const char *name, enum ledger_state *out)
 
 bool ledger_forbids(struct range have, enum ledger_state state, struct range r)
 {
-    if (!range_overlaps(have, r)) return false;
-    if (state != LEDGER_SPLIT) return true;
-    bool same = have.begin == r.begin && have.end == r.end;
-    return same || !range_contains(have, r);
+    return state == LEDGER_SPLIT ? range_contains(r, have) : range_overlaps(have, r);
 }
 
 err_t ledger_check_row(const struct ledger_row *row, struct err *e)

@@ -46,10 +46,7 @@ err_t wsq_ledger_create(struct warehouse *w, struct err *e)
             "tranche_runs and tranche_ledger of %s are not those of this version: "
             "load into another database",
             w->shown);
-    return wsq_exec(
-        w, e, "creating the ledger",
-        "CREATE INDEX IF NOT EXISTS main.tranche_ledger_splits ON "
-        "tranche_ledger(load, input, byte_begin, byte_end) WHERE state = 'split'");
+    return ERR_OK;
 }
 
 // ---- statements of every commit
@@ -61,18 +58,15 @@ static char *cached_sql(const struct warehouse *w, enum wsq_cached which)
         return sqlite3_mprintf("SELECT epoch, state, host, pid FROM main.tranche_runs "
                                "WHERE load_id = ?1");
     case WSQ_OVERLAP:
-        // The nearest row on the left, all that begin inside, and every split on the left
-        // that reaches in. Whole rows on the left do not overlap each other.
+        // The nearest row on the left, and all that begin inside. Whole rows on the left do
+        // not overlap each other, and a split on the left forbids nothing.
         return sqlite3_mprintf(
             "SELECT byte_begin, byte_end, state, rows_loaded, rows_refused FROM (SELECT * "
             " FROM main.tranche_ledger WHERE load = ?1 AND input = ?2 AND byte_begin < ?3 "
             " AND state <> 'split' ORDER BY byte_begin DESC LIMIT 1) "
             "UNION ALL SELECT byte_begin, byte_end, state, rows_loaded, rows_refused "
             "FROM main.tranche_ledger WHERE load = ?1 AND input = ?2 "
-            "AND byte_begin >= ?3 AND byte_begin < ?4 "
-            "UNION ALL SELECT byte_begin, byte_end, state, rows_loaded, rows_refused "
-            "FROM main.tranche_ledger INDEXED BY tranche_ledger_splits WHERE load = ?1 "
-            "AND input = ?2 AND byte_begin < ?3 AND byte_end > ?3 AND state = 'split'");
+            "AND byte_begin >= ?3 AND byte_begin < ?4");
     case WSQ_LEDGER_ADD:
         return sqlite3_mprintf(
             "INSERT INTO main.tranche_ledger VALUES(?1,?2,?3,?4,?5,?6,?7,?8,"

@@ -110,6 +110,20 @@ def at_every_named_crash_point_nothing_is_lost_or_doubled(t):
     t.true(hit >= len(points) // 2, f"only {hit} of {2 * len(points)} crash points were passed")
 
 
+@scenario("kills")
+def a_resume_may_cut_across_what_was_split_before(t):
+    t.write("k.csv", "id,j\n" + "".join(f"{i},{'{bad' if i == 3000 else 1}\n" for i in range(20000)))
+    args = ("run", "--csv", "k.csv", "--into", "sqlite:wh.db", "--table", "k", "--bad-rows", "1",
+            "--sql", "SELECT id, json_extract(j, '$') AS v FROM batch", "--output", "json")
+    for n, size in ((1, "64KiB"), (3, "50KiB"), (2, "30KiB")):
+        t.run(*args, "--batch-bytes", size, want=-signal.SIGKILL,
+              env={"TRANCHE_CRASH_AT": f"note-after-commit:{n}"})
+    r = t.run(*args, "--batch-bytes", "41KiB", want=3).json
+    t.true(r["load"]["balanced"], "balanced")
+    t.equal([(19999, sum(range(20000)) - 3000)], t.rows("wh.db", "SELECT count(*), sum(id) FROM k"), "rows")
+    t.equal([(3002,)], t.rows("wh.db", "SELECT line FROM k_rejects"), "rejects")
+
+
 def named_points():
     """The names as they stand in the sources: none is forgotten."""
     import re
