@@ -72,6 +72,24 @@ static void check_memory(struct conf *c)
                    units_size_text(j->memory_bytes, memory));
 }
 
+static void check_workers(struct conf *c)
+{
+    const struct job *j = c->job;
+    if (j->workers_remote && !j->listen)
+        conf_wrong_key(c, "workers.local",
+                       "0, only workers of other hosts: they come in through --listen");
+    if (j->insecure && !j->listen)
+        conf_wrong_job(c, "--insecure is about --listen, which is not given");
+    if (j->workers_min > 1 && !j->listen)
+        conf_wrong_key(c, "workers.min",
+                       "one worker runs on this machine; further ones come in through "
+                       "--listen");
+    if (j->labels.n && !j->listen)
+        conf_wrong_key(c, "workers.labels",
+                       "the worker of this machine has no labels; others come in through "
+                       "--listen");
+}
+
 static bool ends_with(const char *s, size_t n, const char *end)
 {
     size_t k = strlen(end);
@@ -148,5 +166,6 @@ void conf_check(struct conf *c)
     check_stdin(c);
     check_types(c);
     check_memory(c);
+    check_workers(c);
     if (!c->n_mistakes && !c->no_memory) fill_in(c);
 }

@@ -76,6 +76,7 @@ void job_init(struct job *j)
         .timeout_ms = 10 * 60 * 1000,
         .memory_bytes = (uint64_t)128 << 20,
         .worker_memory_bytes = (uint64_t)1 << 30,
+        .workers_wait_ms = 60 * 1000,
     };
 }
 
@@ -98,6 +99,8 @@ void job_free(struct job *j)
     job_pairs_free(&j->params);
     job_pairs_free(&j->tables);
     job_pairs_free(&j->tables_written);
+    strings_free(&j->labels);
+    free(j->listen);
     *j = (struct job){ 0 };
 }
 

@@ -197,10 +197,56 @@ void set_count(struct conf *c, const struct opt *o, const struct value *v)
 
 void set_workers(struct conf *c, const struct opt *o, const struct value *v)
 {
-    if (v->kind == VALUE_TEXT && strcmp(v->text, "0") == 0)
-        conf_wrong(c, o, v, "0, only workers of other hosts: " LATER "; give 1 or more");
+    uint64_t n;
+    if (!count(c, o, v, &n)) return;
+    *(uint32_t *)member(c, o) = (uint32_t)n;
+    c->job->workers_remote = n == 0;
+}
+
+static bool label_is_good(const char *text)
+{
+    size_t n = strlen(text);
+    return n > 0 && n <= OPT_LABEL_MAX &&
+           strspn(text,
+                  "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == n;
+}
+
+void set_labels(struct conf *c, const struct opt *o, const struct value *v)
+{
+    struct strings labels = { 0 };
+    bool ok = true;
+    bool list = v->kind == VALUE_LIST;
+    for (const struct value *m = list ? v->first : v; m; m = list ? m->next : NULL) {
+        const char *text = opt_single(c, o, m);
+        bool good = text && label_is_good(text);
+        if (text && !good)
+            conf_wrong(c, o, m,
+                       "%s is no label; give letters, digits, '.', '_' and '-', at most %d",
+                       QUOTED(text), OPT_LABEL_MAX);
+        if (good && labels.n == OPT_LABELS_MAX) {
+            conf_wrong(c, o, m, "more than %d labels", OPT_LABELS_MAX);
+            good = false;
+        }
+        ok &= good && conf_ok(c, strings_add(&labels, text, strlen(text), NULL));
+    }
+    if (ok) {
+        strings_free(&c->job->labels);
+        c->job->labels = labels;
+    } else {
+        strings_free(&labels);
+    }
+}
+
+// Whether the rest is an address of this machine is seen when it is bound.
+void set_listen(struct conf *c, const struct opt *o, const struct value *v)
+{
+    const char *text = opt_single(c, o, v);
+    if (!text) return;
+    if (strncmp(text, "tcp://", 6) != 0 || strlen(text) > 280 || text_has_control(text))
+        conf_wrong(c, o, v, "%s is not tcp://ADDRESS:PORT, e.g. tcp://0.0.0.0:5555",
+                   QUOTED(text));
     else
-        set_count(c, o, v);
+        opt_copy_text(c, &c->job->listen, text);
 }
 
 void set_duration(struct conf *c, const struct opt *o, const struct value *v)

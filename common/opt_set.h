@@ -6,20 +6,22 @@
 
 #include "common/conf.h"
 
-#define OPT_SETTERS(X)                                                                    \
-    X(name)                                                                               \
-    X(csv)                                                                                \
-    X(delimiter)                                                                          \
-    X(quote)                                                                              \
-    X(header) X(encoding) X(types) X(nulls) X(batch_bytes) X(sql) X(into) X(table)        \
-        X(choice) X(bool) X(unordered) X(switch) X(params) X(tables) X(bad_rows) X(count) \
-            X(duration) X(size) X(workers)
+#define OPT_SETTERS(X)                                                              \
+    X(name)                                                                         \
+    X(csv)                                                                          \
+    X(delimiter)                                                                    \
+    X(quote)                                                                        \
+    X(header)                                                                       \
+    X(encoding)                                                                     \
+    X(types) X(nulls) X(batch_bytes) X(sql) X(into) X(table) X(choice) X(bool)      \
+        X(unordered) X(switch) X(params) X(tables) X(bad_rows) X(count) X(duration) \
+            X(size) X(workers) X(labels) X(listen)
 
 #define X(name) void set_##name(struct conf *, const struct opt *, const struct value *);
 OPT_SETTERS(X)
 #undef X
 
-enum { OPT_TABLE_NAME_MAX = 63 };
+enum { OPT_TABLE_NAME_MAX = 63, OPT_LABEL_MAX = 60, OPT_LABELS_MAX = 8 };
 // NULL: a good name for a table; else what is wrong with it.
 const char *opt_table_name_wrong(const char *name);
 

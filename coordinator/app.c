@@ -12,6 +12,7 @@ enum {
     // workers needs to be found out.
     LOCAL_DEATHS_MAX = 40,
     SAY_QUEUE = 256,
+    REMOTE_SLOTS = 16, // how many there will be, as long as nobody knows
 };
 static const ns_t PING_EVERY = 5 * NS_S, STALLED = 30 * NS_S;
 
@@ -83,9 +84,7 @@ static void on_local_death(struct app *a)
     struct session *s, *tmp;
     HASH_ITER(by_sid, a->sessions.sids, s, tmp)
     {
-        struct session *gone = s;
-        sched_worker_gone(a->sched, s->sid, now);
-        session_drop(&a->sessions, &gone);
+        if (s->peer.link == APP_IPC) app_session_end(a, s, now);
     }
     a->t->worker_deaths++;
     if (++a->local_deaths > LOCAL_DEATHS_MAX) {
@@ -103,20 +102,33 @@ static void on_local_death(struct app *a)
 
 static void on_signal(struct app *a)
 {
-    if (a->t->interrupted) return;
+    if (interrupt_reload_asked()) app_look_at_gate(a, true, clock_ns());
+    if (a->t->interrupted || !interrupt_seen()) return;
     a->t->interrupted = true;
     err_set(&a->scratch, ERR_CLOSED, "interrupted by %s", strsignal(interrupt_seen()));
     app_fails(a, &a->scratch);
 }
 
+// A connection that ended says nothing of whose it was: all are asked, and a peer that is
+// gone cannot be sent to.
 static void ping_the_quiet(struct app *a, ns_t now)
 {
     struct session *s, *tmp;
+    struct link_events seen = { 0 };
+    char line[120];
+    if (a->in->link[APP_TCP]) link_state(a->in->link[APP_TCP], &seen);
+    bool lost = seen.lost != a->lost_seen;
+    a->lost_seen = seen.lost;
     HASH_ITER(by_sid, a->sessions.sids, s, tmp)
     {
-        if (now - s->sent < PING_EVERY) continue;
+        bool ask = lost && s->peer.link == APP_TCP;
         struct msg m = { .type = MSG_PING, .PING = { ++a->seq } };
-        app_post(a, s, &m, NULL, 0, NULL, NULL);
+        if (ask || now - s->sent >= PING_EVERY) app_post(a, s, &m, NULL, 0, NULL, NULL);
+        if (!s->gone || s->peer.link != APP_TCP) continue;
+        snprintf(line, sizeof line, "worker %s is gone", s->name);
+        app_say(a, "worker", line);
+        a->t->worker_deaths++;
+        app_session_end(a, s, now);
     }
 }
 
@@ -126,8 +138,8 @@ static void explain_a_stall(struct app *a, ns_t now)
     bool was = a->waits[0] != 0;
     a->waits[0] = 0;
     if (now - a->last_result < STALLED) return;
-    if (!a->sessions.sids) {
-        snprintf(a->waits, sizeof a->waits, "no worker is connected");
+    app_explain_workers(a, a->waits, sizeof a->waits);
+    if (a->waits[0]) {
     } else if (sched_waits_for(a->sched, &w)) {
         char name[300] = "";
         struct work *k = work_by_id(&a->works, w.chunk);
@@ -153,6 +165,8 @@ static ns_t tick(struct app *a)
     if (gap > 5 * NS_S) sched_paused(a->sched, gap, now); // we stood still, not they
     ns_t next = sched_tick(a->sched, now);
     ping_the_quiet(a, now);
+    app_look_at_gate(a, false, now);
+    app_gather(a, now);
     explain_a_stall(a, now);
     struct sched_counts c;
     sched_count(a->sched, &c);
@@ -175,22 +189,29 @@ static int sleep_ms(ns_t until)
     return left > NS_S ? 1000 : (int)(left / NS_MS) + 1;
 }
 
+static int fd_of(const struct link *l)
+{
+    return l ? link_fd(l) : -1; // which poll leaves out
+}
+
 static void wait_for_events(struct app *a, ns_t until)
 {
     bool want_chunks = !a->fed && sched_wants(a->sched) > 0;
     struct pollfd f[] = {
-        { link_fd(a->in->link), POLLIN, 0 },
+        { fd_of(a->in->link[APP_IPC]), POLLIN, 0 },
+        { fd_of(a->in->link[APP_TCP]), POLLIN, 0 },
         { loader_fd(a->loader), POLLIN, 0 },
         { queue_fd(a->says), POLLIN, 0 },
         { interrupt_fd(), POLLIN, 0 },
         { a->in->local->pidfd, POLLIN, 0 },
         { want_chunks ? feeder_fd(a->feeder) : -1, POLLIN, 0 },
+        { a->fetch ? fetch_fd(a->fetch) : -1, POLLIN, 0 },
     };
     a->last_loop = clock_ns();
     poll(f, sizeof f / sizeof f[0], sleep_ms(until));
     a->last_loop = clock_ns() - a->last_loop > 5 * NS_S ? a->last_loop : clock_ns();
-    if (f[3].revents) on_signal(a);
-    if (f[4].revents) on_local_death(a);
+    if (f[4].revents) on_signal(a);
+    if (f[5].revents) on_local_death(a);
 }
 
 static bool finished(const struct app *a)
@@ -202,6 +223,7 @@ static void loop(struct app *a)
 {
     while (!a->over && !finished(a)) {
         app_take_chunks(a);
+        app_take_fetched(a);
         app_act(a);
         app_take_messages(a); // sending may have eaten the edge of ZeroMQ's descriptor
         app_take_loaded(a);
@@ -244,14 +266,14 @@ static err_t app_open(struct app *a, struct err *e)
                             .credit_max = 64,
                             .credit_work = 5 * NS_MS,
                             .memory_bytes = j->memory_bytes / 2 };
-    TRY(lease_secret_new(a->secret, e));
     a->job = hash_bytes(a->in->spec->p, a->in->spec->n);
     a->sessions.epoch = a->in->load->epoch;
     a->sched = sched_new(&o);
     a->says = queue_new(SAY_QUEUE);
     if (!a->sched || !a->says) return err_set(e, ERR_NOMEM, "out of memory");
     measure_input(a);
-    tune_init(&a->tune, j->batch_bytes, a->bytes_total, a->in->slots, j->memory_bytes);
+    tune_init(&a->tune, j->batch_bytes, a->bytes_total,
+              a->in->slots ? a->in->slots : REMOTE_SLOTS, j->memory_bytes);
     TRY(loader_start(&a->loader, a->in->ops, a->in->warehouse, say_from_loader, a, e));
     return feeder_start(&a->feeder, a->in->source, &a->tune.target_bytes, e);
 }
@@ -263,7 +285,8 @@ static void stop_workers(struct app *a)
     HASH_ITER(by_sid, a->sessions.sids, s, tmp)
     {
         struct msg m = { .type = MSG_STOP, .STOP = { msg_str(reason, sizeof reason - 1) } };
-        a->in->local->told_to_stop |= app_post(a, s, &m, NULL, 0, NULL, NULL);
+        bool told = app_post(a, s, &m, NULL, 0, NULL, NULL);
+        if (s->peer.link == APP_IPC) a->in->local->told_to_stop |= told;
     }
 }
 
@@ -293,8 +316,10 @@ static void app_close(struct app *a)
         app_journal_failed(a);
     progress_end(a->in->progress);
     loader_free(&a->loader);
+    fetch_close(&a->fetch);
+    app_drop_early(a);
     works_free(&a->works);
-    sessions_free(&a->sessions);
+    app_sessions_close(a);
     sched_free(&a->sched);
     queue_free(&a->says);
 }
@@ -302,7 +327,8 @@ static void app_close(struct app *a)
 err_t app_run(const struct app_in *in, struct app_totals *t, struct err *e)
 {
     struct app a = { .in = in, .t = t };
-    a.last_result = a.last_loop = clock_ns();
+    a.last_result = a.last_loop = a.began = clock_ns();
+    interrupt_reload_on_hangup(in->link[APP_TCP] != NULL);
     interrupt_watch(true);
     err_t rc = app_open(&a, e);
     if (rc == ERR_OK) {

@@ -10,7 +10,10 @@
 #include "coordinator/progress.h"
 #include "coordinator/source.h"
 #include "coordinator/warehouse.h"
+#include "proto/lease.h"
 #include "proto/link.h"
+
+enum app_link { APP_IPC, APP_TCP, APP_LINKS };
 
 struct app_in { // everything is borrowed for the time of app_run
     const struct job *job;
@@ -18,11 +21,13 @@ struct app_in { // everything is borrowed for the time of app_run
     const struct warehouse_ops *ops;
     struct warehouse *warehouse;
     const struct load_state *load;
-    const char *load_name;   // for the journal's attempt numbers
-    struct journal *journal; // NULL: there is none, and it was said
-    struct link *link;
+    const char *load_name;        // for the journal's attempt numbers
+    struct journal *journal;      // NULL: there is none, and it was said
+    struct link *link[APP_LINKS]; // NULL: there is none
+    struct gate *gate;            // of link[APP_TCP]; NULL: plaintext, or no such link
     struct local *local;
-    uint32_t slots; // of the local worker
+    uint32_t slots;        // of the local worker; 0: there is none
+    const uint8_t *secret; // of this load's leases, LEASE_SECRET_BYTES
     const struct buf *spec;
     uint64_t result_max_bytes;
     struct progress *progress;
@@ -34,6 +39,7 @@ struct app_totals { // of this run
     uint64_t worker_cpu_ns, parse_ns, apply_ns, encode_ns, commit_ns;
     uint32_t workers; // seen
     uint64_t worker_deaths, runner_deaths;
+    uint64_t handed_over;           // results of earlier coordinators that workers had kept
     bool interrupted, limit_passed; // what ended the loop early
 };
 

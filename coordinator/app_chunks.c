@@ -37,6 +37,7 @@ static struct work *add_work(struct app *a, struct chunk_data **c, struct work *
         app_fails_nomem(a);
     }
     k->scheduled = true;
+    app_take_early(a, k);
     return k;
 }
 
@@ -120,6 +121,7 @@ static void add_chunk(struct app *a, struct chunk_data **c)
 
 static void on_feed(struct app *a, struct feed *x)
 {
+    if (x->chunk) a->fed_to = x->chunk->range;
     switch (x->kind) {
     case FED_CHUNK: add_chunk(a, &x->chunk); break;
     case FED_BAD: on_bad_record(a, x); break;
@@ -250,16 +252,9 @@ static void on_isolated(struct app *a, const struct work *k)
 
 static void on_committed(struct app *a, struct work *k, const struct load_item *i)
 {
-    struct lease l = { .input = (uint32_t)k->key.input,
-                       .begin = k->key.begin,
-                       .end = k->key.end,
-                       .attempt = k->attempt,
-                       .epoch = a->in->load->epoch,
-                       .sid = k->sid,
-                       .token = k->token };
     if (i->code == ERR_OK) app_add_totals(a->t, &i->result.row);
     a->bytes_done += k->key.end - k->key.begin;
-    if (k->sid) app_send_committed(a, k->sid, &l);
+    if (k->sid) app_send_committed(a, k->sid, &k->lease);
     if (k->scheduled && i->result.row.state == LEDGER_REJECTED) {
         sched_rejected(a->sched, k->id, clock_ns());
         on_isolated(a, k);
@@ -278,6 +273,8 @@ static void on_loaded(struct app *a, struct load_item *i)
         snprintf(k->failure, sizeof k->failure, "%.500s", i->e.text);
         app_say(a, "result", k->failure);
         sched_result_bad(a->sched, k->id, clock_ns());
+        struct session *s = session_by_sid(&a->sessions, k->sid);
+        if (s) app_strike(a, &s->peer, k->failure, clock_ns());
     } else if (i->code != ERR_OK && i->code != ERR_DUP) {
         app_fails(a, &i->e);
     } else if (i->kind == LOAD_NOTE) {

@@ -1,11 +1,13 @@
 // app_impl - what the files of the run's loop share: app.c (loop, time, start and end),
-// app_chunks.c (chunks from the source to the ledger), app_workers.c (messages and leases).
+// app_chunks.c (chunks from the source to the ledger), app_workers.c (messages and leases),
+// app_sessions.c (who comes, stays and goes), app_send.c (chunks on their way out).
 
 #ifndef COORDINATOR_APP_IMPL_H
 #define COORDINATOR_APP_IMPL_H
 
 #include "coordinator/app.h"
 #include "coordinator/feeder.h"
+#include "coordinator/fetch.h"
 #include "coordinator/sched.h"
 #include "coordinator/sessions.h"
 #include "coordinator/tune.h"
@@ -25,10 +27,17 @@ struct app {
     struct loader *loader;
     struct queue *says; // lines of other threads
     struct tune tune;
-    uint8_t secret[32];
     struct hash128 job;
     uint64_t in_loader, isolated; // rows rejected because they always fail
     uint32_t local_deaths, told_single;
+    struct fetch *fetch; // reads files for workers that don't see them; made when needed
+    struct culprit *strikes; // by user
+    struct early *early;     // results for chunks that are not cut yet, by range
+    uint64_t early_bytes;
+    struct range fed_to; // the last that the source gave
+    bool gathered;       // workers.min are there, or were
+    ns_t began, gate_checked;
+    uint64_t lost_seen; // connections that ended
     uint64_t bytes_done, bytes_total, seq;
     ns_t last_result, last_loop;
     bool fed, over, journal_failed;
@@ -60,8 +69,39 @@ void app_add_totals(struct app_totals *t, const struct ledger_row *r);
 // ---- app_workers.c ----
 void app_take_messages(struct app *a);
 void app_act(struct app *a); // does what the scheduler says
+// A result of chunk k from any session (0: none any more), this coordinator's or an earlier
+// one's. Takes the message if it is wanted.
+void app_result(struct app *a, struct work *k, const char *worker, uint64_t sid,
+                struct link_in **in, ns_t now);
+
+// ---- app_early.c ----
+// False: there is no use in keeping it.
+bool app_keep_early(struct app *a, const struct lease *l, const char *worker, uint64_t sid,
+                    struct link_in **in);
+void app_take_early(struct app *a, struct work *k); // for a chunk that was cut just now
+void app_drop_early(struct app *a);
+
+// ---- app_sessions.c ----
+void app_hello(struct app *a, const struct link_peer *p, const struct msg_HELLO *h,
+               ns_t now);
+void app_ready(struct app *a, struct session *s, ns_t now);
+void app_session_end(struct app *a, struct session *s, ns_t now); // frees it
+// It did what no honest worker does. After the third time its key is refused until the run
+// ends, and true is returned: the peer and its sessions are gone.
+bool app_strike(struct app *a, const struct link_peer *p, const char *what, ns_t now);
+void app_look_at_gate(struct app *a, bool in_any_case, ns_t now);
+void app_gather(struct app *a, ns_t now); // workers.min and workers.wait
+void app_explain_workers(struct app *a, char *out, size_t cap); // "" : they could work
+void app_sessions_close(struct app *a);
+
+// ---- app_send.c ----
 bool app_post(struct app *a, struct session *s, struct msg *m, void *payload, size_t n,
               link_free_fn *free_fn, void *hint);
+void app_refuse(struct app *a, const struct link_peer *p, err_t code, const char *text);
+void app_reset(struct app *a, const struct link_peer *p, uint64_t sid, const char *why);
 void app_send_committed(struct app *a, uint64_t sid, const struct lease *l);
+struct lease app_lease(struct app *a, const struct work *k, uint64_t sid, uint32_t attempt);
+void app_assign(struct app *a, const struct sched_action *x);
+void app_take_fetched(struct app *a); // what was read, to those who wait for it
 
 #endif

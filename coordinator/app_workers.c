@@ -12,138 +12,24 @@ enum {
     TOLD_SINGLE = 40,  // failed attempts on single rows that are told one by one
 };
 
-// ---- sending ----
-
-bool app_post(struct app *a, struct session *s, struct msg *m, void *payload, size_t n,
-              link_free_fn *free_fn, void *hint)
-{
-    m->epoch = a->in->load->epoch;
-    m->sid = s->sid;
-    s->sent = clock_ns();
-    return link_send(a->in->link, &s->peer, m, payload, n, free_fn, hint, &a->scratch) ==
-           ERR_OK;
-}
-
-static struct lease lease_new(struct app *a, const struct work *k, uint64_t sid,
-                              uint32_t attempt)
-{
-    struct lease l = { .input = (uint32_t)k->key.input,
-                       .begin = k->key.begin,
-                       .end = k->key.end,
-                       .attempt = attempt,
-                       .epoch = a->in->load->epoch,
-                       .sid = sid };
-    lease_sign(&l, a->secret);
-    return l;
-}
-
-static void assign(struct app *a, const struct sched_action *x)
-{
-    struct session *s = session_by_sid(&a->sessions, x->worker);
-    struct work *k = work_by_id(&a->works, x->chunk);
-    if (!s || !k) return; // gone meanwhile: the scheduler hears of it by its own event
-    const struct chunk_data *c = k->chunk->data;
-    uint32_t n;
-    const struct source_input *in = &source_inputs(a->in->source, &n)[c->range.input];
-    struct lease l = lease_new(a, k, s->sid, x->attempt);
-    struct msg m = { .type = MSG_ASSIGN,
-                     .ASSIGN = { .job = a->job,
-                                 .digest = c->digest,
-                                 .records = c->records,
-                                 .first_line = c->first_line } };
-    LEASE_PUT(&m.ASSIGN, &l);
-    bool sent;
-    if (c->bytes) {
-        size_t bytes = (size_t)(c->range.end - c->range.begin);
-        m.payload_hash = c->digest;
-        sent = app_post(a, s, &m, c->bytes, bytes, work_return, work_lend(k));
-    } else {
-        m.ASSIGN.path = msg_str(in->path, strlen(in->path));
-        m.ASSIGN.dev = in->dev;
-        m.ASSIGN.ino = in->ino;
-        sent = app_post(a, s, &m, NULL, 0, NULL, NULL);
-    }
-    if (!sent) // gone, or deaf: somebody else shall have it
-        sched_failed(a->sched, s->sid, k->id, x->attempt, FAIL_NOT_ITS, clock_ns());
-}
-
-void app_send_committed(struct app *a, uint64_t sid, const struct lease *l)
-{
-    struct session *s = session_by_sid(&a->sessions, sid);
-    if (!s) return;
-    struct msg m = { .type = MSG_COMMITTED };
-    LEASE_PUT(&m.COMMITTED, l);
-    app_post(a, s, &m, NULL, 0, NULL, NULL);
-}
-
 // ---- what workers say ----
 
-static void refuse(struct app *a, const struct link_peer *p, err_t code, const char *text)
-{
-    struct msg m = { .type = MSG_REFUSED,
-                     .REFUSED = { code, msg_str(text, strlen(text)) } };
-    if (link_send(a->in->link, p, &m, NULL, 0, NULL, NULL, &a->scratch) != ERR_OK)
-        app_say(a, "worker", a->scratch.text);
-}
+// Of whom a message comes.
+struct from {
+    const struct link_peer *peer;
+    struct session *s; // NULL: it has none
+    char name[64];
+};
 
-static void on_hello(struct app *a, const struct link_peer *p, const struct msg_HELLO *h,
-                     ns_t now)
+// A lease that cannot be checked is one of an earlier coordinator whose secret is lost, or
+// of another run; one of this coordinator is a forgery. Then the worker may be gone.
+static bool believed(struct app *a, const struct from *f, const struct lease *l, ns_t now)
 {
-    struct session *old = session_of(&a->sessions, p);
-    if (old) { // it was reset, or restarted behind the same connection: a new session (R7)
-        sched_worker_gone(a->sched, old->sid, now);
-        session_drop(&a->sessions, &old);
-    }
-    char text[256];
-    if (h->version.n != strlen(TRANCHE_VERSION) ||
-        memcmp(h->version.p, TRANCHE_VERSION, h->version.n) != 0) {
-        snprintf(text, sizeof text,
-                 "the worker is tranche %.*s, the coordinator %s: they must be equal",
-                 (int)h->version.n, h->version.p, TRANCHE_VERSION);
-        refuse(a, p, ERR_PROTO, text);
-        app_say(a, "worker", text);
-        return;
-    }
-    struct session *s = session_add(&a->sessions, p);
-    if (!s) return refuse(a, p, ERR_NOMEM, "out of memory");
-    snprintf(s->name, sizeof s->name, "%.*s", (int)(h->name.n < 60 ? h->name.n : 60),
-             h->name.p);
-    s->slots = h->slots > 1024 ? 1024 : (uint32_t)h->slots;
-    s->heard = now;
-    struct msg w = { .type = MSG_WELCOME,
-                     .WELCOME = { .version =
-                                      msg_str(TRANCHE_VERSION, strlen(TRANCHE_VERSION)),
-                                  .heartbeat_ms = (uint64_t)(APP_HEARTBEAT / NS_MS),
-                                  .silence_ms = (uint64_t)(APP_SILENCE / NS_MS) } };
-    struct msg j = { .type = MSG_JOB,
-                     .payload_hash = a->job,
-                     .JOB = { .job = a->job,
-                              .timeout_ms = (uint64_t)a->in->job->timeout_ms,
-                              .result_max_bytes = a->in->result_max_bytes,
-                              .memory_bytes = a->in->job->worker_memory_bytes /
-                                              (s->slots ? s->slots : 1) } };
-    app_post(a, s, &w, NULL, 0, NULL, NULL);
-    app_post(a, s, &j, a->in->spec->p, a->in->spec->n, NULL, NULL);
-}
-
-static void on_ready(struct app *a, struct session *s, ns_t now)
-{
-    if (s->ready) return;
-    s->ready = true;
-    a->t->workers++;
-    if (sched_worker_join(a->sched, s->sid, s->slots, now) != ERR_OK) {
-        app_fails_nomem(a);
-    }
-}
-
-// The chunk that a lease names, when the lease is one of ours.
-static struct work *leased(struct app *a, const struct lease *l)
-{
-    if (!lease_verify(l, a->secret)) {
-        app_say(a, "worker", "a lease that was never given was refused");
-        return NULL;
-    }
-    return work_by_range(&a->works, l->input, l->begin, l->end);
+    if (lease_verify(l, a->in->secret)) return true;
+    if (l->epoch != a->in->load->epoch) return false;
+    app_say(a, "worker", "a lease that was never given was refused");
+    app_strike(a, f->peer, "a lease that was never given", now);
+    return false;
 }
 
 static void end_attempt(struct app *a, const struct work *k, uint32_t attempt,
@@ -179,7 +65,7 @@ static void learn(struct app *a, const struct work *k, const struct msg_RESULT *
                (ns_t)(r->read_ns + r->parse_ns + r->apply_ns + r->encode_ns));
 }
 
-static struct load_item *item_of(const struct session *s, struct link_in **in)
+static struct load_item *item_of(const char *worker, struct link_in **in)
 {
     const struct msg *m = link_msg(*in);
     const struct msg_RESULT *r = &m->RESULT;
@@ -197,53 +83,81 @@ static struct load_item *item_of(const struct session *s, struct link_in **in)
                                          .misfits = r->misfits,
                                          .result_digest = m->payload_hash,
                                          .attempt = (uint32_t)r->attempt };
-    snprintf(i->result.row.worker, sizeof i->result.row.worker, "%s", s->name);
+    snprintf(i->result.row.worker, sizeof i->result.row.worker, "%s", worker);
     i->in = *in;
     *in = NULL;
     return i;
 }
 
-static void on_result(struct app *a, struct session *s, struct link_in **in, ns_t now)
+static void refuse_result(struct app *a, struct work *k, uint64_t sid, uint32_t attempt,
+                          const char *why, ns_t now)
+{
+    char name[300];
+    snprintf(k->failure, sizeof k->failure, "the worker's result is wrong: %s", why);
+    app_say(a, "result", app_chunk_name(a, k, name, sizeof name));
+    app_say(a, "result", k->failure);
+    end_attempt(a, k, attempt, "bad result", 0, 0, why);
+    sched_failed(a->sched, sid, k->id, attempt, FAIL_RESULT, now);
+}
+
+void app_result(struct app *a, struct work *k, const char *worker, uint64_t sid,
+                struct link_in **in, ns_t now)
 {
     const struct msg_RESULT *r = &link_msg(*in)->RESULT;
     struct lease l = LEASE_GET(r);
-    struct work *k = leased(a, &l);
     size_t payload = link_payload(*in).n;
-    a->last_result = now;
-    a->local_deaths = 0;
-    if (!k || !k->scheduled) { // committed long ago, or split since: its room is free
-        a->t->results_dropped++;
-        app_send_committed(a, s->sid, &l);
-        return;
-    }
     const char *why = implausible(k, r, payload);
     if (why) {
-        char name[300];
-        snprintf(k->failure, sizeof k->failure, "the worker's result is wrong: %s", why);
-        app_say(a, "result", app_chunk_name(a, k, name, sizeof name));
-        app_say(a, "result", k->failure);
-        end_attempt(a, k, l.attempt, "bad result", 0, 0, why);
-        sched_failed(a->sched, s->sid, k->id, l.attempt, FAIL_RESULT, now);
+        refuse_result(a, k, sid, l.attempt, why, now);
         return;
     }
     ns_t run = (ns_t)(r->read_ns + r->parse_ns + r->apply_ns + r->encode_ns);
-    if (!sched_result(a->sched, s->sid, k->id, l.attempt, payload, run, now)) {
+    if (!sched_result(a->sched, sid, k->id, l.attempt, payload, run, now)) {
         a->t->results_dropped++;
         end_attempt(a, k, l.attempt, "late", run / NS_MS, (int64_t)r->peak_kb, "");
-        app_send_committed(a, s->sid, &l);
+        app_send_committed(a, sid, &l);
         return;
     }
     learn(a, k, r);
     end_attempt(a, k, l.attempt, "ok", run / NS_MS, (int64_t)r->peak_kb, "");
     k->attempt = l.attempt;
-    k->sid = s->sid;
-    k->token = l.token;
-    struct load_item *i = item_of(s, in);
+    k->sid = sid;
+    k->lease = l;
+    struct load_item *i = item_of(worker, in);
     if (!i) {
         app_fails_nomem(a);
         return;
     }
     app_put_in_order(a, k, i);
+}
+
+// Of a chunk that is not known: it is committed, or was split since, and the worker's room
+// is free; or it was cut by an earlier coordinator, and this one has not come to it yet. A
+// result that nobody can believe is of no use to the worker either.
+static void on_result(struct app *a, const struct from *f, struct link_in **in, ns_t now)
+{
+    struct lease l = LEASE_GET(&link_msg(*in)->RESULT);
+    uint64_t sid = f->s ? f->s->sid : 0;
+    struct work *k = work_by_range(&a->works, l.input, l.begin, l.end);
+    bool good = believed(a, f, &l, now);
+    if (!session_by_sid(&a->sessions, sid)) sid = 0; // it was shut out just now
+    if (good) a->last_result = now;
+    if (good && f->peer->link == APP_IPC) a->local_deaths = 0;
+    if (good && k && k->scheduled) {
+        app_result(a, k, f->name, sid, in, now);
+    } else if (!good || !app_keep_early(a, &l, f->name, sid, in)) {
+        a->t->results_dropped++;
+        app_send_committed(a, sid, &l);
+    }
+}
+
+// The chunk that a lease of this session names; NULL: none that anybody waits for.
+static struct work *leased(struct app *a, const struct from *f, const struct lease *l,
+                           ns_t now)
+{
+    if (!believed(a, f, l, now)) return NULL;
+    struct work *k = work_by_range(&a->works, l->input, l->begin, l->end);
+    return k && k->scheduled ? k : NULL;
 }
 
 static void tell_failure(struct app *a, struct work *k, const struct msg_FAIL *f)
@@ -264,11 +178,13 @@ static void tell_failure(struct app *a, struct work *k, const struct msg_FAIL *f
         app_say(a, "attempt", "more failures of single rows follow; they are not told");
 }
 
-static void on_fail(struct app *a, struct session *s, const struct msg_FAIL *f, ns_t now)
+static void on_fail(struct app *a, const struct from *from, const struct msg_FAIL *f,
+                    ns_t now)
 {
     struct lease l = LEASE_GET(f);
-    struct work *k = leased(a, &l);
-    if (!k || !k->scheduled) return;
+    struct work *k = leased(a, from, &l, now);
+    if (!k) return;
+    struct session *s = from->s;
     tell_failure(a, k, f);
     end_attempt(a, k, l.attempt, "failed", (int64_t)f->run_ms, (int64_t)f->peak_kb,
                 k->failure);
@@ -284,67 +200,128 @@ static void on_fail(struct app *a, struct session *s, const struct msg_FAIL *f, 
                  now);
 }
 
-static void on_nack(struct app *a, struct session *s, const struct msg_NACK *n, ns_t now)
+static void on_nack(struct app *a, const struct from *f, const struct msg_NACK *n, ns_t now)
 {
     struct lease l = LEASE_GET(n);
-    struct work *k = leased(a, &l);
-    if (!k || !k->scheduled) return;
+    struct work *k = leased(a, f, &l, now);
+    if (!k) return;
+    struct session *s = f->s;
+    if (n->code == ERR_IO && s->peer.link == APP_TCP) s->same_host = false; // only nearly
+    if (n->code == ERR_CLOSED) sched_worker_drain(a->sched, s->sid, now);
     end_attempt(a, k, l.attempt, "not run", 0, 0, "");
     sched_failed(a->sched, s->sid, k->id, l.attempt, FAIL_NOT_ITS, now);
 }
 
+// What makes a local worker leave would make the next one leave, too. Another host may lack
+// something that this one has.
 static void on_bye(struct app *a, struct session *s, const struct msg_BYE *b, ns_t now)
 {
-    if (b->code != ERR_OK) {
-        err_set(&a->scratch, b->code < ERR_N ? (err_t)b->code : ERR_PROTO,
-                "worker %s: %.*s", s->name, (int)(b->text.n < 900 ? b->text.n : 900),
-                b->text.p);
+    char line[1100];
+    snprintf(line, sizeof line, "worker %s%s%.*s", s->name,
+             b->code != ERR_OK ? ": " : " has left",
+             b->code != ERR_OK ? (int)(b->text.n < 900 ? b->text.n : 900) : 0, b->text.p);
+    if (b->code != ERR_OK && s->peer.link == APP_IPC) {
+        err_set(&a->scratch, b->code < ERR_N ? (err_t)b->code : ERR_PROTO, "%s", line);
         app_fails(a, &a->scratch);
+    } else if (s->peer.link == APP_TCP) {
+        app_say(a, "worker", line);
     }
-    sched_worker_gone(a->sched, s->sid, now);
-    session_drop(&a->sessions, &s);
+    app_session_end(a, s, now);
+}
+
+static void on_progress(struct app *a, const struct from *f, const struct msg_PROGRESS *m,
+                        ns_t now)
+{
+    struct lease l = LEASE_GET(m);
+    struct work *k = leased(a, f, &l, now);
+    if (k) sched_progress(a->sched, f->s->sid, k->id, l.attempt, now);
+}
+
+// R14: the first word may be a result that an earlier coordinator asked for.
+static void on_stranger(struct app *a, const struct from *f, struct link_in **in, ns_t now)
+{
+    if (link_msg(*in)->type == MSG_BYE) return;
+    if (f->peer->link == APP_TCP && a->in->gate &&
+        !gate_allows(a->in->gate, f->peer->user)) {
+        app_refuse(a, f->peer, ERR_CLOSED,
+                   "the key of this worker is not allowed any more");
+        return;
+    }
+    if (link_msg(*in)->type == MSG_RESULT) on_result(a, f, in, now);
+    app_reset(a, f->peer, 0, "this coordinator does not know the session");
+}
+
+static void name_from(struct from *f)
+{
+    char name[KEYS_NAME];
+    gate_name(f->peer->user, name);
+    snprintf(f->name, sizeof f->name, "%s", f->s ? f->s->name : name[0] ? name : "?");
 }
 
 static void on_message(struct app *a, const struct link_peer *p, struct link_in **in)
 {
     const struct msg *m = link_msg(*in);
+    struct from f = { .peer = p, .s = session_of(&a->sessions, p) };
     ns_t now = clock_ns();
-    if (m->type == MSG_HELLO) return on_hello(a, p, &m->HELLO, now);
-    struct session *s = session_of(&a->sessions, p);
-    if (!s) return refuse(a, p, ERR_CLOSED, "no session: say HELLO first");
-    s->heard = now;
-    sched_worker_spoke(a->sched, s->sid, now);
-    switch (m->type) {
-    case MSG_READY: on_ready(a, s, now); break;
-    case MSG_PROGRESS: {
-        struct lease l = LEASE_GET(&m->PROGRESS);
-        struct work *k = leased(a, &l);
-        if (k && k->scheduled) sched_progress(a->sched, s->sid, k->id, l.attempt, now);
-        break;
+    if (m->type == MSG_HELLO) {
+        app_hello(a, p, &m->HELLO, now);
+        return;
     }
-    case MSG_RESULT: on_result(a, s, in, now); break;
-    case MSG_FAIL: on_fail(a, s, &m->FAIL, now); break;
-    case MSG_NACK: on_nack(a, s, &m->NACK, now); break;
+    name_from(&f);
+    if (!f.s) {
+        on_stranger(a, &f, in, now);
+        return;
+    }
+    f.s->heard = now;
+    sched_worker_spoke(a->sched, f.s->sid, now);
+    switch (m->type) {
+    case MSG_READY: app_ready(a, f.s, now); break;
+    case MSG_PROGRESS: on_progress(a, &f, &m->PROGRESS, now); break;
+    case MSG_RESULT: on_result(a, &f, in, now); break;
+    case MSG_FAIL: on_fail(a, &f, &m->FAIL, now); break;
+    case MSG_NACK: on_nack(a, &f, &m->NACK, now); break;
     case MSG_PONG: break;
-    case MSG_BYE: on_bye(a, s, &m->BYE, now); break;
-    default: app_say(a, "worker", "an unexpected message was ignored");
+    case MSG_BYE: on_bye(a, f.s, &m->BYE, now); break;
+    default:
+        app_say(a, "worker", "an unexpected message was ignored");
+        app_strike(a, p, "a message that only a coordinator sends", now);
+    }
+}
+
+// Who has no session yet may be of another version, and is told; it may not understand.
+static void on_bad_frame(struct app *a, const struct link_peer *p)
+{
+    char text[400];
+    snprintf(text, sizeof text, "a message of a worker was refused: %.300s",
+             a->scratch.text);
+    if (p->n && !session_of(&a->sessions, p)) app_refuse(a, p, ERR_PROTO, text);
+    app_say(a, "worker", text);
+    if (p->n) app_strike(a, p, text, clock_ns());
+}
+
+static void take_messages_of(struct app *a, uint8_t link)
+{
+    while (a->in->link[link] && !a->over) {
+        struct link_peer p;
+        struct link_in *in = NULL;
+        err_t rc = link_recv(a->in->link[link], &p, &in, &a->scratch);
+        p.link = link;
+        if (rc == ERR_PROTO)
+            on_bad_frame(a, &p);
+        else if (rc != ERR_OK)
+            app_say(a, "worker", a->scratch.text);
+        else if (!in)
+            return;
+        else
+            on_message(a, &p, &in);
+        link_in_free(&in);
     }
 }
 
 void app_take_messages(struct app *a)
 {
-    for (;;) {
-        struct link_peer p;
-        struct link_in *in = NULL;
-        if (link_recv(a->in->link, &p, &in, &a->scratch) != ERR_OK) {
-            app_say(a, "worker", a->scratch.text);
-            continue;
-        }
-        if (!in) return;
-        on_message(a, &p, &in);
-        link_in_free(&in);
-        if (a->over) return;
-    }
+    for (uint8_t i = 0; i < APP_LINKS; i++)
+        take_messages_of(a, i);
 }
 
 // ---- what the scheduler wants ----
@@ -354,7 +331,7 @@ static void cancel(struct app *a, const struct sched_action *x)
     struct session *s = session_by_sid(&a->sessions, x->worker);
     struct work *k = work_by_id(&a->works, x->chunk);
     if (!s || !k) return;
-    struct lease l = lease_new(a, k, s->sid, x->attempt);
+    struct lease l = app_lease(a, k, s->sid, x->attempt);
     struct msg m = { .type = MSG_CANCEL };
     LEASE_PUT(&m.CANCEL, &l);
     app_post(a, s, &m, NULL, 0, NULL, NULL);
@@ -362,18 +339,15 @@ static void cancel(struct app *a, const struct sched_action *x)
 
 static void reset(struct app *a, const struct sched_action *x)
 {
-    static const char reason[] = "a batch made no progress";
     struct session *s = session_by_sid(&a->sessions, x->worker);
-    if (!s) return;
-    struct msg m = { .type = MSG_RESET, .RESET = { msg_str(reason, sizeof reason - 1) } };
-    app_post(a, s, &m, NULL, 0, NULL, NULL);
+    if (s) app_reset(a, &s->peer, s->sid, "a batch made no progress");
 }
 
 static void act(struct app *a, const struct sched_action *x)
 {
     struct work *k = work_by_id(&a->works, x->chunk);
     switch (x->what) {
-    case SCHED_ASSIGN: assign(a, x); break;
+    case SCHED_ASSIGN: app_assign(a, x); break;
     case SCHED_CANCEL: cancel(a, x); break;
     case SCHED_RESET: reset(a, x); break;
     case SCHED_SPLIT:

@@ -314,7 +314,9 @@ static int unknown_command(struct parsing *p, const char *word)
         suggest_offer(&s, cli_commands[i].name);
     for (const char *const *l = cli_later_commands; *l; l++)
         if (strcmp(word, *l) == 0) {
-            wrong(p, "%s: not in this version of tranche (%s); it has run, check and runs",
+            wrong(p,
+                  "%s: not in this version of tranche (%s); it has run, check, runs and "
+                  "keys",
                   word, TRANCHE_VERSION);
             return CLI_USAGE;
         }
@@ -323,7 +325,7 @@ static int unknown_command(struct parsing *p, const char *word)
     else if (s.best)
         wrong(p, "unknown command %s; did you mean '%s'?", QUOTED(word), s.best);
     else
-        wrong(p, "unknown command %s; it is run, check or runs", QUOTED(word));
+        wrong(p, "unknown command %s; it is run, check, runs or keys", QUOTED(word));
     return CLI_USAGE;
 }
 
@@ -345,6 +347,7 @@ int cli_parse_to(int argc, char **argv, struct cli *out, FILE *say, FILE *compla
         fputs("Usage: tranche run [JOB.yaml] [FLAGS]\n"
               "       tranche check [JOB.yaml] [FLAGS]\n"
               "       tranche runs\n"
+              "       tranche keys new|list|allow|revoke\n"
               "'tranche --help' explains them\n",
               complain);
         return CLI_USAGE;
@@ -354,6 +357,9 @@ int cli_parse_to(int argc, char **argv, struct cli *out, FILE *say, FILE *compla
         if (strcmp(argv[1], cli_commands[i].name) == 0) p.command = &cli_commands[i];
     if (!p.command) return unknown_command(&p, argv[1]);
     out->command = p.command->command;
+    out->argc = argc - 1;
+    out->argv = argv + 1;
+    if (out->command == CLI_KEYS) return -1;
     int code = run_command(&p, argc - 1, argv + 1);
     arena_free(&p.mem);
     return code;

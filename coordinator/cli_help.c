@@ -52,13 +52,14 @@ const struct cli_command_row cli_commands[] = {
       "JOB.yaml\n"
       "that in the job file's folder. $TRANCHE_HOME names another place.\n",
       runs_exits },
+    { "keys", CLI_KEYS, 0, "tranche keys new|list|allow|revoke",
+      "make and revoke the keys of workers on other hosts", "", "" },
 };
 const size_t cli_n_commands = sizeof cli_commands / sizeof *cli_commands;
 
 const char *const cli_later_commands[] = { "plan",    "explain", "report", "serve",
                                            "submit",  "jobs",    "cancel", "wait",
-                                           "workers", "drain",   "scale",  "keys",
-                                           NULL };
+                                           "workers", "drain",   "scale",  NULL };
 
 err_t cli_help_overview(struct buf *out, struct err *e)
 {

@@ -15,6 +15,7 @@ static struct {
     _Atomic bool watched;
     _Atomic int first;
     _Atomic bool ending;
+    _Atomic bool hangup_reloads, reload;
     sigset_t set;
 } it = { .fd = -1 };
 
@@ -25,6 +26,11 @@ static void *wait_for_signals(void *arg)
         int signo, none = 0;
         uint64_t one = 1;
         if (sigwait(&it.set, &signo) != 0) continue;
+        if (signo == SIGHUP && atomic_load(&it.hangup_reloads)) {
+            atomic_store(&it.reload, true);
+            if (write(it.fd, &one, sizeof one) < 0) continue; // full: it is readable
+            continue;
+        }
         bool is_first = atomic_compare_exchange_strong(&it.first, &none, signo);
         if (!is_first || !atomic_load(&it.watched)) it.at_once(it.arg, signo);
         if (write(it.fd, &one, sizeof one) < 0) it.at_once(it.arg, signo);
@@ -67,6 +73,20 @@ void interrupt_watch(bool on)
 int interrupt_seen(void)
 {
     return atomic_load(&it.first);
+}
+
+void interrupt_reload_on_hangup(bool on)
+{
+    atomic_store(&it.hangup_reloads, on);
+}
+
+bool interrupt_reload_asked(void)
+{
+    uint64_t count;
+    if (!atomic_load(&it.reload)) return false;
+    // The descriptor stays readable for a signal that ends the run.
+    if (!interrupt_seen() && read(it.fd, &count, sizeof count) < 0) return false;
+    return atomic_exchange(&it.reload, false);
 }
 
 bool interrupt_claim_end(bool at_once)

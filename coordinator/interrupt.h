@@ -21,6 +21,11 @@ int interrupt_fd(void);        // readable: a signal waits to be seen
 void interrupt_watch(bool on); // somebody polls the descriptor from now on, or no more
 int interrupt_seen(void);      // the first signal since interrupt_start, 0: none came
 
+// From now on SIGHUP asks for files to be read again instead of ending the run: it makes
+// interrupt_fd readable, and the next call of interrupt_reload_asked true.
+void interrupt_reload_on_hangup(bool on);
+bool interrupt_reload_asked(void); // since the last call; clears interrupt_fd with it
+
 // Only one of them tells how the run ended: true for the first that asks, `at_once` or the
 // main thread. The main thread that comes second waits here for the end of the process.
 bool interrupt_claim_end(bool at_once);

@@ -9,8 +9,9 @@ const char *ledger_state_name(enum ledger_state s); // "done", "split", "rejecte
 bool ledger_state_parse(const char *name, enum ledger_state *out);
 
 // Whether a row that is in the ledger forbids `r`: DONE and REJECTED forbid every overlap,
-// SPLIT forbids what equals or contains it: a late result of the whole, after its parts were
-// planned. Proper parts may follow, and what crosses its edge: a resume cuts elsewhere.
+// SPLIT forbids what equals or contains it: a late result of the whole, after its parts
+// were planned. Proper parts may follow, and what crosses its edge: a resume cuts
+// elsewhere.
 bool ledger_forbids(struct range have, enum ledger_state state, struct range r);
 
 // A row that may be written: its range is one, its counts add up and are sane.

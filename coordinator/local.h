@@ -23,6 +23,7 @@ struct local {
 // Makes the private folder (and removes those of dead runs of this user), finds the worker
 // program beside our own.
 MUST_CHECK err_t local_open(struct local *l, struct err *e);
+// pid stays 0 until this was called.
 MUST_CHECK err_t local_start(struct local *l, uint32_t slots, struct err *e);
 // True: the worker is gone; `text` says how ("killed by signal 9 (Killed), peak memory
 // ...").

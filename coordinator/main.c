@@ -1,6 +1,7 @@
 // tranche - the coordinator and everything a person types.
 
 #include "coordinator/cli.h"
+#include "coordinator/cli_keys.h"
 #include "coordinator/run.h"
 
 #include <stdlib.h>
@@ -40,6 +41,7 @@ int main(int argc, char **argv)
         case CLI_RUN: code = run_job(&c.job); break;
         case CLI_CHECK: code = run_check(&c.job); break;
         case CLI_RUNS: code = run_list(&c.job); break;
+        case CLI_KEYS: code = cli_keys(c.argc, c.argv, stdout, stderr); break;
         }
     cli_close(&c);
     return code;

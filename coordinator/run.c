@@ -2,6 +2,7 @@
 
 #include "coordinator/app.h"
 #include "coordinator/cli.h"
+#include "coordinator/door.h"
 #include "coordinator/interrupt.h"
 #include "coordinator/plan.h"
 #include "coordinator/report.h"
@@ -21,7 +22,8 @@ struct run {
     const struct job *job;
     struct plan plan;
     struct local local;
-    struct link *link;
+    struct link *ipc; // to the worker of this machine
+    struct door door; // for those of others
     struct journal *journal;
     struct journal_run record;
     const struct warehouse_ops *ops;
@@ -59,6 +61,7 @@ static void state_folder(struct run *r)
 static err_t choose_slots(struct run *r, struct err *e)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (r->job->workers_remote) return ERR_OK; // none here
     uint64_t fit = r->job->worker_memory_bytes / SLOT_BYTES_MIN;
     r->slots = r->job->workers_local ? r->job->workers_local
                : cores > 0           ? (uint32_t)cores
@@ -74,12 +77,15 @@ static err_t choose_slots(struct run *r, struct err *e)
     return ERR_OK;
 }
 
+static const struct link_opts ipc_link = { .message_max_bytes =
+                                               (uint64_t)SPEC_MAX_BYTES + 4096,
+                                           .hwm = 1024 };
+
 static err_t start_worker(struct run *r, struct err *e)
 {
-    struct link_opts o = { .message_max_bytes = (uint64_t)SPEC_MAX_BYTES + 4096,
-                           .hwm = 1024 };
     TRY(local_open(&r->local, e));
-    TRY(link_listen(&r->link, r->local.endpoint, &o, e));
+    if (!r->slots) return ERR_OK;
+    TRY(link_listen(&r->ipc, r->local.endpoint, &ipc_link, e));
     return local_start(&r->local, r->slots, e);
 }
 
@@ -228,14 +234,31 @@ static err_t skip_committed(struct run *r, struct err *e)
 static err_t make_spec(struct run *r, struct err *e)
 {
     r->plan.spec.result_max_bytes = (uint64_t)128 << 20;
-    r->plan.spec.memory_bytes = r->job->worker_memory_bytes / r->slots;
+    r->plan.spec.memory_bytes = r->job->worker_memory_bytes / (r->slots ? r->slots : 1);
     return spec_encode(&r->plan.spec, &r->spec, e);
+}
+
+// Last of all: files and databases must not find every descriptor taken by strangers.
+static err_t open_door(struct run *r, struct err *e)
+{
+    char load[sizeof r->load_name + 32], line[400];
+    bool resumable = strcmp(r->ops->scheme, "null") != 0;
+    snprintf(load, sizeof load, "%s %llu", r->load_name,
+             (unsigned long long)r->load.load_id);
+    TRY(door_secret(&r->door, r->job, r->state_dir, resumable ? load : NULL, &r->spec, e));
+    uint64_t largest = r->plan.spec.result_max_bytes;
+    TRY(door_open(&r->door, r->job, largest > r->spec.n ? largest : r->spec.n, e));
+    if (!r->door.link) return ERR_OK;
+    snprintf(line, sizeof line, "listening on %s", link_endpoint(r->door.link));
+    say(r, line);
+    return ERR_OK;
 }
 
 static err_t open_all(struct run *r, struct err *e)
 {
     TRY(choose_slots(r, e));
     state_folder(r);
+    TRY(door_prepare(&r->door, r->job, r->state_dir, e));
     TRY(start_worker(r, e)); // it starts while we read the input
     TRY(open_input(r, e));
     TRY(take_run_lock(r, e));
@@ -245,7 +268,8 @@ static err_t open_all(struct run *r, struct err *e)
     TRY(begin_load(r, e));
     name_load(r);
     TRY(skip_committed(r, e));
-    return make_spec(r, e);
+    TRY(make_spec(r, e));
+    return open_door(r, e);
 }
 
 // ---- the end ----
@@ -414,7 +438,8 @@ static int end_well(struct run *r, bool limit)
 static void close_all(struct run *r)
 {
     if (r->ops && r->warehouse) r->ops->close(&r->warehouse);
-    if (r->link) link_close(&r->link, 200);
+    link_close(&r->ipc, 200);
+    door_close(&r->door);
     local_close(&r->local);
     journal_close(&r->journal);
     load_state_free(&r->load);
@@ -433,7 +458,9 @@ static err_t run_all(struct run *r, bool *limit, struct err *e)
                          .load = &r->load,
                          .load_name = r->load_name,
                          .journal = r->journal,
-                         .link = r->link,
+                         .link = { r->ipc, r->door.link },
+                         .gate = r->door.gate,
+                         .secret = r->door.secret,
                          .local = &r->local,
                          .slots = r->slots,
                          .spec = &r->spec,

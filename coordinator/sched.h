@@ -106,8 +106,8 @@ enum sched_do {
     SCHED_ASSIGN, // lease chunk `c` as `attempt` to `w`; the attempt must be durable first
     SCHED_CANCEL, // attempt `attempt` of `c` on `w` is not wanted any more
     SCHED_RESET,  // session `w` lost a lease by expiry, or was silent: it must drop
-                 // everything and come back as a new session before it gets work again
-                 // (R8). Told again when it goes on speaking
+                  // everything and come back as a new session before it gets work again
+                  // (R8). Told again when it goes on speaking
     SCHED_SPLIT,  // halve `c`: write its SPLIT row, add the children, sched_split_done
     SCHED_REJECT, // `c` is one record that always fails: reject it, sched_rejected
 };

@@ -8,7 +8,7 @@ struct session *session_add(struct sessions *s, const struct link_peer *p)
     if (!x) return NULL;
     x->peer = *p;
     x->sid = s->epoch << 32 | ++s->n_made;
-    HASH_ADD(by_peer, s->peers, peer, sizeof x->peer, x);
+    HASH_ADD(by_peer, s->peers, peer, LINK_PEER_KEY, x);
     HASH_ADD(by_sid, s->sids, sid, sizeof x->sid, x);
     return x;
 }
@@ -16,7 +16,7 @@ struct session *session_add(struct sessions *s, const struct link_peer *p)
 struct session *session_of(struct sessions *s, const struct link_peer *p)
 {
     struct session *x;
-    HASH_FIND(by_peer, s->peers, p, sizeof *p, x);
+    HASH_FIND(by_peer, s->peers, p, LINK_PEER_KEY, x);
     return x;
 }
 

@@ -1,4 +1,4 @@
-// sessions - who is connected: by routing id and by session id.
+// sessions - who is connected: by link and routing id, and by session id.
 
 #ifndef COORDINATOR_SESSIONS_H
 #define COORDINATOR_SESSIONS_H
@@ -12,8 +12,13 @@ struct session {
     struct link_peer peer;
     uint64_t sid;
     char name[64];
+    struct hash128 instance; // which process it is
     uint32_t slots;
-    bool ready;
+    bool same_host; // it may see our files
+    bool fits;      // it has the labels that the job wants
+    bool ready;     // the job is open there
+    bool joined;    // the scheduler knows it
+    bool gone;      // nothing reaches it any more
     ns_t heard, sent;
     UT_hash_handle by_peer, by_sid;
 };

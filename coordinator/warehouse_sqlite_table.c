@@ -335,8 +335,8 @@ static err_t say_why_slow(struct warehouse *w, bool same_order, struct err *e)
         if (found) why = causes[i].why;
     }
     char text[512];
-    snprintf(text, sizeof text,
-             "rows go into %s one by one, two to four times slower: %s", w->table, why);
+    snprintf(text, sizeof text, "rows go into %s one by one, two to four times slower: %s",
+             w->table, why);
     if (w->say) w->say(w->say_arg, text);
     return ERR_OK;
 }

@@ -5,6 +5,7 @@
 
 #include "coordinator/loader.h"
 #include "coordinator/source.h"
+#include "proto/lease.h"
 
 #include <stdatomic.h>
 #include <uthash.h>
@@ -27,8 +28,8 @@ struct work {
     bool scheduled;          // the scheduler knows it
     struct load_item *ready; // its result, until it is its turn
     uint32_t attempt;        // of the result
-    uint64_t sid;            // who sent it
-    struct hash128 token;    // of the lease of the result
+    uint64_t sid;            // the session that sent it
+    struct lease lease;      // under which it was worked on
     char failure[512];       // what went wrong last
     UT_hash_handle by_id, by_range;
 };

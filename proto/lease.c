@@ -30,6 +30,19 @@ static struct hash128 to_token(const uint8_t bytes[16])
     return h;
 }
 
+void lease_secret_of(uint8_t secret[LEASE_SECRET_BYTES],
+                     const uint8_t master[LEASE_SECRET_BYTES], const void *load, size_t n)
+{
+    static const char label[16] = "tranche load 1";
+    crypto_generichash_state st;
+    int rc = crypto_generichash_init(&st, master, LEASE_SECRET_BYTES, LEASE_SECRET_BYTES);
+    rc |= crypto_generichash_update(&st, (const uint8_t *)label, sizeof label);
+    rc |= crypto_generichash_update(&st, load, n);
+    rc |= crypto_generichash_final(&st, secret, LEASE_SECRET_BYTES);
+    assert(rc == 0);
+    (void)rc;
+}
+
 err_t lease_secret_new(uint8_t secret[LEASE_SECRET_BYTES], struct err *e)
 {
     if (sodium_init() < 0) return err_set(e, ERR_IO, "libsodium finds no randomness");

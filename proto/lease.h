@@ -23,6 +23,10 @@ struct lease {
     struct hash128 token;
 };
 
+// The secret of one run: the same whenever the same load is run with the same master
+// secret, so that a coordinator that is started again knows what it gave out before.
+void lease_secret_of(uint8_t secret[LEASE_SECRET_BYTES],
+                     const uint8_t master[LEASE_SECRET_BYTES], const void *load, size_t n);
 MUST_CHECK err_t lease_secret_new(uint8_t secret[LEASE_SECRET_BYTES], struct err *e);
 void lease_sign(struct lease *l,
                 const uint8_t secret[LEASE_SECRET_BYTES]); // sets the token

@@ -1,25 +1,47 @@
 #include "proto/link.h"
 
+#include "proto/endpoint.h"
+#include "proto/zap.h"
+
 #include <assert.h>
 #include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
-#include <sys/un.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <zmq.h>
 
 enum {
     HANDSHAKE_MS = 3000, // a peer that connects and says nothing is dropped
     RECONNECT_MS = 200,
-    RECONNECT_MAX_MS = 10000,
+    RECONNECT_MAX_MS = 5000,
+    CONNECT_MS = 5000,
+    BACKLOG = 64,
+    KEEPALIVE_IDLE_S = 20, // a dead host is found within a minute, without a word
+    KEEPALIVE_EVERY_S = 10,
+    KEEPALIVE_TIMES = 3,
+    ZAP_ENFORCE_DOMAIN =
+        93, // zmq.h has it among its drafts; the library has it compiled in
+    CURVE_BYTES = 33,
 };
+static const char monitor_name[] = "inproc://link-events";
 
 struct link {
     void *ctx, *sock;
     int fd;
-    bool router;
+    bool router, tcp;
+    struct zap *zap;
+    void *monitor; // tcp
+    enum link_state state;
+    struct link_events events;
+    int peer_fd; // of a tcp DEALER: libzmq's descriptor, only to be asked; -1: none
+    struct gate *gate;
+    char endpoint[ENDPOINT_HOST + 16];
     uint64_t message_max_bytes;
     struct buf head;       // scratch of link_send
     struct link_in *spare; // where the next message is received
@@ -48,40 +70,19 @@ static err_t seed_routing_ids(struct err *e)
     return ERR_OK;
 }
 
-static err_t check_endpoint(const char *endpoint, const char **path, struct err *e)
+static err_t check_keys(const char *endpoint, bool listening, const struct link_opts *o,
+                        struct err *e)
 {
-    struct sockaddr_un addr;
-    if (strncmp(endpoint, "tcp://", 6) == 0)
-        return err_set(e, ERR_INVALID,
-                       "%s: workers on other hosts need keys; not in this version",
-                       endpoint);
-    if (strncmp(endpoint, "ipc:///", 7) != 0)
-        return err_set(e, ERR_INVALID, "%s: an endpoint is ipc:// and an absolute path",
-                       endpoint);
-    *path = endpoint + 6;
-    if (strlen(*path) >= sizeof addr.sun_path)
-        return err_set(
-            e, ERR_INVALID,
-            "%s: %zu bytes are too long for the path of a socket (%zu at most): use "
-            "a shorter folder name",
-            *path, strlen(*path), sizeof addr.sun_path - 1);
-    return ERR_OK;
-}
-
-// Without keys the folder is what keeps other users out.
-static err_t check_folder(const char *path, struct err *e)
-{
-    struct stat st;
-    char dir[sizeof((struct sockaddr_un *)0)->sun_path];
-    size_t n = (size_t)(strrchr(path, '/') - path);
-    memcpy(dir, path, n);
-    strcpy(dir + n, n ? "" : "/");
-    if (stat(dir, &st) != 0) return err_sys(e, "%s", dir);
-    if (st.st_uid != geteuid() || (st.st_mode & 077) != 0)
-        return err_set(
-            e, ERR_INVALID,
-            "%s: a socket needs a folder that only its owner can enter (chmod 700)", dir);
-    return ERR_OK;
+    if (o->insecure || (o->keys && (listening ? o->gate != NULL : o->server_key != NULL)))
+        return ERR_OK;
+    return err_set(
+        e, ERR_INVALID,
+        listening
+            ? "%s: workers of other hosts need keys: make them with 'tranche keys new "
+              "--worker NAME --address tcp://HOST:PORT', or give --insecure"
+            : "%s: a connection over TCP needs keys: give --access FILE (made by "
+              "'tranche keys new' on the coordinator's host), or --insecure",
+        endpoint);
 }
 
 static err_t set(struct link *l, int option, int value, const char *name, struct err *e)
@@ -91,15 +92,54 @@ static err_t set(struct link *l, int option, int value, const char *name, struct
 }
 #define SET(option, value) TRY(set(l, option, value, #option, e))
 
+static err_t set_bytes(struct link *l, int option, const void *p, size_t n,
+                       const char *name, struct err *e)
+{
+    if (zmq_setsockopt(l->sock, option, p, n) == 0) return ERR_OK;
+    return zmq_fault(e, name);
+}
+#define SET_BYTES(option, p, n) TRY(set_bytes(l, option, p, n, #option, e))
+
+// A library that cannot enforce the domain would let everybody in who knows our public key.
+static err_t set_curve(struct link *l, const struct link_opts *o, struct err *e)
+{
+    if (l->router) {
+        SET(ZMQ_CURVE_SERVER, 1);
+        SET_BYTES(ZMQ_ZAP_DOMAIN, ZAP_DOMAIN, strlen(ZAP_DOMAIN));
+        SET(ZAP_ENFORCE_DOMAIN, 1);
+    } else {
+        SET_BYTES(ZMQ_CURVE_SERVERKEY, o->server_key, KEY_BYTES);
+        SET_BYTES(ZMQ_CURVE_PUBLICKEY, o->keys->public_key, KEY_BYTES);
+    }
+    SET_BYTES(ZMQ_CURVE_SECRETKEY, o->keys->secret_key, KEY_BYTES);
+    return ERR_OK;
+}
+
+static err_t set_tcp(struct link *l, const struct link_opts *o, struct err *e)
+{
+    SET(ZMQ_TCP_KEEPALIVE, 1);
+    SET(ZMQ_TCP_KEEPALIVE_IDLE, KEEPALIVE_IDLE_S);
+    SET(ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_EVERY_S);
+    SET(ZMQ_TCP_KEEPALIVE_CNT, KEEPALIVE_TIMES);
+    SET(ZMQ_IPV6, strchr(l->endpoint, '[') != NULL);
+    if (l->router)
+        SET(ZMQ_BACKLOG, BACKLOG);
+    else
+        SET(ZMQ_CONNECT_TIMEOUT, CONNECT_MS);
+    return o->keys ? set_curve(l, o, e) : ERR_OK;
+}
+
 static err_t set_options(struct link *l, const struct link_opts *o, struct err *e)
 {
-    int64_t max = (int64_t)o->message_max_bytes;
+    // CURVE counts what it adds to a frame.
+    int64_t max = (int64_t)o->message_max_bytes + (l->tcp ? CURVE_BYTES : 0);
     if (zmq_setsockopt(l->sock, ZMQ_MAXMSGSIZE, &max, sizeof max) != 0)
         return zmq_fault(e, "ZMQ_MAXMSGSIZE");
     SET(ZMQ_SNDHWM, o->hwm);
     SET(ZMQ_RCVHWM, o->hwm);
     SET(ZMQ_LINGER, 0);
     SET(ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
+    if (l->tcp) TRY(set_tcp(l, o, e));
     if (!l->router) {
         SET(ZMQ_RECONNECT_IVL, RECONNECT_MS);
         SET(ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
@@ -107,12 +147,45 @@ static err_t set_options(struct link *l, const struct link_opts *o, struct err *
     }
     SET(ZMQ_ROUTER_MANDATORY, 1);
     SET(ZMQ_ROUTER_HANDOVER, 0);
+    if (l->tcp) return ERR_OK;
     // A libzmq without SO_PEERCRED says EINVAL; the folder still guards.
     uid_t me = geteuid();
     if (zmq_setsockopt(l->sock, ZMQ_IPC_FILTER_UID, &me, sizeof me) != 0 &&
         zmq_errno() != EINVAL)
         return zmq_fault(e, "ZMQ_IPC_FILTER_UID");
     return ERR_OK;
+}
+
+// What failed, for a person who chose the endpoint.
+static err_t bind_fault(const char *endpoint, struct err *e)
+{
+    switch (zmq_errno()) {
+    case EADDRINUSE:
+        return err_set(e, ERR_BUSY, "%s: the port is taken by another program", endpoint);
+    case ENODEV:
+    case EADDRNOTAVAIL:
+        return err_set(e, ERR_INVALID, "%s: this machine has no such address", endpoint);
+    case EACCES: return err_set(e, ERR_IO, "%s: this user may not use that port", endpoint);
+    default: return zmq_fault(e, endpoint);
+    }
+}
+
+// What happens to connections over TCP is told by libzmq, or by nobody.
+static err_t watch(struct link *l, struct err *e)
+{
+    int none = 0;
+    if (zmq_socket_monitor(
+            l->sock, monitor_name,
+            ZMQ_EVENT_CONNECTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
+                ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) != 0)
+        return zmq_fault(e, "zmq_socket_monitor");
+    l->monitor = zmq_socket(l->ctx, ZMQ_PAIR);
+    if (!l->monitor) return zmq_fault(e, "zmq_socket");
+    zmq_setsockopt(l->monitor, ZMQ_LINGER, &none, sizeof none);
+    // No limit: libzmq's own thread would stand still in front of a full queue.
+    zmq_setsockopt(l->monitor, ZMQ_RCVHWM, &none, sizeof none);
+    return zmq_connect(l->monitor, monitor_name) == 0 ? ERR_OK : zmq_fault(e, "monitor");
 }
 
 static err_t open_socket(struct link *l, const char *endpoint, const struct link_opts *o,
@@ -124,25 +197,34 @@ static err_t open_socket(struct link *l, const char *endpoint, const struct link
     l->sock = zmq_socket(l->ctx, l->router ? ZMQ_ROUTER : ZMQ_DEALER);
     if (!l->sock) return zmq_fault(e, "zmq_socket");
     TRY(set_options(l, o, e));
-    int rc = l->router ? zmq_bind(l->sock, endpoint) : zmq_connect(l->sock, endpoint);
-    if (rc != 0) return zmq_fault(e, endpoint);
+    if (l->tcp) TRY(watch(l, e));
+    if (l->tcp && l->router && o->keys) TRY(zap_start(&l->zap, l->ctx, o->gate, e));
+    if (l->router && zmq_bind(l->sock, endpoint) != 0) return bind_fault(endpoint, e);
+    if (!l->router && zmq_connect(l->sock, endpoint) != 0) return zmq_fault(e, endpoint);
     size_t size = sizeof l->fd;
     if (zmq_getsockopt(l->sock, ZMQ_FD, &l->fd, &size) != 0) return zmq_fault(e, "ZMQ_FD");
+    size = sizeof l->endpoint;
+    if (l->router && zmq_getsockopt(l->sock, ZMQ_LAST_ENDPOINT, l->endpoint, &size) != 0)
+        return zmq_fault(e, "ZMQ_LAST_ENDPOINT");
     return ERR_OK;
 }
 
 static err_t link_open(struct link **out, bool router, const char *endpoint,
                        const struct link_opts *o, struct err *e)
 {
-    if (o->message_max_bytes < MSG_HEADER_MAX || o->message_max_bytes > INT64_MAX ||
-        o->hwm < 1)
+    if (o->message_max_bytes < MSG_HEADER_MAX ||
+        o->message_max_bytes > INT64_MAX - CURVE_BYTES || o->hwm < 1)
         return err_set(e, ERR_INVALID,
                        "messages of %llu bytes, %d in a queue: no such link",
                        (unsigned long long)o->message_max_bytes, o->hwm);
     struct link *l = calloc(1, sizeof *l);
     if (!l) return err_set(e, ERR_NOMEM, "out of memory");
     l->router = router;
+    l->tcp = endpoint_is_tcp(endpoint);
+    l->gate = o->gate;
+    l->peer_fd = -1;
     l->message_max_bytes = o->message_max_bytes;
+    snprintf(l->endpoint, sizeof l->endpoint, "%s", endpoint);
     err_t rc = open_socket(l, endpoint, o, e);
     if (rc == ERR_OK)
         *out = l;
@@ -155,8 +237,13 @@ err_t link_listen(struct link **out, const char *endpoint, const struct link_opt
                   struct err *e)
 {
     const char *path;
-    TRY(check_endpoint(endpoint, &path, e));
-    TRY(check_folder(path, e));
+    if (endpoint_is_tcp(endpoint)) {
+        TRY(endpoint_check_tcp(endpoint, true, e));
+        TRY(check_keys(endpoint, true, o, e));
+    } else {
+        TRY(endpoint_check_ipc(endpoint, &path, e));
+        TRY(endpoint_check_folder(path, e));
+    }
     TRY(seed_routing_ids(e));
     return link_open(out, true, endpoint, o, e);
 }
@@ -165,8 +252,92 @@ err_t link_connect(struct link **out, const char *endpoint, const struct link_op
                    struct err *e)
 {
     const char *path;
-    TRY(check_endpoint(endpoint, &path, e));
+    if (endpoint_is_tcp(endpoint)) {
+        TRY(endpoint_check_tcp(endpoint, false, e));
+        TRY(check_keys(endpoint, false, o, e));
+        TRY(endpoint_resolve(endpoint, e));
+    } else {
+        TRY(endpoint_check_ipc(endpoint, &path, e));
+    }
     return link_open(out, false, endpoint, o, e);
+}
+
+const char *link_endpoint(const struct link *l)
+{
+    return l->endpoint;
+}
+
+struct event { // first frame of a monitor's message, without padding on the wire
+    uint16_t what;
+    uint32_t value;
+};
+
+static bool next_event(struct link *l, struct event *v)
+{
+    zmq_msg_t m;
+    bool more, first = true;
+    do {
+        zmq_msg_init(&m);
+        if (zmq_msg_recv(&m, l->monitor, ZMQ_DONTWAIT) < 0) {
+            zmq_msg_close(&m);
+            return false;
+        }
+        if (first) *v = (struct event){ 0 };
+        if (first && zmq_msg_size(&m) >= 6) {
+            const uint8_t *p = zmq_msg_data(&m);
+            memcpy(&v->what, p, 2);
+            memcpy(&v->value, p + 2, 4);
+        }
+        first = false;
+        more = zmq_msg_more(&m);
+        zmq_msg_close(&m);
+    } while (more);
+    return true;
+}
+
+static void on_event(struct link *l, const struct event *v)
+{
+    switch (v->what) {
+    case ZMQ_EVENT_CONNECTED: l->peer_fd = (int)v->value; break;
+    case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+        l->state = LINK_OPEN;
+        l->events.opened++;
+        break;
+    case ZMQ_EVENT_DISCONNECTED:
+        l->peer_fd = -1;
+        if (l->state == LINK_OPEN) l->state = LINK_LOST;
+        l->events.lost++;
+        break;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: l->state = LINK_DENIED; break;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+    case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+        l->state = LINK_STRANGER;
+        if (l->gate) gate_count_stranger(l->gate);
+        break;
+    default: break;
+    }
+}
+
+// Of a large message that takes its time nothing is seen before it is whole, except this.
+static uint64_t bytes_received(const struct link *l)
+{
+    struct tcp_info info;
+    socklen_t n = sizeof info;
+    if (l->router || l->peer_fd < 0) return 0;
+    if (getsockopt(l->peer_fd, IPPROTO_TCP, TCP_INFO, &info, &n) != 0) return 0;
+    return n >= offsetof(struct tcp_info, tcpi_bytes_received) + 8
+               ? info.tcpi_bytes_received
+               : 0;
+}
+
+enum link_state link_state(struct link *l, struct link_events *out)
+{
+    struct event v;
+    while (l->monitor && next_event(l, &v))
+        on_event(l, &v);
+    l->events.bytes = bytes_received(l);
+    *out = l->events;
+    return l->state;
 }
 
 int link_fd(const struct link *l)
@@ -333,6 +504,13 @@ static struct slice frame_bytes(const zmq_msg_t *frame)
     return (struct slice){ zmq_msg_data(f), zmq_msg_size(f) };
 }
 
+// Not from the routing id: there 4.3.4 loses it after a poll.
+static void name_peer(struct link *l, zmq_msg_t *head, struct link_peer *peer)
+{
+    const char *user = l->zap ? zmq_msg_gets(head, "User-Id") : NULL;
+    if (user) snprintf(peer->user, sizeof peer->user, "%s", user);
+}
+
 static err_t check_message(struct link_in *in, bool named, uint64_t extra, struct err *e)
 {
     struct slice head = frame_bytes(&in->head);
@@ -361,6 +539,7 @@ err_t link_recv(struct link *l, struct link_peer *peer, struct link_in **out, st
     int rc = recv_message(l, peer, l->spare, &named, &extra);
     if (rc < 0) return zmq_fault(e, "receiving");
     if (rc == 0) return ERR_OK;
+    name_peer(l, &l->spare->head, peer);
     err_t bad = check_message(l->spare, named, extra, e);
     l->counts.extra_frames += extra;
     if (bad != ERR_OK) {
@@ -410,9 +589,12 @@ void link_close(struct link **l, int linger_ms)
     struct link *x = *l;
     if (!x) return;
     if (x->sock) {
+        zmq_socket_monitor(x->sock, NULL, 0);
         zmq_setsockopt(x->sock, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
         zmq_close(x->sock);
     }
+    if (x->monitor) zmq_close(x->monitor);
+    zap_stop(&x->zap);
     while (x->ctx && zmq_ctx_term(x->ctx) != 0 && zmq_errno() == EINTR)
         continue;
     link_in_free(&x->spare);

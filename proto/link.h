@@ -13,31 +13,61 @@
 
 #include "common/buf.h"
 #include "common/err.h"
+#include "proto/gate.h"
 #include "proto/msg.h"
 
 struct link;       // one socket with its context
 struct link_peer { // a routing id: in no log, message or page
     uint8_t id[32];
     uint8_t n;
+    uint8_t link;         // for the caller, who may have several
+    char user[GATE_USER]; // who it is by its key (gate.h); "" without CURVE
 };
+enum { LINK_PEER_KEY = offsetof(struct link_peer, user) }; // bytes that tell peers apart
 
 struct link_opts {
     uint64_t message_max_bytes; // of one frame, at least MSG_HEADER_MAX; the same on both
                                 // sides: a peer that gets more hangs up
     int hwm;                    // messages per peer and direction
+    // tcp:// only. Without keys it is refused, unless `insecure` says that everything may
+    // be read and forged on the way.
+    const struct key_pair *keys;
+    const uint8_t *server_key; // connecting: the coordinator's public key
+    struct gate *gate;         // listening: who may come in; must outlive the link
+    bool insecure;
 };
 
-// Binds ENDPOINT ("ipc:///path") as ROUTER: mandatory routing, no handover, unpredictable
-// routing ids, handshake limit, peers of this user only. The socket's folder must be the
-// user's own and closed to others (0700); a stale socket in it is replaced. tcp:// is
-// refused (no keys yet).
+// Binds ENDPOINT as ROUTER: mandatory routing, no handover, unpredictable routing ids,
+// handshake limit.
+//   ipc:///path      peers of this user only. The socket's folder must be the user's own
+//                    and closed to others (0700); a stale socket in it is replaced.
+//   tcp://HOST:PORT  peers whose CURVE key the gate admits. Port 0: a free one, which
+//                    link_endpoint tells.
 MUST_CHECK err_t link_listen(struct link **out, const char *endpoint,
                              const struct link_opts *o, struct err *e);
 // The DEALER end. Success says nothing about a peer: connecting goes on in the background,
-// again and again, and messages wait in the queue until then, at most `hwm`.
+// again and again, and messages wait in the queue until then, at most `hwm`. ERR_CLOSED:
+// the host of a tcp endpoint has no address (now).
 MUST_CHECK err_t link_connect(struct link **out, const char *endpoint,
                               const struct link_opts *o, struct err *e);
 int link_fd(const struct link *l);
+const char *link_endpoint(const struct link *l); // as bound; lives as long as the link
+
+// What became of the last connection over TCP; of ipc nothing is known (LINK_SILENT).
+enum link_state {
+    LINK_SILENT,   // it never came about so far
+    LINK_OPEN,     // both sides know each other
+    LINK_LOST,     // it was open, and ended
+    LINK_STRANGER, // somebody answers, but it is no coordinator, or none with that key
+    LINK_DENIED,   // the coordinator does not admit our key
+};
+struct link_events {
+    uint64_t opened; // how often one came about: each time the other side sees a new peer
+    uint64_t lost;   // how often one ended
+    uint64_t bytes;  // of a DEALER: received over the last one, also of unfinished messages
+};
+// To be asked now and then. Counts the failed handshakes of strangers at the gate.
+enum link_state link_state(struct link *l, struct link_events *out);
 
 // Frees a payload that was lent to link_send, from any thread. `hint` is the caller's.
 typedef void link_free_fn(void *data, void *hint);

@@ -1,9 +1,10 @@
 #include "worker/app.h"
 
+#include "common/host.h"
 #include "proto/fail.h"
 #include "proto/link.h"
-#include "proto/spec.h"
 #include "worker/slot.h"
+#include "worker/uplink.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,8 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -22,7 +25,9 @@ enum {
     START_DEATHS_MAX =
         3, // a runner that dies so often before its first batch is not tried again
     GOODBYE_MS = 500,
+    DRAINED_MS = 5000, // its last results are on their way
 };
+static const ns_t BREATH = 5 * NS_S; // so often even an idle worker says something
 
 struct task { // an ASSIGN that waits for a slot or runs in one
     struct task *next;
@@ -33,13 +38,20 @@ struct task { // an ASSIGN that waits for a slot or runs in one
     bool timed_out;
 };
 
+struct held { // a finished result, as it was sent; its bytes stand in the slot's region
+    struct msg msg;
+    size_t bytes;
+};
+
 struct app {
     const struct worker_opts *opts;
-    struct link *link;
+    struct uplink up;
     int signals;
+    struct hash128 instance; // of this process
+    struct held *held;       // RESULTS_PER_SLOT a slot
     uint64_t epoch, sid;
     ns_t heartbeat, silence;
-    ns_t heard, next_beat;
+    ns_t next_beat, sent, worked; // worked: when it last had something to do
     struct hash128 job;
     struct msg_JOB limits;
     int spec_fd;
@@ -48,7 +60,7 @@ struct app {
     uint32_t n_slots, ready;
     struct task *queue, **queue_end;
     uint64_t seq;
-    bool told_ready, draining, stop;
+    bool has_job, told_ready, draining, stop;
     int exit_code;
     struct err e;
 };
@@ -60,8 +72,14 @@ static void post_payload(struct app *a, struct msg *m, void *payload, size_t n,
 {
     m->epoch = a->epoch;
     m->sid = a->sid;
-    err_t rc = link_send(a->link, NULL, m, payload, n, free_fn, hint, &a->e);
-    if (rc != ERR_OK) fprintf(stderr, "tranche-worker: cannot send: %s\n", a->e.text);
+    a->sent = clock_ns();
+    if (!a->up.link) {
+        if (free_fn) free_fn(payload, hint);
+        return;
+    }
+    err_t rc = link_send(a->up.link, NULL, m, payload, n, free_fn, hint, &a->e);
+    if (rc != ERR_OK && a->sid)
+        fprintf(stderr, "tranche-worker: cannot send: %s\n", a->e.text);
 }
 
 static void post(struct app *a, struct msg *m)
@@ -70,34 +88,46 @@ static void post(struct app *a, struct msg *m)
     post_payload(a, m, NULL, 0, NULL, NULL);
 }
 
-static struct hash128 boot_id(void)
+static uint64_t held_results(const struct app *a)
 {
-    char text[64] = "";
-    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
-    if (fd >= 0) close(fd);
-    return hash_bytes(text, n > 0 ? (size_t)n : 0);
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < a->n_slots; i++)
+        for (int k = 0; k < RESULTS_PER_SLOT; k++)
+            n += a->slot[i].result[k].state == RESULT_SENT;
+    return n;
+}
+
+static const char *own_name(const struct app *a, char out[64])
+{
+    struct utsname host;
+    uname(&host);
+    if (a->opts->access)
+        snprintf(out, 64, "%s", a->opts->access->name);
+    else if (a->opts->name)
+        snprintf(out, 64, "%s", a->opts->name);
+    else
+        snprintf(out, 64, "%.40s-%d", host.nodename, (int)getpid());
+    return out;
 }
 
 static void hello(struct app *a)
 {
-    struct utsname host;
-    char arch[64], name[64];
-    uname(&host);
-    snprintf(arch, sizeof arch, "%.40s little-endian", host.machine);
-    if (a->opts->name)
-        snprintf(name, sizeof name, "%s", a->opts->name);
-    else
-        snprintf(name, sizeof name, "%.40s-%d", host.nodename, (int)getpid());
+    char arch[HOST_ARCH], name[64];
+    host_arch(arch);
+    own_name(a, name);
     a->epoch = a->sid = 0;
+    a->has_job = a->told_ready = false;
     struct msg m = { .type = MSG_HELLO,
                      .HELLO = { .version =
                                     msg_str(TRANCHE_VERSION, strlen(TRANCHE_VERSION)),
                                 .arch = msg_str(arch, strlen(arch)),
                                 .name = msg_str(name, strlen(name)),
                                 .pid = (uint64_t)getpid(),
-                                .boot_id = boot_id(),
-                                .slots = a->n_slots } };
+                                .boot_id = host_boot_id(),
+                                .slots = a->n_slots,
+                                .held_results = held_results(a),
+                                .labels = msg_str(a->opts->labels, strlen(a->opts->labels)),
+                                .instance = a->instance } };
     post(a, &m);
 }
 
@@ -214,9 +244,43 @@ static void result_sent(void *data, void *hint)
     atomic_store((_Atomic bool *)hint, false);
 }
 
+// For tests: as if the machine had died with a batch that was just finished.
+static void die_perhaps(const struct app *a)
+{
+    uint32_t x;
+    if (a->opts->volatility <= 0 || getrandom(&x, sizeof x, 0) != sizeof x) return;
+    if ((double)x < a->opts->volatility * 4294967296.0) kill(getpid(), SIGKILL);
+}
+
+static void send_held(struct app *a, uint32_t i, uint32_t region)
+{
+    struct slot *s = &a->slot[i];
+    struct result_region *r = &s->result[region];
+    struct held *h = &a->held[i * RESULTS_PER_SLOT + region];
+    struct msg m = h->msg;
+    if (h->bytes == 0) {
+        post(a, &m);
+        return;
+    }
+    atomic_store(&r->lent, true);
+    post_payload(a, &m, s->results + (size_t)region * s->result_max, h->bytes, result_sent,
+                 (void *)&r->lent);
+}
+
+// To a coordinator that may never have got them.
+static void send_all_held(struct app *a)
+{
+    for (uint32_t i = 0; i < a->n_slots; i++)
+        for (uint32_t k = 0; k < RESULTS_PER_SLOT; k++)
+            if (a->slot[i].result[k].state == RESULT_SENT &&
+                !atomic_load(&a->slot[i].result[k].lent))
+                send_held(a, i, k);
+}
+
 static void post_result(struct app *a, uint32_t i, const struct task *t,
                         const struct runner_done *d)
 {
+    die_perhaps(a);
     struct slot *s = &a->slot[i];
     struct result_region *r = &s->result[s->filling];
     size_t n = d->image_bytes + d->rejects_bytes;
@@ -237,17 +301,12 @@ static void post_result(struct app *a, uint32_t i, const struct task *t,
     m.RESULT.encode_ns = d->encode_ns;
     m.RESULT.cpu_ns = d->cpu_ns;
     m.RESULT.peak_kb = getrusage(RUSAGE_CHILDREN, &use) == 0 ? (uint64_t)use.ru_maxrss : 0;
-    r->state = n ? RESULT_SENT : RESULT_FREE;
+    r->state = RESULT_SENT;
     r->seq = ++a->seq;
     r->token = t->assign.token;
     if (r->touched_bytes < n) r->touched_bytes = n;
-    if (n == 0) {
-        post(a, &m);
-        return;
-    }
-    atomic_store(&r->lent, true);
-    post_payload(a, &m, s->results + (size_t)s->filling * s->result_max, n, result_sent,
-                 (void *)&r->lent);
+    a->held[i * RESULTS_PER_SLOT + s->filling] = (struct held){ .msg = m, .bytes = n };
+    send_held(a, i, s->filling);
 }
 
 static enum fail_class class_of(err_t code)
@@ -264,6 +323,17 @@ static enum fail_class class_of(err_t code)
     }
 }
 
+static void tell_ready(struct app *a)
+{
+    if (a->told_ready || !a->has_job) return;
+    for (uint32_t i = 0; i < a->n_slots; i++)
+        if (a->slot[i].state < SLOT_IDLE) return;
+    a->told_ready = true;
+    a->worked = clock_ns();
+    struct msg m = { .type = MSG_READY, .READY = { .job = a->job, .slots = a->n_slots } };
+    post(a, &m);
+}
+
 static void on_first_answer(struct app *a, const struct runner_done *d, struct slot *s)
 {
     if (d->code != ERR_OK) {
@@ -271,13 +341,7 @@ static void on_first_answer(struct app *a, const struct runner_done *d, struct s
         leave(a, 1, d->code, d->text);
         return;
     }
-    uint32_t idle = 0;
-    for (uint32_t i = 0; i < a->n_slots; i++)
-        idle += a->slot[i].state >= SLOT_IDLE;
-    if (idle < a->n_slots || a->told_ready) return;
-    a->told_ready = true;
-    struct msg m = { .type = MSG_READY, .READY = { .job = a->job, .slots = a->n_slots } };
-    post(a, &m);
+    tell_ready(a);
 }
 
 static void on_answer(struct app *a, uint32_t i)
@@ -332,11 +396,44 @@ static void on_death(struct app *a, uint32_t i, const struct slot_death *death)
 
 // ---- messages ----
 
-static err_t open_job(struct app *a, const struct link_in *in)
+static void drop_queue(struct app *a, bool say)
 {
-    struct slice spec = link_payload(in);
-    a->limits = link_msg(in)->JOB;
-    a->job = a->limits.job;
+    while (a->queue) {
+        struct task *t = queue_unlink(a, &a->queue);
+        if (say) post_nack(a, &t->assign, ERR_CLOSED, "draining");
+        task_free(&t);
+    }
+}
+
+// What is given out by a session ends with it. Finished results stay.
+static void drop_work(struct app *a)
+{
+    drop_queue(a, false);
+    for (uint32_t i = 0; i < a->n_slots; i++) {
+        if (a->running[i]) slot_stop(&a->slot[i]);
+        task_free(&a->running[i]);
+    }
+}
+
+static void begin_session(struct app *a)
+{
+    drop_work(a);
+    hello(a);
+}
+
+static void close_job(struct app *a)
+{
+    for (uint32_t i = 0; i < a->n_slots; i++) {
+        slot_stop(&a->slot[i]);
+        for (int k = 0; k < RESULTS_PER_SLOT; k++)
+            a->slot[i].result[k].state = RESULT_FREE;
+    }
+    if (a->spec_fd >= 0) close(a->spec_fd);
+    a->spec_fd = -1;
+}
+
+static err_t keep_spec(struct app *a, struct slice spec)
+{
     a->spec_fd = memfd_create("tranche-spec", MFD_CLOEXEC);
     if (a->spec_fd < 0) return err_sys(&a->e, "cannot keep the job");
     for (size_t put = 0; put < spec.n;) {
@@ -345,20 +442,41 @@ static err_t open_job(struct app *a, const struct link_in *in)
         if (n <= 0) return err_sys(&a->e, "cannot keep the job");
         put += (size_t)n;
     }
+    return ERR_OK;
+}
+
+// Runners that have this very job open go on with it, and its results are handed over.
+static err_t open_job(struct app *a, const struct link_in *in)
+{
+    const struct msg_JOB *j = &link_msg(in)->JOB;
+    bool same = a->spec_fd >= 0 && hash_equal(a->job, j->job) &&
+                a->limits.result_max_bytes == j->result_max_bytes;
+    if (!same) close_job(a);
+    a->limits = *j;
+    a->job = j->job;
+    if (!same) TRY(keep_spec(a, link_payload(in)));
     for (uint32_t i = 0; i < a->n_slots; i++) {
-        if (a->slot[i].result_fd < 0)
-            TRY(slot_open(&a->slot[i], a->limits.result_max_bytes, &a->e));
-        TRY(slot_start(&a->slot[i], a->spec_fd, a->limits.memory_bytes, &a->e));
+        struct slot *s = &a->slot[i];
+        if (s->result_fd >= 0 && s->result_max != j->result_max_bytes)
+            return err_set(&a->e, ERR_PROTO,
+                           "this job wants results of another size: start "
+                           "the worker again");
+        if (s->result_fd < 0) TRY(slot_open(s, j->result_max_bytes, &a->e));
+        if (s->state == SLOT_EMPTY) TRY(slot_start(s, a->spec_fd, j->memory_bytes, &a->e));
     }
+    a->has_job = true;
+    if (same) send_all_held(a);
+    tell_ready(a);
     return ERR_OK;
 }
 
 static void on_job(struct app *a, const struct link_in *in)
 {
-    if (a->spec_fd >= 0 || !link_check(in)) {
+    if (a->has_job || !a->sid || !link_check(in)) {
         leave(a, 1, ERR_PROTO,
-              a->spec_fd >= 0 ? "a second job came over one session"
-                              : "the job arrived damaged");
+              a->has_job ? "a second job came over one session"
+              : !a->sid  ? "a job came before WELCOME"
+                         : "the job arrived damaged");
         return;
     }
     if (open_job(a, in) != ERR_OK) leave(a, 1, a->e.code, a->e.text);
@@ -371,11 +489,27 @@ static bool assign_is_sane(const struct msg_ASSIGN *m, const struct app *a, size
     return m->path.n ? payload == 0 : payload == m->end - m->begin;
 }
 
+// Another container of the same host may have another file there, or none.
+static bool sees_file(const struct msg_ASSIGN *m)
+{
+    char path[TASK_PATH_MAX];
+    struct stat st;
+    if (m->path.n >= sizeof path) return false;
+    memcpy(path, m->path.p, m->path.n);
+    path[m->path.n] = 0;
+    return stat(path, &st) == 0 && (uint64_t)st.st_dev == m->dev &&
+           (uint64_t)st.st_ino == m->ino && access(path, R_OK) == 0;
+}
+
 static void on_assign(struct app *a, struct link_in **in)
 {
     const struct msg_ASSIGN *m = &link_msg(*in)->ASSIGN;
     if (a->draining) {
         post_nack(a, m, ERR_CLOSED, "draining");
+        return;
+    }
+    if (m->path.n && uplink_is_tcp(a->opts) && !sees_file(m)) {
+        post_nack(a, m, ERR_IO, "this host does not see the file");
         return;
     }
     if (!assign_is_sane(m, a, link_payload(*in).n)) {
@@ -420,39 +554,23 @@ static void on_cancel(struct app *a, const struct msg_CANCEL *c)
     }
 }
 
-static void drop_queue(struct app *a, bool say)
+// One that was meant for an earlier session, or came while we said HELLO, is old.
+static void on_reset(struct app *a, const struct msg *m)
 {
-    while (a->queue) {
-        struct task *t = queue_unlink(a, &a->queue);
-        if (say) post_nack(a, &t->assign, ERR_CLOSED, "draining");
-        task_free(&t);
-    }
-}
-
-static void on_reset(struct app *a)
-{
-    drop_queue(a, false);
-    for (uint32_t i = 0; i < a->n_slots; i++) {
-        task_free(&a->running[i]);
-        slot_stop(&a->slot[i]);
-    }
-    if (a->spec_fd >= 0) close(a->spec_fd);
-    a->spec_fd = -1;
-    a->told_ready = false;
-    hello(a);
+    if (a->sid && (m->sid == 0 || m->sid == a->sid)) begin_session(a);
 }
 
 static void on_message(struct app *a, struct link_in **in)
 {
     const struct msg *m = link_msg(*in);
-    a->heard = clock_ns();
+    uplink_heard(&a->up, clock_ns());
     switch (m->type) {
     case MSG_WELCOME:
         a->epoch = m->epoch;
         a->sid = m->sid;
         a->heartbeat = (ns_t)m->WELCOME.heartbeat_ms * NS_MS;
         a->silence = (ns_t)m->WELCOME.silence_ms * NS_MS;
-        a->next_beat = a->heard + a->heartbeat;
+        a->next_beat = clock_ns() + a->heartbeat;
         break;
     case MSG_REFUSED:
         fprintf(stderr, "tranche-worker: the coordinator refused: %.*s\n",
@@ -467,7 +585,7 @@ static void on_message(struct app *a, struct link_in **in)
         for (uint32_t i = 0; i < a->n_slots; i++)
             slot_release(&a->slot[i], m->COMMITTED.token);
         break;
-    case MSG_RESET: on_reset(a); break;
+    case MSG_RESET: on_reset(a, m); break;
     case MSG_PING: {
         struct msg pong = { .type = MSG_PONG, .PONG = { m->PING.seq } };
         post(a, &pong);
@@ -480,20 +598,31 @@ static void on_message(struct app *a, struct link_in **in)
     }
 }
 
+static void on_bad_frame(struct app *a)
+{
+    if (a->sid || a->has_job) {
+        fprintf(stderr, "tranche-worker: a message was refused: %s\n", a->e.text);
+    } else { // a coordinator of another version, most likely
+        fprintf(stderr, "tranche-worker: the coordinator is not understood: %s\n",
+                a->e.text);
+        a->stop = true;
+        a->exit_code = 1;
+    }
+}
+
 static void on_link(struct app *a)
 {
-    for (;;) {
+    while (a->up.link && !a->stop) {
         struct link_peer none;
         struct link_in *in = NULL;
-        err_t rc = link_recv(a->link, &none, &in, &a->e);
+        err_t rc = link_recv(a->up.link, &none, &in, &a->e);
         if (rc != ERR_OK) {
-            fprintf(stderr, "tranche-worker: a message was refused: %s\n", a->e.text);
+            on_bad_frame(a);
             continue;
         }
         if (!in) return;
         on_message(a, &in);
         link_in_free(&in);
-        if (a->stop) return;
     }
 }
 
@@ -525,29 +654,61 @@ static void stop_late_batches(struct app *a, ns_t now)
     }
 }
 
-static void tick(struct app *a)
+static bool is_busy(const struct app *a)
 {
-    ns_t now = clock_ns();
-    beat(a, now);
-    stop_late_batches(a, now);
-    if (now - a->heard > a->silence) {
-        fprintf(stderr,
-                "tranche-worker: nothing heard from the coordinator for %lld s: leaving\n",
-                (long long)((now - a->heard) / NS_S));
-        a->stop = true;
-        a->exit_code = 1;
-    }
     bool busy = a->queue != NULL;
     for (uint32_t i = 0; i < a->n_slots; i++)
         busy |= a->running[i] != NULL;
-    if (a->draining && !busy && !a->stop) leave(a, 0, ERR_OK, "");
+    return busy;
 }
 
+// A coordinator that is silent because it waits for us must hear that we are there.
+static void breathe(struct app *a, ns_t now)
+{
+    struct msg m = { .type = MSG_PONG };
+    if (a->sid && now - a->sent >= BREATH) post(a, &m);
+}
+
+static void mind_the_uplink(struct app *a, ns_t now)
+{
+    switch (uplink_tick(&a->up, a->silence, now, &a->e)) {
+    case UPLINK_QUIET: break;
+    case UPLINK_HELLO: begin_session(a); break;
+    case UPLINK_GIVE_UP:
+        fprintf(stderr, "tranche-worker: %s: leaving\n", a->e.text);
+        a->stop = true;
+        a->exit_code = 1;
+    }
+}
+
+static void tick(struct app *a)
+{
+    char text[100];
+    ns_t now = clock_ns();
+    beat(a, now);
+    breathe(a, now);
+    stop_late_batches(a, now);
+    mind_the_uplink(a, now);
+    if (is_busy(a)) a->worked = now;
+    ns_t idle = a->opts->idle_timeout_ms * NS_MS;
+    if (a->stop) return;
+    if (a->draining && !is_busy(a)) {
+        leave(a, 0, ERR_OK, "");
+    } else if (idle && now - a->worked >= idle) {
+        snprintf(text, sizeof text, "nothing to do for %lld s: leaving",
+                 (long long)((now - a->worked) / NS_S));
+        fprintf(stderr, "tranche-worker: %s\n", text);
+        leave(a, 0, ERR_OK, "");
+    }
+}
+
+// Ctrl-C at a local worker reaches its whole group: there the coordinator decides.
 static void on_signal(struct app *a)
 {
     struct signalfd_siginfo si;
     while (read(a->signals, &si, sizeof si) == (ssize_t)sizeof si) {
-        if (si.ssi_signo != SIGTERM) continue;
+        if (si.ssi_signo != SIGTERM && !uplink_is_tcp(a->opts)) continue;
+        if (a->draining && si.ssi_signo == SIGINT) a->stop = true;
         a->draining = true;
         drop_queue(a, true);
     }
@@ -556,7 +717,7 @@ static void on_signal(struct app *a)
 static void wait_for_events(struct app *a, struct pollfd *fds)
 {
     nfds_t n = 0;
-    fds[n++] = (struct pollfd){ .fd = link_fd(a->link), .events = POLLIN };
+    fds[n++] = (struct pollfd){ .fd = uplink_fd(&a->up), .events = POLLIN };
     fds[n++] = (struct pollfd){ .fd = a->signals, .events = POLLIN };
     for (uint32_t i = 0; i < a->n_slots; i++) {
         const struct slot *s = &a->slot[i];
@@ -607,14 +768,15 @@ static err_t app_open(struct app *a, struct err *e)
     if (a->signals < 0) return err_sys(e, "cannot receive signals");
     a->slot = calloc(a->n_slots, sizeof *a->slot);
     a->running = calloc(a->n_slots, sizeof *a->running);
-    if (!a->slot || !a->running) return err_set(e, ERR_NOMEM, "out of memory");
+    a->held = calloc((size_t)a->n_slots * RESULTS_PER_SLOT, sizeof *a->held);
+    if (!a->slot || !a->running || !a->held) return err_set(e, ERR_NOMEM, "out of memory");
     for (uint32_t i = 0; i < a->n_slots; i++)
         a->slot[i] = (struct slot){
             .pidfd = -1, .channel = -1, .errors = -1, .input_fd = -1, .result_fd = -1
         };
-    struct link_opts o = { .message_max_bytes = (uint64_t)SPEC_MAX_BYTES + 4096,
-                           .hwm = 1024 };
-    return link_connect(&a->link, a->opts->endpoint, &o, e);
+    if (getrandom(&a->instance, sizeof a->instance, 0) != sizeof a->instance)
+        return err_sys(e, "no random numbers");
+    return uplink_open(&a->up, a->opts, e);
 }
 
 int worker_run(const struct worker_opts *o)
@@ -624,9 +786,9 @@ int worker_run(const struct worker_opts *o)
                      .spec_fd = -1,
                      .heartbeat = 2 * NS_S,
                      .silence = 15 * NS_S,
-                     .heard = clock_ns() };
+                     .worked = clock_ns() };
     a.queue_end = &a.queue;
-    a.next_beat = a.heard + a.heartbeat;
+    a.next_beat = a.worked + a.heartbeat;
     struct pollfd *fds = calloc(2 + 3 * (size_t)o->slots, sizeof *fds);
     if (!fds || app_open(&a, &a.e) != ERR_OK) {
         fprintf(stderr, "tranche-worker: %s\n", fds ? a.e.text : "out of memory");
@@ -635,13 +797,14 @@ int worker_run(const struct worker_opts *o)
     }
     serve(&a, fds);
     drop_queue(&a, false);
-    link_close(&a.link, GOODBYE_MS);
+    uplink_close(&a.up, a.draining && a.exit_code == 0 ? DRAINED_MS : GOODBYE_MS);
     for (uint32_t i = 0; i < a.n_slots; i++) {
         task_free(&a.running[i]);
         slot_close(&a.slot[i]);
     }
     free(a.slot);
     free(a.running);
+    free(a.held);
     free(fds);
     if (a.spec_fd >= 0) close(a.spec_fd);
     close(a.signals);

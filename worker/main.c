@@ -1,5 +1,6 @@
 // tranche-worker - the worker program.
 
+#include "common/units.h"
 #include "worker/app.h"
 #include "worker/runner.h"
 
@@ -11,18 +12,33 @@
 #include <unistd.h>
 
 static const char help[] =
-    "Usage: tranche-worker [OPTION...] ENDPOINT\n"
+    "Usage: tranche-worker [OPTION...] --access FILE\n"
+    "       tranche-worker [OPTION...] ENDPOINT\n"
     "\n"
     "Runs the batches that a tranche coordinator hands out. `tranche run` starts the\n"
-    "workers of its own machine by itself; nobody needs to type this.\n"
+    "workers of its own machine by itself; workers of other hosts come in through\n"
+    "`tranche run --listen`, with an access file that `tranche keys new` makes.\n"
     "\n"
-    "  ENDPOINT          where the coordinator listens: ipc:///path/to/socket\n"
-    "      --name NAME   the worker's name in reports (default: host and process id)\n"
-    "      --slots N     batches that run at the same time (default: the cores)\n"
-    "      --describe    answer on standard output what columns the job on standard\n"
-    "                    input gives (used by the coordinator)\n"
-    "      --help        print this and exit\n"
-    "      --version     print the version and exit\n"
+    "  ENDPOINT              where the coordinator listens: ipc:///path/to/socket, or\n"
+    "                        tcp://HOST:PORT (instead of the access file's)\n"
+    "      --access FILE     address and keys, in a file that only its owner can read\n"
+    "      --insecure        speak plaintext over tcp, to a coordinator that does\n"
+    "      --slots N         batches that run at the same time (default: the cores)\n"
+    "      --label NAME      something that this host offers, for `workers.labels`;\n"
+    "                        repeatable\n"
+    "      --idle-timeout TIME\n"
+    "                        leave after so long without work, e.g. 5m\n"
+    "      --on-server-lost wait|stop\n"
+    "                        wait: keep finished results and look for the coordinator\n"
+    "                        again and again (default over tcp); stop: leave when it is\n"
+    "                        silent for 15 s\n"
+    "      --volatility P    for tests: kill itself with chance P before each result\n"
+    "      --name NAME       the name in reports, without an access file (default: host\n"
+    "                        and process id)\n"
+    "      --describe        answer on standard output what columns the job on standard\n"
+    "                        input gives (used by the coordinator)\n"
+    "      --help            print this and exit\n"
+    "      --version         print the version and exit\n"
     "\n"
     "SIGTERM drains: what runs is finished, nothing new is taken. Exit codes: 0 the run "
     "is\n"
@@ -41,38 +57,121 @@ static int runner(char **argv) // --runner RESULT_MAX MEMORY
     runner_main(strtoull(argv[2], NULL, 10), strtoull(argv[3], NULL, 10));
 }
 
+enum {
+    NAME = 256,
+    SLOTS,
+    DESCRIBE,
+    HELP,
+    VERSION,
+    ACCESS,
+    INSECURE,
+    LABEL,
+    IDLE,
+    LOST,
+    VOLATILITY
+};
+
+static const struct option options[] = {
+    { "name", required_argument, NULL, NAME },
+    { "slots", required_argument, NULL, SLOTS },
+    { "describe", no_argument, NULL, DESCRIBE },
+    { "help", no_argument, NULL, HELP },
+    { "version", no_argument, NULL, VERSION },
+    { "access", required_argument, NULL, ACCESS },
+    { "insecure", no_argument, NULL, INSECURE },
+    { "label", required_argument, NULL, LABEL },
+    { "idle-timeout", required_argument, NULL, IDLE },
+    { "on-server-lost", required_argument, NULL, LOST },
+    { "volatility", required_argument, NULL, VOLATILITY },
+    { NULL, 0, NULL, 0 },
+};
+
+static bool add_label(struct worker_opts *o, const char *label)
+{
+    size_t n = strlen(o->labels), k = strlen(label);
+    if (k == 0 || k > 60 || strpbrk(label, " \t\n") || n + k + 2 > sizeof o->labels)
+        return false;
+    snprintf(o->labels + n, sizeof o->labels - n, "%s%s", n ? " " : "", label);
+    return true;
+}
+
+static int set_option(struct worker_opts *o, int c, const char **access_file)
+{
+    const char *why;
+    char *end = NULL;
+    unsigned long n;
+    switch (c) {
+    case NAME: o->name = optarg; break;
+    case SLOTS:
+        errno = 0;
+        n = strtoul(optarg, &end, 10);
+        if (errno || *end || end == optarg || n < 1 || n > 1024)
+            return usage("--slots takes a number from 1 to 1024", optarg);
+        o->slots = (uint32_t)n;
+        break;
+    case ACCESS: *access_file = optarg; break;
+    case INSECURE: o->insecure = true; break;
+    case LABEL:
+        if (!add_label(o, optarg))
+            return usage("--label takes short words without spaces, some dozens at most",
+                         optarg);
+        break;
+    case IDLE:
+        why = units_duration(optarg, &o->idle_timeout_ms);
+        if (why) return usage("--idle-timeout takes a duration, e.g. 5m", optarg);
+        break;
+    case LOST:
+        if (strcmp(optarg, "wait") != 0 && strcmp(optarg, "stop") != 0)
+            return usage("--on-server-lost is wait or stop", optarg);
+        o->on_server_lost = optarg[0] == 'w' ? LOST_WAIT : LOST_STOP;
+        break;
+    case VOLATILITY:
+        o->volatility = strtod(optarg, &end);
+        if (*end || end == optarg || !(o->volatility >= 0 && o->volatility <= 1))
+            return usage("--volatility takes a number from 0 to 1", optarg);
+        break;
+    default: break;
+    }
+    return -1;
+}
+
+static int serve(struct worker_opts *o, const char *access_file)
+{
+    struct access access;
+    struct err e;
+    if (access_file) {
+        if (o->insecure) return usage("--access and --insecure exclude each other", NULL);
+        if (access_read(&access, access_file, &e) != ERR_OK) {
+            fprintf(stderr, "tranche-worker: %s\n", e.text);
+            return e.code == ERR_INVALID ? 2 : 1;
+        }
+        o->access = &access;
+        if (!o->endpoint) o->endpoint = access.address;
+    }
+    if (!o->endpoint) return usage("no access file and no endpoint given", NULL);
+    int code = worker_run(o);
+    if (access_file) keys_wipe(&access, sizeof access);
+    return code;
+}
+
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "name", required_argument, NULL, 'n' }, { "slots", required_argument, NULL, 's' },
-        { "describe", no_argument, NULL, 'd' },   { "help", no_argument, NULL, 'h' },
-        { "version", no_argument, NULL, 'v' },    { NULL, 0, NULL, 0 },
-    };
     if (argc > 1 && strcmp(argv[1], "--runner") == 0) return runner(argv);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     struct worker_opts o = { .slots = cores > 0 ? (uint32_t)cores : 1 };
+    const char *access_file = NULL;
     opterr = 0;
     for (int c; (c = getopt_long(argc, argv, ":", options, NULL)) != -1;) {
-        char *end = NULL;
-        unsigned long n;
-        switch (c) {
-        case 'n': o.name = optarg; break;
-        case 's':
-            errno = 0;
-            n = strtoul(optarg, &end, 10);
-            if (errno || *end || end == optarg || n < 1 || n > 1024)
-                return usage("--slots takes a number from 1 to 1024", optarg);
-            o.slots = (uint32_t)n;
-            break;
-        case 'd': return runner_describe();
-        case 'h': return fputs(help, stdout) < 0 || fflush(stdout);
-        case 'v': return puts("tranche-worker " TRANCHE_VERSION) < 0 || fflush(stdout);
-        case ':': return usage("an argument is missing after", argv[optind - 1]);
-        default: return usage("unknown option", argv[optind - 1]);
-        }
+        if (c == DESCRIBE) return runner_describe();
+        if (c == HELP) return fputs(help, stdout) < 0 || fflush(stdout);
+        if (c == VERSION)
+            return puts("tranche-worker " TRANCHE_VERSION) < 0 || fflush(stdout);
+        if (c == ':') return usage("an argument is missing after", argv[optind - 1]);
+        if (c == '?') return usage("unknown option", argv[optind - 1]);
+        int code = set_option(&o, c, &access_file);
+        if (code >= 0) return code;
     }
-    if (optind >= argc) return usage("no endpoint given", NULL);
     if (optind + 1 < argc) return usage("more than one endpoint given", argv[optind + 1]);
     o.endpoint = argv[optind];
-    return worker_run(&o);
+    return serve(&o, access_file);
 }

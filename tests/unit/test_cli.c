@@ -50,16 +50,17 @@ struct row {
 static const struct row rows[] = {
     { "no_command", "tranche",
       "Usage: tranche run [JOB.yaml] [FLAGS]\n       tranche check [JOB.yaml] [FLAGS]\n"
-      "       tranche runs\n'tranche --help' explains them\n" },
+      "       tranche runs\n       tranche keys new|list|allow|revoke\n"
+      "'tranche --help' explains them\n" },
     { "misspelt_command", "tranche|rnu",
       "tranche: unknown command 'rnu'; did you mean 'run'?\n" },
     { "strange_command", "tranche|zebra",
-      "tranche: unknown command 'zebra'; it is run, check or runs\n" },
+      "tranche: unknown command 'zebra'; it is run, check, runs or keys\n" },
     { "file_as_command", "tranche|job.yaml",
       "tranche: unknown command 'job.yaml'; did you mean 'tranche run job.yaml'?\n" },
     { "later_command", "tranche|plan|job.yaml",
       "tranche: plan: not in this version of tranche (" TRANCHE_VERSION
-      "); it has run, check and runs\n" },
+      "); it has run, check, runs and keys\n" },
     { "flag_before_command", "tranche|--csv|x",
       "tranche: '--csv': a command comes first, e.g. tranche run --csv\n" },
     { "misspelt_flag", JOB "--tabel|x",
@@ -90,23 +91,35 @@ static const struct row rows[] = {
       "tranche: nowhere to load into; give --into sqlite:FILE\n" },
     { "no_destination", "tranche|run|--csv|a.csv",
       "tranche: nowhere to load into; give --into sqlite:FILE\n" },
-    { "bad_values", JOB "--bad-rows|abc|--timeout|5|-j|0|--mode|upsert|--output|xml",
+    { "bad_values", JOB "--bad-rows|abc|--timeout|5|--mode|upsert|--output|xml",
       "tranche: --bad-rows: 'abc' is neither a count nor a percentage; e.g. 100 or 1%\n"
       "tranche: --timeout: '5' is no duration; write 5s\n"
-      "tranche: --workers: 0, only workers of other hosts: not in this version of tranche "
-      "(" TRANCHE_VERSION "); give 1 or more\n"
       "tranche: --mode: 'upsert': not in this version of tranche (" TRANCHE_VERSION
       "); it has append and replace\n"
       "tranche: --output: 'xml' is none of human, json and quiet\n" },
-    { "later_flags", JOB "--jsonl|x|--exec|./clean.py|--listen|tcp://*:5|--insecure",
+    { "later_flags", JOB "--jsonl|x|--exec|./clean.py",
       "tranche: --jsonl: not in this version of tranche (" TRANCHE_VERSION
       "); it reads csv\n"
       "tranche: --exec: not in this version of tranche (" TRANCHE_VERSION
-      "); it transforms with sql\n"
-      "tranche: --listen: not in this version of tranche (" TRANCHE_VERSION
-      "); it starts local workers\n"
-      "tranche: --insecure: not in this version of tranche (" TRANCHE_VERSION
-      "); it starts local workers\n" },
+      "); it transforms with sql\n" },
+    { "nobody_works", JOB "-j|0",
+      "tranche: --workers: 0, only workers of other hosts: they come in through "
+      "--listen\n" },
+    { "insecure_what", JOB "--insecure",
+      "tranche: --insecure is about --listen, which is not given\n" },
+    { "labels_that_nobody_has", JOB "--label|gpu",
+      "tranche: --label: the worker of this machine has no labels; others come in through "
+      "--listen\n" },
+    { "more_workers_than_can_come", JOB "--min-workers|2",
+      "tranche: --min-workers: one worker runs on this machine; further ones come in "
+      "through --listen\n" },
+    { "bad_workers", JOB "--listen|ipc:///x|--label|a b|--wait|0s",
+      "tranche: --listen: 'ipc:///x' is not tcp://ADDRESS:PORT, e.g. "
+      "tcp://0.0.0.0:5555\n"
+      "tranche: --label: 'a b' is no label; give letters, digits, '.', '_' and '-', at "
+      "most "
+      "60\n"
+      "tranche: --wait: '0s' is out of range; it takes a duration, 1ms to 30d\n" },
     { "pairs_without_equals", JOB "--type|x|--param|=y",
       "tranche: --type: 'x' is not COL=TYPE\ntranche: --param: '=y' is not "
       "NAME=SQL\n" HINT },
@@ -195,6 +208,25 @@ static void every_other_flag_is_read(void **state)
     assert_true(j->fresh);
     EQ_I64(OUTPUT_JSON, j->output);
     EQ_I64(PROGRESS_NONE, j->progress);
+    said_free(&s);
+}
+
+static void workers_of_other_hosts_are_read(void **state)
+{
+    (void)state;
+    struct said s = say(JOB "-j|0|--listen|tcp://0.0.0.0:0|--label|gpu|--label|big|"
+                            "--min-workers|3|--wait|5m|--insecure");
+    assert_string_equal("", s.err);
+    EQ_I64(-1, s.code);
+    const struct job *j = &s.cli.job;
+    EQ_I64(0, j->workers_local);
+    assert_true(j->workers_remote);
+    assert_string_equal("tcp://0.0.0.0:0", j->listen);
+    EQ_I64(2, j->labels.n);
+    assert_string_equal("big", j->labels.v[1]);
+    EQ_I64(3, j->workers_min);
+    EQ_I64(300000, j->workers_wait_ms);
+    assert_true(j->insecure);
     said_free(&s);
 }
 
@@ -405,6 +437,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(flags_alone_make_a_job),
         cmocka_unit_test(every_other_flag_is_read),
+        cmocka_unit_test(workers_of_other_hosts_are_read),
         cmocka_unit_test(the_last_of_rivals_counts),
         cmocka_unit_test(a_glob_that_the_shell_expanded_is_taken_whole),
         cmocka_unit_test(standard_input_can_be_the_source),

@@ -51,13 +51,13 @@ static const struct row rows[] = {
       "3:24: limits.timeout: '0s' is out of range; it takes a duration, 1ms to 30d\n"
       "3:37: limits.memory: '1MiB' is out of range; it takes a size, 16MiB to 16TiB\n"
       "3:51: limits.worker_memory: '1' is out of range; it takes a size, 64MiB to 16TiB\n"
-      "4:11: workers.local: '2000' is out of range; it takes a count, 1 to 1024\n"
+      "4:11: workers.local: '2000' is out of range; it takes a count, 0 to 1024\n"
       "5:9: batch.bytes: '0' is out of range; it takes a size, 1 to 1GiB, or auto" },
     { "percentage_over_100", GOOD "limits: {bad_rows: 101%}\n",
       "3:10: limits.bad_rows: '101%' is neither a count nor a percentage; e.g. 100 or 1%" },
     { "no_local_workers", GOOD "workers: {local: 0}\n",
-      "3:11: workers.local: 0, only workers of other hosts: not in this version of tranche "
-      "(" TRANCHE_VERSION "); give 1 or more" },
+      "3:11: workers.local: 0, only workers of other hosts: they come in through "
+      "--listen" },
 
     // Kinds of values.
     { "document_is_a_list", "- a\n",

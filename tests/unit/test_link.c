@@ -150,7 +150,7 @@ static void a_payload_that_cannot_be_sent_is_freed(void **state)
     open_pair(&p);
     freed = 0;
     struct msg m = a_ping(1);
-    struct link_peer stranger = { { 0, 1, 2, 3, 4 }, 5 };
+    struct link_peer stranger = { .id = { 0, 1, 2, 3, 4 }, .n = 5 };
     EXPECT(ERR_CLOSED, &e,
            link_send(p.router, &stranger, &m, payload(9, 0), 9, count_free, &freed, &e));
     EQ_I64(1, freed);

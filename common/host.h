@@ -1,0 +1,14 @@
+// host - what this machine is, so that two processes can tell whether they share it.
+
+#ifndef COMMON_HOST_H
+#define COMMON_HOST_H
+
+#include "common/hash.h"
+
+enum { HOST_ARCH = 64 };
+// "x86_64 little-endian". Programs of one run agree in this: batches travel as memory.
+const char *host_arch(char out[HOST_ARCH]);
+// Of this boot of the kernel; the same in all its containers.
+struct hash128 host_boot_id(void);
+
+#endif

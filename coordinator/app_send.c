@@ -1,0 +1,149 @@
+// Messages to workers, and chunks on their way out: as a path, as bytes that are held
+// anyway, or as bytes that are read again for a worker that does not see the file.
+
+#include "coordinator/app_impl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+bool app_post(struct app *a, struct session *s, struct msg *m, void *payload, size_t n,
+              link_free_fn *free_fn, void *hint)
+{
+    m->epoch = a->in->load->epoch;
+    m->sid = s->sid;
+    s->sent = clock_ns();
+    err_t rc = link_send(a->in->link[s->peer.link], &s->peer, m, payload, n, free_fn, hint,
+                         &a->scratch);
+    s->gone |= rc == ERR_CLOSED;
+    return rc == ERR_OK;
+}
+
+// To a peer without a session. That it does not arrive is no news.
+static void post_to_peer(struct app *a, const struct link_peer *p, struct msg *m)
+{
+    if (link_send(a->in->link[p->link], p, m, NULL, 0, NULL, NULL, &a->scratch) != ERR_OK)
+        a->scratch.text[0] = 0;
+}
+
+void app_refuse(struct app *a, const struct link_peer *p, err_t code, const char *text)
+{
+    struct msg m = { .type = MSG_REFUSED,
+                     .REFUSED = { code, msg_str(text, strlen(text)) } };
+    post_to_peer(a, p, &m);
+}
+
+void app_reset(struct app *a, const struct link_peer *p, uint64_t sid, const char *why)
+{
+    struct msg m = { .type = MSG_RESET,
+                     .epoch = a->in->load->epoch,
+                     .sid = sid,
+                     .RESET = { msg_str(why, strlen(why)) } };
+    post_to_peer(a, p, &m);
+}
+
+void app_send_committed(struct app *a, uint64_t sid, const struct lease *l)
+{
+    struct session *s = session_by_sid(&a->sessions, sid);
+    if (!s) return;
+    struct msg m = { .type = MSG_COMMITTED };
+    LEASE_PUT(&m.COMMITTED, l);
+    app_post(a, s, &m, NULL, 0, NULL, NULL);
+}
+
+struct lease app_lease(struct app *a, const struct work *k, uint64_t sid, uint32_t attempt)
+{
+    struct lease l = { .input = (uint32_t)k->key.input,
+                       .begin = k->key.begin,
+                       .end = k->key.end,
+                       .attempt = attempt,
+                       .epoch = a->in->load->epoch,
+                       .sid = sid };
+    lease_sign(&l, a->in->secret);
+    return l;
+}
+
+static struct msg assign_msg(struct app *a, const struct work *k, uint64_t sid,
+                             uint32_t attempt)
+{
+    const struct chunk_data *c = k->chunk->data;
+    struct lease l = app_lease(a, k, sid, attempt);
+    struct msg m = { .type = MSG_ASSIGN,
+                     .ASSIGN = { .job = a->job,
+                                 .digest = c->digest,
+                                 .records = c->records,
+                                 .first_line = c->first_line } };
+    LEASE_PUT(&m.ASSIGN, &l);
+    return m;
+}
+
+static void ask_for_bytes(struct app *a, const struct sched_action *x,
+                          const struct chunk_data *c)
+{
+    struct fetched f = { .range = c->range,
+                         .first_line = c->first_line,
+                         .digest = c->digest,
+                         .chunk = x->chunk,
+                         .sid = x->worker,
+                         .attempt = x->attempt };
+    err_t rc = ERR_OK;
+    if (!a->fetch)
+        rc = fetch_start(&a->fetch, a->in->source, a->in->job->memory_bytes / 4,
+                         &a->scratch);
+    if (rc == ERR_OK) rc = fetch_ask(a->fetch, &f, &a->scratch);
+    if (rc != ERR_OK) app_fails(a, &a->scratch);
+}
+
+void app_assign(struct app *a, const struct sched_action *x)
+{
+    struct session *s = session_by_sid(&a->sessions, x->worker);
+    struct work *k = work_by_id(&a->works, x->chunk);
+    if (!s || !k) return; // gone meanwhile: the scheduler hears of it by its own event
+    const struct chunk_data *c = k->chunk->data;
+    uint32_t n;
+    const struct source_input *in = &source_inputs(a->in->source, &n)[c->range.input];
+    struct msg m = assign_msg(a, k, s->sid, x->attempt);
+    bool away = true;
+    if (c->bytes) {
+        size_t bytes = (size_t)(c->range.end - c->range.begin);
+        m.payload_hash = c->digest;
+        away = app_post(a, s, &m, c->bytes, bytes, work_return, work_lend(k));
+    } else if (s->same_host) {
+        m.ASSIGN.path = msg_str(in->path, strlen(in->path));
+        m.ASSIGN.dev = in->dev;
+        m.ASSIGN.ino = in->ino;
+        away = app_post(a, s, &m, NULL, 0, NULL, NULL);
+    } else {
+        ask_for_bytes(a, x, c);
+    }
+    if (!away) // gone, or deaf: somebody else shall have it
+        sched_failed(a->sched, s->sid, k->id, x->attempt, FAIL_NOT_ITS, clock_ns());
+}
+
+static void sent(void *data, void *hint)
+{
+    struct fetched *x = hint;
+    (void)data;
+    fetched_free(&x);
+}
+
+static void send_fetched(struct app *a, struct fetched *x)
+{
+    struct session *s = session_by_sid(&a->sessions, x->sid);
+    struct work *k = work_by_id(&a->works, x->chunk);
+    if (x->code != ERR_OK) app_fails(a, &x->e);
+    if (!s || !k || x->code != ERR_OK) {
+        fetched_free(&x);
+        return;
+    }
+    struct msg m = assign_msg(a, k, s->sid, x->attempt);
+    m.payload_hash = x->digest;
+    uint32_t attempt = x->attempt; // x goes with the message
+    if (!app_post(a, s, &m, x->data->bytes, x->data->held, sent, x))
+        sched_failed(a->sched, s->sid, k->id, attempt, FAIL_NOT_ITS, clock_ns());
+}
+
+void app_take_fetched(struct app *a)
+{
+    for (struct fetched *x; a->fetch && !a->over && (x = fetch_next(a->fetch));)
+        send_fetched(a, x);
+}

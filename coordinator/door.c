@@ -1,0 +1,78 @@
+#include "coordinator/door.h"
+
+#include "proto/endpoint.h"
+
+#include <stdio.h>
+#include <sys/resource.h>
+
+enum { FILES_WANTED = 65536, HWM = 1024, DIR_BYTES = 4200, LINGER_MS = 200 };
+
+err_t door_prepare(struct door *d, const struct job *j, const char *state_dir,
+                   struct err *e)
+{
+    char dir[DIR_BYTES];
+    if (!j->listen) return ERR_OK;
+    TRY(endpoint_check_tcp(j->listen, true, e));
+    if (j->insecure) {
+        fprintf(stderr,
+                "tranche: --insecure: %s is plaintext; whoever is on the way can read and "
+                "forge everything\n",
+                j->listen);
+        return ERR_OK;
+    }
+    snprintf(dir, sizeof dir, "%s/keys", state_dir);
+    TRY(keys_coordinator(dir, false, &d->keys, e));
+    return gate_open(&d->gate, dir, e);
+}
+
+err_t door_secret(struct door *d, const struct job *j, const char *state_dir,
+                  const char *load, const struct buf *spec, struct err *e)
+{
+    char dir[DIR_BYTES], text[512], hex[HASH_HEX];
+    uint8_t master[KEY_BYTES];
+    struct err why;
+    snprintf(dir, sizeof dir, "%s/keys", state_dir);
+    if (!j->listen || !load) return lease_secret_new(d->secret, e);
+    if (keys_leases(dir, master, &why) != ERR_OK) {
+        fprintf(stderr,
+                "tranche: %s: results that workers keep while this run is interrupted will "
+                "be made anew\n",
+                why.text);
+        return lease_secret_new(d->secret, e);
+    }
+    hash_hex(hash_bytes(spec->p, spec->n), hex);
+    int n = snprintf(text, sizeof text, "%s %s", load, hex);
+    lease_secret_of(d->secret, master, text, (size_t)n);
+    keys_wipe(master, sizeof master);
+    return ERR_OK;
+}
+
+// One descriptor a worker, and libzmq's thread spins when there is none left.
+static void allow_many_files(void)
+{
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l) != 0) return;
+    struct rlimit more = { FILES_WANTED, FILES_WANTED };
+    if (l.rlim_cur >= FILES_WANTED || setrlimit(RLIMIT_NOFILE, &more) == 0) return;
+    l.rlim_cur = l.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &l);
+}
+
+err_t door_open(struct door *d, const struct job *j, uint64_t largest, struct err *e)
+{
+    struct link_opts o = { .message_max_bytes = largest + MSG_HEADER_MAX,
+                           .hwm = HWM,
+                           .keys = d->gate ? &d->keys : NULL,
+                           .gate = d->gate,
+                           .insecure = j->insecure };
+    if (!j->listen) return ERR_OK;
+    allow_many_files();
+    return link_listen(&d->link, j->listen, &o, e);
+}
+
+void door_close(struct door *d)
+{
+    link_close(&d->link, LINGER_MS);
+    gate_free(&d->gate);
+    keys_wipe(d, sizeof *d);
+}

@@ -1,0 +1,175 @@
+#include "coordinator/fetch.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+struct list {
+    struct fetched *first, **end;
+};
+
+struct fetch {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    pthread_t thread;
+    const struct source *source;
+    struct list asked, answered;
+    uint64_t out, memory; // bytes of answers that live
+    uint32_t refs;        // the owner and every answer
+    bool closed;
+    int fd; // eventfd: something was answered
+};
+
+static void list_add(struct list *l, struct fetched *x)
+{
+    x->next = NULL;
+    *l->end = x;
+    l->end = &x->next;
+}
+
+static struct fetched *list_take(struct list *l)
+{
+    struct fetched *x = l->first;
+    if (!x) return NULL;
+    l->first = x->next;
+    if (!l->first) l->end = &l->first;
+    return x;
+}
+
+static void unref(struct fetch *f) // gives the lock back
+{
+    bool last = --f->refs == 0;
+    pthread_mutex_unlock(&f->lock);
+    if (!last) return;
+    pthread_cond_destroy(&f->changed);
+    pthread_mutex_destroy(&f->lock);
+    close(f->fd);
+    free(f);
+}
+
+void fetched_free(struct fetched **xx)
+{
+    struct fetched *x = *xx;
+    if (!x) return;
+    struct fetch *f = x->fetch;
+    chunk_data_free(&x->data);
+    pthread_mutex_lock(&f->lock);
+    f->out -= x->counted;
+    pthread_cond_signal(&f->changed);
+    free(x);
+    unref(f);
+    *xx = NULL;
+}
+
+static uint64_t bytes_of(const struct fetched *x)
+{
+    return x->range.end - x->range.begin;
+}
+
+// The next question that there is memory for, waited for; NULL: the end.
+static struct fetched *next_question(struct fetch *f)
+{
+    pthread_mutex_lock(&f->lock);
+    while (!f->closed &&
+           (!f->asked.first || (f->out && f->out + bytes_of(f->asked.first) > f->memory)))
+        pthread_cond_wait(&f->changed, &f->lock);
+    struct fetched *x = f->closed ? NULL : list_take(&f->asked);
+    if (x) {
+        x->counted = bytes_of(x);
+        f->out += x->counted;
+    }
+    pthread_mutex_unlock(&f->lock);
+    return x;
+}
+
+static void *fetch_main(void *arg)
+{
+    struct fetch *f = arg;
+    for (struct fetched *x; (x = next_question(f));) {
+        struct chunk_data *read[2] = { NULL, NULL };
+        x->code = source_reread(f->source, x->range, x->first_line, x->digest, false, read,
+                                &x->e);
+        x->data = read[0];
+        chunk_data_free(&read[1]);
+        pthread_mutex_lock(&f->lock);
+        list_add(&f->answered, x);
+        eventfd_write(f->fd, 1);
+        pthread_mutex_unlock(&f->lock);
+    }
+    return NULL;
+}
+
+err_t fetch_start(struct fetch **out, const struct source *s, uint64_t memory_bytes,
+                  struct err *e)
+{
+    struct fetch *f = calloc(1, sizeof *f);
+    if (!f) return err_set(e, ERR_NOMEM, "out of memory");
+    f->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (f->fd < 0) {
+        free(f);
+        return err_sys(e, "cannot start the thread that reads for remote workers");
+    }
+    f->source = s;
+    f->memory = memory_bytes;
+    f->refs = 1;
+    f->asked.end = &f->asked.first;
+    f->answered.end = &f->answered.first;
+    pthread_mutex_init(&f->lock, NULL);
+    pthread_cond_init(&f->changed, NULL);
+    if (pthread_create(&f->thread, NULL, fetch_main, f) == 0) {
+        *out = f;
+        return ERR_OK;
+    }
+    pthread_mutex_lock(&f->lock);
+    unref(f);
+    return err_set(e, ERR_NOMEM, "cannot start the thread that reads for remote workers");
+}
+
+err_t fetch_ask(struct fetch *f, const struct fetched *what, struct err *e)
+{
+    struct fetched *x = malloc(sizeof *x);
+    if (!x) return err_set(e, ERR_NOMEM, "out of memory");
+    *x = *what;
+    x->fetch = f;
+    x->data = NULL;
+    x->counted = 0;
+    pthread_mutex_lock(&f->lock);
+    f->refs++;
+    list_add(&f->asked, x);
+    pthread_cond_signal(&f->changed);
+    pthread_mutex_unlock(&f->lock);
+    return ERR_OK;
+}
+
+struct fetched *fetch_next(struct fetch *f)
+{
+    eventfd_t n;
+    pthread_mutex_lock(&f->lock);
+    struct fetched *x = list_take(&f->answered);
+    if (!x && eventfd_read(f->fd, &n) != 0) n = 0;
+    pthread_mutex_unlock(&f->lock);
+    return x;
+}
+
+int fetch_fd(const struct fetch *f)
+{
+    return f->fd;
+}
+
+void fetch_close(struct fetch **ff)
+{
+    struct fetch *f = *ff;
+    struct fetched *x;
+    if (!f) return;
+    pthread_mutex_lock(&f->lock);
+    f->closed = true;
+    pthread_cond_signal(&f->changed);
+    pthread_mutex_unlock(&f->lock);
+    pthread_join(f->thread, NULL);
+    while ((x = list_take(&f->asked)) || (x = list_take(&f->answered)))
+        fetched_free(&x);
+    pthread_mutex_lock(&f->lock);
+    unref(f);
+    *ff = NULL;
+}

@@ -1,0 +1,38 @@
+// fetch - reads chunks of files again, for workers that do not see the files: in a thread
+// of its own, and never more at a time than fits its memory.
+//
+// What is asked first comes first. A chunk counts from the moment it is read until
+// fetched_free, wherever it is then: in the queue here, or on its way through the network.
+
+#ifndef COORDINATOR_FETCH_H
+#define COORDINATOR_FETCH_H
+
+#include "coordinator/source.h"
+
+struct fetch;
+
+struct fetched { // a question, and later its answer
+    struct fetched *next;
+    struct range range;
+    uint64_t first_line;
+    struct hash128 digest;
+    uint64_t chunk, sid; // the caller's, to know what it was for
+    uint32_t attempt;
+    struct chunk_data *data; // ERR_OK: with its bytes
+    err_t code;
+    struct err e;
+    struct fetch *fetch;
+    uint64_t counted;
+};
+
+// At least one chunk is read at a time, however large. The source must outlive it.
+MUST_CHECK err_t fetch_start(struct fetch **out, const struct source *s,
+                             uint64_t memory_bytes, struct err *e);
+MUST_CHECK err_t fetch_ask(struct fetch *f, const struct fetched *what, struct err *e);
+struct fetched *fetch_next(struct fetch *f); // an answer, or NULL. From fetch_ask's thread
+int fetch_fd(const struct fetch *f);         // readable: there may be one
+void fetched_free(struct fetched **x);       // from any thread
+// Ends the thread. What was answered lives on until fetched_free.
+void fetch_close(struct fetch **f);
+
+#endif
