@@ -133,9 +133,16 @@ static void on_feed(struct app *a, struct feed *x)
     }
 }
 
+// While the loader has the next two transactions already, more results would only wait.
+bool app_wants_chunks(const struct app *a)
+{
+    return !a->over && !a->fed && a->in_loader < 2 * WAREHOUSE_GROUP &&
+           sched_wants(a->sched) > 0;
+}
+
 void app_take_chunks(struct app *a)
 {
-    while (!a->over && !a->fed && sched_wants(a->sched) > 0) {
+    while (app_wants_chunks(a)) {
         struct feed *x = feeder_next(a->feeder);
         if (!x) return;
         on_feed(a, x);
@@ -145,20 +152,10 @@ void app_take_chunks(struct app *a)
 
 // ---- results to the loader ----
 
-static bool nothing_else_comes(const struct app *a)
-{
-    struct sched_counts c;
-    sched_count(a->sched, &c);
-    return c.by_state[CHUNK_PENDING] + c.by_state[CHUNK_LEASED] +
-               c.by_state[CHUNK_SUSPECT] ==
-           0;
-}
-
 static void to_loader(struct app *a, struct work *k)
 {
     struct load_item *i = k->ready;
     k->ready = NULL;
-    i->last = a->works.first == k && !k->next && nothing_else_comes(a);
     work_leave_order(&a->works, k);
     a->in_loader++;
     if (!loader_push(a->loader, &i)) {

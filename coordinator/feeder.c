@@ -66,6 +66,7 @@ err_t feeder_start(struct feeder **out, struct source *s,
         feeder_free(&f);
         return err_set(e, ERR_NOMEM, "cannot start the source's thread");
     }
+    pthread_setname_np(f->thread, "feeder");
     *out = f;
     return ERR_OK;
 }

@@ -9,15 +9,14 @@ enum {
     QUEUE_CAP = 4096, // bounded by limits.memory long before
     GROUP_MAX = WAREHOUSE_GROUP,
 };
-static const ns_t COMPANY = 20 * NS_MS; // how long a result waits for others
-static const ns_t RETRY = NS_S / 2;     // between attempts when disk or lock is in the way
+static const ns_t RETRY = NS_S / 2; // between attempts when disk or lock is in the way
 static const ns_t LOCKED_MAX =
     120 * NS_S; // a lock that lasts longer ends the run, resumable
 
 struct loader {
-    pthread_t thread;
-    bool running;
-    struct queue *in, *out;
+    pthread_t checker, committer;
+    bool checking, committing; // the threads run
+    struct queue *in, *checked, *out;
     const struct warehouse_ops *ops;
     struct warehouse *w;
     warehouse_say *say;
@@ -84,16 +83,12 @@ static err_t commit_patiently(struct loader *l, struct result *r, size_t n, bool
     }
 }
 
-// Results whose bytes arrived damaged fall out before the transaction.
+// Results that were found damaged fall out before the transaction.
 static size_t keep_undamaged(struct load_item **item, size_t n, struct load_item **good)
 {
     size_t k = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (!item[i]->in || link_check(item[i]->in))
-            good[k++] = item[i];
-        else
-            item[i]->code = err_set(&item[i]->e, ERR_PROTO, "the result arrived damaged");
-    }
+    for (size_t i = 0; i < n; i++)
+        if (item[i]->code == ERR_OK) good[k++] = item[i];
     return k;
 }
 
@@ -151,28 +146,63 @@ static void flush(struct loader *l, struct load_item **item, size_t *n)
     *n = 0;
 }
 
-static void *loader_main(void *arg)
+static void note_alone(struct loader *l, struct load_item *i)
+{
+    if (l->dead.code)
+        all_fail(l, &i, 1);
+    else
+        note(l, i);
+    finish_item(l, i);
+}
+
+// The next object of a queue; NULL: it is closed and nothing is left.
+static struct load_item *next(struct queue *q)
+{
+    for (;;) {
+        struct load_item *i = queue_pop(q, 3600 * NS_S);
+        if (i || (queue_closed(q) && queue_length(q) == 0)) return i;
+    }
+}
+
+// What waits at this moment goes together: while a transaction is under way the next one
+// gathers its results.
+static void *committer_main(void *arg)
 {
     struct loader *l = arg;
-    struct load_item *item[GROUP_MAX];
+    struct load_item *item[GROUP_MAX], *i;
     size_t n = 0;
-    for (;;) {
-        struct load_item *i = queue_pop(l->in, n ? COMPANY : 3600 * NS_S);
-        if (!i) {
-            flush(l, item, &n);
-            if (queue_closed(l->in) && queue_length(l->in) == 0) return NULL;
-        } else if (i->kind == LOAD_NOTE) {
-            flush(l, item, &n);
-            if (l->dead.code)
-                all_fail(l, &i, 1);
-            else
-                note(l, i);
-            finish_item(l, i);
-        } else {
+    while ((i = next(l->checked))) {
+        while (i && i->kind == LOAD_RESULT) {
             item[n++] = i;
-            if (n == GROUP_MAX || i->last) flush(l, item, &n);
+            i = n < GROUP_MAX ? queue_pop(l->checked, 0) : NULL;
         }
+        flush(l, item, &n);
+        if (i) note_alone(l, i);
     }
+    return NULL;
+}
+
+// Half as much work as the commit, and none of it touches the database.
+static void check(struct loader *l, struct load_item *i)
+{
+    if (i->in && !link_check(i->in)) {
+        i->code = err_set(&i->e, ERR_PROTO, "the result arrived damaged");
+        return;
+    }
+    err_t rc = l->ops->check(l->w, &i->result, &i->e);
+    i->result.checked = rc == ERR_OK;
+    if (rc == ERR_PROTO) i->code = rc; // anything else is for the commit to find again
+}
+
+static void *checker_main(void *arg)
+{
+    struct loader *l = arg;
+    for (struct load_item *i; (i = next(l->in));) {
+        if (i->kind == LOAD_RESULT) check(l, i);
+        if (!queue_push(l->checked, i)) load_item_free(&i);
+    }
+    queue_close(l->checked);
+    return NULL;
 }
 
 err_t loader_start(struct loader **out, const struct warehouse_ops *ops,
@@ -186,12 +216,17 @@ err_t loader_start(struct loader **out, const struct warehouse_ops *ops,
     l->say = say;
     l->say_arg = say_arg;
     l->in = queue_new(QUEUE_CAP);
+    l->checked = queue_new(QUEUE_CAP);
     l->out = queue_new(2 * QUEUE_CAP);
-    l->running = l->in && l->out && pthread_create(&l->thread, NULL, loader_main, l) == 0;
-    if (!l->running) {
+    bool room = l->in && l->checked && l->out;
+    l->committing = room && pthread_create(&l->committer, NULL, committer_main, l) == 0;
+    l->checking = l->committing && pthread_create(&l->checker, NULL, checker_main, l) == 0;
+    if (!l->checking) {
         loader_free(&l);
-        return err_set(e, ERR_NOMEM, "cannot start the loader thread");
+        return err_set(e, ERR_NOMEM, "cannot start the loader's threads");
     }
+    pthread_setname_np(l->checker, "checker");
+    pthread_setname_np(l->committer, "loader");
     *out = l;
     return ERR_OK;
 }
@@ -220,10 +255,16 @@ void loader_give_up_waiting(struct loader *l)
 
 void loader_stop(struct loader *l)
 {
-    if (!l->running) return;
-    queue_close(l->in);
-    pthread_join(l->thread, NULL);
-    l->running = false;
+    if (l->checking) {
+        queue_close(l->in);
+        pthread_join(l->checker, NULL);
+        l->checking = false;
+    }
+    if (l->committing) {
+        queue_close(l->checked);
+        pthread_join(l->committer, NULL);
+        l->committing = false;
+    }
 }
 
 void loader_free(struct loader **ll)
@@ -232,12 +273,12 @@ void loader_free(struct loader **ll)
     if (!l) return;
     loader_stop(l);
     struct load_item *i;
-    while (l->out && (i = queue_pop(l->out, 0)))
-        load_item_free(&i);
-    while (l->in && (i = queue_pop(l->in, 0)))
-        load_item_free(&i);
-    queue_free(&l->in);
-    queue_free(&l->out);
+    struct queue **q[] = { &l->in, &l->checked, &l->out };
+    for (size_t n = 0; n < sizeof q / sizeof q[0]; n++) {
+        while (*q[n] && (i = queue_pop(*q[n], 0)))
+            load_item_free(&i);
+        queue_free(q[n]);
+    }
     free(l);
     *ll = NULL;
 }

@@ -1,8 +1,11 @@
-// loader - the thread that owns the warehouse while a run goes on.
+// loader - the two threads that own the warehouse while a run goes on.
 //
 // Results go in, in the order in which they shall be committed; each comes out again with
-// what became of it. Several waiting results share a transaction. A full disk or a locked
-// database makes it wait, say so, and try again; nothing else is tried twice.
+// what became of it. The first thread checks them, the second one commits them; results
+// that are checked while a transaction is under way share the next one. A full disk or a
+// locked database makes it wait, say so, and try again; nothing else is tried twice.
+//
+//   loader_push -> in -> checker -> checked -> committer -> out -> loader_next
 
 #ifndef COORDINATOR_LOADER_H
 #define COORDINATOR_LOADER_H
@@ -19,7 +22,6 @@ struct load_item {
     struct result result; // kind NOTE: only result.row
     struct link_in *in;   // what the result's bytes stand in; NULL: rejects of our own
     struct rejects own;   // rejects made by the coordinator
-    bool last;            // nothing else is on its way: do not wait for company
     // outcome
     err_t code; // ERR_OK, ERR_DUP, ERR_PROTO (damaged), or what ended the loader
     struct err e;
@@ -29,7 +31,7 @@ void load_item_free(struct load_item **i);
 struct loader;
 
 // The warehouse stays the caller's, but is not to be touched until loader_stop returned.
-// `say` is called from the loader's thread.
+// `say` is called from a thread of the loader.
 MUST_CHECK err_t loader_start(struct loader **out, const struct warehouse_ops *ops,
                               struct warehouse *w, warehouse_say *say, void *say_arg,
                               struct err *e);
@@ -37,7 +39,7 @@ bool loader_push(struct loader *l, struct load_item **i); // takes it; false: it
 struct load_item *loader_next(struct loader *l);          // an outcome, or NULL
 int loader_fd(const struct loader *l);                    // readable: an outcome is there
 void loader_give_up_waiting(struct loader *l); // a full disk or a lock ends the loader now
-// Commits what is queued, ends the thread. Outcomes can still be taken until loader_free.
+// Commits what is queued, ends the threads. Outcomes can still be taken until loader_free.
 void loader_stop(struct loader *l);
 void loader_free(struct loader **l);
 

@@ -1,7 +1,8 @@
 // warehouse - the coordinator half of a destination: rows and ledger in one transaction.
 //
-// Used by one thread, the loader (R16, R17). A load is the stream of ledger rows of one
-// identity; its epoch fences off older coordinators (R3, R4).
+// Used by one thread at a time, the loader (R16, R17); only `check` may run beside it. A
+// load is the stream of ledger rows of one identity; its epoch fences off older
+// coordinators (R3, R4).
 
 #ifndef COORDINATOR_WAREHOUSE_H
 #define COORDINATOR_WAREHOUSE_H
@@ -71,6 +72,7 @@ struct result { // one chunk's outcome, ready to be committed
     const uint8_t *image; // the sink's bytes; NULL: no rows
     size_t image_bytes;
     struct slice rejects; // rejects.h encoding; row.rows_rejected of them
+    bool checked;         // `check` has found nothing wrong: commit need not look again
     bool damaged;         // set by commit, see there
 };
 
@@ -98,18 +100,22 @@ struct warehouse_ops {
                    const struct schema *schema, const struct load_input *inputs,
                    size_t n_inputs, const struct buf *params, struct load_state *state,
                    struct err *e);
-    // Verifies image, rejects and counts (digest is the caller's business), then commits
-    // the results, up to WAREHOUSE_GROUP in a transaction; row.rows_loaded and
-    // row.rows_refused are filled in. A row that violates a constraint of the table is
-    // refused: it goes to the rejects with the constraint's name. A result whose range
-    // overlaps the ledger is dropped alone: dup[i] = true; when it is the very range,
-    // row.rows_loaded and row.rows_refused are the ledger's. After an error that says "try
-    // again", call again with the same results. ERR_FENCED: another epoch took over;
-    // ERR_FULL: no space, nothing committed, try again; ERR_BUSY: locked (the sentence
-    // names who holds it), nothing committed, try again; ERR_UNKNOWN: COMMIT failed in a
-    // way that leaves its outcome open, reopened and read again already: call again, dup[]
-    // tells what was in. ERR_PROTO: result *failed is damaged, nothing of it is committed;
-    // the others are, except those (should there be more) whose `damaged` is set too.
+    // Verifies image, rejects and counts (the digest is the caller's business). Only reads,
+    // and nothing that changes between begin() and close(): any thread may call it.
+    // ERR_PROTO: it is damaged.
+    err_t (*check)(const struct warehouse *w, const struct result *r, struct err *e);
+    // Checks what is not `checked`, then commits the results, up to WAREHOUSE_GROUP in a
+    // transaction; row.rows_loaded and row.rows_refused are filled in. A row that violates
+    // a constraint of the table is refused: it goes to the rejects with the constraint's
+    // name. A result whose range overlaps the ledger is dropped alone: dup[i] = true; when
+    // it is the very range, row.rows_loaded and row.rows_refused are the ledger's. After an
+    // error that says "try again", call again with the same results. ERR_FENCED: another
+    // epoch took over; ERR_FULL: no space, nothing committed, try again; ERR_BUSY: locked
+    // (the sentence names who holds it), nothing committed, try again; ERR_UNKNOWN: COMMIT
+    // failed in a way that leaves its outcome open, reopened and read again already: call
+    // again, dup[] tells what was in. ERR_PROTO: result *failed is damaged, nothing of it
+    // is committed; the others are, except those (should there be more) whose `damaged` is
+    // set too.
     err_t (*commit)(struct warehouse *w, struct result *results, size_t n, bool *dup,
                     size_t *failed, struct err *e);
     // Only the ledger row (SPLIT), in its own transaction. Noting the same range twice is

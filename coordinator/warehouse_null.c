@@ -159,6 +159,12 @@ static err_t take(struct warehouse *w, struct result *r, bool *dup, struct err *
     return ERR_OK;
 }
 
+static err_t null_check(const struct warehouse *w, const struct result *r, struct err *e)
+{
+    (void)w;
+    return ledger_check_row(&r->row, e);
+}
+
 static err_t null_commit(struct warehouse *w, struct result *results, size_t n, bool *dup,
                          size_t *failed, struct err *e)
 {
@@ -224,6 +230,7 @@ const struct warehouse_ops warehouse_null = {
     .open = null_open,
     .query_value = null_query_value,
     .begin = null_begin,
+    .check = null_check,
     .commit = null_commit,
     .note = null_note,
     .finish = null_finish,

@@ -311,6 +311,7 @@ const struct warehouse_ops warehouse_sqlite = {
     .open = open_warehouse,
     .query_value = wsq_query_value,
     .begin = wsq_begin,
+    .check = wsq_check,
     .commit = wsq_commit,
     .note = wsq_note,
     .finish = wsq_finish,

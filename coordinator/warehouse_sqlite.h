@@ -177,6 +177,8 @@ MUST_CHECK err_t wsq_begin(struct warehouse *w, const struct load_identity *id,
 MUST_CHECK err_t wsq_drop_load(struct warehouse *w, uint64_t load_id, const char *table,
                                const char *staging, struct err *e);
 void wsq_forget_load(struct warehouse *w); // frees what begin() made
+MUST_CHECK err_t wsq_check(const struct warehouse *w, const struct result *r,
+                           struct err *e);
 MUST_CHECK err_t wsq_commit(struct warehouse *w, struct result *results, size_t n,
                             bool *dup, size_t *failed, struct err *e);
 MUST_CHECK err_t wsq_note(struct warehouse *w, const struct ledger_row *row, struct err *e);

@@ -30,7 +30,7 @@ static err_t check_rejects(const struct result *r, struct err *e)
     return ERR_OK;
 }
 
-static err_t check(struct warehouse *w, const struct result *r, struct err *e)
+err_t wsq_check(const struct warehouse *w, const struct result *r, struct err *e)
 {
     TRY(ledger_check_row(&r->row, e));
     TRY(check_rejects(r, e));
@@ -146,7 +146,7 @@ err_t wsq_commit(struct warehouse *w, struct result *results, size_t n, bool *du
         assert(r->row.range.input < w->n_inputs && r->row.state != LEDGER_SPLIT);
         dup[i] = false;
         r->damaged = false;
-        err_t rc = check(w, r, damage == ERR_OK ? e : &ignored);
+        err_t rc = r->checked ? ERR_OK : wsq_check(w, r, damage == ERR_OK ? e : &ignored);
         if (rc != ERR_OK && rc != ERR_PROTO) return rc;
         if (rc == ERR_PROTO) {
             r->damaged = true;

@@ -323,11 +323,13 @@ static enum fail_class class_of(err_t code)
     }
 }
 
+// The first runner that stands is enough: what comes for the others waits in our queue.
 static void tell_ready(struct app *a)
 {
-    if (a->told_ready || !a->has_job) return;
+    uint32_t up = 0;
     for (uint32_t i = 0; i < a->n_slots; i++)
-        if (a->slot[i].state < SLOT_IDLE) return;
+        up += a->slot[i].state >= SLOT_IDLE;
+    if (a->told_ready || !a->has_job || !up) return;
     a->told_ready = true;
     a->worked = clock_ns();
     struct msg m = { .type = MSG_READY, .READY = { .job = a->job, .slots = a->n_slots } };

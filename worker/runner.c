@@ -41,6 +41,7 @@ static void harden(uint64_t memory_bytes)
     (void)memory_bytes;
 #endif
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    prctl(PR_SET_NAME, "tranche-runner"); // exec named it after /proc/self/exe
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_IGN); // Ctrl-C is the coordinator's to handle
 }

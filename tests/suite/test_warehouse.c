@@ -232,6 +232,8 @@ static void damage_is_refused(void **state)
     struct result bad = { .row = d->row };
     bad.row.state = LEDGER_DONE;
     struct result r[] = { kit_result(&k, 0, 100, 200), bad, kit_result(&k, 0, 200, 300) };
+    PASS(&e, k.ops->check(k.w, &r[0], &e));
+    EXPECT(ERR_PROTO, &e, k.ops->check(k.w, &r[1], &e));
     EXPECT(ERR_PROTO, &e, k.ops->commit(k.w, r, 3, dup, &failed, &e));
     EQ_I64(1, failed);
     assert_true(r[1].damaged && !r[0].damaged && !r[2].damaged);

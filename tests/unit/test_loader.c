@@ -1,0 +1,228 @@
+// The loader's two threads, with a warehouse that does what the test says.
+
+#include "coordinator/loader.h"
+#include "tests/test.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DAMAGED = 99 }; // rows_read of a result that check refuses
+
+struct warehouse {
+    sem_t begun, go; // every transaction posts the one and waits for the other
+    bool held;
+    _Atomic int checked;
+    err_t answer; // of every commit
+    size_t group[64], n_groups;
+    char calls[64]; // 'c': a result was committed, 'n': a note
+};
+
+static err_t fake_check(const struct warehouse *w, const struct result *r, struct err *e)
+{
+    atomic_fetch_add((_Atomic int *)(uintptr_t)&w->checked, 1);
+    return r->row.rows_read == DAMAGED ? err_set(e, ERR_PROTO, "damaged") : ERR_OK;
+}
+
+static err_t fake_commit(struct warehouse *w, struct result *r, size_t n, bool *dup,
+                         size_t *failed, struct err *e)
+{
+    (void)failed;
+    if (w->held) {
+        sem_post(&w->begun);
+        sem_wait(&w->go);
+    }
+    if (w->answer) return err_set(e, w->answer, "as the test wants");
+    w->group[w->n_groups++] = n;
+    for (size_t i = 0; i < n; i++) {
+        assert_true(r[i].checked);
+        dup[i] = r[i].row.rows_read == 1;
+        strcat(w->calls, "c");
+    }
+    return ERR_OK;
+}
+
+static err_t fake_note(struct warehouse *w, const struct ledger_row *row, struct err *e)
+{
+    (void)row, (void)e;
+    strcat(w->calls, "n");
+    return ERR_OK;
+}
+
+static const struct warehouse_ops fake = {
+    .check = fake_check,
+    .commit = fake_commit,
+    .note = fake_note,
+};
+
+struct fixture {
+    struct warehouse w;
+    struct loader *l;
+};
+
+static void ignore(void *arg, const char *text)
+{
+    (void)arg, (void)text;
+}
+
+static int set_up(void **state)
+{
+    struct err e;
+    struct fixture *f = calloc(1, sizeof *f);
+    if (!f) return -1;
+    sem_init(&f->w.begun, 0, 0);
+    sem_init(&f->w.go, 0, 0);
+    PASS(&e, loader_start(&f->l, &fake, &f->w, ignore, NULL, &e));
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    loader_free(&f->l);
+    free(f);
+    return 0;
+}
+
+static void push(struct fixture *f, enum load_kind kind, uint64_t id, uint64_t rows_read)
+{
+    struct load_item *i = calloc(1, sizeof *i);
+    assert_non_null(i);
+    i->kind = kind;
+    i->chunk = id;
+    i->result.row.rows_read = rows_read;
+    assert_true(loader_push(f->l, &i));
+    assert_null(i);
+}
+
+// Outcomes must come in the order in which they went in.
+static void expect(struct fixture *f, uint64_t id, err_t code)
+{
+    struct load_item *i = loader_next(f->l);
+    assert_non_null(i);
+    EQ_I64(id, i->chunk);
+    if (i->code != code) fail_msg("%s: %s", err_name(i->code), i->e.text);
+    load_item_free(&i);
+}
+
+static void results_that_wait_share_a_transaction(void **state)
+{
+    struct fixture *f = *state;
+    f->w.held = true;
+    push(f, LOAD_RESULT, 0, 10);
+    sem_wait(&f->w.begun); // the first one does not wait for others
+    for (uint64_t id = 1; id <= 12; id++)
+        push(f, LOAD_RESULT, id, 10);
+    while (atomic_load(&f->w.checked) < 12) // checked during the transaction
+        sched_yield();
+    f->w.held = false;
+    sem_post(&f->w.go);
+    loader_stop(f->l);
+    EQ_I64(1, f->w.group[0]);
+    EQ_I64(WAREHOUSE_GROUP, f->w.group[1]);
+    for (uint64_t id = 0; id <= 12; id++)
+        expect(f, id, ERR_OK);
+    assert_null(loader_next(f->l));
+}
+
+static void a_damaged_result_falls_out_alone(void **state)
+{
+    struct fixture *f = *state;
+    push(f, LOAD_RESULT, 1, 10);
+    push(f, LOAD_RESULT, 2, DAMAGED);
+    push(f, LOAD_RESULT, 3, 10);
+    loader_stop(f->l);
+    expect(f, 1, ERR_OK);
+    expect(f, 2, ERR_PROTO);
+    expect(f, 3, ERR_OK);
+    assert_string_equal("cc", f->w.calls);
+}
+
+static void only_damaged_results_make_no_transaction(void **state)
+{
+    struct fixture *f = *state;
+    push(f, LOAD_RESULT, 1, DAMAGED);
+    loader_stop(f->l);
+    expect(f, 1, ERR_PROTO);
+    EQ_I64(0, f->w.n_groups);
+}
+
+static void what_the_ledger_has_comes_back_as_such(void **state)
+{
+    struct fixture *f = *state;
+    push(f, LOAD_RESULT, 1, 1);
+    loader_stop(f->l);
+    expect(f, 1, ERR_DUP);
+}
+
+static void notes_keep_their_place(void **state)
+{
+    struct fixture *f = *state;
+    push(f, LOAD_RESULT, 1, 10);
+    push(f, LOAD_NOTE, 2, 0);
+    push(f, LOAD_NOTE, 3, 0);
+    push(f, LOAD_RESULT, 4, 10);
+    loader_stop(f->l);
+    for (uint64_t id = 1; id <= 4; id++)
+        expect(f, id, ERR_OK);
+    assert_string_equal("cnnc", f->w.calls);
+}
+
+static void after_a_fatal_error_nothing_is_committed(void **state)
+{
+    struct fixture *f = *state;
+    f->w.held = true;
+    f->w.answer = ERR_FENCED;
+    push(f, LOAD_RESULT, 1, 10);
+    sem_wait(&f->w.begun);
+    push(f, LOAD_RESULT, 2, 10);
+    push(f, LOAD_NOTE, 3, 0);
+    f->w.held = false;
+    sem_post(&f->w.go);
+    loader_stop(f->l);
+    expect(f, 1, ERR_FENCED);
+    expect(f, 2, ERR_FENCED);
+    expect(f, 3, ERR_FENCED);
+    assert_string_equal("", f->w.calls);
+}
+
+static void waiting_for_space_can_be_given_up(void **state)
+{
+    struct fixture *f = *state;
+    f->w.answer = ERR_FULL;
+    loader_give_up_waiting(f->l);
+    push(f, LOAD_RESULT, 1, 10);
+    loader_stop(f->l);
+    expect(f, 1, ERR_FULL);
+}
+
+static void a_stopped_loader_takes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    loader_stop(f->l);
+    struct load_item *i = calloc(1, sizeof *i);
+    assert_false(loader_push(f->l, &i));
+    load_item_free(&i);
+}
+
+#define EACH(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    static const struct CMUnitTest plain[] = {
+        EACH(results_that_wait_share_a_transaction),
+        EACH(a_damaged_result_falls_out_alone),
+        EACH(only_damaged_results_make_no_transaction),
+        EACH(what_the_ledger_has_comes_back_as_such),
+        EACH(notes_keep_their_place),
+        EACH(after_a_fatal_error_nothing_is_committed),
+        EACH(waiting_for_space_can_be_given_up),
+        EACH(a_stopped_loader_takes_nothing),
+    };
+    return test_main("loader", plain, N_OF(plain), NULL, 0);
+}
