@@ -1,5 +1,6 @@
 // tranche - the coordinator and everything a person types.
 
+#include "common/std_fds.h"
 #include "coordinator/cli.h"
 #include "coordinator/cli_keys.h"
 #include "coordinator/run.h"
@@ -35,6 +36,7 @@ static int parse_for_json(int argc, char **argv, struct cli *c)
 int main(int argc, char **argv)
 {
     struct cli c;
+    if (!std_fds_keep()) return CLI_INFRASTRUCTURE;
     int code =
         wants_json(argc, argv) ? parse_for_json(argc, argv, &c) : cli_parse(argc, argv, &c);
     if (code < 0) switch (c.command) {

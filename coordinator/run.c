@@ -363,7 +363,8 @@ static void keep_record(struct run *r, const char *status, int code, const char 
     if (r->journal && journal_run_end(r->journal, &r->record, &e) != ERR_OK) say(r, e.text);
 }
 
-static void print_report(struct run *r, const char *status, const char *error,
+// False: it could not be written. Whoever waits for it must not take silence for success.
+static bool print_report(struct run *r, const char *status, const char *error,
                          bool balanced)
 {
     uint32_t n = 0;
@@ -386,7 +387,10 @@ static void print_report(struct run *r, const char *status, const char *error,
         report_json(&x, stdout);
     else if (r->job->output == OUTPUT_HUMAN && r->by_input)
         report_human(&x, stdout);
-    fflush(stdout);
+    if (fflush(stdout) == 0 && !ferror(stdout)) return true;
+    fprintf(stderr, "tranche: the report cannot be written to standard output: %s\n",
+            strerror(errno));
+    return false;
 }
 
 static int end_badly(struct run *r, err_t rc, const struct err *e)
@@ -401,7 +405,7 @@ static int end_badly(struct run *r, err_t rc, const struct err *e)
         fprintf(stderr,
                 "tranche: what was committed is safe; the same command continues there\n");
     keep_record(r, status, code, e->text);
-    print_report(r, status, e->text, false);
+    (void)print_report(r, status, e->text, false); // the code says that it went wrong
     return code;
 }
 
@@ -430,7 +434,8 @@ static int end_well(struct run *r, bool limit)
                   "raise --bad-rows"
                 : "the good rows are loaded; see the rejects table, or raise --bad-rows");
     keep_record(r, status, code, error);
-    print_report(r, status, error, balanced);
+    if (!print_report(r, status, error, balanced) && code == CLI_OK)
+        code = CLI_INFRASTRUCTURE;
     if (limit) fprintf(stderr, "tranche: %s\n", error);
     return code;
 }

@@ -1,5 +1,6 @@
 // tranche-worker - the worker program.
 
+#include "common/std_fds.h"
 #include "common/units.h"
 #include "worker/app.h"
 #include "worker/runner.h"
@@ -157,6 +158,7 @@ static int serve(struct worker_opts *o, const char *access_file)
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--runner") == 0) return runner(argv);
+    if (!std_fds_keep()) return 1;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     struct worker_opts o = { .slots = cores > 0 ? (uint32_t)cores : 1 };
     const char *access_file = NULL;

@@ -299,3 +299,18 @@ def a_full_disk_under_the_history_is_told_once(t):
               env={"TRANCHE_HOME": disk})
     t.true(1 <= r.err.count("no space") <= 2, "it is told once, and that the end is not in the history")
     t.equal((20000, 20000), t.rows("wh.db", "SELECT count(*), count(DISTINCT a) FROM t")[0], "rows")
+
+
+@scenario("bad")
+def closed_and_full_standard_streams_do_no_harm(t):
+    t.write("in.csv", "a\n1\n2\n")
+    def shell(redirect, csv, want):
+        line = f'exec timeout 20 "$0" run --csv {csv} --into sqlite:wh.db --table t --fresh --output json {redirect}'
+        p = subprocess.run(["sh", "-c", line, t.tranche], cwd=t.dir, env=t.env(), capture_output=True)
+        t.equal(want, p.returncode, f"exit code with {redirect}: {p.stderr.decode()}")
+    shell("<&-", "-", 1)
+    shell("</dev/null", "-", 2)
+    for redirect, want in (("<&-", 0), ("2>&-", 0), (">&-", 1), (">/dev/full", 1), ("<&- >&- 2>&-", 1)):
+        shell(redirect, "in.csv", want)
+        t.equal([(1,), (2,)], t.rows("wh.db", "SELECT a FROM t"), "rows")
+        t.intact("wh.db")
