@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ISOLATED_MIN = 100 }; // rows found by bisection before a run may be cut short
+enum { ISOLATED_MIN = 20 }; // rows found by bisection before a run may be cut short
 
 // ---- chunks in ----
 
