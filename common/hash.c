@@ -1,7 +1,28 @@
 #include "common/hash.h"
 
+#include "common/hash_simd.h"
+
 #include <stdio.h>
-#include <xxhash.h>
+
+static XXH128_hash_t plain_bytes(const void *p, size_t n)
+{
+    return XXH3_128bits(p, n);
+}
+
+static XXH_errorcode plain_update(XXH3_state_t *s, const void *p, size_t n)
+{
+    return XXH3_128bits_update(s, p, n);
+}
+
+const struct hash_simd hash_simd_plain = { plain_bytes, plain_update };
+
+static const struct hash_simd *simd(void)
+{
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx2")) return &hash_simd_avx2;
+#endif
+    return &hash_simd_plain;
+}
 
 static struct hash128 of(XXH128_hash_t h)
 {
@@ -10,7 +31,7 @@ static struct hash128 of(XXH128_hash_t h)
 
 struct hash128 hash_bytes(const void *p, size_t n)
 {
-    return of(XXH3_128bits(p, n));
+    return of(simd()->bytes(p, n));
 }
 
 struct hash_stream *hash_stream_new(void)
@@ -27,7 +48,7 @@ void hash_stream_reset(struct hash_stream *h)
 
 void hash_stream_add(struct hash_stream *h, const void *p, size_t n)
 {
-    XXH3_128bits_update((XXH3_state_t *)h, p, n);
+    simd()->update((XXH3_state_t *)h, p, n);
 }
 
 struct hash128 hash_stream_value(const struct hash_stream *h)

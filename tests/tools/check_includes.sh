@@ -19,7 +19,7 @@ deny "coordinator/*.[ch]" "worker/"                     "the two programs meet o
 only "zmq\.h"     "proto/link.c proto/zap.c proto/keys.c" "only the link and its keys know ZeroMQ"
 only "sodium\.h"  "proto/keys.c proto/gate.c proto/lease.c coordinator/app_secret.c" "only keys and leases know libsodium"
 only "msgpack"    "proto/msg.c proto/spec.c"             "only the codecs know msgpack"
-only "xxhash\.h"  "common/hash.c"                        "only hash knows xxHash"
+only "xxhash\.h"  "common/hash_simd.h"                   "only hash knows xxHash"
 only "yaml\.h"    "common/value.c"                       "only value knows libyaml"
 only "zlib\.h"    "coordinator/source_stream.c"           "only the stream knows zlib"
 only "zstd\.h"    "coordinator/source_stream.c"           "only the stream knows zstd"
