@@ -14,7 +14,8 @@ enum {
     SAY_QUEUE = 256,
     REMOTE_SLOTS = 16, // how many there will be, as long as nobody knows
 };
-static const ns_t PING_EVERY = 5 * NS_S, STALLED = 30 * NS_S;
+static const ns_t PING_EVERY = 5 * NS_S, STALLED = 30 * NS_S,
+                  UNPLACED = 5 * NS_S; // nobody can work at all
 
 void app_fails(struct app *a, const struct err *e)
 {
@@ -137,8 +138,8 @@ static void explain_a_stall(struct app *a, ns_t now)
     struct sched_wait w;
     bool was = a->waits[0] != 0;
     a->waits[0] = 0;
-    if (now - a->last_result < STALLED) return;
-    app_explain_workers(a, a->waits, sizeof a->waits);
+    if (now - a->last_result >= UNPLACED) app_explain_workers(a, a->waits, sizeof a->waits);
+    if (!a->waits[0] && now - a->last_result < STALLED) return;
     if (a->waits[0]) {
     } else if (sched_waits_for(a->sched, &w)) {
         char name[300] = "";
@@ -154,7 +155,8 @@ static void explain_a_stall(struct app *a, ns_t now)
     }
     if (!was && a->waits[0]) {
         char line[300];
-        snprintf(line, sizeof line, "no result for 30 s: %s", a->waits);
+        snprintf(line, sizeof line, "no result for %lld s: %s",
+                 (long long)((now - a->last_result) / NS_S), a->waits);
         app_say(a, "stall", line);
     }
 }
@@ -315,6 +317,14 @@ static void app_close(struct app *a)
         app_journal_failed(a);
     progress_end(a->in->progress);
     loader_free(&a->loader);
+    if (a->t->handed_over) {
+        char line[120];
+        snprintf(line, sizeof line,
+                 "%llu batches that workers had finished for an earlier coordinator were "
+                 "taken over",
+                 (unsigned long long)a->t->handed_over);
+        app_say(a, "worker", line);
+    }
     fetch_close(&a->fetch);
     app_drop_early(a);
     works_free(&a->works);

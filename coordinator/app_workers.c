@@ -275,7 +275,9 @@ static void on_message(struct app *a, const struct link_peer *p, struct link_in 
     f.s->heard = now;
     sched_worker_spoke(a->sched, f.s->sid, now);
     switch (m->type) {
-    case MSG_READY: app_ready(a, f.s, now); break;
+    case MSG_READY:
+        if (m->sid == f.s->sid) app_ready(a, f.s, now); // or it is an earlier session's
+        break;
     case MSG_PROGRESS: on_progress(a, &f, &m->PROGRESS, now); break;
     case MSG_RESULT: on_result(a, &f, in, now); break;
     case MSG_FAIL: on_fail(a, &f, &m->FAIL, now); break;

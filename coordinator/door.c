@@ -28,7 +28,7 @@ err_t door_prepare(struct door *d, const struct job *j, const char *state_dir,
 err_t door_secret(struct door *d, const struct job *j, const char *state_dir,
                   const char *load, const struct buf *spec, struct err *e)
 {
-    char dir[DIR_BYTES], text[512], hex[HASH_HEX];
+    char dir[DIR_BYTES], text[DIR_BYTES + 600], hex[HASH_HEX];
     uint8_t master[KEY_BYTES];
     struct err why;
     snprintf(dir, sizeof dir, "%s/keys", state_dir);
@@ -41,7 +41,7 @@ err_t door_secret(struct door *d, const struct job *j, const char *state_dir,
         return lease_secret_new(d->secret, e);
     }
     hash_hex(hash_bytes(spec->p, spec->n), hex);
-    int n = snprintf(text, sizeof text, "%s %s", load, hex);
+    int n = snprintf(text, sizeof text, "%s %.4600s", hex, load);
     lease_secret_of(d->secret, master, text, (size_t)n);
     keys_wipe(master, sizeof master);
     return ERR_OK;

@@ -39,7 +39,8 @@ struct link {
     void *monitor; // tcp
     enum link_state state;
     struct link_events events;
-    int peer_fd; // of a tcp DEALER: libzmq's descriptor, only to be asked; -1: none
+    bool greeting; // a tcp DEALER has reached somebody, no more is known yet
+    int peer_fd;   // of a tcp DEALER: libzmq's descriptor, only to be asked; -1: none
     struct gate *gate;
     char endpoint[ENDPOINT_HOST + 16];
     uint64_t message_max_bytes;
@@ -298,14 +299,20 @@ static bool next_event(struct link *l, struct event *v)
 static void on_event(struct link *l, const struct event *v)
 {
     switch (v->what) {
-    case ZMQ_EVENT_CONNECTED: l->peer_fd = (int)v->value; break;
+    case ZMQ_EVENT_CONNECTED:
+        l->peer_fd = (int)v->value;
+        l->greeting = true;
+        break;
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         l->state = LINK_OPEN;
+        l->greeting = false;
         l->events.opened++;
         break;
     case ZMQ_EVENT_DISCONNECTED:
         l->peer_fd = -1;
         if (l->state == LINK_OPEN) l->state = LINK_LOST;
+        if (l->greeting && l->state != LINK_DENIED) l->state = LINK_STRANGER;
+        l->greeting = false;
         l->events.lost++;
         break;
     case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: l->state = LINK_DENIED; break;

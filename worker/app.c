@@ -568,6 +568,8 @@ static void on_message(struct app *a, struct link_in **in)
     uplink_heard(&a->up, clock_ns());
     switch (m->type) {
     case MSG_WELCOME:
+        if (a->sid) drop_work(a); // we said HELLO twice: the answer to the later one
+        a->has_job = a->told_ready = false;
         a->epoch = m->epoch;
         a->sid = m->sid;
         a->heartbeat = (ns_t)m->WELCOME.heartbeat_ms * NS_MS;

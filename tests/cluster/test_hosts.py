@@ -1,0 +1,441 @@
+"""Workers of other hosts: over TCP, with keys, coming and going. All on loopback, port 0."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+from kit import Failed, scenario
+
+ROWS = 60000
+SLOW = ("SELECT id, h, (WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 150000) "
+        "SELECT count(*) FROM c) AS burnt FROM batch")  # some 50 ms a batch
+ARGS = ("run", "--csv", "k.csv", "--into", "sqlite:wh.db", "--table", "k", "--batch-bytes", "16KiB",
+        "--output", "json")
+
+
+class Program:
+    """A program that runs, with what it has said so far."""
+
+    def __init__(self, t, argv, cwd=None):
+        self.t, self.text = t, ""
+        self.p = subprocess.Popen([str(a) for a in argv], cwd=cwd or t.dir, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=t.env(),
+                                  start_new_session=True)
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+        t.cleanups.append(self.kill)
+
+    def read(self):
+        for line in self.p.stdout:
+            self.text += line.decode(errors="replace")
+
+    def says(self, part, seconds=30):
+        self.t.wait_until(lambda: part in self.text or self.p.poll() is not None, f"{part!r} in:\n{self.text}", seconds)
+        self.reader.join(5 if self.p.poll() is not None else 0)
+        if part not in self.text:
+            raise Failed(f"wanted {part!r}, and it ended with {self.p.returncode}:\n{self.text}")
+
+    def ends(self, want, seconds=60):
+        try:
+            self.p.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"still running after {seconds} s:\n{self.text}")
+        self.reader.join(5)
+        if self.p.returncode != want:
+            raise Failed(f"wanted exit code {want}, got {self.p.returncode}:\n{self.text}")
+
+    def kill(self):
+        try:
+            os.killpg(self.p.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.p.wait()
+        self.reader.join(5)
+        self.p.stdout.close()
+
+
+def make(t, rows=ROWS):
+    t.write("k.csv", "id,h\n" + "".join(f"{i},{(i * 2654435761) % 4294967296}\n" for i in range(rows)))
+
+
+def exact(t, rows=ROWS):
+    want = (rows, rows, rows * (rows - 1) // 2, sum((i * 2654435761) % 4294967296 for i in range(rows)))
+    got = t.rows("wh.db", "SELECT count(*), count(DISTINCT id), sum(id), sum(h) FROM k")[0]
+    t.equal(want, got, "rows, distinct rows, sums")
+    t.intact("wh.db")
+
+
+def keys(t, *names):
+    for n in names:
+        t.run("keys", "new", "--worker", n, "--address", "tcp://127.0.0.1:1", "-o", f"{n}.access")
+
+
+def coordinator(t, *more, endpoint="tcp://127.0.0.1:0", sql=SLOW):
+    p = Program(t, [t.tranche, *ARGS, "--sql", sql, "--listen", endpoint, *more])
+    p.says("listening on ")
+    p.endpoint = re.search(r"listening on (\S+)", p.text).group(1)
+    return p
+
+
+def worker(t, c, name, *more):
+    exe = os.path.join(t.build, "tranche-worker")
+    return Program(t, [exe, "--access", f"{name}.access", "--slots", "2", *more, c if isinstance(c, str) else c.endpoint])
+
+
+def committed(t):
+    try:
+        return t.one("wh.db", "SELECT count(*) FROM tranche_ledger")
+    except Exception:
+        return 0
+
+
+def wait_for_commits(t, n=1):
+    t.wait_until(lambda: committed(t) >= n, f"{n} batches are committed")
+
+
+def workers_of(t):
+    return {w for (w,) in t.rows("wh.db", "SELECT DISTINCT worker FROM tranche_ledger")}
+
+
+@scenario("hosts", "smoke")
+def a_remote_worker_joins_mid_run(t):
+    make(t)
+    keys(t, "anna")
+    c = coordinator(t, "-j", "1")
+    wait_for_commits(t)
+    w = worker(t, c, "anna")
+    c.ends(0)
+    w.ends(0)
+    exact(t)
+    t.equal({"local", "anna"}, workers_of(t), "who worked")
+
+
+@scenario("hosts")
+def two_remote_workers_share_a_load_and_the_coordinator_has_none(t):
+    make(t)
+    keys(t, "anna", "boris")
+    c = coordinator(t, "-j", "0", "--min-workers", "2")
+    a = worker(t, c, "anna")
+    c.says("worker anna is here")
+    t.equal(0, committed(t), "batches before the second worker came")
+    b = worker(t, c, "boris")
+    c.ends(0)
+    a.ends(0)
+    b.ends(0)
+    exact(t)
+    t.equal({"anna", "boris"}, workers_of(t), "who worked")
+
+
+@scenario("hosts")
+def a_worker_that_is_killed_costs_what_it_had(t):
+    make(t)
+    keys(t, "anna", "boris")
+    c = coordinator(t, "-j", "0")
+    a, b = worker(t, c, "anna"), worker(t, c, "boris")
+    c.says("worker anna is here")
+    c.says("worker boris is here")
+    wait_for_commits(t, 3)
+    began = time.monotonic()
+    a.kill()
+    c.says("worker anna is gone", 15)
+    t.true(time.monotonic() - began < 15, "found within 15 s")
+    c.ends(0)
+    b.ends(0)
+    exact(t)
+
+
+@scenario("hosts")
+def sigterm_drains_a_worker(t):
+    make(t)
+    keys(t, "anna", "boris")
+    c = coordinator(t, "-j", "0")
+    a = worker(t, c, "anna")
+    wait_for_commits(t)
+    os.kill(a.p.pid, signal.SIGTERM)
+    a.ends(0)
+    c.says("worker anna has left")
+    b = worker(t, c, "boris")
+    c.ends(0)
+    b.ends(0)
+    exact(t)
+    t.equal(0, t.one(".tranche/runs.db", "SELECT count(*) FROM attempts WHERE outcome IN ('failed', 'died')"), "failures")
+
+
+def is_resting(pids):
+    """None of them is on a processor."""
+    for p in pids:
+        try:
+            with open(f"/proc/{p}/stat") as f:
+                if f.read().rsplit(")", 1)[1].split()[0] in "RD":
+                    return False
+        except OSError:
+            return False
+    return True
+
+
+@scenario("hosts", "smoke")
+def finished_results_are_handed_to_a_coordinator_that_was_started_again(t):
+    make(t)
+    keys(t, "anna")
+    c = coordinator(t, "-j", "0")
+    w = worker(t, c, "anna")
+    wait_for_commits(t, 2)
+    os.kill(c.p.pid, signal.SIGSTOP)
+    kids = t.children(w.p.pid)
+    quiet = 0
+
+    def idle():
+        nonlocal quiet
+        quiet = quiet + 1 if is_resting(kids) else 0
+        return quiet > 60
+    t.wait_until(idle, "the worker has finished what it had")
+    c.kill()
+    w.says("is lost")
+    again = coordinator(t, "-j", "0", endpoint=c.endpoint)
+    again.says("taken over")
+    again.ends(0)
+    w.ends(0)
+    exact(t)
+
+
+@scenario("hosts")
+def coordinators_are_killed_again_and_again_and_the_workers_stay(t):
+    make(t, 5 * ROWS)
+    keys(t, "anna", "boris")
+    c = coordinator(t, "-j", "0")
+    endpoint = c.endpoint
+    a, b = worker(t, endpoint, "anna"), worker(t, endpoint, "boris")
+    for i in range(5):
+        before = committed(t)
+        t.wait_until(lambda: committed(t) > before, "the run goes on")
+        time.sleep(t.random.uniform(0, 0.2))  # a random moment
+        c.kill()
+        c = coordinator(t, "-j", "0", endpoint=endpoint)
+    c.ends(0)
+    a.ends(0)
+    b.ends(0)
+    exact(t, 5 * ROWS)
+
+
+@scenario("hosts")
+def a_revoked_worker_is_sent_away(t):
+    make(t)
+    keys(t, "anna", "boris")
+    c = coordinator(t, "-j", "0")
+    a = worker(t, c, "anna")
+    wait_for_commits(t)
+    t.run("keys", "revoke", "anna")
+    a.ends(1)
+    t.true("revoked" in a.text, f"it is told: {a.text}")
+    c.says("worker anna was revoked")
+    again = worker(t, c, "anna")
+    again.ends(1)
+    t.true("key" in again.text, f"it is told: {again.text}")
+    c.says("a key that is not allowed")
+    b = worker(t, c, "boris")
+    c.ends(0)
+    b.ends(0)
+    exact(t)
+
+
+@scenario("hosts")
+def strangers_without_keys_get_nothing(t):
+    make(t)
+    keys(t, "anna")
+    c = coordinator(t, "-j", "0")
+    exe = os.path.join(t.build, "tranche-worker")
+    plain = Program(t, [exe, "--insecure", c.endpoint])
+    plain.says("no tranche coordinator")
+    none = Program(t, [exe, c.endpoint])
+    none.ends(1)
+    t.true("--access" in none.text, none.text)
+    port = int(c.endpoint.rsplit(":", 1)[1])
+    socks = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
+    socks[0].sendall(b"GET / HTTP/1.0\r\n\r\n" * 100)
+    socks[1].sendall(os.urandom(10000))
+    a = worker(t, c, "anna")
+    c.ends(0)
+    a.ends(0)
+    for s in socks:
+        s.close()
+    t.true("connection" in c.text and "refused" in c.text, c.text)
+    exact(t)
+    t.equal({"anna"}, workers_of(t), "who worked")
+
+
+@scenario("hosts")
+def another_version_is_refused_with_both_named(t):
+    make(t, 2000)
+    keys(t, "anna")
+    c = coordinator(t, "-j", "0")
+    version = t.run("--version").out.split()[1].encode()
+    with open(os.path.join(t.build, "tranche-worker"), "rb") as f:
+        exe = f.read()
+    other = b"9" + version[1:]
+    t.write("old-worker", exe.replace(version, other))
+    os.chmod(t.path("old-worker"), 0o755)
+    w = Program(t, [t.path("old-worker"), "--access", "anna.access", c.endpoint])
+    w.ends(1)
+    for text in (w.text, c.text):
+        t.true(version.decode() in text and other.decode() in text, f"both versions in: {text}")
+    good = worker(t, c, "anna")
+    c.ends(0)
+    good.ends(0)
+
+
+@scenario("hosts")
+def volatile_workers_lose_nothing(t):
+    make(t)
+    keys(t, "anna", "boris")
+    c = coordinator(t, "-j", "0")
+    deaths = 0
+    ws = {n: worker(t, c, n, "--volatility", "0.2") for n in ("anna", "boris")}
+    while c.p.poll() is None:
+        for n, w in ws.items():
+            if w.p.poll() == -signal.SIGKILL:
+                deaths += 1
+                ws[n] = worker(t, c, n, "--volatility", "0.2")
+        time.sleep(0.01)
+    c.ends(0)
+    exact(t)
+    t.true(deaths > 3, f"only {deaths} deaths")
+
+
+@scenario("hosts")
+def a_host_that_does_not_see_the_file_gets_its_bytes(t):
+    if os.geteuid() != 0:
+        return
+    make(t)
+    keys(t, "anna")
+    os.mkdir(t.path("data"))
+    os.rename(t.path("k.csv"), t.path("data", "k.csv"))
+    args = [a.replace("k.csv", "data/k.csv") if a == "k.csv" else a for a in ARGS]
+    c = Program(t, [t.tranche, *args, "--listen", "tcp://127.0.0.1:0", "-j", "0"])
+    c.says("listening on ")
+    endpoint = re.search(r"listening on (\S+)", c.text).group(1)
+    exe = os.path.join(t.build, "tranche-worker")
+    w = Program(t, ["unshare", "-m", "sh", "-c", 'mount -t tmpfs tmpfs data && exec "$@"', "sh", exe, "--access",
+                    "anna.access", endpoint])
+    c.ends(0)
+    w.ends(0)
+    exact(t)
+    t.true(t.one(".tranche/runs.db", "SELECT count(*) FROM attempts WHERE outcome = 'not run'") > 0, "paths were tried")
+
+
+@scenario("hosts")
+def only_workers_with_the_label_get_batches(t):
+    make(t, 20000)
+    keys(t, "anna", "boris")
+    c = coordinator(t, "-j", "1", "--label", "gpu")
+    a = worker(t, c, "anna", "--label", "big")
+    c.says("no worker has the label gpu: 2 connected without")
+    b = worker(t, c, "boris", "--label", "big", "--label", "gpu")
+    c.ends(0)
+    a.ends(0)
+    b.ends(0)
+    t.equal({"boris"}, workers_of(t), "who worked")
+
+
+@scenario("hosts")
+def too_few_workers_end_the_run_with_a_sentence(t):
+    make(t, 2000)
+    keys(t, "anna")
+    r = t.run(*ARGS, "-j", "1", "--listen", "tcp://127.0.0.1:0", "--min-workers", "3", "--wait", "300ms", want=1)
+    t.says(r, "workers.min is 3", "300ms")
+
+
+@scenario("hosts")
+def an_idle_worker_leaves_after_its_time(t):
+    keys(t, "anna")
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        w = worker(t, "tcp://127.0.0.1:%d" % s.getsockname()[1], "anna", "--idle-timeout", "300ms")
+        w.ends(0)
+    t.true("nothing to do" in w.text, w.text)
+
+
+@scenario("hosts", "bad")
+def what_is_wrong_with_keys_and_addresses_is_told(t):
+    make(t, 100)
+    listen = ("--listen", "tcp://127.0.0.1:0")
+    t.says(t.run(*ARGS, *listen, want=2), "tranche keys new")
+    keys(t, "anna")
+    t.says(t.run(*ARGS, "--listen", "tcp://127.0.0.1", want=2), "tcp://HOST:PORT")
+    t.says(t.run(*ARGS, "--listen", "tcp://192.0.2.1:0", want=2), "no such address")
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        t.says(t.run(*ARGS, "--listen", "tcp://127.0.0.1:%d" % s.getsockname()[1], want=1), "taken")
+    os.chmod(t.path(".tranche/keys/coordinator.key"), 0o644)
+    t.says(t.run(*ARGS, *listen, want=2), "chmod 600")
+    os.chmod(t.path(".tranche/keys/coordinator.key"), 0o600)
+
+    t.says(t.run("keys", "new", "--worker", "anna", "--address", "tcp://h:1", want=2), "allowed already")
+    t.says(t.run("keys", "new", "--worker", "x/y", "--address", "tcp://h:1", want=2), "no name")
+    t.says(t.run("keys", "new", "--worker", "x", want=2), "--address")
+    t.says(t.run("keys", "revoke", "nobody", want=2), "keys list")
+    t.says(t.run("keys", "allow", "carl", "short", want=2), "40 characters")
+    t.says(t.run("keys", "frob", want=2), "revoke")
+    t.says(t.run("keys", "list"), "anna")
+
+    exe = os.path.join(t.build, "tranche-worker")
+    for argv, code, part in [
+        (["--access", "missing.access"], 1, "missing.access"),
+        (["--access", ".tranche/keys/coordinator.key"], 2, "role 'coordinator'"),
+        (["--access", "anna.access", "tcp://no-such-host.invalid:5"], 1, "has no address"),
+        (["--access", "anna.access", "tcp://127.0.0.1:0"], 1, "port 0"),
+        (["--on-server-lost", "maybe"], 2, "wait or stop"),
+        (["--volatility", "2"], 2, "0 to 1"),
+        (["--idle-timeout", "5"], 2, "duration"),
+        ([], 2, "--help"),
+    ]:
+        w = Program(t, [exe, *argv])
+        w.ends(code)
+        t.true(part in w.text and len(w.text.splitlines()) == 1, f"one line with {part!r}: {w.text}")
+    os.chmod(t.path("anna.access"), 0o640)
+    w = Program(t, [exe, "--access", "anna.access"])
+    w.ends(2)
+    t.true("chmod 600" in w.text, w.text)
+
+
+@scenario("hosts", "bad")
+def an_address_that_answers_with_something_else_is_told(t):
+    keys(t, "anna")
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        stop = threading.Event()
+
+        def serve():
+            while not stop.is_set():
+                try:
+                    c, _ = s.accept()
+                except OSError:
+                    return
+                with c:
+                    c.recv(1000)
+                    c.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n" + b"x" * 1000)
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        w = worker(t, "tcp://127.0.0.1:%d" % s.getsockname()[1], "anna")
+        w.says("no tranche coordinator")
+        w.kill()
+        stop.set()
+        s.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
+@scenario("hosts")
+def plaintext_needs_the_word_and_says_so(t):
+    make(t, 5000)
+    c = coordinator(t, "-j", "0", "--insecure")
+    t.true("plaintext" in c.text, c.text)
+    w = Program(t, [os.path.join(t.build, "tranche-worker"), "--insecure", "--name", "carl", c.endpoint])
+    c.ends(0)
+    w.ends(0)
+    exact(t, 5000)
+    t.equal({"carl"}, workers_of(t), "who worked")
