@@ -1,5 +1,7 @@
 #include "coordinator/interrupt.h"
 
+#include "common/clock.h"
+
 #include <assert.h>
 #include <pthread.h>
 #include <signal.h>
@@ -7,6 +9,10 @@
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+// Whoever ends a run may well send its signal twice: to the process and to its group. Only
+// a second one that comes later is a person who lost patience.
+static const ns_t PATIENCE = NS_S / 2;
 
 static struct {
     interrupt_fn *at_once;
@@ -21,6 +27,7 @@ static struct {
 
 static void *wait_for_signals(void *arg)
 {
+    ns_t first_at = 0;
     (void)arg;
     for (;;) {
         int signo, none = 0;
@@ -32,6 +39,8 @@ static void *wait_for_signals(void *arg)
             continue;
         }
         bool is_first = atomic_compare_exchange_strong(&it.first, &none, signo);
+        if (is_first) first_at = clock_ns();
+        if (!is_first && clock_ns() - first_at < PATIENCE) continue;
         if (!is_first || !atomic_load(&it.watched)) it.at_once(it.arg, signo);
         if (write(it.fd, &one, sizeof one) < 0) it.at_once(it.arg, signo);
     }

@@ -2,7 +2,8 @@
 //
 // A thread of its own waits for them, so that no phase of a run can keep them waiting.
 // While something watches interrupt_fd, the first signal only makes it readable: the run
-// ends in order. At any other time, and with the second signal, `at_once` is called.
+// ends in order. At any other time, and with a second signal half a second later or more,
+// `at_once` is called.
 
 #ifndef COORDINATOR_INTERRUPT_H
 #define COORDINATOR_INTERRUPT_H
