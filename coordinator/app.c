@@ -15,7 +15,8 @@ enum {
     REMOTE_SLOTS = 16, // how many there will be, as long as nobody knows
 };
 static const ns_t PING_EVERY = 5 * NS_S, STALLED = 30 * NS_S,
-                  UNPLACED = 5 * NS_S; // nobody can work at all
+                  UNPLACED = 5 * NS_S,   // nobody can work at all
+    SLEEP_MAX = NS_S, PAUSED = 5 * NS_S; // to stand still is more than to sleep
 
 void app_fails(struct app *a, const struct err *e)
 {
@@ -120,11 +121,12 @@ static void ping_the_quiet(struct app *a, ns_t now)
     if (a->in->link[APP_TCP]) link_state(a->in->link[APP_TCP], &seen);
     bool lost = seen.lost != a->lost_seen;
     a->lost_seen = seen.lost;
+    ns_t ping_every = clock_protocol(PING_EVERY);
     HASH_ITER(by_sid, a->sessions.sids, s, tmp)
     {
         bool ask = lost && s->peer.link == APP_TCP;
         struct msg m = { .type = MSG_PING, .PING = { ++a->seq } };
-        if (ask || now - s->sent >= PING_EVERY) app_post(a, s, &m, NULL, 0, NULL, NULL);
+        if (ask || now - s->sent >= ping_every) app_post(a, s, &m, NULL, 0, NULL, NULL);
         if (!s->gone || s->peer.link != APP_TCP) continue;
         snprintf(line, sizeof line, "worker %s is gone", s->name);
         app_say(a, "worker", line);
@@ -164,7 +166,8 @@ static void explain_a_stall(struct app *a, ns_t now)
 static ns_t tick(struct app *a)
 {
     ns_t now = clock_ns(), gap = now - a->last_loop;
-    if (gap > 5 * NS_S) sched_paused(a->sched, gap, now); // we stood still, not they
+    if (gap > clock_protocol(PAUSED))
+        sched_paused(a->sched, gap, now); // we stood still, not they
     ns_t next = sched_tick(a->sched, now);
     ping_the_quiet(a, now);
     app_look_at_gate(a, false, now);
@@ -186,9 +189,9 @@ static ns_t tick(struct app *a)
 
 static int sleep_ms(ns_t until)
 {
-    ns_t left = until - clock_ns();
+    ns_t left = until - clock_ns(), most = clock_protocol(SLEEP_MAX);
     if (left <= 0) return 0;
-    return left > NS_S ? 1000 : (int)(left / NS_MS) + 1;
+    return (int)((left < most ? left : most) / NS_MS) + 1;
 }
 
 static int fd_of(const struct link *l)
@@ -210,7 +213,8 @@ static void wait_for_events(struct app *a, ns_t until)
     };
     a->last_loop = clock_ns();
     poll(f, sizeof f / sizeof f[0], sleep_ms(until));
-    a->last_loop = clock_ns() - a->last_loop > 5 * NS_S ? a->last_loop : clock_ns();
+    ns_t now = clock_ns();
+    if (now - a->last_loop <= clock_protocol(PAUSED)) a->last_loop = now;
     if (f[4].revents) on_signal(a);
     if (f[5].revents) on_local_death(a);
 }
@@ -260,7 +264,7 @@ static err_t app_open(struct app *a, struct err *e)
 {
     const struct job *j = a->in->job;
     struct sched_opts o = { .silence = APP_SILENCE,
-                            .lease = 30 * NS_S,
+                            .lease = clock_protocol(30 * NS_S),
                             .retry_backoff = 50 * NS_MS,
                             .retries = j->retries,
                             .credit_min = 2,

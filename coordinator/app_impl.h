@@ -14,8 +14,8 @@
 #include "coordinator/work.h"
 #include "proto/lease.h"
 
-#define APP_HEARTBEAT (2 * NS_S)
-#define APP_SILENCE   (15 * NS_S)
+#define APP_HEARTBEAT clock_protocol(2 * NS_S)
+#define APP_SILENCE   clock_protocol(15 * NS_S)
 
 struct app {
     const struct app_in *in;

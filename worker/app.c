@@ -670,7 +670,7 @@ static bool is_busy(const struct app *a)
 static void breathe(struct app *a, ns_t now)
 {
     struct msg m = { .type = MSG_PONG };
-    if (a->sid && now - a->sent >= BREATH) post(a, &m);
+    if (a->sid && now - a->sent >= clock_protocol(BREATH)) post(a, &m);
 }
 
 static void mind_the_uplink(struct app *a, ns_t now)
@@ -788,8 +788,8 @@ int worker_run(const struct worker_opts *o)
     struct app a = { .opts = o,
                      .n_slots = o->slots,
                      .spec_fd = -1,
-                     .heartbeat = 2 * NS_S,
-                     .silence = 15 * NS_S,
+                     .heartbeat = clock_protocol(2 * NS_S),
+                     .silence = clock_protocol(15 * NS_S),
                      .worked = clock_ns() };
     a.queue_end = &a.queue;
     a.next_beat = a.worked + a.heartbeat;
