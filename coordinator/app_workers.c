@@ -339,10 +339,24 @@ static void cancel(struct app *a, const struct sched_action *x)
     app_post(a, s, &m, NULL, 0, NULL, NULL);
 }
 
+// Its host or the way to it is gone, or it hangs. Nobody hears of it in any other way.
+static void tell_silence(struct app *a, struct session *s, ns_t silence)
+{
+    char line[160];
+    s->silent = true;
+    snprintf(line, sizeof line,
+             "worker %s has said nothing for %lld s: others get its batches", s->name,
+             (long long)(silence / NS_S));
+    app_say(a, "worker", line);
+}
+
 static void reset(struct app *a, const struct sched_action *x)
 {
     struct session *s = session_by_sid(&a->sessions, x->worker);
-    if (s) app_reset(a, &s->peer, s->sid, "a batch made no progress");
+    if (!s) return;
+    ns_t now = clock_ns();
+    if (!s->silent && now - s->heard >= APP_SILENCE) tell_silence(a, s, now - s->heard);
+    app_reset(a, &s->peer, s->sid, "a batch made no progress");
 }
 
 static void act(struct app *a, const struct sched_action *x)

@@ -19,6 +19,7 @@ struct session {
     bool ready;     // the job is open there
     bool joined;    // the scheduler knows it
     bool gone;      // nothing reaches it any more
+    bool silent;    // nothing came from it for too long, and it was said
     ns_t heard, sent;
     UT_hash_handle by_peer, by_sid;
 };

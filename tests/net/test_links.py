@@ -1,0 +1,184 @@
+"""Three worker hosts and what goes wrong between them and the coordinator.
+
+Protocol time runs SCALE times as fast (a silence of 15 s is one of 3 s), but where a
+scenario measures what users get.
+"""
+
+import signal
+import time
+
+from hosts import Hosts
+from kit import scenario
+
+SCALE = 5
+SILENCE = 15.0
+
+
+def all_work_again(n, seconds=30):
+    for w in n.names:
+        n.commits(3, worker=w, seconds=seconds)
+
+
+@scenario("links")
+def a_run_is_spread_over_three_hosts(t):
+    n = Hosts(t)
+    n.start()
+    all_work_again(n)
+    n.ends()
+    t.equal(set(n.names), n.workers(), "who worked")
+    for w in n.worker.values():
+        w.ends(0)
+
+
+@scenario("links")
+def a_file_that_only_the_coordinator_sees_is_sent_to_three_hosts(t):
+    n = Hosts(t)
+    t.write("data/k.csv", "id,h\n" + "".join(f"{i},{(i * 2654435761) % 4294967296}\n" for i in range(60000)))
+    n.start(csv="data/k.csv")
+    n.ends(60000)
+    t.equal(set(n.names), n.workers(), "who worked")
+
+
+def cut_and_heal(t, *hooks):
+    n = Hosts(t, scale=SCALE)
+    n.start()
+    n.cut("w1", *hooks)
+    began = time.monotonic()
+    n.c.when("worker w1 has said nothing", 30, after=began)
+    n.commits(20)
+    t.true(n.heal("w1") > 0, "nothing was dropped")
+    n.c.when("worker w1 is here", 30, after=began)
+    all_work_again(n)
+    n.ends()
+
+
+@scenario("links")
+def a_cable_is_cut_and_plugged_in_again(t):
+    cut_and_heal(t, "input", "output")
+
+
+@scenario("links")
+def a_host_no_longer_hears_and_then_does(t):
+    cut_and_heal(t, "input")
+
+
+@scenario("links")
+def a_host_is_no_longer_heard_and_then_is(t):
+    cut_and_heal(t, "output")
+
+
+@scenario("links")
+def a_short_cut_of_all_hosts_costs_nothing_but_time(t):
+    n = Hosts(t)
+    n.start()
+    for w in n.names:
+        n.cut(w)
+    time.sleep(2)  # far less than a silence
+    for w in n.names:
+        t.true(n.heal(w) > 0, "nothing was dropped")
+    all_work_again(n)
+    last = n.ends()
+    t.equal(3, last["workers"], f"sessions\n{n.everything()}\n")
+
+
+@scenario("links")
+def all_hosts_are_cut_off_for_two_silences(t):
+    n = Hosts(t, scale=SCALE)
+    n.start()
+    began = time.monotonic()
+    for w in n.names:
+        n.cut(w)
+    time.sleep(2 * SILENCE / SCALE)
+    for w in n.names:
+        n.heal(w)
+    for w in n.names:
+        n.c.when(f"worker {w} is here", 30, after=began)
+    all_work_again(n)
+    n.ends()
+
+
+@scenario("links")
+def a_cable_has_a_loose_contact(t):
+    n = Hosts(t, scale=SCALE)
+    n.start()
+    for i in range(8):
+        w = t.random.choice(n.names)
+        hooks = t.random.choice([("input",), ("output",), ("input", "output")])
+        n.cut(w, *hooks)
+        time.sleep(t.random.uniform(0.1, 1.3 * SILENCE / SCALE))  # random moments are the point
+        n.heal(w)
+    all_work_again(n, 60)
+    n.ends()
+
+
+@scenario("links")
+def one_packet_in_ten_is_lost(t):
+    n = Hosts(t, scale=SCALE)
+    n.start()
+    for w in n.names:
+        n.lose(w, 10)
+    all_work_again(n)
+    time.sleep(SILENCE / SCALE)
+    n.commits(100, seconds=60)
+    n.ends()
+    for w in n.names:
+        t.true(n.dropped(w, "loss_input") > 5 and n.dropped(w, "loss_output") > 5, "no packet was lost")
+
+
+@scenario("links")
+def one_host_has_a_line_of_a_megabit(t):
+    n = Hosts(t, scale=SCALE)
+    n.start(rate=60000)
+    n.narrow("w1", "1mbit")
+    all_work_again(n)
+    n.commits(10, worker="w1", seconds=60)
+    t.true(min(n.delayed("w1")) > 0, f"nothing was held back: {n.delayed('w1')}")
+    n.ends()
+
+
+@scenario("links")
+def the_coordinator_stands_still_for_a_minute(t):
+    n = Hosts(t, scale=10)
+    n.start()
+    n.c.signal(signal.SIGSTOP)
+    time.sleep(60 / 10)
+    n.c.signal(signal.SIGCONT)
+    all_work_again(n)
+    n.ends()
+
+
+@scenario("links")
+def a_host_vanishes_without_a_word(t):
+    n = Hosts(t)
+    n.start()
+    began = time.monotonic()
+    n.cut("w1")
+    n.worker["w1"].kill()  # its kernel says so, but nobody hears
+    at = n.c.when("worker w1 has said nothing", 30)
+    lost = recovery(t, n, "w1", began, at)
+    print(f"        a host vanishes: missed after {at - began:.1f} s; {lost}")
+    n.ends()
+
+
+@scenario("links")
+def a_worker_is_killed(t):
+    n = Hosts(t)
+    n.start()
+    began = time.monotonic()
+    n.worker["w1"].kill()
+    at = n.c.when("worker w1 is gone", 15)
+    lost = recovery(t, n, "w1", began, at)
+    print(f"        a worker is killed: missed after {at - began:.2f} s; {lost}")
+    n.ends()
+
+
+def recovery(t, n, worker, began, missed):
+    """All that the worker had is committed by others, within 15 s."""
+    had = n.leased(worker)
+    while n.unfinished(had):
+        t.true(time.monotonic() - began < 15, f"15 s later there is not yet {n.unfinished(had)}\n{n.everything()}")
+        time.sleep(0.01)
+    done = time.monotonic()
+    t.true(len(had) > 0, "it had nothing")
+    t.true(len(had) <= 64 * 2, f"it had {len(had)} batches")
+    return f"its {len(had)} batches are committed after {done - began:.1f} s"
