@@ -6,17 +6,25 @@
 
 #include "common/conf.h"
 
-#define OPT_SETTERS(X)                                                                    \
-    X(name)                                                                               \
-    X(csv)                                                                                \
-    X(delimiter)                                                                          \
-    X(quote)                                                                              \
-    X(header)                                                                             \
-    X(encoding)                                                                           \
-    X(types)                                                                              \
-    X(nulls) X(batch_bytes) X(sql) X(into) X(table) X(choice) X(bool) X(unordered)        \
-        X(switch) X(params) X(tables) X(bad_rows) X(count) X(duration) X(size) X(workers) \
-            X(labels) X(listen)
+#define OPT_SETTERS(X) \
+    X(name)            \
+    X(csv)             \
+    X(delimiter)       \
+    X(quote)           \
+    X(header)          \
+    X(encoding)        \
+    X(types)           \
+    X(nulls)           \
+    X(batch_bytes)     \
+    X(sql)             \
+    X(into)            \
+    X(table)           \
+    X(choice)          \
+    X(bool)            \
+    X(unordered)       \
+    X(switch)          \
+    X(params)          \
+    X(tables) X(bad_rows) X(count) X(duration) X(size) X(workers) X(labels) X(listen)
 
 #define X(name) void set_##name(struct conf *, const struct opt *, const struct value *);
 OPT_SETTERS(X)
