@@ -793,16 +793,17 @@ int worker_run(const struct worker_opts *o)
                      .worked = clock_ns() };
     a.queue_end = &a.queue;
     a.next_beat = a.worked + a.heartbeat;
+    a.signals = -1;
     struct pollfd *fds = calloc(2 + 3 * (size_t)o->slots, sizeof *fds);
-    if (!fds || app_open(&a, &a.e) != ERR_OK) {
+    if (fds && app_open(&a, &a.e) == ERR_OK) {
+        serve(&a, fds);
+    } else {
         fprintf(stderr, "tranche-worker: %s\n", fds ? a.e.text : "out of memory");
-        free(fds);
-        return 1;
+        a.exit_code = 1;
     }
-    serve(&a, fds);
     drop_queue(&a, false);
     uplink_close(&a.up, a.draining && a.exit_code == 0 ? DRAINED_MS : GOODBYE_MS);
-    for (uint32_t i = 0; i < a.n_slots; i++) {
+    for (uint32_t i = 0; a.slot && a.running && a.held && i < a.n_slots; i++) {
         task_free(&a.running[i]);
         slot_close(&a.slot[i]);
     }
@@ -811,6 +812,6 @@ int worker_run(const struct worker_opts *o)
     free(a.held);
     free(fds);
     if (a.spec_fd >= 0) close(a.spec_fd);
-    close(a.signals);
+    if (a.signals >= 0) close(a.signals);
     return a.exit_code;
 }
