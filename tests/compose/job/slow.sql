@@ -1,0 +1,1 @@
+SELECT count(*) AS flights, sum(delay) AS delay FROM flights;
