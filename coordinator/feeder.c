@@ -9,6 +9,7 @@ struct feeder {
     pthread_t thread;
     bool running;
     struct queue *out;
+    struct feed *spare; // to say that there is no memory
     struct source *source;
     const _Atomic uint64_t *target_bytes;
 };
@@ -41,8 +42,14 @@ static void *feeder_main(void *arg)
     struct feeder *f = arg;
     for (;;) {
         struct feed *x = calloc(1, sizeof *x);
-        if (!x) return NULL; // the run sees a closed queue without an end
-        cut_one(f, x);
+        if (x) {
+            cut_one(f, x);
+        } else { // said with what was put aside for it: a run must never wait for no end
+            x = f->spare;
+            f->spare = NULL;
+            x->kind = FED_ERROR;
+            err_set(&x->e, ERR_NOMEM, "out of memory while cutting the input");
+        }
         bool more = x->kind == FED_CHUNK || x->kind == FED_BAD;
         if (!queue_push(f->out, x)) {
             feed_free(&x);
@@ -61,7 +68,9 @@ err_t feeder_start(struct feeder **out, struct source *s,
     f->source = s;
     f->target_bytes = target_bytes;
     f->out = queue_new(AHEAD);
-    f->running = f->out && pthread_create(&f->thread, NULL, feeder_main, f) == 0;
+    f->spare = calloc(1, sizeof *f->spare);
+    f->running =
+        f->out && f->spare && pthread_create(&f->thread, NULL, feeder_main, f) == 0;
     if (!f->running) {
         feeder_free(&f);
         return err_set(e, ERR_NOMEM, "cannot start the source's thread");
@@ -94,6 +103,7 @@ void feeder_free(struct feeder **ff)
     while (f->out && (x = queue_pop(f->out, 0)))
         feed_free(&x);
     queue_free(&f->out);
+    feed_free(&f->spare);
     free(f);
     *ff = NULL;
 }

@@ -14,8 +14,10 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,6 +37,20 @@ static void remove_folder(const char *dir)
     rmdir(dir);
 }
 
+// Nobody listens on its socket any more. Asked too because a process id says nothing where
+// two containers share a folder.
+static bool is_deaf(const char *dir)
+{
+    struct sockaddr_un a = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return false;
+    snprintf(a.sun_path, sizeof a.sun_path, "%.90s/socket", dir);
+    bool deaf = connect(fd, (struct sockaddr *)&a, sizeof a) != 0 &&
+                (errno == ECONNREFUSED || errno == ENOENT);
+    close(fd);
+    return deaf;
+}
+
 // Folders of runs that were killed: tranche-run-PID-xxxxxx of this user without a process.
 static void sweep(const char *tmp)
 {
@@ -49,7 +65,8 @@ static void sweep(const char *tmp)
             continue;
         if (st.st_uid != getuid()) continue;
         char path[128];
-        if (snprintf(path, sizeof path, "%s/%s", tmp, x->d_name) < (int)sizeof path)
+        if (snprintf(path, sizeof path, "%s/%s", tmp, x->d_name) < (int)sizeof path &&
+            is_deaf(path))
             remove_folder(path);
     }
     closedir(d);

@@ -137,7 +137,7 @@ class Case:
             if t not in done.err and t not in done.out:
                 raise Failed(f"wanted the output to say {t!r}\n{done}")
 
-    def wait_until(self, condition, what, seconds=30):
+    def wait_until(self, condition, what, seconds=90):
         """Waits for a condition, with a deadline; never for a guess at a time."""
         end = time.monotonic() + seconds
         while not condition():

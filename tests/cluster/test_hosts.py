@@ -33,7 +33,7 @@ class Program:
         for line in self.p.stdout:
             self.text += line.decode(errors="replace")
 
-    def says(self, part, seconds=30):
+    def says(self, part, seconds=90):
         self.t.wait_until(lambda: part in self.text or self.p.poll() is not None, f"{part!r} in:\n{self.text}", seconds)
         self.reader.join(5 if self.p.poll() is not None else 0)
         if part not in self.text:
