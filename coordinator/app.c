@@ -201,6 +201,7 @@ static int fd_of(const struct link *l)
 
 static void wait_for_events(struct app *a, ns_t until)
 {
+    bool want_chunks = !a->fed && sched_wants(a->sched) > 0;
     struct pollfd f[] = {
         { fd_of(a->in->link[APP_IPC]), POLLIN, 0 },
         { fd_of(a->in->link[APP_TCP]), POLLIN, 0 },
@@ -208,7 +209,7 @@ static void wait_for_events(struct app *a, ns_t until)
         { queue_fd(a->says), POLLIN, 0 },
         { interrupt_fd(), POLLIN, 0 },
         { a->in->local->pidfd, POLLIN, 0 },
-        { app_wants_chunks(a) ? feeder_fd(a->feeder) : -1, POLLIN, 0 },
+        { want_chunks ? feeder_fd(a->feeder) : -1, POLLIN, 0 },
         { a->fetch ? fetch_fd(a->fetch) : -1, POLLIN, 0 },
     };
     a->last_loop = clock_ns();

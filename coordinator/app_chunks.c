@@ -133,16 +133,9 @@ static void on_feed(struct app *a, struct feed *x)
     }
 }
 
-// While the loader has the next two transactions already, more results would only wait.
-bool app_wants_chunks(const struct app *a)
-{
-    return !a->over && !a->fed && a->in_loader < 2 * WAREHOUSE_GROUP &&
-           sched_wants(a->sched) > 0;
-}
-
 void app_take_chunks(struct app *a)
 {
-    while (app_wants_chunks(a)) {
+    while (!a->over && !a->fed && sched_wants(a->sched) > 0) {
         struct feed *x = feeder_next(a->feeder);
         if (!x) return;
         on_feed(a, x);

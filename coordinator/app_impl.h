@@ -59,7 +59,6 @@ const char *app_chunk_name(const struct app *a, const struct work *k, char *out,
                            size_t cap);
 
 // ---- app_chunks.c ----
-bool app_wants_chunks(const struct app *a);
 void app_take_chunks(struct app *a); // from the source, as many as the scheduler wants
 void app_take_loaded(struct app *a); // outcomes of the loader
 void app_put_in_order(struct app *a, struct work *k, struct load_item *i); // takes the item
