@@ -46,7 +46,7 @@ class Program:
             raise Failed(f"still running after {seconds} s:\n{self.text}")
         self.reader.join(5)
         if self.p.returncode != want:
-            raise Failed(f"wanted exit code {want}, got {self.p.returncode}:\n{self.text}")
+            raise Failed(f"{self.p.args}: wanted exit code {want}, got {self.p.returncode}:\n{self.text}")
 
     def kill(self):
         try:
@@ -98,7 +98,7 @@ def wait_for_commits(t, n=1):
 
 
 def workers_of(t):
-    return {w for (w,) in t.rows("wh.db", "SELECT DISTINCT worker FROM tranche_ledger")}
+    return {w for (w,) in t.rows("wh.db", "SELECT DISTINCT worker FROM tranche_ledger WHERE worker <> ''")}  # splits have none
 
 
 @scenario("hosts", "smoke")
@@ -285,6 +285,26 @@ def another_version_is_refused_with_both_named(t):
     good = worker(t, c, "anna")
     c.ends(0)
     good.ends(0)
+
+
+@scenario("hosts")
+def a_worker_that_lies_three_times_is_shut_out_and_the_run_goes_on(t):
+    lies = ("lease", "order", "digest")
+    make(t)
+    keys(t, "honest", *lies)
+    c = coordinator(t, "-j", "0")
+    for how in lies:
+        liar = Program(t, [os.path.join(t.build, "tests", "liar"), f"{how}.access", c.endpoint, how])
+        liar.ends(0)
+        c.says(f"worker {how} broke the rules")
+        t.true("refused:" in liar.text and "denied" in liar.text, liar.text)
+        t.equal(1, c.text.count(f"worker {how} broke the rules"), f"how often it is said in\n{c.text}")
+        t.true("somebody else" not in c.text, "its name is its key's")
+    w = worker(t, c, "honest")
+    c.ends(0)
+    w.ends(0)
+    exact(t)
+    t.equal({"honest"}, workers_of(t), "who worked")
 
 
 @scenario("hosts")
