@@ -1,0 +1,83 @@
+// app_impl - what the files of the worker's parent process share: app.c (loop, time, start
+// and end), app_messages.c (what the coordinator says), app_tasks.c (chunks in the slots,
+// and their results), app_send.c (what is said).
+
+#ifndef WORKER_APP_IMPL_H
+#define WORKER_APP_IMPL_H
+
+#include "proto/fail.h"
+#include "worker/app.h"
+#include "worker/slot.h"
+#include "worker/uplink.h"
+
+struct task { // an ASSIGN that waits for a slot or runs in one
+    struct task *next;
+    struct msg_ASSIGN assign;
+    char path[TASK_PATH_MAX];
+    struct link_in *in; // keeps the payload of a by-value chunk until it is handed over
+    bool cancelled;
+    bool timed_out;
+};
+
+struct held { // a finished result, as it was sent; its bytes stand in the slot's region
+    struct msg msg;
+    size_t bytes;
+};
+
+struct app {
+    const struct worker_opts *opts;
+    struct uplink up;
+    int signals;
+    struct hash128 instance; // of this process
+    struct held *held;       // RESULTS_PER_SLOT a slot
+    uint64_t epoch, sid;
+    ns_t heartbeat, silence;
+    ns_t next_beat, sent, worked; // worked: when it last had something to do
+    struct hash128 job;
+    struct msg_JOB limits;
+    int spec_fd;
+    struct slot *slot;
+    struct task **running; // one a slot
+    uint32_t n_slots, ready;
+    struct task *queue, **queue_end;
+    uint64_t seq;
+    bool has_job, told_ready, draining, stop;
+    int exit_code;
+    struct err e;
+};
+
+// The lease goes back exactly as it came: only the coordinator can make or check one.
+#define COPY_LEASE(to, from)                                                      \
+    ((to).input = (from).input, (to).begin = (from).begin, (to).end = (from).end, \
+     (to).attempt = (from).attempt, (to).lease_epoch = (from).lease_epoch,        \
+     (to).lease_sid = (from).lease_sid, (to).token = (from).token)
+
+// ---- app_send.c ----
+void worker_post(struct app *a, struct msg *m);
+void worker_post_payload(struct app *a, struct msg *m, void *payload, size_t n,
+                         link_free_fn *free_fn, void *hint);
+void worker_hello(struct app *a);
+void worker_post_fail(struct app *a, const struct task *t, err_t code,
+                      enum fail_class class, const char *text, const struct slot *s,
+                      const struct slot_death *death, ns_t started);
+void worker_post_nack(struct app *a, const struct msg_ASSIGN *t, err_t code,
+                      const char *text);
+void worker_leave(struct app *a, int exit_code, err_t code, const char *text);
+
+// ---- app_tasks.c ----
+void worker_task_free(struct task **t);
+void worker_queue_push(struct app *a, struct task *t);
+struct task *worker_queue_unlink(struct app *a, struct task **at);
+void worker_feed(struct app *a); // gives waiting tasks to idle slots
+void worker_on_answer(struct app *a, uint32_t i);
+void worker_on_death(struct app *a, uint32_t i, const struct slot_death *death);
+void worker_tell_ready(struct app *a);    // once every slot has the job open
+void worker_send_all_held(struct app *a); // to a coordinator that may never have got them
+void worker_drop_queue(struct app *a, bool say);
+void worker_drop_work(struct app *a); // a session ended; finished results stay
+
+// ---- app_messages.c ----
+void worker_take_messages(struct app *a);
+void worker_begin_session(struct app *a); // says HELLO; what an earlier one gave is dropped
+
+#endif

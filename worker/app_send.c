@@ -1,0 +1,112 @@
+#include "worker/app_impl.h"
+
+#include "common/host.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+void worker_post_payload(struct app *a, struct msg *m, void *payload, size_t n,
+                         link_free_fn *free_fn, void *hint)
+{
+    m->epoch = a->epoch;
+    m->sid = a->sid;
+    a->sent = clock_ns();
+    if (!a->up.link) {
+        if (free_fn) free_fn(payload, hint);
+        return;
+    }
+    err_t rc = link_send(a->up.link, NULL, m, payload, n, free_fn, hint, &a->e);
+    if (rc != ERR_OK && a->sid)
+        fprintf(stderr, "tranche-worker: cannot send: %s\n", a->e.text);
+}
+
+void worker_post(struct app *a, struct msg *m)
+{
+    m->payload_hash = (struct hash128){ 0 };
+    worker_post_payload(a, m, NULL, 0, NULL, NULL);
+}
+
+static uint64_t held_results(const struct app *a)
+{
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < a->n_slots; i++)
+        for (int k = 0; k < RESULTS_PER_SLOT; k++)
+            n += a->slot[i].result[k].state == RESULT_SENT;
+    return n;
+}
+
+static const char *own_name(const struct app *a, char out[64])
+{
+    struct utsname host;
+    uname(&host);
+    if (a->opts->access)
+        snprintf(out, 64, "%s", a->opts->access->name);
+    else if (a->opts->name)
+        snprintf(out, 64, "%s", a->opts->name);
+    else
+        snprintf(out, 64, "%.40s-%d", host.nodename, (int)getpid());
+    return out;
+}
+
+void worker_hello(struct app *a)
+{
+    char arch[HOST_ARCH], name[64];
+    host_arch(arch);
+    own_name(a, name);
+    a->epoch = a->sid = 0;
+    a->has_job = a->told_ready = false;
+    struct msg m = { .type = MSG_HELLO,
+                     .HELLO = { .version =
+                                    msg_str(TRANCHE_VERSION, strlen(TRANCHE_VERSION)),
+                                .arch = msg_str(arch, strlen(arch)),
+                                .name = msg_str(name, strlen(name)),
+                                .pid = (uint64_t)getpid(),
+                                .boot_id = host_boot_id(),
+                                .slots = a->n_slots,
+                                .held_results = held_results(a),
+                                .labels = msg_str(a->opts->labels, strlen(a->opts->labels)),
+                                .instance = a->instance } };
+    worker_post(a, &m);
+}
+
+void worker_post_fail(struct app *a, const struct task *t, err_t code,
+                      enum fail_class class, const char *text, const struct slot *s,
+                      const struct slot_death *death, ns_t started)
+{
+    struct msg m = { .type = MSG_FAIL };
+    COPY_LEASE(m.FAIL, t->assign);
+    m.FAIL.code = code;
+    m.FAIL.class_ = class;
+    m.FAIL.signal = death ? (uint64_t)death->signal : 0;
+    m.FAIL.peak_kb = death ? (uint64_t)death->peak_kb : 0;
+    m.FAIL.run_ms = (uint64_t)((clock_ns() - started) / NS_MS);
+    m.FAIL.text = msg_str(text, strlen(text));
+    if (s) m.FAIL.stderr_tail = msg_str(s->tail, s->tail_n);
+    worker_post(a, &m);
+}
+
+void worker_post_nack(struct app *a, const struct msg_ASSIGN *t, err_t code,
+                      const char *text)
+{
+    struct msg m = { .type = MSG_NACK };
+    COPY_LEASE(m.NACK, *t);
+    m.NACK.code = code;
+    m.NACK.text = msg_str(text, strlen(text));
+    worker_post(a, &m);
+}
+
+static void post_bye(struct app *a, err_t code, const char *text)
+{
+    struct msg m = { .type = MSG_BYE, .BYE = { code, msg_str(text, strlen(text)) } };
+    worker_post(a, &m);
+}
+
+void worker_leave(struct app *a, int exit_code, err_t code, const char *text)
+{
+    if (text[0]) fprintf(stderr, "tranche-worker: %s\n", text);
+    post_bye(a, code, text);
+    a->stop = true;
+    a->exit_code = exit_code;
+}
