@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """run - hosts in network namespaces: run.py [--build DIR] all|GROUP|NAME...
 
-Groups: links (what goes wrong between hosts), strangers, liars. As root only. The build must
-have TEST_HOOKS.
+Group: links (what goes wrong between hosts). As root only. The build must have TEST_HOOKS.
 """
 
 import os
