@@ -1,12 +1,11 @@
 #include "proto/link.h"
 
+#include "proto/conns.h"
 #include "proto/endpoint.h"
 #include "proto/zap.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <linux/tcp.h>
-#include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +27,9 @@ enum {
     ZAP_ENFORCE_DOMAIN =
         93, // zmq.h has it among its drafts; the library has it compiled in
     CURVE_BYTES = 33,
+    ENDLESS_BYTES = 1 << 20, // header frame, and what comes with the frames
 };
+static const ns_t LOOK_EVERY = NS_S / 10;
 static const char monitor_name[] = "inproc://link-events";
 
 struct link {
@@ -47,6 +48,8 @@ struct link {
     struct buf head;       // scratch of link_send
     struct link_in *spare; // where the next message is received
     struct link_counts counts;
+    struct conns conns; // of a tcp ROUTER
+    ns_t looked;        // at them
 };
 
 struct link_in {
@@ -177,9 +180,9 @@ static err_t watch(struct link *l, struct err *e)
     int none = 0;
     if (zmq_socket_monitor(
             l->sock, monitor_name,
-            ZMQ_EVENT_CONNECTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
-                ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
-                ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) != 0)
+            ZMQ_EVENT_CONNECTED | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED |
+                ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) != 0)
         return zmq_fault(e, "zmq_socket_monitor");
     l->monitor = zmq_socket(l->ctx, ZMQ_PAIR);
     if (!l->monitor) return zmq_fault(e, "zmq_socket");
@@ -303,6 +306,7 @@ static void on_event(struct link *l, const struct event *v)
         l->peer_fd = (int)v->value;
         l->greeting = true;
         break;
+    case ZMQ_EVENT_ACCEPTED: conns_opened(&l->conns, (int)v->value); break;
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         l->state = LINK_OPEN;
         l->greeting = false;
@@ -310,6 +314,7 @@ static void on_event(struct link *l, const struct event *v)
         break;
     case ZMQ_EVENT_DISCONNECTED:
         l->peer_fd = -1;
+        conns_closed(&l->conns, (int)v->value);
         if (l->state == LINK_OPEN) l->state = LINK_LOST;
         if (l->greeting && l->state != LINK_DENIED) l->state = LINK_STRANGER;
         l->greeting = false;
@@ -325,16 +330,13 @@ static void on_event(struct link *l, const struct event *v)
     }
 }
 
-// Of a large message that takes its time nothing is seen before it is whole, except this.
-static uint64_t bytes_received(const struct link *l)
+// Not more often than it is worth: there may be a thousand connections.
+static void end_endless(struct link *l)
 {
-    struct tcp_info info;
-    socklen_t n = sizeof info;
-    if (l->router || l->peer_fd < 0) return 0;
-    if (getsockopt(l->peer_fd, IPPROTO_TCP, TCP_INFO, &info, &n) != 0) return 0;
-    return n >= offsetof(struct tcp_info, tcpi_bytes_received) + 8
-               ? info.tcpi_bytes_received
-               : 0;
+    ns_t now = clock_ns();
+    if (now - l->looked < LOOK_EVERY) return;
+    l->looked = now;
+    l->events.endless += conns_end_endless(&l->conns, l->message_max_bytes + ENDLESS_BYTES);
 }
 
 enum link_state link_state(struct link *l, struct link_events *out)
@@ -342,7 +344,10 @@ enum link_state link_state(struct link *l, struct link_events *out)
     struct event v;
     while (l->monitor && next_event(l, &v))
         on_event(l, &v);
-    l->events.bytes = bytes_received(l);
+    if (l->router)
+        end_endless(l);
+    else // of a large message that takes its time nothing else is seen before it is whole
+        l->events.bytes = conns_received(l->peer_fd);
     *out = l->events;
     return l->state;
 }
@@ -516,6 +521,10 @@ static void name_peer(struct link *l, zmq_msg_t *head, struct link_peer *peer)
 {
     const char *user = l->zap ? zmq_msg_gets(head, "User-Id") : NULL;
     if (user) snprintf(peer->user, sizeof peer->user, "%s", user);
+    int fd = l->tcp ? zmq_msg_get(head, ZMQ_SRCFD) : -1;
+    if (fd < 0) return;
+    peer->connection = fd + 1;
+    conns_spoke(&l->conns, fd);
 }
 
 static err_t check_message(struct link_in *in, bool named, uint64_t extra, struct err *e)
@@ -586,6 +595,13 @@ void link_in_free(struct link_in **in)
     *in = NULL;
 }
 
+// The descriptor is libzmq's. Should it have closed it since, and opened another one under
+// that number, then one innocent peer has to connect again.
+void link_hang_up(struct link *l, const struct link_peer *peer)
+{
+    if (l->tcp && peer->connection > 0) shutdown(peer->connection - 1, SHUT_RDWR);
+}
+
 void link_count(const struct link *l, struct link_counts *out)
 {
     *out = l->counts;
@@ -606,6 +622,7 @@ void link_close(struct link **l, int linger_ms)
         continue;
     link_in_free(&x->spare);
     buf_free(&x->head);
+    conns_free(&x->conns);
     free(x);
     *l = NULL;
 }

@@ -22,6 +22,7 @@ struct link_peer { // a routing id: in no log, message or page
     uint8_t n;
     uint8_t link;         // for the caller, who may have several
     char user[GATE_USER]; // who it is by its key (gate.h); "" without CURVE
+    int connection;       // over TCP, for link_hang_up; 0: unknown
 };
 enum { LINK_PEER_KEY = offsetof(struct link_peer, user) }; // bytes that tell peers apart
 
@@ -65,6 +66,8 @@ struct link_events {
     uint64_t opened; // how often one came about: each time the other side sees a new peer
     uint64_t lost;   // how often one ended
     uint64_t bytes;  // of a DEALER: received over the last one, also of unfinished messages
+    uint64_t
+        endless; // of a ROUTER: how many were cut because a message of theirs never ended
 };
 // To be asked now and then. Counts the failed handshakes of strangers at the gate.
 enum link_state link_state(struct link *l, struct link_events *out);
@@ -95,6 +98,10 @@ const struct msg *link_msg(const struct link_in *in); // lives as long as `in`
 struct slice link_payload(const struct link_in *in);  // the same
 bool link_check(const struct link_in *in); // the payload has the digest the header says
 void link_in_free(struct link_in **in);    // from any thread, also after link_close
+
+// Ends the TCP connection over which the message just received from this peer came. It may
+// come again, if the gate lets it.
+void link_hang_up(struct link *l, const struct link_peer *peer);
 
 struct link_counts {
     uint64_t sent, received, refused, extra_frames, bytes_out, bytes_in;

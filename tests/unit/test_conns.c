@@ -1,0 +1,111 @@
+#include "proto/conns.h"
+#include "tests/test.h"
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { MAX = 4096 };
+
+struct pair { // a connection over loopback
+    int near, far;
+    struct conns c;
+};
+
+static int connected(void **state)
+{
+    static struct pair p;
+    struct sockaddr_in a = { .sin_family = AF_INET,
+                             .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    socklen_t n = sizeof a;
+    int door = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(door >= 0 && bind(door, (struct sockaddr *)&a, n) == 0);
+    assert_true(listen(door, 1) == 0 && getsockname(door, (struct sockaddr *)&a, &n) == 0);
+    p = (struct pair){ .far = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+    assert_int_equal(0, connect(p.far, (struct sockaddr *)&a, n));
+    p.near = accept(door, NULL, NULL);
+    assert_true(p.near >= 0);
+    close(door);
+    conns_opened(&p.c, p.near);
+    *state = &p;
+    return 0;
+}
+
+static int hung_up(void **state)
+{
+    struct pair *p = *state;
+    conns_free(&p->c);
+    close(p->near);
+    close(p->far);
+    return 0;
+}
+
+// The kernel counts what it has acknowledged, so wait until all of it is there.
+static void comes(struct pair *p, size_t n)
+{
+    char bytes[2 * MAX] = { 0 };
+    uint64_t all = conns_received(p->near) + n;
+    assert_true(n <= sizeof bytes);
+    assert_int_equal((int)n, (int)write(p->far, bytes, n));
+    for (size_t got = 0; got < n;) {
+        ssize_t k = read(p->near, bytes, n - got);
+        assert_true(k > 0);
+        got += (size_t)k;
+    }
+    EQ_I64(all, conns_received(p->near));
+}
+
+static void a_message_may_grow_up_to_the_limit(void **state)
+{
+    struct pair *p = *state;
+    comes(p, MAX);
+    EQ_I64(0, conns_end_endless(&p->c, MAX));
+}
+
+static void one_that_grows_further_ends_its_connection_once(void **state)
+{
+    struct pair *p = *state;
+    char byte;
+    comes(p, MAX);
+    EQ_I64(0, conns_end_endless(&p->c, MAX));
+    comes(p, 1);
+    EQ_I64(1, conns_end_endless(&p->c, MAX));
+    EQ_I64(0, conns_end_endless(&p->c, MAX));
+    EQ_I64(0, read(p->far, &byte, 1));
+}
+
+static void a_whole_message_begins_the_count_anew(void **state)
+{
+    struct pair *p = *state;
+    for (int i = 0; i < 5; i++) {
+        comes(p, MAX);
+        conns_spoke(&p->c, p->near);
+        EQ_I64(0, conns_end_endless(&p->c, MAX));
+    }
+}
+
+static void who_is_closed_or_unknown_is_left_alone(void **state)
+{
+    struct pair *p = *state;
+    comes(p, MAX + 1);
+    conns_closed(&p->c, p->near);
+    conns_closed(&p->c, 100000);
+    conns_spoke(&p->c, 100000);
+    conns_spoke(&p->c, -1);
+    EQ_I64(0, conns_end_endless(&p->c, MAX));
+    comes(p, 1);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, connected, hung_up)
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        T(a_message_may_grow_up_to_the_limit),
+        T(one_that_grows_further_ends_its_connection_once),
+        T(a_whole_message_begins_the_count_anew),
+        T(who_is_closed_or_unknown_is_left_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
