@@ -121,6 +121,9 @@ static void ping_the_quiet(struct app *a, ns_t now)
     if (a->in->link[APP_TCP]) link_state(a->in->link[APP_TCP], &seen);
     bool lost = seen.lost != a->lost_seen;
     a->lost_seen = seen.lost;
+    if (seen.endless != a->endless_seen)
+        app_complain(a, "worker", "a connection was cut: its message never ended");
+    a->endless_seen = seen.endless;
     ns_t ping_every = clock_protocol(PING_EVERY);
     HASH_ITER(by_sid, a->sessions.sids, s, tmp)
     {
@@ -171,6 +174,7 @@ static ns_t tick(struct app *a)
     ns_t next = sched_tick(a->sched, now);
     ping_the_quiet(a, now);
     app_look_at_gate(a, false, now);
+    app_complaints_tick(a, now);
     app_gather(a, now);
     explain_a_stall(a, now);
     struct sched_counts c;
@@ -213,7 +217,7 @@ static void wait_for_events(struct app *a, ns_t until)
         { a->fetch ? fetch_fd(a->fetch) : -1, POLLIN, 0 },
     };
     a->last_loop = clock_ns();
-    poll(f, sizeof f / sizeof f[0], sleep_ms(until));
+    poll(f, sizeof f / sizeof f[0], a->more ? 0 : sleep_ms(until));
     ns_t now = clock_ns();
     if (now - a->last_loop <= clock_protocol(PAUSED)) a->last_loop = now;
     if (f[4].revents) on_signal(a);
@@ -333,7 +337,8 @@ static void app_close(struct app *a)
     fetch_close(&a->fetch);
     app_drop_early(a);
     works_free(&a->works);
-    app_sessions_close(a);
+    app_guard_close(a);
+    sessions_free(&a->sessions);
     sched_free(&a->sched);
     queue_free(&a->says);
 }

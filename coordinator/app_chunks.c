@@ -205,7 +205,9 @@ static void on_split_noted(struct app *a, struct work *k)
     a->t->splits++;
     for (int i = 0; i < 2 && half[i]; i++) {
         struct work *child = add_work(a, &half[i], k, 0);
-        if (child) memcpy(child->failure, k->failure, sizeof child->failure);
+        if (!child) continue;
+        memcpy(child->failure, k->failure, sizeof child->failure);
+        child->bad_twice = k->bad_twice;
     }
     sched_split_done(a->sched, k->id, clock_ns());
     chunk_data_free(&half[0]);
@@ -253,6 +255,18 @@ static void on_committed(struct app *a, struct work *k, const struct load_item *
     work_drop(&a->works, &k);
 }
 
+static void on_damaged(struct app *a, struct work *k, const char *worker, ns_t now)
+{
+    app_complain(a, "result", k->failure);
+    if (!app_doubts_worker(a, k, worker, k->sid)) {
+        sched_result_bad(a->sched, k->id, now);
+        return;
+    }
+    sched_result_doubted(a->sched, k->id, now);
+    struct session *s = session_by_sid(&a->sessions, k->sid);
+    if (s) app_strike(a, &s->peer, k->failure, now);
+}
+
 static void on_loaded(struct app *a, struct load_item *i)
 {
     struct work *k = work_by_id(&a->works, i->chunk);
@@ -261,10 +275,7 @@ static void on_loaded(struct app *a, struct load_item *i)
     if (i->code == ERR_PROTO && i->result.row.state == LEDGER_DONE) {
         work_rejoin_order(&a->works, k);
         snprintf(k->failure, sizeof k->failure, "%.500s", i->e.text);
-        app_say(a, "result", k->failure);
-        sched_result_bad(a->sched, k->id, clock_ns());
-        struct session *s = session_by_sid(&a->sessions, k->sid);
-        if (s) app_strike(a, &s->peer, k->failure, clock_ns());
+        on_damaged(a, k, i->result.row.worker, clock_ns());
     } else if (i->code != ERR_OK && i->code != ERR_DUP) {
         app_fails(a, &i->e);
     } else if (i->kind == LOAD_NOTE) {

@@ -1,6 +1,7 @@
 // app_impl - what the files of the run's loop share: app.c (loop, time, start and end),
 // app_chunks.c (chunks from the source to the ledger), app_workers.c (messages and leases),
-// app_sessions.c (who comes, stays and goes), app_send.c (chunks on their way out).
+// app_sessions.c (who comes, stays and goes), app_guard.c (who is shut out), app_send.c
+// (chunks on their way out).
 
 #ifndef COORDINATOR_APP_IMPL_H
 #define COORDINATOR_APP_IMPL_H
@@ -15,7 +16,8 @@
 #include "proto/lease.h"
 
 #define APP_HEARTBEAT clock_protocol(2 * NS_S)
-#define APP_SILENCE   clock_protocol(15 * NS_S)
+// With it a machine that vanishes costs less than 15 s.
+#define APP_SILENCE clock_protocol(12 * NS_S)
 
 struct app {
     const struct app_in *in;
@@ -31,13 +33,17 @@ struct app {
     uint64_t in_loader, isolated; // rows rejected because they always fail
     uint32_t local_deaths, told_single;
     struct fetch *fetch; // reads files for workers that don't see them; made when needed
-    struct culprit *strikes; // by user
-    struct early *early;     // results for chunks that are not cut yet, by range
+    struct culprit *strikes; // app_guard.c
+    uint64_t complaints;     // since then
+    ns_t complaints_since;
+    bool more;           // messages wait that were not taken
+    struct early *early; // results for chunks that are not cut yet, by range
     uint64_t early_bytes;
     struct range fed_to; // the last that the source gave
     bool gathered;       // workers.min are there, or were
     ns_t began, gate_checked;
-    uint64_t lost_seen; // connections that ended
+    uint64_t lost_seen;    // connections that ended
+    uint64_t endless_seen; // that were cut
     uint64_t bytes_done, bytes_total, seq;
     ns_t last_result, last_loop;
     bool fed, over, journal_failed;
@@ -86,13 +92,21 @@ void app_hello(struct app *a, const struct link_peer *p, const struct msg_HELLO 
                ns_t now);
 void app_ready(struct app *a, struct session *s, ns_t now);
 void app_session_end(struct app *a, struct session *s, ns_t now); // frees it
-// It did what no honest worker does. After the third time its key is refused until the run
-// ends, and true is returned: the peer and its sessions are gone.
-bool app_strike(struct app *a, const struct link_peer *p, const char *what, ns_t now);
 void app_look_at_gate(struct app *a, bool in_any_case, ns_t now);
 void app_gather(struct app *a, ns_t now); // workers.min and workers.wait
 void app_explain_workers(struct app *a, char *out, size_t cap); // "" : they could work
-void app_sessions_close(struct app *a);
+
+// ---- app_guard.c ----
+// It did what no honest worker does. After the third time its key is refused until the run
+// ends, or the connection is cut, and true is returned: its sessions are gone.
+bool app_strike(struct app *a, const struct link_peer *p, const char *what, ns_t now);
+// Like app_say, for what peers provoke: some lines in 10 s, then only how many more.
+void app_complain(struct app *a, const char *kind, const char *text);
+void app_complaints_tick(struct app *a, ns_t now);
+// A result of chunk k is wrong. True: that speaks against its worker, who gets a strike;
+// false: against the chunk, because another worker's was wrong, too, or our own's.
+bool app_doubts_worker(struct app *a, struct work *k, const char *worker, uint64_t sid);
+void app_guard_close(struct app *a);
 
 // ---- app_send.c ----
 bool app_post(struct app *a, struct session *s, struct msg *m, void *payload, size_t n,

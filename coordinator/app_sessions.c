@@ -8,14 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STRIKES_MAX = 3 };
+enum { HELLOS_MAX = 8 }; // of one connection; one is forgiven a second
 static const ns_t GATE_EVERY = NS_S;
-
-struct culprit {
-    char user[GATE_USER];
-    unsigned n;
-    UT_hash_handle hh;
-};
 
 // ---- the end of a session ----
 
@@ -23,42 +17,6 @@ void app_session_end(struct app *a, struct session *s, ns_t now)
 {
     sched_worker_gone(a->sched, s->sid, now);
     session_drop(&a->sessions, &s);
-}
-
-static void end_sessions_of(struct app *a, const char *user, const char *why, ns_t now)
-{
-    struct session *s, *tmp;
-    HASH_ITER(by_sid, a->sessions.sids, s, tmp)
-    {
-        if (strcmp(s->peer.user, user) != 0) continue;
-        app_refuse(a, &s->peer, ERR_CLOSED, why);
-        app_session_end(a, s, now);
-    }
-}
-
-bool app_strike(struct app *a, const struct link_peer *p, const char *what, ns_t now)
-{
-    struct culprit *c;
-    char name[KEYS_NAME], line[600];
-    if (!p->user[0] || !a->in->gate) return false; // of this user's, or without any key
-    HASH_FIND(hh, a->strikes, p->user, strlen(p->user), c);
-    if (!c) {
-        c = calloc(1, sizeof *c);
-        if (!c) return false;
-        snprintf(c->user, sizeof c->user, "%s", p->user);
-        HASH_ADD(hh, a->strikes, user, strlen(c->user), c);
-    }
-    if (++c->n < STRIKES_MAX) return false;
-    if (c->n > STRIKES_MAX) return true; // said before
-    gate_name(p->user, name);
-    gate_ban(a->in->gate, p->user);
-    snprintf(line, sizeof line,
-             "worker %s broke the rules %d times, the last time like this: %.300s; its key "
-             "is refused until this run ends",
-             name, STRIKES_MAX, what);
-    app_say(a, "worker", line);
-    end_sessions_of(a, p->user, "this worker broke the rules three times", now);
-    return true;
 }
 
 void app_look_at_gate(struct app *a, bool in_any_case, ns_t now)
@@ -82,22 +40,17 @@ void app_look_at_gate(struct app *a, bool in_any_case, ns_t now)
     }
 }
 
-void app_sessions_close(struct app *a)
-{
-    struct culprit *c, *tmp;
-    HASH_ITER(hh, a->strikes, c, tmp)
-    {
-        HASH_DEL(a->strikes, c);
-        free(c);
-    }
-    sessions_free(&a->sessions);
-}
-
 // ---- HELLO ----
 
 static bool same_text(struct msg_str s, const char *want)
 {
     return s.n == strlen(want) && memcmp(s.p, want, s.n) == 0;
+}
+
+// Whoever could come in may have lost that right since.
+static bool shut_out(struct app *a, const struct link_peer *p)
+{
+    return p->link == APP_TCP && a->in->gate && !gate_allows(a->in->gate, p->user);
 }
 
 // The sentence for both sides; false: it may stay.
@@ -115,7 +68,7 @@ static bool unfit(struct app *a, const struct link_peer *p, const struct msg_HEL
                  (int)h->arch.n, h->arch.p, arch);
     } else if (h->slots < 1) {
         snprintf(text, cap, "the worker has no slots");
-    } else if (p->link == APP_TCP && a->in->gate && !gate_allows(a->in->gate, p->user)) {
+    } else if (shut_out(a, p)) {
         snprintf(text, cap, "the key of this worker is not allowed any more");
     } else {
         return false;
@@ -189,14 +142,26 @@ static void welcome(struct app *a, struct session *s)
     app_post(a, s, &m, a->in->spec->p, a->in->spec->n, NULL, NULL);
 }
 
+// Of this connection. An honest worker says it once, and again after each RESET.
+static unsigned hellos_before(struct app *a, const struct link_peer *p, ns_t now)
+{
+    const struct session *old = session_of(&a->sessions, p);
+    if (!old) return 0;
+    ns_t forgiven = (now - old->began) / NS_S;
+    return forgiven < old->hellos ? old->hellos - (unsigned)forgiven : 0;
+}
+
 void app_hello(struct app *a, const struct link_peer *p, const struct msg_HELLO *h,
                ns_t now)
 {
     char text[400];
+    unsigned hellos = hellos_before(a, p, now);
     end_former_selves(a, p, h, now);
+    if (hellos > HELLOS_MAX && app_strike(a, p, "a flood of HELLO", now)) return;
     if (unfit(a, p, h, text, sizeof text)) {
         app_refuse(a, p, ERR_PROTO, text);
-        app_say(a, "worker", text);
+        app_complain(a, "worker", text);
+        if (shut_out(a, p)) link_hang_up(a->in->link[APP_TCP], p);
         return;
     }
     struct session *s = session_add(&a->sessions, p);
@@ -205,6 +170,8 @@ void app_hello(struct app *a, const struct link_peer *p, const struct msg_HELLO 
         return;
     }
     name_session(s, h);
+    s->hellos = hellos + 1;
+    s->began = now;
     s->instance = h->instance;
     s->slots = h->slots > 1024 ? 1024 : (uint32_t)h->slots;
     s->same_host = p->link == APP_IPC || hash_equal(h->boot_id, host_boot_id());

@@ -8,8 +8,9 @@
 #include <string.h>
 
 enum {
-    ACTIONS_MAX = 256, // handled in one go: their attempts share a journal group
-    TOLD_SINGLE = 40,  // failed attempts on single rows that are told one by one
+    ACTIONS_MAX = 256,   // handled in one go: their attempts share a journal group
+    MESSAGES_MAX = 4096, // the same: who floods us does not stop everything else
+    TOLD_SINGLE = 40,    // failed attempts on single rows that are told one by one
 };
 
 // ---- what workers say ----
@@ -27,7 +28,7 @@ static bool believed(struct app *a, const struct from *f, const struct lease *l,
 {
     if (lease_verify(l, a->in->secret)) return true;
     if (l->epoch != a->in->load->epoch) return false;
-    app_say(a, "worker", "a lease that was never given was refused");
+    app_complain(a, "worker", "a lease that was never given was refused");
     app_strike(a, f->peer, "a lease that was never given", now);
     return false;
 }
@@ -89,15 +90,19 @@ static struct load_item *item_of(const char *worker, struct link_in **in)
     return i;
 }
 
-static void refuse_result(struct app *a, struct work *k, uint64_t sid, uint32_t attempt,
-                          const char *why, ns_t now)
+static void refuse_result(struct app *a, struct work *k, const char *worker, uint64_t sid,
+                          uint32_t attempt, const char *why, ns_t now)
 {
-    char name[300];
+    char name[300], line[900];
     snprintf(k->failure, sizeof k->failure, "the worker's result is wrong: %s", why);
-    app_say(a, "result", app_chunk_name(a, k, name, sizeof name));
-    app_say(a, "result", k->failure);
+    snprintf(line, sizeof line, "%s: %s", app_chunk_name(a, k, name, sizeof name),
+             k->failure);
+    app_complain(a, "result", line);
     end_attempt(a, k, attempt, "bad result", 0, 0, why);
-    sched_failed(a->sched, sid, k->id, attempt, FAIL_RESULT, now);
+    bool doubt = app_doubts_worker(a, k, worker, sid);
+    sched_failed(a->sched, sid, k->id, attempt, doubt ? FAIL_NOT_ITS : FAIL_RESULT, now);
+    struct session *s = session_by_sid(&a->sessions, sid);
+    if (doubt && s) app_strike(a, &s->peer, k->failure, now);
 }
 
 void app_result(struct app *a, struct work *k, const char *worker, uint64_t sid,
@@ -108,7 +113,7 @@ void app_result(struct app *a, struct work *k, const char *worker, uint64_t sid,
     size_t payload = link_payload(*in).n;
     const char *why = implausible(k, r, payload);
     if (why) {
-        refuse_result(a, k, sid, l.attempt, why, now);
+        refuse_result(a, k, worker, sid, l.attempt, why, now);
         return;
     }
     ns_t run = (ns_t)(r->read_ns + r->parse_ns + r->apply_ns + r->encode_ns);
@@ -178,6 +183,19 @@ static void tell_failure(struct app *a, struct work *k, const struct msg_FAIL *f
         app_say(a, "attempt", "more failures of single rows follow; they are not told");
 }
 
+static void not_run(struct app *a, struct session *s, const struct work *k,
+                    uint32_t attempt, ns_t now)
+{
+    char line[160];
+    bool ours = s->peer.link == APP_IPC; // without it nobody might be left
+    sched_failed(a->sched, s->sid, k->id, attempt, ours ? FAIL_NOT_ITS : FAIL_REFUSED, now);
+    if (s->refuses || !sched_worker_refuses(a->sched, s->sid)) return;
+    s->refuses = true;
+    snprintf(line, sizeof line,
+             "worker %s has refused one batch after the other: it gets no more", s->name);
+    app_say(a, "worker", line);
+}
+
 static void on_fail(struct app *a, const struct from *from, const struct msg_FAIL *f,
                     ns_t now)
 {
@@ -188,6 +206,11 @@ static void on_fail(struct app *a, const struct from *from, const struct msg_FAI
     tell_failure(a, k, f);
     end_attempt(a, k, l.attempt, "failed", (int64_t)f->run_ms, (int64_t)f->peak_kb,
                 k->failure);
+    if (f->class_ == FAIL_CLASS_CHANGED && s->peer.link == APP_TCP) {
+        s->same_host = false; // we read the file ourselves, and shall see
+        not_run(a, s, k, l.attempt, now);
+        return;
+    }
     if (f->class_ == FAIL_CLASS_CHANGED) {
         err_set(&a->scratch, ERR_CHANGED, "%s", k->failure);
         app_fails(a, &a->scratch);
@@ -209,7 +232,7 @@ static void on_nack(struct app *a, const struct from *f, const struct msg_NACK *
     if (n->code == ERR_IO && s->peer.link == APP_TCP) s->same_host = false; // only nearly
     if (n->code == ERR_CLOSED) sched_worker_drain(a->sched, s->sid, now);
     end_attempt(a, k, l.attempt, "not run", 0, 0, "");
-    sched_failed(a->sched, s->sid, k->id, l.attempt, FAIL_NOT_ITS, now);
+    not_run(a, s, k, l.attempt, now);
 }
 
 // What makes a local worker leave would make the next one leave, too. Another host may lack
@@ -245,6 +268,7 @@ static void on_stranger(struct app *a, const struct from *f, struct link_in **in
         !gate_allows(a->in->gate, f->peer->user)) {
         app_refuse(a, f->peer, ERR_CLOSED,
                    "the key of this worker is not allowed any more");
+        link_hang_up(a->in->link[APP_TCP], f->peer); // it was told before
         return;
     }
     if (link_msg(*in)->type == MSG_RESULT) on_result(a, f, in, now);
@@ -285,7 +309,7 @@ static void on_message(struct app *a, const struct link_peer *p, struct link_in 
     case MSG_PONG: break;
     case MSG_BYE: on_bye(a, f.s, &m->BYE, now); break;
     default:
-        app_say(a, "worker", "an unexpected message was ignored");
+        app_complain(a, "worker", "an unexpected message was ignored");
         app_strike(a, p, "a message that only a coordinator sends", now);
     }
 }
@@ -297,13 +321,15 @@ static void on_bad_frame(struct app *a, const struct link_peer *p)
     snprintf(text, sizeof text, "a message of a worker was refused: %.300s",
              a->scratch.text);
     if (p->n && !session_of(&a->sessions, p)) app_refuse(a, p, ERR_PROTO, text);
-    app_say(a, "worker", text);
-    if (p->n) app_strike(a, p, text, clock_ns());
+    app_complain(a, "worker", text);
+    app_strike(a, p, text, clock_ns());
 }
 
-static void take_messages_of(struct app *a, uint8_t link)
+// True: there may be more.
+static bool take_messages_of(struct app *a, uint8_t link)
 {
-    while (a->in->link[link] && !a->over) {
+    for (int n = 0; a->in->link[link] && !a->over; n++) {
+        if (n == MESSAGES_MAX) return true;
         struct link_peer p;
         struct link_in *in = NULL;
         err_t rc = link_recv(a->in->link[link], &p, &in, &a->scratch);
@@ -313,17 +339,19 @@ static void take_messages_of(struct app *a, uint8_t link)
         else if (rc != ERR_OK)
             app_say(a, "worker", a->scratch.text);
         else if (!in)
-            return;
+            return false;
         else
             on_message(a, &p, &in);
         link_in_free(&in);
     }
+    return false;
 }
 
 void app_take_messages(struct app *a)
 {
+    a->more = false;
     for (uint8_t i = 0; i < APP_LINKS; i++)
-        take_messages_of(a, i);
+        a->more |= take_messages_of(a, i);
 }
 
 // ---- what the scheduler wants ----

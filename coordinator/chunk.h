@@ -8,6 +8,7 @@
 //  chunks)
 //                                                          '-> REJECTED (one record)
 //  RECEIVED --image damaged, or commit failed for good--> SUSPECT
+//  RECEIVED --image damaged, and its worker is not trusted--> PENDING
 
 #ifndef COORDINATOR_CHUNK_H
 #define COORDINATOR_CHUNK_H

@@ -185,6 +185,7 @@ bool sched_result(struct sched *s, sid_u64 sid, chunk_id id, uint32_t attempt,
     struct attempt *a = c ? attempt_find(c, w, attempt) : NULL;
     bool alone = a && a->alone;
     if (a) {
+        w->nacks = 0;
         sched_session_measure(s, w, run_ns);
         sched_attempt_end(s, a, t);
         if (!alone) sched_tally(s, &s->ended);
@@ -203,6 +204,28 @@ bool sched_result(struct sched *s, sid_u64 sid, chunk_id id, uint32_t attempt,
     return true;
 }
 
+// At once elsewhere, but no ping-pong.
+static void not_its(struct sched *s, struct chunk *c, ns_t t)
+{
+    c->nacks++;
+    sched_chunk_release(s, c, c->nacks > 1 ? sched_backoff(s, c->nacks - 1) : 0, t);
+}
+
+// Who only gives back what it gets always looks idle, and would get everything.
+static void refused(struct sched *s, struct session *w)
+{
+    if (w->draining || ++w->nacks <= NACKS_IN_A_ROW * w->slots) return;
+    sched_session_unreserve(s, w);
+    w->draining = w->refuses = true;
+    sched_session_refresh(s, w);
+}
+
+bool sched_worker_refuses(const struct sched *s, sid_u64 sid)
+{
+    const struct session *w = session_find(s, sid);
+    return w && w->refuses;
+}
+
 void sched_failed(struct sched *s, sid_u64 sid, chunk_id id, uint32_t attempt,
                   enum sched_fail why, ns_t now)
 {
@@ -215,10 +238,11 @@ void sched_failed(struct sched *s, sid_u64 sid, chunk_id id, uint32_t attempt,
     sched_attempt_end(s, a, t);
     if (!alone) sched_tally(s, &s->ended);
     if (!wanted) return;
-    if (why == FAIL_NOT_ITS) { // at once elsewhere, but no ping-pong
-        c->nacks++;
-        sched_chunk_release(s, c, c->nacks > 1 ? sched_backoff(s, c->nacks - 1) : 0, t);
+    if (why == FAIL_NOT_ITS || why == FAIL_REFUSED) {
+        if (why == FAIL_REFUSED) refused(s, w);
+        not_its(s, c, t);
     } else {
+        w->nacks = 0;
         sched_chunk_blame(s, c, alone, t);
     }
 }
@@ -236,6 +260,12 @@ void sched_result_bad(struct sched *s, chunk_id id, ns_t now)
     struct chunk *c = chunk_find(s, id);
     if (c && c->state == CHUNK_RECEIVED)
         sched_chunk_blame(s, c, c->result_alone, inside(s, now));
+}
+
+void sched_result_doubted(struct sched *s, chunk_id id, ns_t now)
+{
+    struct chunk *c = chunk_find(s, id);
+    if (c && c->state == CHUNK_RECEIVED) not_its(s, c, inside(s, now));
 }
 
 void sched_split_done(struct sched *s, chunk_id id, ns_t now)

@@ -69,6 +69,8 @@ void sched_no_more_chunks(struct sched *s, ns_t now); // the source is at its en
 MUST_CHECK err_t sched_worker_join(struct sched *s, sid_u64 w, uint32_t slots, ns_t now);
 void sched_worker_spoke(struct sched *s, sid_u64 w, ns_t now);
 void sched_worker_drain(struct sched *s, sid_u64 w, ns_t now); // no new chunks for it
+// It gave back so many chunks in a row that it gets no more, as if it drained.
+bool sched_worker_refuses(const struct sched *s, sid_u64 w);
 // Its leases return, nobody is blamed. Also for a session that says HELLO anew, and for one
 // that was reset: until then it is remembered.
 void sched_worker_gone(struct sched *s, sid_u64 w, ns_t now);
@@ -85,7 +87,8 @@ enum sched_fail {
     FAIL_RUNNER,    // the runner died, ran out of its memory, or took too long
     FAIL_TRANSFORM, // the transform said no
     FAIL_RESULT,    // its result is damaged, or can't be loaded
-    FAIL_NOT_ITS,   // NACK: never ran there, nobody is blamed
+    FAIL_REFUSED,   // NACK: its worker did not run it, nobody is blamed
+    FAIL_NOT_ITS,   // it never came there, or proves nothing: nobody is blamed
 };
 void sched_failed(struct sched *s, sid_u64 w, chunk_id c, uint32_t attempt,
                   enum sched_fail why, ns_t now);
@@ -93,6 +96,8 @@ void sched_failed(struct sched *s, sid_u64 w, chunk_id c, uint32_t attempt,
 void sched_committed(struct sched *s, chunk_id c, ns_t now);
 // A RECEIVED result turned out to be damaged: the chunk is tried again.
 void sched_result_bad(struct sched *s, chunk_id c, ns_t now);
+// The same, but it speaks against the worker that sent it, not against the chunk.
+void sched_result_doubted(struct sched *s, chunk_id c, ns_t now);
 // The SPLIT ledger row is durable; the children were added with sched_chunk_add before.
 void sched_split_done(struct sched *s, chunk_id c, ns_t now);
 void sched_rejected(struct sched *s, chunk_id c, ns_t now);

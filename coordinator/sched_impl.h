@@ -22,6 +22,7 @@ enum {
     ATTEMPTS = 2,      // of a chunk, at a time: the first and a straggler's second
     LOST_IN_A_ROW = 3, // sessions that vanish under a chunk before it is suspected
     LOST_PATIENCE = 10,
+    NACKS_IN_A_ROW = 16, // a slot: more chunks than wait there, given back
     STRAGGLERS_LOOKED_AT = 8,
     BACKOFF_DOUBLINGS = 8,
 };
@@ -80,13 +81,14 @@ struct session {
     struct list attempts;    // the first `slots` of them should be running
     struct attempt *untimed; // the first whose turn has not come, or NULL
     uint32_t leased, timed;
+    uint32_t nacks; // in a row
     ns_t spoke, reset_at;
     int64_t run_ns;         // moving average of a chunk, 0: not measured
     struct due due;         // silence
     struct heap_node ready; // in sched.ready: may take an ordinary chunk
     struct list reserved;   // in sched.reserved: runs empty for a suspect
     struct list reset;      // in sched.resets: RESET to be told
-    bool draining, alone, is_reserved;
+    bool draining, refuses, alone, is_reserved;
     bool is_reset; // lost a lease or was silent: no work any more
     // its part of the sums in struct sched
     uint32_t in_running, in_idle;

@@ -14,13 +14,15 @@ struct session {
     char name[64];
     struct hash128 instance; // which process it is
     uint32_t slots;
-    bool same_host; // it may see our files
-    bool fits;      // it has the labels that the job wants
-    bool ready;     // the job is open there
-    bool joined;    // the scheduler knows it
-    bool gone;      // nothing reaches it any more
-    bool silent;    // nothing came from it for too long, and it was said
-    ns_t heard, sent;
+    bool same_host;  // it may see our files
+    bool fits;       // it has the labels that the job wants
+    bool ready;      // the job is open there
+    bool joined;     // the scheduler knows it
+    bool gone;       // nothing reaches it any more
+    bool silent;     // nothing came from it for too long, and it was said
+    bool refuses;    // it gets no more batches, and it was said
+    unsigned hellos; // of this connection, about one a second forgotten
+    ns_t began, heard, sent;
     UT_hash_handle by_peer, by_sid;
 };
 

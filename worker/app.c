@@ -187,7 +187,7 @@ int worker_run(const struct worker_opts *o)
                      .spec_fd = -1,
                      .signals = -1,
                      .heartbeat = clock_protocol(2 * NS_S),
-                     .silence = clock_protocol(15 * NS_S),
+                     .silence = clock_protocol(12 * NS_S),
                      .worked = clock_ns() };
     a.queue_end = &a.queue;
     a.next_beat = a.worked + a.heartbeat;

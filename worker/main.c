@@ -32,7 +32,7 @@ static const char help[] =
     "      --on-server-lost wait|stop\n"
     "                        wait: keep finished results and look for the coordinator\n"
     "                        again and again (default over tcp); stop: leave when it is\n"
-    "                        silent for 15 s\n"
+    "                        silent for 12 s\n"
     "      --volatility P    for tests: kill itself with chance P before each result\n"
     "      --name NAME       the name in reports, without an access file (default: host\n"
     "                        and process id)\n"

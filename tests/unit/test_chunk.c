@@ -24,7 +24,7 @@ static const bool allowed[CHUNK_N_STATES][CHUNK_N_STATES] = {
     [CHUNK_PENDING] = { false, true, false, true, false, false, false },
     [CHUNK_LEASED] = { true, false, true, true, false, true, true },
     [CHUNK_SUSPECT] = { false, true, false, true, false, true, true },
-    [CHUNK_RECEIVED] = { false, false, true, false, true, true, true },
+    [CHUNK_RECEIVED] = { true, false, true, false, true, true, true },
 };
 
 static void moves_where_the_drawing_says(void **state)

@@ -778,6 +778,63 @@ static void says_what_it_waits_for(void **state)
     EQ_I64(2, w.chunk);
 }
 
+static void a_worker_that_gives_everything_back_gets_no_more(void **state)
+{
+    (void)state;
+    add(0);
+    join(1, 1);
+    for (uint32_t i = 1; i <= 17; i++) {
+        EQ_I64(0, sched_worker_refuses(s, 1));
+        assigned(0);
+        sched_failed(s, 1, 0, i, FAIL_REFUSED, now);
+        now += 60 * NS_S;
+        sched_worker_spoke(s, 1, now);
+        sched_tick(s, now);
+    }
+    EQ_I64(1, sched_worker_refuses(s, 1));
+    quiet();
+    join(2, 1);
+    assigned(0);
+    EQ_I64(2, ran.worker);
+}
+
+static void one_result_forgives_what_was_given_back(void **state)
+{
+    (void)state;
+    add(0);
+    add(1);
+    join(1, 1);
+    assigned(0);
+    assigned(1);
+    for (uint32_t i = 1; i <= 16; i++) {
+        sched_failed(s, 1, 0, i, FAIL_REFUSED, now);
+        now += 60 * NS_S;
+        sched_worker_spoke(s, 1, now);
+        sched_progress(s, 1, 1, 1, now);
+        sched_tick(s, now);
+        assigned(0);
+    }
+    assert_true(result(1, 1, 1));
+    sched_failed(s, 1, 0, 17, FAIL_REFUSED, now);
+    EQ_I64(0, sched_worker_refuses(s, 1));
+}
+
+static void a_result_that_is_its_workers_fault_is_made_anew_by_anybody(void **state)
+{
+    (void)state;
+    add(0);
+    add(1);
+    join(1, 2);
+    assigned(0);
+    assigned(1);
+    assert_true(result(1, 0, 1));
+    sched_result_doubted(s, 0, now);
+    assigned(0); // beside the other one: it is no suspect
+    EQ_I64(2, ran.attempt);
+    sched_result_doubted(s, 0, now); // not received: changes nothing
+    quiet();
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, fresh, finish)
 
 int main(void)
@@ -818,6 +875,9 @@ int main(void)
         T(one_worker_alone_does_not_race_itself),
         T(either_of_two_attempts_may_be_lost),
         T(says_what_it_waits_for),
+        T(a_worker_that_gives_everything_back_gets_no_more),
+        T(one_result_forgives_what_was_given_back),
+        T(a_result_that_is_its_workers_fault_is_made_anew_by_anybody),
     };
     return test_main("sched", tests, N_OF(tests), NULL, 0);
 }

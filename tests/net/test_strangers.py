@@ -1,0 +1,110 @@
+"""Who should not get in, at the port while a run goes on: it ends exactly, and says whom it refused."""
+
+import os
+import time
+
+from hosts import PORT, Hosts
+from kit import Failed, scenario
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def stranger(n, host, kind, access="", seconds=4):
+    return n.on_host(host, ["/usr/bin/python3", os.path.join(HERE, "stranger.py"), kind,
+                            f"tcp://{n.address('c')}:{PORT}", access, str(seconds)])
+
+
+def resident_kb(p):
+    """Of the coordinator, which `ip netns exec` has become."""
+    with open(f"/proc/{p.p.pid}/status") as f:
+        return int(next(line.split()[1] for line in f if line.startswith("VmHWM")))
+
+
+def visited(t, n, kinds, access=lambda kind: "", seconds=4, insecure=False, most_kb=400 * 1024):
+    """A run with two workers; the third host is where strangers come from."""
+    for w in ("w1", "w2", "w3"):
+        n.key(w)
+    n.coordinate(insecure=insecure)
+    for w in ("w1", "w2"):
+        if insecure:
+            n.work(w, "--insecure", "--name", w, f"tcp://{n.address('c')}:{PORT}", access=False)
+        else:
+            n.work(w)
+        n.c.when(f"worker {w} is here")
+    n.commits(10)
+    for kind in kinds:
+        s = stranger(n, "w3", kind, access(kind), seconds)
+        while s.p.poll() is None:
+            n.commits(1)
+        s.ends(0)
+    n.commits(10)
+    kb = resident_kb(n.c)
+    last = n.ends()
+    lines = [line for _, line in n.c.lines]
+    t.true(len(lines) < 60 + 10 * len(kinds), f"{len(lines)} lines were said\n{n.c}")
+    t.true(kb < most_kb, f"the coordinator took {kb} kB\n{n.c}")
+    t.equal(2, last["workers"], f"workers\n{n.everything()}\n")
+    return n
+
+
+PLAIN = ["no_key", "plain", "wrong_server_key", "zmtp_1", "zmtp_2", "zmtp_9", "cut_greeting", "garbage_after_greeting",
+         "garbage", "http"]
+
+
+@scenario("strangers")
+def those_who_do_not_speak_curve_are_refused(t):
+    n = visited(t, Hosts(t), PLAIN, seconds=2)
+    n.c.when("that did not speak CURVE with our key")
+
+
+@scenario("strangers")
+def those_with_a_key_of_their_own_are_refused(t):
+    n = visited(t, Hosts(t), ["unknown_key", "request"], access=lambda kind: t.path("w3.access"))
+    n.c.when("with a key that is not allowed")
+    n.c.when(f"the last one from {n.address('w3')}")
+
+
+@scenario("strangers")
+def two_hundred_silent_connections_do_no_harm(t):
+    visited(t, Hosts(t), ["idle"], seconds=8)
+
+
+@scenario("strangers")
+def a_worker_is_revoked_while_it_works(t):
+    n = Hosts(t)
+    n.start()
+    t.run("keys", "revoke", "w3")
+    n.c.when("worker w3 was revoked")
+    n.worker["w3"].ends(1)
+    t.true("revoked" in n.worker["w3"].text, f"it was told\n{n.worker['w3']}")
+    again = n.work("w3")
+    again.ends(1)
+    t.true("does not allow this worker's key" in again.text, f"it is told\n{again}")
+    n.commits(10)
+    n.ends()
+    n.c.when("with a key that is not allowed")
+
+
+ENROLLED = ["many_frames", "endless_frames", "claimed_id", "huge_frame", "garbage_messages"]
+
+
+def enrolled(kind):
+    def fn(t):
+        visited(t, Hosts(t), [kind], access=lambda _: t.path("w3.access"))
+    fn.__name__ = f"a_worker_with_a_key_sends_{kind}"
+    scenario("strangers")(fn)
+
+
+for k in ENROLLED:
+    enrolled(k)
+
+
+@scenario("strangers")
+def without_keys_an_endless_message_does_not_fill_the_memory(t):
+    # Up to the largest message there may be, and what comes between two looks at this speed.
+    visited(t, Hosts(t), ["endless_plain_frames"], insecure=True, seconds=6, most_kb=1 << 20)
+
+
+@scenario("strangers")
+def without_keys_nobody_can_end_a_run_either(t):
+    visited(t, Hosts(t), ENROLLED + ["no_key", "garbage", "idle"], insecure=True, seconds=3)
