@@ -75,7 +75,8 @@ bool conf_cut_by_comma(const struct value *m);
 bool conf_given(const struct conf *c, const char *key);
 // True: go on. False: memory ran out, which is remembered.
 bool conf_ok(struct conf *c, err_t rc);
-void conf_check(struct conf *c); // what conf_finish does
+void conf_check(struct conf *c);      // what conf_finish does
+void conf_check_load(struct conf *c); // of it, what is about load.*
 
 // A malloced path: `path` as seen from the folder of what is being read.
 char *conf_resolve(const struct conf *c, const char *path);

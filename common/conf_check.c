@@ -167,5 +167,6 @@ void conf_check(struct conf *c)
     check_types(c);
     check_memory(c);
     check_workers(c);
+    conf_check_load(c);
     if (!c->n_mistakes && !c->no_memory) fill_in(c);
 }

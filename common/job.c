@@ -96,6 +96,11 @@ void job_free(struct job *j)
     free(j->into);
     free(j->into_written);
     free(j->table);
+    strings_free(&j->key);
+    free(j->watermark);
+    for (size_t i = 0; i < j->n_indexes; i++)
+        strings_free(&j->indexes[i]);
+    free(j->indexes);
     job_pairs_free(&j->params);
     job_pairs_free(&j->tables);
     job_pairs_free(&j->tables_written);
@@ -165,7 +170,7 @@ static err_t null_facts(struct buf *out, const struct job *j, struct err *e)
 err_t job_canonical(const struct job *j, struct buf *out, struct err *e)
 {
     static const char *const headers[] = { "true", "false", "names" };
-    static const char *const modes[] = { "append", "replace" };
+    static const char *const modes[] = { "append", "replace", "upsert", "incremental" };
     TRY(fact(out, "tranche-job", "1", e));
     TRY(facts(out, "csv", &j->csv, e));
     TRY(buf_printf(out, e, "dialect %d %d\n", j->delimiter, j->quote));
@@ -179,5 +184,7 @@ err_t job_canonical(const struct job *j, struct buf *out, struct err *e)
     TRY(pair_facts(out, "lookup", &j->tables_written, e));
     TRY(fact(out, "into", j->into_written ? j->into_written : "", e));
     TRY(fact(out, "table", j->table ? j->table : "", e));
-    return fact(out, "mode", modes[j->mode], e);
+    TRY(fact(out, "mode", modes[j->mode], e));
+    TRY(facts(out, "key", &j->key, e));
+    return j->watermark ? fact(out, "watermark", j->watermark, e) : ERR_OK;
 }

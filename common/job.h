@@ -36,7 +36,7 @@ void job_pairs_free(struct job_pairs *p); // leaves a valid empty list
 
 enum job_source { SOURCE_NONE, SOURCE_CSV };
 enum job_header { HEADER_TRUE, HEADER_FALSE, HEADER_NAMES };
-enum job_mode { MODE_APPEND, MODE_REPLACE };
+enum job_mode { MODE_APPEND, MODE_REPLACE, MODE_UPSERT, MODE_INCREMENTAL };
 enum job_transform { TRANSFORM_SQL };
 enum job_output { OUTPUT_HUMAN, OUTPUT_JSON, OUTPUT_QUIET };
 enum job_progress { PROGRESS_AUTO, PROGRESS_JSON, PROGRESS_NONE };
@@ -71,6 +71,10 @@ struct job {
     char *table;
     enum job_mode mode;
     bool ordered;
+    struct strings key;      // MODE_UPSERT: the columns that say which row is replaced
+    char *watermark;         // MODE_INCREMENTAL: the column that grows; else NULL
+    struct strings *indexes; // built after the load: the columns of each
+    size_t n_indexes;
 
     struct job_pairs params;         // name -> SQL on the warehouse
     struct job_pairs tables;         // name -> resolved path of a CSV file
@@ -98,10 +102,10 @@ void job_init(struct job *j); // every default of docs/JOBFILE.md; nothing given
 void job_free(struct job *j); // copes with a job that was read half
 
 // Appends a text of everything that affects the loaded rows: sources as written, dialect,
-// header, types, nulls, transforms, params, tables, destination, table and mode; not
-// limits, workers, batch size or what is shown. Equal texts mean equal jobs: its hash is
-// the load's identity, so its format is part of the ledger's format. Files that the job
-// names are in it by path, not by content.
+// header, types, nulls, transforms, params, tables, destination, table, mode, key and
+// watermark; not indexes, limits, workers, batch size or what is shown. Equal texts mean
+// equal jobs: its hash is the load's identity, so its format is part of the ledger's
+// format. Files that the job names are in it by path, not by content.
 MUST_CHECK err_t job_canonical(const struct job *j, struct buf *out, struct err *e);
 
 #endif

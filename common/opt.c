@@ -12,8 +12,7 @@
 #define MEMBER(m) .at = offsetof(struct job, m)
 #define KEY(k, f) .key = k, .flag = f, .commands = RUN_CHECK
 
-static const char *const modes[] = { "append", "replace", NULL };
-static const char *const later_modes[] = { "upsert", "incremental", NULL };
+static const char *const modes[] = { "append", "replace", "upsert", "incremental", NULL };
 static const char *const outputs[] = { "human", "json", "quiet", NULL };
 static const char *const progresses[] = { "auto", "json", "none", NULL };
 
@@ -134,11 +133,27 @@ const struct opt opt_table[] = {
               "NAME_rejects",
       .set = set_table, MEMBER(table) },
     { KEY("load.mode", "mode"), .section = OPT_LOAD, .form = OPT_ONE,
-      .metavar = "append|replace", .takes = "append or replace", .initial = "append",
+      .metavar = "append|replace|upsert|incremental",
+      .takes = "append, replace, upsert or incremental", .initial = "append",
       .help =
           "append: add rows to the table, and only new files or the tail of a grown file "
-          "when run again; replace: swap in a new table at the end",
-      .set = set_choice, MEMBER(mode), .choices = modes, .later_choices = later_modes },
+          "when run again; replace: swap in a new table at the end; upsert: a row takes "
+          "the place of the one with the same key; incremental: only rows above the "
+          "greatest watermark that is loaded already",
+      .set = set_choice, MEMBER(mode), .choices = modes },
+    { KEY("load.key", "key"), .section = OPT_LOAD, .form = OPT_ONE, .metavar = "COLS",
+      .takes = "column, or list of columns",
+      .help = "The columns of the result that say which row an upsert replaces; as a "
+              "flag: a,b",
+      .set = set_key },
+    { KEY("load.watermark", "watermark"), .section = OPT_LOAD, .form = OPT_ONE,
+      .metavar = "COL", .takes = "column",
+      .help = "The column of the result by which an incremental load knows what it has",
+      .set = set_watermark },
+    { KEY("load.indexes", "index"), .section = OPT_LOAD, .form = OPT_LIST,
+      .metavar = "COLS", .takes = "list of lists of columns",
+      .help = "Indexes that are built after the load; as a flag: a,b. Repeatable",
+      .set = set_indexes },
     { KEY("load.ordered", "ordered"), .section = OPT_LOAD, .form = OPT_ONE,
       .metavar = "true|false", .takes = "true or false", .initial = "true",
       .help = "true: rows arrive in the order of the input; false is a little faster",
@@ -149,14 +164,6 @@ const struct opt opt_table[] = {
       .form = OPT_SWITCH,
       .help = "The same as --ordered false",
       .set = set_unordered },
-    { KEY("load.key", "key"), .section = OPT_LOAD, .metavar = "COLS", .form = OPT_ONE,
-      .help = "The key of an upsert", .later = "it has the modes append and replace" },
-    { KEY("load.watermark", "watermark"), .section = OPT_LOAD, .metavar = "COL",
-      .form = OPT_ONE, .help = "What an incremental load has seen",
-      .later = "it has the modes append and replace" },
-    { KEY("load.indexes", "index"), .section = OPT_LOAD, .metavar = "COLS",
-      .form = OPT_LIST, .help = "Indexes built after the load",
-      .later = "create them in the warehouse after the load" },
 
     { KEY("params", "param"), .section = OPT_LOOKUP, .form = OPT_MAP, .metavar = "NAME=SQL",
       .takes = "mapping of name to {sql: SELECT ...}",

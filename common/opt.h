@@ -57,8 +57,7 @@ struct opt {
     void (*set)(struct conf *c, const struct opt *o, const struct value *v);
     size_t at;                        // offset of the member in struct job
     uint64_t min, max;                // of numbers, sizes and durations (ms)
-    const char *const *choices;       // NULL-terminated, in the order of the enum
-    const char *const *later_choices; // known, but not in this version
+    const char *const *choices; // NULL-terminated, in the order of the enum
 };
 
 enum { OPT_MAX = 96 };

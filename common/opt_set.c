@@ -118,11 +118,6 @@ void set_choice(struct conf *c, const struct opt *o, const struct value *v)
         memcpy(member(c, o), &chosen, sizeof chosen);
         return;
     }
-    for (size_t i = 0; o->later_choices && o->later_choices[i]; i++)
-        if (strcmp(o->later_choices[i], text) == 0) {
-            conf_wrong(c, o, v, "%s: " LATER "; it has %s", QUOTED(text), all);
-            return;
-        }
     if (s.best)
         conf_wrong(c, o, v, "%s is none of %s; did you mean '%s'?", QUOTED(text), all,
                    s.best);

@@ -19,6 +19,9 @@
     X(sql)             \
     X(into)            \
     X(table)           \
+    X(key)             \
+    X(watermark)       \
+    X(indexes)         \
     X(choice)          \
     X(bool)            \
     X(unordered)       \
@@ -30,7 +33,13 @@
 OPT_SETTERS(X)
 #undef X
 
-enum { OPT_TABLE_NAME_MAX = 63, OPT_LABEL_MAX = 60, OPT_LABELS_MAX = 8 };
+enum {
+    OPT_TABLE_NAME_MAX = 63,
+    OPT_LABEL_MAX = 60,
+    OPT_LABELS_MAX = 8,
+    OPT_KEY_MAX = 64, // columns of a key or an index
+    OPT_INDEXES_MAX = 64,
+};
 // NULL: a good name for a table; else what is wrong with it.
 const char *opt_table_name_wrong(const char *name);
 

@@ -214,7 +214,8 @@ static void place_of_sql(const struct job *j, char *out, size_t cap)
         snprintf(out, cap, "%s", j->steps[0].line ? j->file : "--sql");
 }
 
-err_t plan_output(struct plan *p, const struct job *j, const struct local *l, struct err *e)
+static err_t settle_output(struct plan *p, const struct job *j, const struct local *l,
+                           struct err *e)
 {
     if (j->n_steps == 0) return schema_copy(&p->spec.out, &p->spec.in, e);
     struct buf request = { 0 };
@@ -228,6 +229,12 @@ err_t plan_output(struct plan *p, const struct job *j, const struct local *l, st
         return err_wrap(e, ERR_INVALID, "%s", place);
     }
     return rc;
+}
+
+err_t plan_output(struct plan *p, const struct job *j, const struct local *l, struct err *e)
+{
+    TRY(settle_output(p, j, l, e));
+    return plan_check_load(p, j, e);
 }
 
 void plan_free(struct plan *p)

@@ -29,8 +29,12 @@ MUST_CHECK err_t plan_params(struct plan *p, const struct job *j,
 MUST_CHECK err_t plan_params_encode(const struct plan *p, struct buf *out, struct err *e);
 MUST_CHECK err_t plan_params_decode(struct plan *p, const struct buf *kept, struct err *e);
 // What the transforms give, asked of a worker process. Without transforms: the input.
+// ERR_INVALID too when load.* names a column that it lacks.
 MUST_CHECK err_t plan_output(struct plan *p, const struct job *j, const struct local *l,
                              struct err *e);
+// ERR_INVALID: load.key, load.watermark or load.indexes names a column that the output
+// lacks (plan_load.c).
+MUST_CHECK err_t plan_check_load(const struct plan *p, const struct job *j, struct err *e);
 void plan_free(struct plan *p);
 
 #endif

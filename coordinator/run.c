@@ -179,6 +179,10 @@ static err_t begin_load(struct run *r, struct err *e)
                                 .sources = (const char *)r->plan.sources.p,
                                 .spec = r->plan.identity,
                                 .mode = r->job->mode,
+                                .key = r->job->key.n ? &r->job->key : NULL,
+                                .watermark = r->job->watermark,
+                                .indexes = r->job->indexes,
+                                .n_indexes = r->job->n_indexes,
                                 .fresh = r->job->fresh };
     struct load_input *in = NULL;
     struct buf params = { 0 };

@@ -19,6 +19,10 @@ struct load_identity { // DESIGN.md 4, "a load's identity"
     const char *sources; // as written, one a line
     struct hash128 spec; // of everything that affects the result
     enum job_mode mode;
+    const struct strings *key;     // MODE_UPSERT, else NULL
+    const char *watermark;         // MODE_INCREMENTAL, else NULL
+    const struct strings *indexes; // built by finish(); every column is in the schema
+    size_t n_indexes;
     bool fresh; // drop what this table's unfinished or earlier load left
 };
 

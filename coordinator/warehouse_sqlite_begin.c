@@ -26,7 +26,11 @@ struct loads {
 
 static const char *mode_name(enum job_mode m)
 {
-    return m == MODE_REPLACE ? "replace" : "append";
+    static const char *const names[] = { [MODE_APPEND] = "append",
+                                         [MODE_REPLACE] = "replace",
+                                         [MODE_UPSERT] = "upsert",
+                                         [MODE_INCREMENTAL] = "incremental" };
+    return names[m];
 }
 
 static const char *column(sqlite3_stmt *st, int i)
@@ -389,6 +393,8 @@ static err_t take_arguments(struct warehouse *w, const struct load_identity *id,
                             size_t n_inputs, struct err *e)
 {
     TRY(wsq_table_check_name(id->table, e));
+    if (id->mode == MODE_UPSERT || id->mode == MODE_INCREMENTAL || id->n_indexes)
+        return err_set(e, ERR_INVALID, "this warehouse does not do that yet");
     if (schema->n == 0) return err_set(e, ERR_INVALID, "the rows have no column");
     w->mode = id->mode;
     w->table = strdup(id->table);

@@ -165,7 +165,7 @@ def wrong_usage_is_two_and_says_what_would_be_right(t):
         ("run", "--cvs", "x.csv"): ["--csv"],
         ("rnu",): ["run"],
         ("run", "--csv", "x.csv", "--into", "mysql:x"): ["sqlite"],
-        ("run", "--csv", "x.csv", "--into", "sqlite:x.db", "--mode", "upsert"): ["upsert"],
+        ("run", "--csv", "x.csv", "--into", "sqlite:x.db", "--mode", "upsert"): ["upsert", "--key"],
         ("run", "missing.yaml"): ["missing.yaml"],
         ("run", "--csv", "x.csv"): ["--into"],
         ("serve",): ["serve"],

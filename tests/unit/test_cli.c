@@ -91,11 +91,11 @@ static const struct row rows[] = {
       "tranche: nowhere to load into; give --into sqlite:FILE\n" },
     { "no_destination", "tranche|run|--csv|a.csv",
       "tranche: nowhere to load into; give --into sqlite:FILE\n" },
-    { "bad_values", JOB "--bad-rows|abc|--timeout|5|--mode|upsert|--output|xml",
+    { "bad_values", JOB "--bad-rows|abc|--timeout|5|--mode|upsrt|--output|xml",
       "tranche: --bad-rows: 'abc' is neither a count nor a percentage; e.g. 100 or 1%\n"
       "tranche: --timeout: '5' is no duration; write 5s\n"
-      "tranche: --mode: 'upsert': not in this version of tranche (" TRANCHE_VERSION
-      "); it has append and replace\n"
+      "tranche: --mode: 'upsrt' is none of append, replace, upsert and incremental; did "
+      "you mean 'upsert'?\n"
       "tranche: --output: 'xml' is none of human, json and quiet\n" },
     { "later_flags", JOB "--jsonl|x|--exec|./clean.py",
       "tranche: --jsonl: not in this version of tranche (" TRANCHE_VERSION

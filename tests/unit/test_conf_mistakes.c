@@ -122,14 +122,47 @@ static const struct row rows[] = {
       "); use batch.bytes\n"
       "7:13: transform.http: not in this version of tranche (" TRANCHE_VERSION
       "); it transforms with sql" },
-    { "later_values",
-      "source: {csv: a, encoding: latin-1}\nload: {into: 'csv:out.csv', mode: upsert}\n",
+    { "later_values", "source: {csv: a, encoding: latin-1}\nload: {into: 'csv:out.csv'}\n",
       "1:18: source.encoding: 'latin-1': not in this version of tranche (" TRANCHE_VERSION
       "); it reads utf-8\n"
       "2:8: load.into: 'csv:out.csv': not in this version of tranche (" TRANCHE_VERSION
-      "); it loads into sqlite:PATH\n"
-      "2:29: load.mode: 'upsert': not in this version of tranche (" TRANCHE_VERSION
-      "); it has append and replace" },
+      "); it loads into sqlite:PATH" },
+
+    // Ways to load.
+    { "upsert_without_key", "source: {csv: a}\nload: {into: 'null:', mode: upsert}\n",
+      "2:23: load.mode: upsert replaces rows by their key, and there is none; give "
+      "load.key, or --key id" },
+    { "key_without_upsert", "source: {csv: a}\nload: {into: 'null:', key: [id]}\n",
+      "2:23: load.key: only the mode upsert has a key" },
+    { "upsert_without_order",
+      "source: {csv: a}\nload: {into: 'null:', mode: upsert, key: id, ordered: false}\n",
+      "2:46: load.ordered: of rows with the same key the last one stays, so an upsert "
+      "takes them in the order of the input" },
+    { "incremental_without_watermark",
+      "source: {csv: a}\nload: {into: 'null:', mode: incremental}\n",
+      "2:23: load.mode: incremental knows by a column what it has, and none is named; give "
+      "load.watermark, or --watermark updated_at" },
+    { "watermark_without_incremental",
+      "source: {csv: a}\nload: {into: 'null:', watermark: ds}\n",
+      "2:23: load.watermark: only the mode incremental has a watermark" },
+    { "watermark_of_two_columns",
+      "source: {csv: a}\nload: {into: 'null:', mode: incremental, watermark: [a, b]}\n",
+      "2:42: load.watermark: wants a single value: column" },
+    { "key_with_a_column_twice",
+      "source: {csv: a}\nload: {into: 'null:', mode: upsert, key: [id, ID]}\n",
+      "2:47: load.key: the column 'ID' is named twice" },
+    { "key_of_nothing", "source: {csv: a}\nload: {into: 'null:', mode: upsert, key: []}\n",
+      "2:37: load.key: wants a column or a list of columns, e.g. [id]" },
+    { "indexes_that_are_no_list",
+      "source: {csv: a}\nload: {into: 'null:', indexes: {a: b}}\n",
+      "2:23: load.indexes: wants a list of at most 64 lists of columns, e.g. [[a], [b, "
+      "c]]" },
+    { "index_twice", "source: {csv: a}\nload: {into: 'null:', indexes: [[a, b], [A, b]]}\n",
+      "2:41: load.indexes: the same index twice" },
+    { "index_of_nothing", "source: {csv: a}\nload: {into: 'null:', indexes: [[]]}\n",
+      "2:33: load.indexes: wants a column or a list of columns, e.g. [id]" },
+    { "index_of_a_list", "source: {csv: a}\nload: {into: 'null:', indexes: [[[a]]]}\n",
+      "2:34: load.indexes: wants the name of a column" },
 
     // Dialect.
     { "delimiter_of_two_characters",
@@ -222,7 +255,8 @@ static const struct row rows[] = {
       "double quotes" },
     { "mode_misspelt",
       "source: {csv: a}\nload: {into: 'null:', mode: replac, ordered: maybe}\n",
-      "2:23: load.mode: 'replac' is none of append and replace; did you mean 'replace'?\n"
+      "2:23: load.mode: 'replac' is none of append, replace, upsert and incremental; did "
+      "you mean 'replace'?\n"
       "2:37: load.ordered: 'maybe' is neither true nor false" },
     { "params_that_are_none",
       GOOD "params:\n  a: SELECT 1\n  b: {sqll: x}\n  c: {sql: x, y: z}\n  d-e: {sql: x}\n"
