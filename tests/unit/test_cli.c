@@ -179,6 +179,20 @@ static void flags_alone_make_a_job(void **state)
     said_free(&s);
 }
 
+static void columns_in_flags_stand_between_commas(void **state)
+{
+    (void)state;
+    struct said s = say(JOB "--mode|upsert|--key|a,b|--index|c|--index|a,c");
+    assert_string_equal("", s.err);
+    const struct job *j = &s.cli.job;
+    EQ_I64(2, j->key.n);
+    assert_string_equal("b", j->key.v[1]);
+    EQ_I64(2, j->n_indexes);
+    EQ_I64(1, j->indexes[0].n);
+    assert_string_equal("c", j->indexes[1].v[1]);
+    said_free(&s);
+}
+
 static void every_other_flag_is_read(void **state)
 {
     (void)state;
@@ -436,6 +450,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(flags_alone_make_a_job),
+        cmocka_unit_test(columns_in_flags_stand_between_commas),
         cmocka_unit_test(every_other_flag_is_read),
         cmocka_unit_test(workers_of_other_hosts_are_read),
         cmocka_unit_test(the_last_of_rivals_counts),

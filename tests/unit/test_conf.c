@@ -223,6 +223,8 @@ static void compare(const char *a, const char *b, bool same)
 #define J(source, rest) \
     "source: {csv: a.csv" source "}\nload: {into: 'sqlite:w.db', table: t}\n" rest
 
+#define L(load) "source: {csv: a.csv}\nload: {into: 'sqlite:w.db', table: t" load "}\n"
+
 static void what_does_not_change_rows_does_not_change_the_identity(void **state)
 {
     (void)state;
@@ -234,6 +236,7 @@ static void what_does_not_change_rows_does_not_change_the_identity(void **state)
     compare(base, J(", null: ['']", ""), true);
     compare(base, J(", delimiter: ',', header: true", ""), true);
     compare(base, J("", "transform: none\n"), true);
+    compare(L(""), L(", indexes: [[a], [b, c]]"), true);
     compare(J(", types: {a: text, b: real}", ""), J(", types: {b: real, a: text}", ""),
             true);
     compare(J(", null: [x, y, x]", ""), J(", null: [y, x]", ""), true);
@@ -250,6 +253,10 @@ static void what_changes_rows_changes_the_identity(void **state)
     compare(base, "source: {csv: a.csv}\nload: {into: 'sqlite:w.db', table: u}\n", false);
     compare(base,
             "source: {csv: a.csv}\nload: {into: 'sqlite:w.db', table: t, mode: replace}\n",
+            false);
+    compare(L(", mode: upsert, key: [a]"), L(", mode: upsert, key: [b]"), false);
+    compare(L(", mode: upsert, key: [a]"), L(", mode: upsert, key: [a, b]"), false);
+    compare(L(", mode: incremental, watermark: a"), L(", mode: incremental, watermark: b"),
             false);
     compare(base, J(", delimiter: ;", ""), false);
     compare(base, J(", quote: none", ""), false);
@@ -283,6 +290,25 @@ static void the_identity_is_pinned(void **state)
     buf_free(&text);
 }
 
+static void columns_of_ways_to_load_are_read(void **state)
+{
+    (void)state;
+    struct job j;
+    read_at(&j, "job.yaml",
+            L(", mode: upsert, key: [a, 'b,c'], indexes: [[d], e, [f, g]]"));
+    EQ_I64(MODE_UPSERT, j.mode);
+    EQ_I64(2, j.key.n);
+    assert_string_equal("b,c", j.key.v[1]);
+    EQ_I64(3, j.n_indexes);
+    assert_string_equal("e", j.indexes[1].v[0]);
+    assert_string_equal("g", j.indexes[2].v[1]);
+    job_free(&j);
+    read_at(&j, "job.yaml", L(", mode: incremental, watermark: ds"));
+    EQ_I64(MODE_INCREMENTAL, j.mode);
+    assert_string_equal("ds", j.watermark);
+    job_free(&j);
+}
+
 static void a_file_is_read_from_disk(void **state)
 {
     (void)state;
@@ -314,6 +340,7 @@ int main(void)
         cmocka_unit_test(what_does_not_change_rows_does_not_change_the_identity),
         cmocka_unit_test(what_changes_rows_changes_the_identity),
         cmocka_unit_test(the_identity_is_pinned),
+        cmocka_unit_test(columns_of_ways_to_load_are_read),
         cmocka_unit_test(a_file_is_read_from_disk),
     };
     return test_main("conf", tests, N_OF(tests), TABLE(good, is_a_good_job), N_OF(good));
