@@ -105,7 +105,10 @@ static struct cost measure(const struct line *line, const struct schema *in,
     const struct sink_ops *sqlite = sink_find("sqlite");
     struct batch out = { 0 };
     struct cost cost = { 0 };
-    err_t rc = transform_sql.open(&state, &spec, in, line->sql, want, &out_schema, &e);
+    err_t rc = transform_sql.open(
+        &state, &spec, in,
+        &(struct step){ .kind = STEP_SQL, .sql = (char *)(uintptr_t)line->sql }, want,
+        &out_schema, &e);
     if (rc == ERR_OK) rc = sqlite->open(&sink, &out_schema, &e);
     for (int i = 0; i < BATCHES && rc == ERR_OK; i++) {
         ns_t t0 = clock_cpu_ns();

@@ -100,9 +100,8 @@ void conf_wrong_job(struct conf *c, const char *fmt, ...)
     va_end(ap);
 }
 
-// At a value that stands where no option is: sections, unknown keys, the document.
-__attribute__((format(printf, 4, 5))) static void
-wrong_at(struct conf *c, const struct value *v, const char *key, const char *fmt, ...)
+void conf_wrong_at(struct conf *c, const struct value *v, const char *key, const char *fmt,
+                   ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -129,8 +128,8 @@ static bool twice(struct conf *c, const struct value *map, const struct value *m
         if (!c->file)
             conf_wrong(c, o, m, "%s is given twice", shown);
         else
-            wrong_at(c, m, o ? o->key : NULL, "%s is given twice, first on line %d", shown,
-                     x->key_line);
+            conf_wrong_at(c, m, o ? o->key : NULL, "%s is given twice, first on line %d",
+                          shown, x->key_line);
         return true;
     }
     return false;
@@ -174,23 +173,19 @@ static void unknown_key(struct conf *c, const char *prefix, const struct value *
     snprintf(key, sizeof key, "%s%.140s", prefix, m->key);
     opt_suggest_key(prefix, m->key, hint, sizeof hint);
     if (conf_cut_by_comma(m)) snprintf(hint, sizeof hint, "; " CONF_CUT_BY_COMMA);
-    wrong_at(c, m, NULL, "unknown key %s%s", text_quoted(key, full), hint);
+    conf_wrong_at(c, m, NULL, "unknown key %s%s", text_quoted(key, full), hint);
 }
-
-static void walk(struct conf *c, const char *prefix, const struct value *map);
-
-static void transform(struct conf *c, const struct value *v);
 
 static void section(struct conf *c, const char *key, const struct value *m)
 {
     char prefix[96];
     snprintf(prefix, sizeof prefix, "%s.", key);
     if (strcmp(key, "transform") == 0)
-        transform(c, m);
+        conf_steps(c, m);
     else if (m->kind == VALUE_MAP)
-        walk(c, prefix, m);
+        conf_walk(c, prefix, m);
     else if (m->kind != VALUE_TEXT || !m->nothing)
-        wrong_at(c, m, key, "wants keys below it, each on a line of its own");
+        conf_wrong_at(c, m, key, "wants keys below it, each on a line of its own");
 }
 
 // Of sources, and of the kinds of a transform, one mapping holds one.
@@ -207,7 +202,7 @@ static bool excluded(struct conf *c, const struct opt *o, const struct value *m,
     return false;
 }
 
-static void walk(struct conf *c, const char *prefix, const struct value *map)
+void conf_walk(struct conf *c, const char *prefix, const struct value *map)
 {
     const struct value *taken = NULL;
     for (const struct value *m = map->first; m; m = m->next) {
@@ -224,27 +219,6 @@ static void walk(struct conf *c, const char *prefix, const struct value *map)
         else
             unknown_key(c, prefix, m);
     }
-}
-
-static void step(struct conf *c, const struct value *v)
-{
-    size_t before = c->n_mistakes, steps = c->job->n_steps;
-    if (v->kind == VALUE_MAP) walk(c, "transform.", v);
-    if (c->n_mistakes == before && c->job->n_steps == steps && !c->no_memory)
-        wrong_at(c, v, "transform", "wants a mapping, e.g. sql: SELECT a FROM batch");
-}
-
-static void transform(struct conf *c, const struct value *v)
-{
-    enum { MOST = 100 };
-    if (v->kind == VALUE_TEXT && (v->nothing || strcmp(v->text, "none") == 0)) return;
-    if (v->kind != VALUE_LIST)
-        step(c, v);
-    else if (v->n > MOST)
-        wrong_at(c, v, "transform", "more than %d steps", MOST);
-    else
-        for (const struct value *m = v->first; m; m = m->next)
-            step(c, m);
 }
 
 // ---- files ----
@@ -269,9 +243,10 @@ static void document(struct conf *c, const struct value *root)
     if (!root)
         conf_wrong_job(c, "the job file is empty; e.g. source: {csv: data.csv}");
     else if (root->kind != VALUE_MAP)
-        wrong_at(c, root, NULL, "a job file is a mapping, e.g. source: {csv: data.csv}");
+        conf_wrong_at(c, root, NULL,
+                      "a job file is a mapping, e.g. source: {csv: data.csv}");
     else
-        walk(c, "", root);
+        conf_walk(c, "", root);
 }
 
 err_t conf_text(struct conf *c, const char *path, const char *p, size_t n, struct err *e)
@@ -289,7 +264,7 @@ err_t conf_text(struct conf *c, const char *path, const char *p, size_t n, struc
         c->no_memory = true;
     else {
         struct value here = { .line = at.line, .column = at.column };
-        wrong_at(c, &here, NULL, "%s", why.text);
+        conf_wrong_at(c, &here, NULL, "%s", why.text);
     }
     arena_free(&mem);
     c->file = NULL;

@@ -33,6 +33,7 @@ struct conf { // borrows all it points to
     size_t n_mistakes; // also those past the limit
     const char *file;  // being read now; NULL: flags
     bool no_memory;
+    struct step *step;                // being read now; NULL: none
     struct conf_place where[OPT_MAX]; // of opt_table
 };
 
@@ -46,6 +47,8 @@ MUST_CHECK err_t conf_text(struct conf *c, const char *path, const char *p, size
                            struct err *e);
 MUST_CHECK err_t conf_flag(struct conf *c, const struct opt *o, const struct value *v,
                            struct err *e);
+// All transforms that flags give: a list of mappings like those of a job file.
+MUST_CHECK err_t conf_flag_steps(struct conf *c, const struct value *steps, struct err *e);
 // Checks what belongs together and fills in what was not given: name, table, dir.
 // ERR_INVALID: there were mistakes; e has the first line, c->mistakes all of them.
 MUST_CHECK err_t conf_finish(struct conf *c, struct err *e);
@@ -69,6 +72,9 @@ void conf_wrong_key(struct conf *c, const char *key, const char *fmt, ...)
 // A sentence about the job as a whole.
 void conf_wrong_job(struct conf *c, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+// At a value that stands where no option is: sections, unknown keys, the document.
+void conf_wrong_at(struct conf *c, const struct value *v, const char *key, const char *fmt,
+                   ...) __attribute__((format(printf, 4, 5)));
 // {sql: SELECT a, b FROM t} has a key "b FROM t".
 bool conf_cut_by_comma(const struct value *m);
 #define CONF_CUT_BY_COMMA "the comma before it ended a text: put that in quotes"
@@ -77,6 +83,9 @@ bool conf_given(const struct conf *c, const char *key);
 bool conf_ok(struct conf *c, err_t rc);
 void conf_check(struct conf *c);      // what conf_finish does
 void conf_check_load(struct conf *c); // of it, what is about load.*
+// The members of a mapping, whose keys begin with `prefix` ("limits.") in the table.
+void conf_walk(struct conf *c, const char *prefix, const struct value *map);
+void conf_steps(struct conf *c, const struct value *v); // what stands below `transform:`
 
 // A malloced path: `path` as seen from the folder of what is being read.
 char *conf_resolve(const struct conf *c, const char *path);

@@ -3,68 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-err_t strings_add(struct strings *s, const char *p, size_t n, struct err *e)
-{
-    char **v = realloc(s->v, (s->n + 1) * sizeof *v);
-    if (v) s->v = v;
-    char *copy = v ? strndup(p, n) : NULL;
-    if (!copy) return err_set(e, ERR_NOMEM, "out of memory");
-    s->v[s->n++] = copy;
-    return ERR_OK;
-}
-
-void strings_free(struct strings *s)
-{
-    for (size_t i = 0; i < s->n; i++)
-        free(s->v[i]);
-    free(s->v);
-    *s = (struct strings){ 0 };
-}
-
-static struct job_pair *find(const struct job_pairs *p, const char *name)
-{
-    for (size_t i = 0; i < p->n; i++)
-        if (strcmp(p->v[i].name, name) == 0) return &p->v[i];
-    return NULL;
-}
-
-const char *job_pairs_get(const struct job_pairs *p, const char *name)
-{
-    const struct job_pair *found = find(p, name);
-    return found ? found->value : NULL;
-}
-
-err_t job_pairs_set(struct job_pairs *p, const char *name, const char *value, struct err *e)
-{
-    char *v = strdup(value);
-    if (!v) return err_set(e, ERR_NOMEM, "out of memory");
-    struct job_pair *old = find(p, name);
-    if (old) {
-        free(old->value);
-        old->value = v;
-        return ERR_OK;
-    }
-    struct job_pair *grown = realloc(p->v, (p->n + 1) * sizeof *grown);
-    if (grown) p->v = grown;
-    char *n = grown ? strdup(name) : NULL;
-    if (!n) {
-        free(v);
-        return err_set(e, ERR_NOMEM, "out of memory");
-    }
-    p->v[p->n++] = (struct job_pair){ n, v };
-    return ERR_OK;
-}
-
-void job_pairs_free(struct job_pairs *p)
-{
-    for (size_t i = 0; i < p->n; i++) {
-        free(p->v[i].name);
-        free(p->v[i].value);
-    }
-    free(p->v);
-    *p = (struct job_pairs){ 0 };
-}
-
 void job_init(struct job *j)
 {
     *j = (struct job){
@@ -90,9 +28,7 @@ void job_free(struct job *j)
     strings_free(&j->header_names);
     job_pairs_free(&j->types);
     strings_free(&j->nulls);
-    for (size_t i = 0; i < j->n_steps; i++)
-        free(j->steps[i].sql);
-    free(j->steps);
+    steps_free(&j->steps, &j->n_steps);
     free(j->into);
     free(j->into_written);
     free(j->table);
@@ -167,6 +103,29 @@ static err_t null_facts(struct buf *out, const struct job *j, struct err *e)
     return rc;
 }
 
+static err_t exec_facts(struct buf *out, const struct step *s, struct err *e)
+{
+    TRY(fact(out, "exec", s->argv.v[0], e));
+    for (size_t i = 1; i < s->argv.n; i++)
+        TRY(fact(out, "argument", s->argv.v[i], e));
+    if (s->format != STEP_CSV) TRY(fact(out, "format", "jsonl", e));
+    if (s->persistent) TRY(fact(out, "persistent", "true", e));
+    return pair_facts(out, "env", &s->env, e);
+}
+
+static err_t step_facts(struct buf *out, const struct step *s, struct err *e)
+{
+    switch (s->kind) {
+    case STEP_SQL: return fact(out, "sql", s->sql, e);
+    case STEP_EXEC: return exec_facts(out, s, e);
+    case STEP_PLUGIN:
+        TRY(fact(out, "plugin", s->path_written, e));
+        return pair_facts(out, "arg", &s->args, e);
+    case STEP_NONE: break;
+    }
+    return err_set(e, ERR_INVALID, "a transform of no kind");
+}
+
 err_t job_canonical(const struct job *j, struct buf *out, struct err *e)
 {
     static const char *const headers[] = { "true", "false", "names" };
@@ -179,7 +138,7 @@ err_t job_canonical(const struct job *j, struct buf *out, struct err *e)
     TRY(pair_facts(out, "type", &j->types, e));
     TRY(null_facts(out, j, e));
     for (size_t i = 0; i < j->n_steps; i++)
-        TRY(fact(out, "sql", j->steps[i].sql, e));
+        TRY(step_facts(out, &j->steps[i], e));
     TRY(pair_facts(out, "param", &j->params, e));
     TRY(pair_facts(out, "lookup", &j->tables_written, e));
     TRY(fact(out, "into", j->into_written ? j->into_written : "", e));

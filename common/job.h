@@ -7,45 +7,19 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/err.h"
+#include "common/job_lists.h"
+#include "common/step.h"
 #include "common/types.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct strings { // owns its strings; zero-initialised is a valid empty list
-    char **v;
-    size_t n;
-};
-MUST_CHECK err_t strings_add(struct strings *s, const char *p, size_t n, struct err *e);
-void strings_free(struct strings *s); // leaves a valid empty list
-
-struct job_pair { // name -> text: params (SQL), tables (path), types (type name)
-    char *name;
-    char *value;
-};
-struct job_pairs { // names are unique; zero-initialised is a valid empty list
-    struct job_pair *v;
-    size_t n;
-};
-// Adds a pair, or gives the one of that name a new value.
-MUST_CHECK err_t job_pairs_set(struct job_pairs *p, const char *name, const char *value,
-                               struct err *e);
-const char *job_pairs_get(const struct job_pairs *p, const char *name); // NULL: none
-void job_pairs_free(struct job_pairs *p); // leaves a valid empty list
-
 enum job_source { SOURCE_NONE, SOURCE_CSV };
 enum job_header { HEADER_TRUE, HEADER_FALSE, HEADER_NAMES };
 enum job_mode { MODE_APPEND, MODE_REPLACE, MODE_UPSERT, MODE_INCREMENTAL };
-enum job_transform { TRANSFORM_SQL };
 enum job_output { OUTPUT_HUMAN, OUTPUT_JSON, OUTPUT_QUIET };
 enum job_progress { PROGRESS_AUTO, PROGRESS_JSON, PROGRESS_NONE };
-
-struct job_step { // one entry of `transform:`
-    enum job_transform kind;
-    char *sql;
-    int line, column; // where the SQL begins in the job file, from 1; 0: from a flag
-};
 
 struct job {
     char *file; // NULL: flags only
@@ -63,7 +37,7 @@ struct job {
     bool nulls_given;
 
     uint64_t batch_bytes; // 0: auto
-    struct job_step *steps;
+    struct step *steps;   // of `transform:`, in order
     size_t n_steps;
 
     char *into; // "sqlite:warehouse.db", "null:"; path resolved like csv_paths

@@ -109,6 +109,8 @@ const struct opt opt_table[] = {
     { KEY("transform.plugin", "plugin"), .section = OPT_TRANSFORM, .metavar = "FILE",
       .form = OPT_LIST, .help = "A shared library", .later = "it transforms with sql",
       .one_of = "transform" },
+    { KEY("transform.sandbox", NULL), .section = OPT_TRANSFORM,
+      .help = "What the program may do", .later = "it transforms with sql" },
     { KEY("transform.args", NULL), .section = OPT_TRANSFORM,
       .help = "Arguments of a plugin", .later = "it transforms with sql" },
     { KEY("transform.http", "http"), .section = OPT_TRANSFORM, .metavar = "URL",

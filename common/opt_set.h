@@ -51,6 +51,8 @@ const char *opt_table_name_wrong(const char *name);
 // The text of a single value. NULL: it is none, or not UTF-8; that has been said.
 const char *opt_single(struct conf *c, const struct opt *o, const struct value *v);
 bool opt_is_map(struct conf *c, const struct opt *o, const struct value *v);
+bool opt_sql_is_good(struct conf *c, const struct opt *o, const struct value *v,
+                     const char *text);
 bool opt_path_is_good(struct conf *c, const struct opt *o, const struct value *v,
                       const char *path);
 bool opt_truth(const char *text, bool *out); // false: neither true nor false

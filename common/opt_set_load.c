@@ -1,4 +1,4 @@
-// The setters of transform, load, params and tables.
+// The setters of load, params and tables.
 
 #include "common/opt_set.h"
 #include "common/suggest.h"
@@ -9,17 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
-static void free_steps(struct job *j)
-{
-    for (size_t i = 0; i < j->n_steps; i++)
-        free(j->steps[i].sql);
-    free(j->steps);
-    j->steps = NULL;
-    j->n_steps = 0;
-}
-
-static bool sql_is_good(struct conf *c, const struct opt *o, const struct value *v,
-                        const char *text)
+bool opt_sql_is_good(struct conf *c, const struct opt *o, const struct value *v,
+                     const char *text)
 {
     if (!text_is_utf8(text, strlen(text)))
         conf_wrong(c, o, v, "the SQL is not UTF-8");
@@ -28,31 +19,6 @@ static bool sql_is_good(struct conf *c, const struct opt *o, const struct value 
     else
         return true;
     return false;
-}
-
-static void add_step(struct conf *c, const struct opt *o, const struct value *v)
-{
-    struct job *j = c->job;
-    const char *text = opt_single(c, o, v);
-    if (!text || !sql_is_good(c, o, v, text)) return;
-    struct job_step *steps = realloc(j->steps, (j->n_steps + 1) * sizeof *steps);
-    if (steps) j->steps = steps;
-    char *copy = steps ? strdup(text) : NULL;
-    if (!conf_ok(c, copy ? ERR_OK : ERR_NOMEM)) return;
-    j->steps[j->n_steps++] =
-        (struct job_step){ TRANSFORM_SQL, copy, v->text_line, v->text_column };
-}
-
-// The file gives its steps one by one, flags give the whole list.
-void set_sql(struct conf *c, const struct opt *o, const struct value *v)
-{
-    if (v->kind != VALUE_LIST || c->file) {
-        add_step(c, o, v);
-        return;
-    }
-    free_steps(c->job);
-    for (const struct value *m = v->first; m; m = m->next)
-        add_step(c, o, m);
 }
 
 static bool is_later(const char *scheme)
@@ -172,7 +138,7 @@ void set_params(struct conf *c, const struct opt *o, const struct value *v)
     if (!opt_is_map(c, o, v)) return;
     for (const struct value *m = v->first; m; m = m->next) {
         const char *sql = sql_name_is_good(c, o, m) ? param_sql(c, o, m) : NULL;
-        if (sql && sql_is_good(c, o, m, sql))
+        if (sql && opt_sql_is_good(c, o, m, sql))
             conf_ok(c, job_pairs_set(&c->job->params, m->key, sql, NULL));
     }
 }

@@ -22,6 +22,8 @@ struct parsing {
     struct arena mem;
     struct value *given[OPT_MAX]; // of opt_table: all occurrences of a flag as one value
     int last[OPT_MAX];            // when it came last: --ordered and --unordered are rivals
+    struct value *steps;          // what flags say of transforms: a list of mappings
+    int last_step;
     int n_flags;
     bool after_csv;     // the argument before was a CSV file
     bool after_unknown; // ... or an unknown flag, whose value this may be
@@ -118,8 +120,48 @@ static struct value *pair(struct parsing *p, const struct opt *o, const char *te
     return v && v->key ? v : NULL;
 }
 
+// The member of a mapping with this key, made when it is missing; NULL: no memory.
+static struct value *member(struct parsing *p, struct value *map, const char *key,
+                            enum value_kind kind)
+{
+    for (struct value *m = map->first; m; m = m->next)
+        if (strcmp(m->key, key) == 0) return m;
+    struct value *m = value_new(&p->mem, kind, kind == VALUE_TEXT ? "" : NULL);
+    if (!m) return NULL;
+    m->key = key;
+    value_add(map, m);
+    return m;
+}
+
+// Flags of one step stand behind the one that begins it: --exec ./clean.py --persistent.
+static void give_step(struct parsing *p, const struct opt *o, const char *text)
+{
+    bool is_pair = o->form == OPT_MAP;
+    struct value *v = is_pair ? pair(p, o, text) : NULL, *m = NULL;
+    p->last_step = ++p->n_flags;
+    if (!p->steps) p->steps = value_new(&p->mem, VALUE_LIST, NULL);
+    if (p->steps && o->one_of && (m = value_new(&p->mem, VALUE_MAP, NULL)))
+        value_add(p->steps, m);
+    else if (p->steps && !(m = p->steps->last)) {
+        wrong(p, "--%s stands behind the transform that it is about", o->flag);
+        return;
+    }
+    const char *key = strchr(o->key, '.') + 1;
+    if (m) m = member(p, m, key, is_pair ? VALUE_MAP : VALUE_TEXT);
+    if (!m)
+        p->no_memory = true;
+    else if (!is_pair)
+        m->text = text ? text : "true";
+    else if (v)
+        value_add(m, v);
+}
+
 static void give(struct parsing *p, const struct opt *o, const char *text)
 {
+    if (o->section == OPT_TRANSFORM && strncmp(o->key, "transform.", 10) == 0) {
+        give_step(p, o, text);
+        return;
+    }
     size_t i = (size_t)(o - opt_table);
     struct value **all = &p->given[i], *v;
     bool is_pair = o->form == OPT_MAP || o->form == OPT_MAP_LAST;
@@ -262,10 +304,12 @@ static int complain_all(struct parsing *p, const struct strings *lines)
 
 static err_t apply_flags(struct parsing *p, struct conf *c, struct err *e)
 {
-    for (int k = 1; k <= p->n_flags; k++)
+    for (int k = 1; k <= p->n_flags; k++) {
+        if (p->steps && p->last_step == k) TRY(conf_flag_steps(c, p->steps, e));
         for (size_t i = 0; i < opt_n; i++)
             if (p->last[i] == k && p->given[i])
                 TRY(conf_flag(c, &opt_table[i], p->given[i], e));
+    }
     return ERR_OK;
 }
 

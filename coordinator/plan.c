@@ -120,6 +120,18 @@ static err_t identify(struct plan *p, const struct job *j, struct err *e)
     return rc;
 }
 
+static err_t copy_steps(struct spec *spec, const struct job *j, struct err *e)
+{
+    for (size_t i = 0; i < j->n_steps; i++) {
+        struct step s;
+        TRY(step_copy(&s, &j->steps[i], e));
+        err_t rc = steps_add(&spec->steps, &spec->n_steps, &s, e);
+        step_free(&s);
+        TRY(rc);
+    }
+    return ERR_OK;
+}
+
 err_t plan_input(struct plan *p, const struct job *j, struct err *e)
 {
     struct schema names = { 0 };
@@ -130,8 +142,7 @@ err_t plan_input(struct plan *p, const struct job *j, struct err *e)
     TRY(rc);
     TRY(source_infer(p->source, j, &p->spec.in, &p->sample, &p->estimate_rows, e));
     TRY(copy_dialect(&p->spec.dialect, source_dialect(p->source), e));
-    for (size_t i = 0; i < j->n_steps; i++)
-        TRY(strings_add(&p->spec.sql, j->steps[i].sql, strlen(j->steps[i].sql), e));
+    TRY(copy_steps(&p->spec, j, e));
     p->spec.timeout_ms = j->timeout_ms;
     p->spec.memory_bytes = j->worker_memory_bytes;
     TRY(read_tables(p, j, e));
@@ -180,7 +191,8 @@ err_t plan_params_encode(const struct plan *p, struct buf *out, struct err *e)
 {
     if (p->spec.n_params == 0) return ERR_OK;
     struct spec only = p->spec;
-    only.sql = (struct strings){ 0 };
+    only.steps = NULL;
+    only.n_steps = 0;
     only.tables = NULL;
     only.n_tables = 0;
     only.out = (struct schema){ 0 };
@@ -204,14 +216,15 @@ err_t plan_params_decode(struct plan *p, const struct buf *kept, struct err *e)
 
 // ---- output ----
 
-static void place_of_sql(const struct job *j, char *out, size_t cap)
+static void place_of_steps(const struct job *j, char *out, size_t cap)
 {
-    out[0] = 0;
-    if (j->n_steps == 1 && j->steps[0].line)
-        snprintf(out, cap, "%s:%d: transform.sql", j->file ? j->file : "job",
-                 j->steps[0].line);
-    else if (j->n_steps)
-        snprintf(out, cap, "%s", j->steps[0].line ? j->file : "--sql");
+    const struct step *first = &j->steps[0];
+    const char *kind = step_kind_name(first->kind);
+    if (j->n_steps == 1 && first->line)
+        snprintf(out, cap, "%s:%d: transform.%s", j->file ? j->file : "job", first->line,
+                 kind);
+    else
+        snprintf(out, cap, "%s%s", first->line ? j->file : "--", first->line ? "" : kind);
 }
 
 static err_t settle_output(struct plan *p, const struct job *j, const struct local *l,
@@ -225,7 +238,7 @@ static err_t settle_output(struct plan *p, const struct job *j, const struct loc
     buf_free(&request);
     if (rc == ERR_TRANSFORM || rc == ERR_INVALID) {
         char place[512];
-        place_of_sql(j, place, sizeof place);
+        place_of_steps(j, place, sizeof place);
         return err_wrap(e, ERR_INVALID, "%s", place);
     }
     return rc;

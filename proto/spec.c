@@ -1,10 +1,7 @@
 #include "proto/spec.h"
 
-#include "proto/wire.h"
+#include "proto/spec_codec.h"
 
-#include <msgpack.h>
-#include <stdlib.h>
-#include <string.h>
 #include <strings.h>
 
 enum {
@@ -56,12 +53,7 @@ static err_t check_unique(const struct schema *s, struct err *e)
     return rc;
 }
 
-// Encoding. A failed pack call leaves the reason in the writer.
-
-struct enc {
-    msgpack_packer pk;
-    struct wire_writer w;
-};
+// Encoding.
 
 static void enc_start(struct enc *x, struct buf *out, struct err *e)
 {
@@ -70,45 +62,6 @@ static void enc_start(struct enc *x, struct buf *out, struct err *e)
     x->w = (struct wire_writer){ .to = out, .e = e };
     msgpack_packer_init(&x->pk, &x->w, wire_write);
     wire_write(&x->w, (const char *)&version, 1);
-}
-
-#define PACK(call)                       \
-    do {                                 \
-        if ((call) != 0) return x->w.rc; \
-    } while (0)
-
-static err_t enc_array(struct enc *x, size_t n, size_t max, const char *what)
-{
-    if (n > max)
-        return err_set(x->w.e, ERR_TOOBIG, "%zu %s: a job may have %zu", n, what, max);
-    PACK(msgpack_pack_array(&x->pk, n));
-    return ERR_OK;
-}
-
-static err_t enc_str(struct enc *x, const void *p, size_t n, size_t max, const char *what)
-{
-    if (n > max)
-        return err_set(x->w.e, ERR_TOOBIG, "%s of %zu bytes: the limit is %zu", what, n,
-                       max);
-    if (wire_utf8(p, n) != n) return err_set(x->w.e, ERR_INVALID, "%s is not UTF-8", what);
-    PACK(msgpack_pack_str(&x->pk, n));
-    PACK(msgpack_pack_str_body(&x->pk, p, n));
-    return ERR_OK;
-}
-
-static err_t enc_text(struct enc *x, const char *s, const char *what)
-{
-    return enc_str(x, s ? s : "", s ? strlen(s) : 0, SPEC_TEXT_MAX, what);
-}
-
-static err_t enc_bin(struct enc *x, const void *p, size_t n, size_t max, const char *what)
-{
-    if (n > max)
-        return err_set(x->w.e, ERR_TOOBIG, "%s of %zu bytes: the limit is %zu", what, n,
-                       max);
-    PACK(msgpack_pack_bin(&x->pk, n));
-    PACK(msgpack_pack_bin_body(&x->pk, p, n));
-    return ERR_OK;
 }
 
 static err_t enc_dialect(struct enc *x, const struct csv_dialect *d)
@@ -188,9 +141,9 @@ static err_t enc_spec(struct enc *x, const struct spec *s)
     PACK(msgpack_pack_array(&x->pk, SPEC_FIELDS));
     TRY(enc_dialect(x, &s->dialect));
     TRY(enc_schema(x, &s->in));
-    TRY(enc_array(x, s->sql.n, SPEC_STEPS_MAX, "transforms"));
-    for (size_t i = 0; i < s->sql.n; i++)
-        TRY(enc_text(x, s->sql.v[i], "a transform"));
+    TRY(enc_array(x, s->n_steps, SPEC_STEPS_MAX, "transforms"));
+    for (size_t i = 0; i < s->n_steps; i++)
+        TRY(enc_step(x, &s->steps[i]));
     TRY(enc_params(x, s));
     TRY(enc_tables(x, s));
     TRY(enc_text(x, s->sink, "name of the sink"));
@@ -220,66 +173,7 @@ err_t spec_encode_schema(const struct schema *s, struct buf *out, struct err *e)
     return x.w.rc == ERR_OK ? enc_schema(&x, s) : x.w.rc;
 }
 
-// Decoding. Every object is looked at by one of the dec_ functions; what they took belongs
-// to the spec at once, so that spec_free finds it when a later one fails.
-
-typedef msgpack_object obj;
-
-static err_t dec_array(const obj *o, size_t min, size_t max, const char *what,
-                       struct err *e)
-{
-    if (o->type == MSGPACK_OBJECT_ARRAY && o->via.array.size >= min &&
-        o->via.array.size <= max)
-        return ERR_OK;
-    return err_set(e, ERR_PROTO, "%s: not a list of %zu to %zu", what, min, max);
-}
-
-// msgpack gives an empty string no pointer.
-static bool is_text(const obj *o)
-{
-    uint32_t n = o->via.str.size;
-    return o->type == MSGPACK_OBJECT_STR && n <= SPEC_TEXT_MAX &&
-           (n == 0 || !memchr(o->via.str.ptr, 0, n));
-}
-
-static err_t dec_text(const obj *o, char **out, const char *what, struct err *e)
-{
-    if (!is_text(o))
-        return err_set(e, ERR_PROTO, "%s: not a text of at most %d bytes without NUL", what,
-                       SPEC_TEXT_MAX);
-    uint32_t n = o->via.str.size;
-    *out = strndup(n ? o->via.str.ptr : "", n);
-    return *out ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory: %s", what);
-}
-
-static err_t dec_u64(const obj *o, uint64_t max, uint64_t *out, const char *what,
-                     struct err *e)
-{
-    if (o->type != MSGPACK_OBJECT_POSITIVE_INTEGER || o->via.u64 > max)
-        return err_set(e, ERR_PROTO, "%s: not an integer from 0 to %llu", what,
-                       (unsigned long long)max);
-    *out = o->via.u64;
-    return ERR_OK;
-}
-
-// Never NULL for nothing: an array of no elements is still an array.
-static err_t dec_alloc(void **out, size_t n, size_t size, const char *what, struct err *e)
-{
-    *out = calloc(n ? n : 1, size);
-    return *out ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory: %s", what);
-}
-
-static err_t dec_texts(const obj *o, char ***v, size_t *n, size_t max, const char *what,
-                       struct err *e)
-{
-    TRY(dec_array(o, 0, max, what, e));
-    void *p;
-    TRY(dec_alloc(&p, o->via.array.size, sizeof **v, what, e));
-    *v = p;
-    for (; *n < o->via.array.size; ++*n)
-        TRY(dec_text(&o->via.array.ptr[*n], &(*v)[*n], what, e));
-    return ERR_OK;
-}
+// Decoding.
 
 static err_t dec_dialect(const obj *o, struct csv_dialect *d, struct err *e)
 {
@@ -410,7 +304,7 @@ static err_t dec_spec(const obj *o, void *out, struct err *e)
     uint64_t timeout_ms = 0;
     TRY(dec_dialect(&part[0], &s->dialect, e));
     TRY(dec_schema(&part[1], &s->in, e));
-    TRY(dec_texts(&part[2], &s->sql.v, &s->sql.n, SPEC_STEPS_MAX, "transforms", e));
+    TRY(dec_steps(&part[2], s, e));
     TRY(dec_params(&part[3], s, e));
     TRY(dec_tables(&part[4], s, e));
     TRY(dec_text(&part[5], &s->sink, "sink", e));
@@ -477,7 +371,7 @@ void spec_free(struct spec *s)
     if (!s) return;
     free_texts((char **)(uintptr_t)s->dialect.nulls, s->dialect.n_nulls);
     schema_free(&s->in);
-    free_texts(s->sql.v, s->sql.n);
+    steps_free(&s->steps, &s->n_steps);
     for (size_t i = 0; i < s->n_params; i++) {
         struct spec_param *p = &s->params[i];
         free(p->name);

@@ -25,7 +25,8 @@ struct spec_table { // one lookup table of `tables:`
 struct spec {
     struct csv_dialect dialect; // owns its null strings and their array
     struct schema in;
-    struct strings sql; // transforms in order; none: the batch goes to the sink as it is
+    struct step *steps; // transforms in order; none: the batch goes to the sink as it is
+    size_t n_steps;
     struct spec_param *params;
     size_t n_params;
     struct spec_table *tables;
@@ -43,6 +44,8 @@ enum {
     SPEC_VALUE_MAX = 32 << 20,  // one parameter
     SPEC_NULLS_MAX = 1000,
     SPEC_STEPS_MAX = 100,
+    SPEC_ARGV_MAX = 1000,  // arguments of a program
+    SPEC_PAIRS_MAX = 1000, // variables of a program, arguments of a plugin
     SPEC_PARAMS_MAX = 1000,
     SPEC_TABLES_MAX = 100,
 };

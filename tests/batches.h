@@ -10,6 +10,11 @@
 
 #include "common/batch.h"
 #include "common/buf.h"
+#include "common/step.h"
+
+// A step of a statement that is borrowed.
+#define SQL_STEP(text) \
+    (&(struct step){ .kind = STEP_SQL, .sql = (char *)(uintptr_t)(text) })
 
 void schema_of(struct schema *s, const char *columns);                    // asserts
 void batch_of(struct batch *b, const struct schema *s, const char *rows); // asserts

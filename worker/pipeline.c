@@ -8,7 +8,7 @@
 
 static const ns_t DESCRIBE_MAX = 3 * NS_S; // of trying the transforms on a sample
 
-struct step {
+struct stage {
     const struct transform_ops *ops;
     void *state;
     struct schema out;
@@ -19,28 +19,39 @@ struct pipeline {
     const struct spec *spec;
     struct csv_reader *reader;
     struct batch parsed;
-    struct step *steps;
-    size_t n_steps;
+    struct stage *stages;
+    size_t n_stages;
     const struct sink_ops *sink;
     void *sink_state;
 };
 
-static err_t open_steps(struct pipeline *p, bool *want, struct err *e)
+static err_t open_stage(struct stage *s, const struct spec *spec, const struct step *step,
+                        const struct schema *in, bool *want, struct err *e)
+{
+    const struct transform_ops *ops = transform_find(step->kind);
+    if (!ops)
+        return err_set(e, ERR_INVALID, "this worker has no transform '%s'",
+                       step_kind_name(step->kind));
+    err_t rc = ops->open(&s->state, spec, in, step, want, &s->out, e);
+    if (rc == ERR_OK) s->ops = ops;
+    return rc;
+}
+
+static err_t open_stages(struct pipeline *p, bool *want, struct err *e)
 {
     const struct spec *spec = p->spec;
     const struct schema *in = &spec->in;
-    p->steps = calloc(spec->sql.n, sizeof *p->steps);
-    if (!p->steps) return err_set(e, ERR_NOMEM, "out of memory");
-    for (size_t i = 0; i < spec->sql.n; i++) {
-        struct step *s = &p->steps[i];
+    p->stages = calloc(spec->n_steps, sizeof *p->stages);
+    if (!p->stages) return err_set(e, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < spec->n_steps; i++) {
+        struct stage *s = &p->stages[i];
         bool *reads = i == 0 ? want : calloc(in->n ? in->n : 1, sizeof *reads);
         if (!reads) return err_set(e, ERR_NOMEM, "out of memory");
-        s->ops = &transform_sql;
-        p->n_steps = i + 1;
-        err_t rc = s->ops->open(&s->state, spec, in, spec->sql.v[i], reads, &s->out, e);
+        p->n_stages = i + 1;
+        err_t rc = open_stage(s, spec, &spec->steps[i], in, reads, e);
         if (i != 0) free(reads);
-        if (rc != ERR_OK && spec->sql.n > 1)
-            return err_wrap(e, rc, "transform step %zu of %zu", i + 1, spec->sql.n);
+        if (rc != ERR_OK && spec->n_steps > 1)
+            return err_wrap(e, rc, "transform step %zu of %zu", i + 1, spec->n_steps);
         TRY(rc);
         in = &s->out;
     }
@@ -52,7 +63,8 @@ static err_t open_sink(struct pipeline *p, struct err *e)
     if (p->spec->out.n == 0) return ERR_OK;
     p->sink = sink_find(p->spec->sink);
     if (!p->sink) return err_set(e, ERR_INVALID, "no such sink: '%s'", p->spec->sink);
-    const struct schema *last = p->n_steps ? &p->steps[p->n_steps - 1].out : &p->spec->in;
+    const struct schema *last =
+        p->n_stages ? &p->stages[p->n_stages - 1].out : &p->spec->in;
     if (last->n != p->spec->out.n)
         return err_set(e, ERR_INVALID, "the transform gives %u columns, the table has %u",
                        last->n, p->spec->out.n);
@@ -64,10 +76,10 @@ static err_t open_all(struct pipeline *p, struct err *e)
     const struct spec *spec = p->spec;
     bool *want = NULL;
     err_t rc = ERR_OK;
-    if (spec->sql.n) {
+    if (spec->n_steps) {
         want = calloc(spec->in.n ? spec->in.n : 1, sizeof *want);
         if (!want) return err_set(e, ERR_NOMEM, "out of memory");
-        rc = open_steps(p, want, e);
+        rc = open_stages(p, want, e);
     }
     if (rc == ERR_OK) rc = csv_reader_new(&p->reader, &spec->dialect, &spec->in, want, e);
     free(want);
@@ -93,12 +105,12 @@ void pipeline_close(struct pipeline **pp)
 {
     struct pipeline *p = *pp;
     if (!p) return;
-    for (size_t i = p->n_steps; i-- > 0;) {
-        batch_free(&p->steps[i].batch);
-        p->steps[i].ops->close(&p->steps[i].state);
-        schema_free(&p->steps[i].out);
+    for (size_t i = p->n_stages; i-- > 0;) {
+        batch_free(&p->stages[i].batch);
+        if (p->stages[i].ops) p->stages[i].ops->close(&p->stages[i].state);
+        schema_free(&p->stages[i].out);
     }
-    free(p->steps);
+    free(p->stages);
     if (p->sink) p->sink->close(&p->sink_state);
     batch_free(&p->parsed);
     csv_reader_free(&p->reader);
@@ -106,12 +118,12 @@ void pipeline_close(struct pipeline **pp)
     *pp = NULL;
 }
 
-static err_t apply_steps(struct pipeline *p, ns_t deadline, const struct batch **out,
-                         struct err *e)
+static err_t apply_stages(struct pipeline *p, ns_t deadline, const struct batch **out,
+                          struct err *e)
 {
     const struct batch *b = &p->parsed;
-    for (size_t i = 0; i < p->n_steps; i++) {
-        struct step *s = &p->steps[i];
+    for (size_t i = 0; i < p->n_stages; i++) {
+        struct stage *s = &p->stages[i];
         TRY(s->ops->apply(s->state, b, &s->batch, deadline, e));
         b = &s->batch;
     }
@@ -122,7 +134,8 @@ static err_t apply_steps(struct pipeline *p, ns_t deadline, const struct batch *
 err_t pipeline_describe(struct pipeline *p, const uint8_t *sample, size_t n,
                         struct schema *out, struct err *e)
 {
-    const struct schema *last = p->n_steps ? &p->steps[p->n_steps - 1].out : &p->spec->in;
+    const struct schema *last =
+        p->n_stages ? &p->stages[p->n_stages - 1].out : &p->spec->in;
     struct rejects rejects = { 0 };
     struct csv_read_stats stats = { 0 };
     const struct batch *b;
@@ -135,7 +148,7 @@ err_t pipeline_describe(struct pipeline *p, const uint8_t *sample, size_t n,
     ns_t deadline = clock_ns() + (limit < DESCRIBE_MAX ? limit : DESCRIBE_MAX);
     // A sample that the transform cannot take says nothing about the types, nor against the
     // job: the batch it fails on will be retried, bisected and explained.
-    if (rc == ERR_OK && apply_steps(p, deadline, &b, NULL) == ERR_OK)
+    if (rc == ERR_OK && apply_stages(p, deadline, &b, NULL) == ERR_OK)
         transform_settle(out, b);
     if (rc != ERR_OK) schema_free(out);
     return rc;
@@ -149,7 +162,7 @@ err_t pipeline_run(struct pipeline *p, const uint8_t *bytes, size_t n,
     TRY(csv_read_chunk(p->reader, bytes, n, pos, &p->parsed, rejects, &stats->read, e));
     ns_t parsed = clock_ns();
     const struct batch *b;
-    TRY(apply_steps(p, deadline, &b, e));
+    TRY(apply_stages(p, deadline, &b, e));
     ns_t applied = clock_ns();
     if (p->sink) TRY(p->sink->encode(p->sink_state, b, to, e));
     stats->rows_emitted = b->rows;

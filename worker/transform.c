@@ -1,5 +1,18 @@
 #include "worker/transform.h"
 
+#include <stddef.h>
+
+const struct transform_ops *transform_find(enum step_kind kind)
+{
+    switch (kind) {
+    case STEP_SQL: return &transform_sql;
+    case STEP_EXEC:
+    case STEP_PLUGIN:
+    case STEP_NONE: break;
+    }
+    return NULL;
+}
+
 struct seen {
     bool integer, real, text, other;
 };

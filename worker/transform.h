@@ -1,4 +1,4 @@
-// transform - one step between parsing and the sink: sql now; exec, plugin and http later.
+// transform - one step between parsing and the sink.
 //
 // A step is opened once a job and applied to many batches, one at a time.
 
@@ -10,15 +10,15 @@
 
 struct transform_ops {
     const char *name; // "sql"
-    // `arg` is the step's text (the SQL). On success *out_schema is the step's result and
-    // want[i] (in->n entries, zeroed by the caller) says which input columns it reads.
+    // On success *out_schema is the step's result and want[i] (in->n entries, zeroed by the
+    // caller) says which input columns it reads.
     // Types of *out_schema: from the declaration where a result column is an input column;
     // TYPE_ANY where only the values can tell (see transform_settle).
-    // ERR_TRANSFORM with SQLite's message and the position in `arg` otherwise; a column
-    // that does not exist is answered with the columns there are.
-    // Neither spec, in, arg nor want is kept.
+    // ERR_TRANSFORM otherwise; SQL's with SQLite's message and the position in the
+    // statement, and a column that does not exist is answered with the columns there are.
+    // Neither spec, in, step nor want is kept.
     MUST_CHECK err_t (*open)(void **state, const struct spec *spec, const struct schema *in,
-                             const char *arg, bool *want, struct schema *out_schema,
+                             const struct step *step, bool *want, struct schema *out_schema,
                              struct err *e);
     // Reads `in`, starts `out` anew; its columns may be ANY whatever the schema says, as
     // may those of a later step's `in`. `out` may point into `in` and into what `in` points
@@ -31,6 +31,9 @@ struct transform_ops {
 // SQL over the batch as table `batch`; docs/SQL.md says what it may do. Half of
 // spec->memory_bytes bounds SQLite's heap, for the whole process; half the result.
 extern const struct transform_ops transform_sql;
+
+// NULL: no transform of this kind is built in.
+const struct transform_ops *transform_find(enum step_kind kind);
 
 // What the values of a sample say about ANY columns of `s`: all integers, all numbers, all
 // text; anything else, or no value at all, stays ANY. `given` is false.

@@ -192,7 +192,8 @@ static void close_sql(void **state)
 }
 
 static err_t open_sql(void **state, const struct spec *spec, const struct schema *in,
-                      const char *sql, bool *want, struct schema *out_schema, struct err *e)
+                      const struct step *step, bool *want, struct schema *out_schema,
+                      struct err *e)
 {
     *state = NULL;
     struct xf_sql *x = calloc(1, sizeof *x);
@@ -200,7 +201,7 @@ static err_t open_sql(void **state, const struct spec *spec, const struct schema
     x->deadline = NS_NEVER;
     x->batch = (struct xf_sql_batch){ .schema = &x->in, .want = want };
     err_t rc = schema_copy(&x->in, in, e);
-    if (rc == ERR_OK) rc = open_steps(x, spec, sql, e);
+    if (rc == ERR_OK) rc = open_steps(x, spec, step->sql, e);
     if (rc == ERR_OK) rc = schema_copy(out_schema, &x->result, e);
     x->batch.want = NULL;
     *state = x;

@@ -74,7 +74,9 @@ static void run(const struct spec *spec, const struct schema *in, const struct b
     struct batch out = { 0 };
     bool want[8] = { false };
     void *x;
-    err_t rc = transform_sql.open(&x, spec, in, sql, want, &result, &e);
+    err_t rc = transform_sql.open(
+        &x, spec, in, &(struct step){ .kind = STEP_SQL, .sql = (char *)(uintptr_t)sql },
+        want, &result, &e);
     if (rc != ERR_OK) {
         if (x || result.n || !e.text[0]) abort();
         return;

@@ -61,7 +61,7 @@ static void *start(void **state, const char *arg)
     f->spec.memory_bytes = 64 << 20;
     schema_of(&f->in, COLUMNS);
     batch_of(&f->batch, &f->in, ROWS);
-    PASS(&e, f->backend->ops->open(&f->state, &f->spec, &f->in, arg, f->want,
+    PASS(&e, f->backend->ops->open(&f->state, &f->spec, &f->in, SQL_STEP(arg), f->want,
                                    &f->out_schema, &e));
     assert_non_null(f->state);
     return f;
@@ -167,8 +167,8 @@ static void one_step_feeds_the_next(void **state)
     struct schema schema;
     bool want[16] = { false };
     struct batch out = { 0 };
-    PASS(&e, f->backend->ops->open(&second, &f->spec, &f->out_schema, f->backend->some,
-                                   want, &schema, &e));
+    PASS(&e, f->backend->ops->open(&second, &f->spec, &f->out_schema,
+                                   SQL_STEP(f->backend->some), want, &schema, &e));
     PASS(&e, f->backend->ops->apply(second, &f->out, &out, NS_NEVER, &e));
     char *got = batch_show(&out);
     assert_string_equal("1.5, 100; 1e+300, 9223372036854775807; "
@@ -227,7 +227,7 @@ static void what_cannot_be_opened_leaves_nothing(void **state)
     void *opened = &e;
     schema_of(&in, COLUMNS);
     EXPECT(ERR_TRANSFORM, &e,
-           b->ops->open(&opened, &spec, &in, b->broken, want, &out_schema, &e));
+           b->ops->open(&opened, &spec, &in, SQL_STEP(b->broken), want, &out_schema, &e));
     assert_null(opened);
     EQ_I64(0, out_schema.n);
     assert_true(strlen(e.text) > 10);

@@ -37,7 +37,7 @@ static void only_what_keeps(void)
 enum did { DONE, SPLIT, REJECTED };
 enum says { TAKEN, DUP };
 
-struct step {
+struct offer_step {
     enum did did;
     uint64_t begin, end;
     enum says says;
@@ -45,7 +45,7 @@ struct step {
 
 static const struct overlap {
     const char *name;
-    struct step steps[6]; // until begin = end
+    struct offer_step steps[6]; // until begin = end
 } OVERLAPS[] = {
     { "neighbours_are_taken",
       { { DONE, 100, 200, TAKEN }, { DONE, 200, 300, TAKEN }, { DONE, 50, 100, TAKEN } } },
@@ -119,7 +119,8 @@ static void ranges_follow_the_rule(void **state)
     kit_init(&k, now->name);
     kit_open(&k);
     kit_begin(&k);
-    for (const struct step *s = o->steps; s < o->steps + 6 && s->begin != s->end; s++) {
+    for (const struct offer_step *s = o->steps; s < o->steps + 6 && s->begin != s->end;
+         s++) {
         struct err e;
         bool dup = false;
         size_t failed;

@@ -65,7 +65,13 @@ static const char *const nulls[] = { "NA", "-" };
 #define T(text) ((char[]){ text }) // of the kind that a spec owns
 static struct field columns[] = { { T("a"), TYPE_TEXT, false },
                                   { T("b"), TYPE_ANY, true } };
-static char *sql[] = { T("SELECT 1"), T("SELECT 2") };
+static char *argv[] = { T("python3"), T("a.py") };
+static struct job_pair pairs[] = { { T("A"), T("b") } };
+static struct step steps[] = {
+    { .kind = STEP_SQL, .sql = T("SELECT 1") },
+    { .kind = STEP_EXEC, .argv = { argv, N_OF(argv) }, .env = { pairs, 1 }, .dir = T("/") },
+    { .kind = STEP_PLUGIN, .path = T("/a.so"), .args = { pairs, 1 } },
+};
 static struct spec_param params[] = {
     { T("day"), { .kind = CELL_TEXT, .len = 3, .p = (const uint8_t *)"now" } },
     { T("n"), { .kind = CELL_INTEGER, .i = 7 } }
@@ -75,7 +81,8 @@ static struct spec_table tables[] = {
 };
 static const struct spec whole = { .dialect = { ',', '"', nulls, N_OF(nulls) },
                                    .in = { columns, N_OF(columns) },
-                                   .sql = { sql, N_OF(sql) },
+                                   .steps = steps,
+                                   .n_steps = N_OF(steps),
                                    .params = params,
                                    .n_params = N_OF(params),
                                    .tables = tables,

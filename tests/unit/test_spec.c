@@ -40,8 +40,32 @@ static void set_nulls(struct spec *s, size_t n, const char *const *v)
 
 static void set_sql(struct spec *s, const char *sql)
 {
-    s->sql.v = malloc(sizeof *s->sql.v);
-    s->sql.v[s->sql.n++] = dup(sql);
+    struct err e;
+    struct step step = { .kind = STEP_SQL, .sql = dup(sql) };
+    PASS(&e, steps_add(&s->steps, &s->n_steps, &step, &e));
+}
+
+static void add_exec(struct spec *s)
+{
+    struct err e;
+    struct step step = { .kind = STEP_EXEC,
+                         .format = STEP_JSONL,
+                         .persistent = true,
+                         .sandbox = STEP_STRICT,
+                         .dir = dup("/home/a") };
+    PASS(&e, strings_add(&step.argv, "python3", 7, &e));
+    PASS(&e, strings_add(&step.argv, "", 0, &e));
+    PASS(&e, job_pairs_set(&step.env, "A", "b=c", &e));
+    PASS(&e, job_pairs_set(&step.env, "EMPTY", "", &e));
+    PASS(&e, steps_add(&s->steps, &s->n_steps, &step, &e));
+}
+
+static void add_plugin(struct spec *s)
+{
+    struct err e;
+    struct step step = { .kind = STEP_PLUGIN, .path = dup("/home/a/libx.so") };
+    PASS(&e, job_pairs_set(&step.args, "limit", "5", &e));
+    PASS(&e, steps_add(&s->steps, &s->n_steps, &step, &e));
 }
 
 static void add_table(struct spec *s, const char *name, const char *csv)
@@ -74,6 +98,8 @@ static struct spec full_spec(void)
                "e",
                TYPE_ANY, false);
     set_sql(&s, "SELECT 'a''b' FROM batch -- \xc3\xa4");
+    add_exec(&s);
+    add_plugin(&s);
     add_param(&s, "none", (struct cell){ .kind = CELL_NULL });
     add_param(&s, "max", (struct cell){ .kind = CELL_INTEGER, .i = INT64_MAX });
     add_param(&s, "min", (struct cell){ .kind = CELL_INTEGER, .i = INT64_MIN });
@@ -109,6 +135,37 @@ static void same_cell(const struct cell *a, const struct cell *b)
     assert_memory_equal(a->p, b->p, a->len);
 }
 
+static void same_text(const char *a, const char *b)
+{
+    EQ_I64(a == NULL, b == NULL);
+    if (a) assert_string_equal(a, b);
+}
+
+static void same_pairs(const struct job_pairs *a, const struct job_pairs *b)
+{
+    EQ_I64(a->n, b->n);
+    for (size_t i = 0; i < a->n; i++) {
+        assert_string_equal(a->v[i].name, b->v[i].name);
+        assert_string_equal(a->v[i].value, b->v[i].value);
+    }
+}
+
+static void same_step(const struct step *a, const struct step *b)
+{
+    EQ_I64(a->kind, b->kind);
+    EQ_I64(a->format, b->format);
+    EQ_I64(a->persistent, b->persistent);
+    EQ_I64(a->sandbox, b->sandbox);
+    same_text(a->sql, b->sql);
+    same_text(a->dir, b->dir);
+    same_text(a->path, b->path);
+    EQ_I64(a->argv.n, b->argv.n);
+    for (size_t i = 0; i < a->argv.n; i++)
+        assert_string_equal(a->argv.v[i], b->argv.v[i]);
+    same_pairs(&a->env, &b->env);
+    same_pairs(&a->args, &b->args);
+}
+
 static void same(const struct spec *a, const struct spec *b)
 {
     EQ_I64(a->dialect.delimiter, b->dialect.delimiter);
@@ -119,9 +176,9 @@ static void same(const struct spec *a, const struct spec *b)
         assert_string_equal(a->dialect.nulls[i], b->dialect.nulls[i]);
     same_schema(&a->in, &b->in);
     same_schema(&a->out, &b->out);
-    EQ_I64(a->sql.n, b->sql.n);
-    for (size_t i = 0; i < a->sql.n; i++)
-        assert_string_equal(a->sql.v[i], b->sql.v[i]);
+    EQ_I64(a->n_steps, b->n_steps);
+    for (size_t i = 0; i < a->n_steps; i++)
+        same_step(&a->steps[i], &b->steps[i]);
     EQ_I64(a->n_params, b->n_params);
     for (size_t i = 0; i < a->n_params; i++) {
         assert_string_equal(a->params[i].name, b->params[i].name);
@@ -450,7 +507,42 @@ static const struct hostile hostile[] = {
     { "step_no_text", "c090909090a4",
       "c0909101"
       "9090a4",
-      "transforms: not a text" },
+      "transform: not a list" },
+    { "step_of_no_kind", "c090909090a4", "c090919200a09090a4", "transform: kind 0" },
+    { "step_of_a_later_kind", "c090909090a4", "c090919204a09090a4",
+      "kind of a transform: not an integer" },
+    { "sql_no_text", "c090909090a4",
+      "c09091"
+      "9201019090a4",
+      "a transform: not a text" },
+    { "sql_of_three_parts", "c090909090a4",
+      "c09091"
+      "9301a0a09090a4",
+      "transform: kind 1 with 3 parts" },
+    { "program_without_arguments", "c090909090a4",
+      "c09091"
+      "970290000000"
+      "90a09090a4",
+      "program: an empty list" },
+    { "program_of_a_strange_format", "c090909090a4",
+      "c09091"
+      "970291a161020000"
+      "90a09090a4",
+      "format: not an integer" },
+    { "program_with_a_strange_sandbox", "c090909090a4",
+      "c09091"
+      "970291a161000003"
+      "90a09090a4",
+      "sandbox: not an integer" },
+    { "variable_without_value", "c090909090a4",
+      "c09091"
+      "970291a161000000"
+      "9191a178a09090a4",
+      "env: not a list of 2" },
+    { "plugin_with_a_number", "c090909090a4",
+      "c09091"
+      "930305909090a4",
+      "plugin: not a text" },
     { "param_no_pair", "c090909090a4",
       "c0909091"
       "91a16190a4",

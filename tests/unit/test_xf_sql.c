@@ -51,7 +51,8 @@ static err_t xf_open(struct xf *x, const char *sql)
     schema_of(&x->tables[1].schema, "code text, city text, lat real");
     schema_of(&x->in, COLUMNS);
     batch_of(&x->batch, &x->in, ROWS);
-    return transform_sql.open(&x->state, &x->spec, &x->in, sql, x->want, &x->result, &x->e);
+    return transform_sql.open(&x->state, &x->spec, &x->in, SQL_STEP(sql), x->want,
+                              &x->result, &x->e);
 }
 
 static err_t xf_apply(struct xf *x)
@@ -367,7 +368,7 @@ static void refuses_lookup_tables_that_cannot_be(void **state)
         schema_of(&t.schema, "id integer");
         schema_of(&in, "id integer");
         EXPECT(ERR_TRANSFORM, &e,
-               transform_sql.open(&x, &spec, &in, "SELECT 1", want, &result, &e));
+               transform_sql.open(&x, &spec, &in, SQL_STEP("SELECT 1"), want, &result, &e));
         if (!strstr(e.text, bad[i].says)) fail_msg("%s", e.text);
         assert_null(x);
         schema_free(&t.schema);
@@ -391,8 +392,8 @@ static void hostile_column_names_are_only_names(void **state)
     batch_of(&b, &in, "1, 2, 3, 4, 5, 6, 7, 8");
     bool want[N_OF(names)] = { false };
     void *x;
-    PASS(&e, transform_sql.open(&x, &spec, &in, "SELECT *, rowid FROM batch", want, &result,
-                                &e));
+    PASS(&e, transform_sql.open(&x, &spec, &in, SQL_STEP("SELECT *, rowid FROM batch"),
+                                want, &result, &e));
     for (size_t i = 0; i < N_OF(names); i++) {
         assert_true(want[i]);
         assert_string_equal(names[i], result.f[i].name);

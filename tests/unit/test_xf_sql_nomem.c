@@ -40,11 +40,12 @@ static err_t run(struct err *e, char **shown)
     schema_of(&table.schema, "code text, n integer");
     schema_of(&in, "origin text, delay integer");
     batch_of(&b, &in, "'SFO', 5; 'LAX', 70; NULL, NULL; 'SFO', 61");
-    err_t rc = transform_sql.open(&x, &spec, &in,
-                                  "SELECT n, origin || '!', median(delay) FROM batch "
-                                  "JOIN codes ON code = origin WHERE origin >= 'A' "
-                                  "AND origin REGEXP 'S|L' GROUP BY n, 2 ORDER BY 3 DESC",
-                                  want, &result, e);
+    err_t rc = transform_sql.open(
+        &x, &spec, &in,
+        SQL_STEP("SELECT n, origin || '!', median(delay) FROM batch "
+                 "JOIN codes ON code = origin WHERE origin >= 'A' "
+                 "AND origin REGEXP 'S|L' GROUP BY n, 2 ORDER BY 3 DESC"),
+        want, &result, e);
     if (rc == ERR_OK) rc = transform_sql.apply(x, &b, &out, NS_NEVER, e);
     *shown = rc == ERR_OK ? batch_show(&out) : NULL;
     transform_sql.close(&x);

@@ -253,7 +253,7 @@ static char *show_transform(const struct schema *in, const struct batch *b, cons
     struct batch copy = *b, out = { 0 };
     bool want[N_OF(NAMES)] = { false };
     void *x;
-    PASS(&e, transform_sql.open(&x, &spec, in, sql, want, &result, &e));
+    PASS(&e, transform_sql.open(&x, &spec, in, SQL_STEP(sql), want, &result, &e));
     struct vec columns[N_OF(NAMES)]; // only what it wants
     for (uint32_t i = 0; i < b->n_cols; i++) {
         columns[i] = b->col[i];

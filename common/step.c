@@ -1,0 +1,78 @@
+#include "common/step.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *step_kind_name(enum step_kind k)
+{
+    switch (k) {
+#define X(id, num, key) \
+    case STEP_##id: return key;
+        STEP_KINDS(X)
+#undef X
+    case STEP_NONE: break;
+    }
+    return "?";
+}
+
+static err_t copy_text(char **to, const char *from, struct err *e)
+{
+    if (!from) return ERR_OK;
+    *to = strdup(from);
+    return *to ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory");
+}
+
+static err_t copy_parts(struct step *to, const struct step *from, struct err *e)
+{
+    TRY(copy_text(&to->sql, from->sql, e));
+    TRY(copy_text(&to->dir, from->dir, e));
+    TRY(copy_text(&to->path, from->path, e));
+    TRY(copy_text(&to->path_written, from->path_written, e));
+    TRY(strings_copy(&to->argv, &from->argv, e));
+    TRY(job_pairs_copy(&to->env, &from->env, e));
+    return job_pairs_copy(&to->args, &from->args, e);
+}
+
+err_t step_copy(struct step *to, const struct step *from, struct err *e)
+{
+    *to = (struct step){ .kind = from->kind,
+                         .line = from->line,
+                         .column = from->column,
+                         .format = from->format,
+                         .persistent = from->persistent,
+                         .sandbox = from->sandbox };
+    err_t rc = copy_parts(to, from, e);
+    if (rc != ERR_OK) step_free(to);
+    return rc;
+}
+
+void step_free(struct step *s)
+{
+    free(s->sql);
+    strings_free(&s->argv);
+    job_pairs_free(&s->env);
+    free(s->dir);
+    free(s->path);
+    free(s->path_written);
+    job_pairs_free(&s->args);
+    *s = (struct step){ 0 };
+}
+
+err_t steps_add(struct step **v, size_t *n, struct step *s, struct err *e)
+{
+    struct step *grown = realloc(*v, (*n + 1) * sizeof *grown);
+    if (!grown) return err_set(e, ERR_NOMEM, "out of memory");
+    *v = grown;
+    grown[(*n)++] = *s;
+    *s = (struct step){ 0 };
+    return ERR_OK;
+}
+
+void steps_free(struct step **v, size_t *n)
+{
+    for (size_t i = 0; i < *n; i++)
+        step_free(&(*v)[i]);
+    free(*v);
+    *v = NULL;
+    *n = 0;
+}

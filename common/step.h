@@ -1,0 +1,52 @@
+// step - one entry of `transform:`, as the job has it and as workers get it.
+
+#ifndef COMMON_STEP_H
+#define COMMON_STEP_H
+
+#include "common/job_lists.h"
+
+#include <stdbool.h>
+
+// X(NAME, wire number, key in job files)
+#define STEP_KINDS(X)  \
+    X(SQL, 1, "sql")   \
+    X(EXEC, 2, "exec") \
+    X(PLUGIN, 3, "plugin")
+
+enum step_kind {
+    STEP_NONE,
+#define X(id, num, key) STEP_##id = num,
+    STEP_KINDS(X)
+#undef X
+};
+
+enum step_format { STEP_CSV, STEP_JSONL };                   // wire numbers too
+enum step_sandbox { STEP_BOXED, STEP_STRICT, STEP_UNBOXED }; // likewise
+
+struct step { // owns all of it; what its kind does not use is zero
+    enum step_kind kind;
+    int line, column; // where it stands in the job file, from 1; 0: a flag. Not sent.
+
+    char *sql; // SQL: the statement
+
+    struct strings argv; // EXEC: program and arguments as written
+    enum step_format format;
+    bool persistent; // one process for many batches
+    enum step_sandbox sandbox;
+    struct job_pairs env; // over the default environment
+    char *dir;            // the folder it runs in, and where its paths stand
+
+    char *path;         // PLUGIN: the library, resolved like the job's other paths
+    char *path_written; // not sent
+    struct job_pairs args;
+};
+
+const char *step_kind_name(enum step_kind k); // "sql", ...; "?" for a stranger
+MUST_CHECK err_t step_copy(struct step *to, const struct step *from, struct err *e);
+void step_free(struct step *s); // leaves a zeroed step
+
+// A list that grows by one; takes what the step owns and leaves *s zeroed on success.
+MUST_CHECK err_t steps_add(struct step **v, size_t *n, struct step *s, struct err *e);
+void steps_free(struct step **v, size_t *n); // leaves an empty list
+
+#endif

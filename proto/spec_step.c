@@ -1,0 +1,124 @@
+// A step: [kind, ...], what follows depends on the kind.
+
+#include "proto/spec_codec.h"
+
+enum { SQL_PARTS = 2, EXEC_PARTS = 7, PLUGIN_PARTS = 3 };
+
+static err_t enc_texts(struct enc *x, const struct strings *s, size_t max, const char *what)
+{
+    TRY(enc_array(x, s->n, max, what));
+    for (size_t i = 0; i < s->n; i++)
+        TRY(enc_text(x, s->v[i], what));
+    return ERR_OK;
+}
+
+static err_t enc_pairs(struct enc *x, const struct job_pairs *p, const char *what)
+{
+    TRY(enc_array(x, p->n, SPEC_PAIRS_MAX, what));
+    for (size_t i = 0; i < p->n; i++) {
+        PACK(msgpack_pack_array(&x->pk, 2));
+        TRY(enc_text(x, p->v[i].name, what));
+        TRY(enc_text(x, p->v[i].value, what));
+    }
+    return ERR_OK;
+}
+
+static err_t enc_exec(struct enc *x, const struct step *s)
+{
+    TRY(enc_texts(x, &s->argv, SPEC_ARGV_MAX, "arguments of a program"));
+    PACK(msgpack_pack_uint8(&x->pk, (uint8_t)s->format));
+    PACK(msgpack_pack_uint8(&x->pk, s->persistent));
+    PACK(msgpack_pack_uint8(&x->pk, (uint8_t)s->sandbox));
+    TRY(enc_pairs(x, &s->env, "variables of a program"));
+    return enc_text(x, s->dir, "folder of a program");
+}
+
+static err_t enc_plugin(struct enc *x, const struct step *s)
+{
+    TRY(enc_text(x, s->path, "path of a plugin"));
+    return enc_pairs(x, &s->args, "arguments of a plugin");
+}
+
+err_t enc_step(struct enc *x, const struct step *s)
+{
+    static const uint8_t parts[] = {
+        [STEP_SQL] = SQL_PARTS,
+        [STEP_EXEC] = EXEC_PARTS,
+        [STEP_PLUGIN] = PLUGIN_PARTS,
+    };
+    if (s->kind == STEP_NONE || (size_t)s->kind >= sizeof parts)
+        return err_set(x->w.e, ERR_INVALID, "a transform of kind %u", s->kind);
+    PACK(msgpack_pack_array(&x->pk, parts[s->kind]));
+    PACK(msgpack_pack_uint8(&x->pk, (uint8_t)s->kind));
+    switch (s->kind) {
+    case STEP_EXEC: return enc_exec(x, s);
+    case STEP_PLUGIN: return enc_plugin(x, s);
+    default: return enc_text(x, s->sql, "a transform");
+    }
+}
+
+static err_t dec_pairs(const obj *o, struct job_pairs *p, const char *what, struct err *e)
+{
+    TRY(dec_array(o, 0, SPEC_PAIRS_MAX, what, e));
+    void *v;
+    TRY(dec_alloc(&v, o->via.array.size, sizeof *p->v, what, e));
+    p->v = v;
+    while (p->n < o->via.array.size) {
+        const obj *pair = &o->via.array.ptr[p->n];
+        struct job_pair *to = &p->v[p->n++];
+        TRY(dec_array(pair, 2, 2, what, e));
+        TRY(dec_text(&pair->via.array.ptr[0], &to->name, what, e));
+        TRY(dec_text(&pair->via.array.ptr[1], &to->value, what, e));
+    }
+    return ERR_OK;
+}
+
+static err_t dec_exec(const obj *part, struct step *s, struct err *e)
+{
+    uint64_t format = 0, persistent = 0, sandbox = 0;
+    TRY(dec_texts(&part[0], &s->argv.v, &s->argv.n, SPEC_ARGV_MAX, "program", e));
+    if (s->argv.n == 0) return err_set(e, ERR_PROTO, "program: an empty list");
+    TRY(dec_u64(&part[1], STEP_JSONL, &format, "format", e));
+    TRY(dec_u64(&part[2], 1, &persistent, "persistent", e));
+    TRY(dec_u64(&part[3], STEP_UNBOXED, &sandbox, "sandbox", e));
+    s->format = (enum step_format)format;
+    s->persistent = persistent;
+    s->sandbox = (enum step_sandbox)sandbox;
+    TRY(dec_pairs(&part[4], &s->env, "env", e));
+    return dec_text(&part[5], &s->dir, "folder of a program", e);
+}
+
+static err_t dec_plugin(const obj *part, struct step *s, struct err *e)
+{
+    TRY(dec_text(&part[0], &s->path, "plugin", e));
+    return dec_pairs(&part[1], &s->args, "args", e);
+}
+
+static err_t dec_step(const obj *o, struct step *s, struct err *e)
+{
+    uint64_t kind = 0;
+    TRY(dec_array(o, 1, EXEC_PARTS, "transform", e));
+    const obj *part = o->via.array.ptr;
+    uint32_t n = o->via.array.size;
+    TRY(dec_u64(&part[0], STEP_PLUGIN, &kind, "kind of a transform", e));
+    s->kind = (enum step_kind)kind;
+    if (s->kind == STEP_SQL && n == SQL_PARTS)
+        return dec_text(&part[1], &s->sql, "a transform", e);
+    if (s->kind == STEP_EXEC && n == EXEC_PARTS) return dec_exec(part + 1, s, e);
+    if (s->kind == STEP_PLUGIN && n == PLUGIN_PARTS) return dec_plugin(part + 1, s, e);
+    return err_set(e, ERR_PROTO, "transform: kind %llu with %u parts",
+                   (unsigned long long)kind, n);
+}
+
+err_t dec_steps(const obj *o, struct spec *s, struct err *e)
+{
+    TRY(dec_array(o, 0, SPEC_STEPS_MAX, "transforms", e));
+    void *p;
+    TRY(dec_alloc(&p, o->via.array.size, sizeof *s->steps, "transforms", e));
+    s->steps = p;
+    while (s->n_steps < o->via.array.size) {
+        const obj *step = &o->via.array.ptr[s->n_steps];
+        TRY(dec_step(step, &s->steps[s->n_steps++], e));
+    }
+    return ERR_OK;
+}
