@@ -1,7 +1,8 @@
 #include "common/sql_functions.h"
 
+#include "common/pattern.h"
+
 #include <math.h>
-#include <regex.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -66,121 +67,39 @@ static void sql_strptime(sqlite3_context *ctx, int n, sqlite3_value **v)
     sqlite3_result_text(ctx, out, len, SQLITE_TRANSIENT);
 }
 
-enum {
-    PATTERN_MAX = 1000,       // bytes
-    PATTERN_NODES_MAX = 5000, // after {n,m} is written out
-    PATTERN_DEPTH_MAX = 50,
-};
-
-// The largest number of an interval "{2,30}" at p, or 1 when there is none; *end after it.
-static long interval(const char *p, const char **end)
+static void free_pattern(void *p)
 {
-    long max = 1, n = 0;
-    for (p++; *p && *p != '}'; p++) {
-        if (*p == ',') n = 0;
-        if (*p >= '0' && *p <= '9' && n < PATTERN_NODES_MAX) n = n * 10 + (*p - '0');
-        if (n > max) max = n;
-    }
-    *end = *p ? p + 1 : p;
-    return max;
+    struct pattern *x = p;
+    pattern_free(&x);
 }
 
-static const char *bracket_end(const char *p) // p at '['; at its ']' or the end
+static void fail_regexp(sqlite3_context *ctx, err_t rc, const struct err *e)
 {
-    p++;
-    if (*p == '^') p++;
-    if (*p == ']') p++;
-    for (; *p && *p != ']'; p++) {
-        if (p[0] == '[' && p[1] && strchr(".:=", p[1])) {
-            const char close[] = { p[1], ']', 0 };
-            const char *q = strstr(p + 2, close);
-            if (q) p = q + 1;
-        }
-    }
-    return p;
-}
-
-// regcomp writes repetitions out, so a short pattern can ask for gigabytes, and going back
-// to a group makes matching exponential. Counts what it would become; NULL: acceptable.
-static const char *pattern_cost(const char *pattern)
-{
-    long size[PATTERN_DEPTH_MAX + 1] = { 0 }; // of the groups that are open
-    long atom = 0;                            // the last atom, part of size[depth]
-    int depth = 0;
-    if (strlen(pattern) > PATTERN_MAX) return "longer than 1000 bytes";
-    for (const char *p = pattern; *p;) {
-        if (*p == '(') {
-            if (depth == PATTERN_DEPTH_MAX) return "nested deeper than 50";
-            size[++depth] = 1;
-            atom = 0;
-            p++;
-        } else if (*p == ')' && depth > 0) {
-            atom = size[depth--];
-            size[depth] += atom;
-            p++;
-        } else if (*p == '{') {
-            long times = interval(p, &p);
-            size[depth] += atom * (times - 1);
-            atom *= times;
-        } else if (*p == '*' || *p == '+' || *p == '?' || *p == '|') {
-            p++;
-        } else {
-            if (*p == '\\' && p[1] >= '1' && p[1] <= '9')
-                return "a reference back to a group";
-            if (*p == '\\' && p[1]) p++;
-            if (*p == '[') p = bracket_end(p);
-            if (*p) p++;
-            atom = 1;
-            size[depth]++;
-        }
-        if (size[depth] > PATTERN_NODES_MAX) return "too many repetitions";
-    }
-    return NULL;
-}
-
-static void regex_free(void *p)
-{
-    regfree(p);
-    sqlite3_free(p);
-}
-
-static regex_t *regex_compile(sqlite3_context *ctx, const char *pattern)
-{
-    char what[300];
-    const char *why = pattern_cost(pattern);
-    if (why) {
-        snprintf(what, sizeof what, "regexp '%.100s': %s", pattern, why);
-        sqlite3_result_error(ctx, what, -1);
-        return NULL;
-    }
-    regex_t *re = sqlite3_malloc(sizeof *re);
-    if (!re) return sqlite3_result_error_nomem(ctx), NULL;
-    int rc = regcomp(re, pattern, REG_EXTENDED | REG_NOSUB);
-    if (rc == 0) return re;
-    char reason[100];
-    regerror(rc, re, reason, sizeof reason);
-    snprintf(what, sizeof what, "regexp '%.100s': %s", pattern, reason);
+    if (rc == ERR_NOMEM) return sqlite3_result_error_nomem(ctx);
+    char what[sizeof e->text + 16];
+    snprintf(what, sizeof what, "regexp %s", e->text);
     sqlite3_result_error(ctx, what, -1);
-    sqlite3_free(re);
-    return NULL;
 }
 
 // `x REGEXP p` is regexp(p, x). A constant pattern is compiled once a statement.
 static void sql_regexp(sqlite3_context *ctx, int n, sqlite3_value **v)
 {
     (void)n;
-    const char *pattern = (const char *)sqlite3_value_text(v[0]);
+    struct err e;
+    bool matches = false;
     const char *text = (const char *)sqlite3_value_text(v[1]);
-    if (!pattern || !text) return;
-    regex_t *cached = sqlite3_get_auxdata(ctx, 0);
-    regex_t *re = cached ? cached : regex_compile(ctx, pattern);
-    if (!re) return;
-    int rc = regexec(re, text, 0, NULL, 0);
-    if (rc == REG_ESPACE)
-        sqlite3_result_error_nomem(ctx);
+    const char *wanted = (const char *)sqlite3_value_text(v[0]);
+    if (!wanted || !text) return;
+    struct pattern *kept = sqlite3_get_auxdata(ctx, 0), *p = kept;
+    err_t rc =
+        kept ? ERR_OK : pattern_new(&p, wanted, (size_t)sqlite3_value_bytes(v[0]), &e);
+    if (rc == ERR_OK)
+        rc = pattern_matches(p, text, (size_t)sqlite3_value_bytes(v[1]), &matches, &e);
+    if (rc == ERR_OK)
+        sqlite3_result_int(ctx, matches);
     else
-        sqlite3_result_int(ctx, rc == 0);
-    if (!cached) sqlite3_set_auxdata(ctx, 0, re, regex_free);
+        fail_regexp(ctx, rc, &e);
+    if (p && !kept) sqlite3_set_auxdata(ctx, 0, p, free_pattern);
 }
 
 // The value as a number; false for NULL and what is none.

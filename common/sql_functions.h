@@ -4,9 +4,8 @@
 //                           in English; NULL when the whole text does not match or is no
 //                           real time. What the format leaves out is 2000-01-01 00:00:00;
 //                           %z gives UTC. %s and unknown conversions are errors.
-//   x REGEXP pattern        POSIX extended regular expression, matched anywhere in x, byte
-//                           by byte. Patterns that are long, nest large repetitions, or
-//                           refer back are errors: they can take for ever.
+//   x REGEXP pattern        Perl's regular expressions, matched anywhere in x (pattern.h);
+//                           a bad or endless pattern is an error.
 //   variance(x), stddev(x)  of a sample (n - 1), by Welford's method; NULL for n < 2
 //   median(x)               = quantile(x, 0.5)
 //   quantile(x, q)          exact, linear between neighbours (type 7 of Hyndman and Fan);
