@@ -171,6 +171,7 @@ static ns_t tick(struct app *a)
     ns_t now = clock_ns(), gap = now - a->last_loop;
     if (gap > clock_protocol(PAUSED))
         sched_paused(a->sched, gap, now); // we stood still, not they
+    app_look_at_lines(a, now);
     ns_t next = sched_tick(a->sched, now);
     ping_the_quiet(a, now);
     app_look_at_gate(a, false, now);

@@ -1,7 +1,7 @@
 // app_impl - what the files of the run's loop share: app.c (loop, time, start and end),
 // app_chunks.c (chunks from the source to the ledger), app_workers.c (messages and leases),
-// app_sessions.c (who comes, stays and goes), app_guard.c (who is shut out), app_send.c
-// (chunks on their way out).
+// app_sessions.c (who comes, stays and goes), app_guard.c (who is shut out), app_lines.c
+// (slow connections), app_send.c (chunks on their way out).
 
 #ifndef COORDINATOR_APP_IMPL_H
 #define COORDINATOR_APP_IMPL_H
@@ -41,7 +41,7 @@ struct app {
     uint64_t early_bytes;
     struct range fed_to; // the last that the source gave
     bool gathered;       // workers.min are there, or were
-    ns_t began, gate_checked;
+    ns_t began, gate_checked, lines_seen;
     uint64_t lost_seen;    // connections that ended
     uint64_t endless_seen; // that were cut
     uint64_t bytes_done, bytes_total, seq;
@@ -107,6 +107,12 @@ void app_complaints_tick(struct app *a, ns_t now);
 // false: against the chunk, because another worker's was wrong, too, or our own's.
 bool app_doubts_worker(struct app *a, struct work *k, const char *worker, uint64_t sid);
 void app_guard_close(struct app *a);
+
+// ---- app_lines.c ----
+void app_look_at_lines(struct app *a, ns_t now); // before the scheduler's tick
+// The attempt's ASSIGN was sent, or (not `begun`) its bytes must be read first.
+void app_is_on_its_way(struct app *a, struct session *s, const struct work *k,
+                       uint32_t attempt, bool begun);
 
 // ---- app_send.c ----
 bool app_post(struct app *a, struct session *s, struct msg *m, void *payload, size_t n,

@@ -115,7 +115,11 @@ void app_assign(struct app *a, const struct sched_action *x)
     } else {
         ask_for_bytes(a, x, c);
     }
-    if (!away) // gone, or deaf: somebody else shall have it
+    bool read_first = !c->bytes && !s->same_host;
+    s->to_read += read_first;
+    if (away)
+        app_is_on_its_way(a, s, k, x->attempt, !read_first);
+    else // gone, or deaf: somebody else shall have it
         sched_failed(a->sched, s->sid, k->id, x->attempt, FAIL_NOT_ITS, clock_ns());
 }
 
@@ -130,6 +134,7 @@ static void send_fetched(struct app *a, struct fetched *x)
 {
     struct session *s = session_by_sid(&a->sessions, x->sid);
     struct work *k = work_by_id(&a->works, x->chunk);
+    if (s && s->to_read) s->to_read--;
     if (x->code != ERR_OK) app_fails(a, &x->e);
     if (!s || !k || x->code != ERR_OK) {
         fetched_free(&x);
@@ -138,7 +143,9 @@ static void send_fetched(struct app *a, struct fetched *x)
     struct msg m = assign_msg(a, k, s->sid, x->attempt);
     m.payload_hash = x->digest;
     uint32_t attempt = x->attempt; // x goes with the message
-    if (!app_post(a, s, &m, x->data->bytes, x->data->held, sent, x))
+    if (app_post(a, s, &m, x->data->bytes, x->data->held, sent, x))
+        app_is_on_its_way(a, s, k, attempt, true);
+    else
         sched_failed(a->sched, s->sid, k->id, attempt, FAIL_NOT_ITS, clock_ns());
 }
 

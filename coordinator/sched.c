@@ -176,6 +176,52 @@ void sched_progress(struct sched *s, sid_u64 sid, chunk_id id, uint32_t attempt,
     sched_arm(s, &a->due, ns_add(t, s->o.lease));
 }
 
+// ---- lines that are slow ----
+
+static struct attempt *timed_after(const struct session *w, const struct list *l)
+{
+    for (l = l->next; l != &w->attempts; l = l->next)
+        if (LIST_OF(l, struct attempt, on_session)->timed)
+            return LIST_OF(l, struct attempt, on_session);
+    return NULL;
+}
+
+void sched_worker_sends(struct sched *s, sid_u64 sid, ns_t when, ns_t now)
+{
+    struct session *w = heard(s, sid, inside(s, when));
+    if (!w || w->is_reset) return;
+    ns_t until = ns_add(inside(s, when < now ? when : now), s->o.lease);
+    struct attempt *a = timed_after(w, &w->attempts);
+    for (uint32_t n = w->timed; a && n; n--, a = timed_after(w, &a->on_session))
+        if (a->due.at < until) sched_arm(s, &a->due, until);
+}
+
+void sched_sent(struct sched *s, sid_u64 sid, chunk_id id, uint32_t attempt,
+                uint64_t position)
+{
+    struct session *w = session_find(s, sid);
+    struct chunk *c = chunk_find(s, id);
+    struct attempt *a = c ? attempt_find(c, w, attempt) : NULL;
+    if (a) a->sent = position;
+}
+
+void sched_worker_takes(struct sched *s, sid_u64 sid, uint64_t arrived, ns_t now)
+{
+    struct session *w = session_find(s, sid);
+    if (!w || w->is_reset) return;
+    bool moves = arrived > w->arrived;
+    ns_t until = ns_add(inside(s, now), s->o.lease);
+    w->arrived = arrived;
+    struct attempt *a = timed_after(w, &w->attempts);
+    for (uint32_t n = w->timed; a && n; n--, a = timed_after(w, &a->on_session)) {
+        if (!a->sent) continue;
+        if (moves || a->sent == SCHED_UNSENT) sched_arm(s, &a->due, until);
+        if (a->sent <= arrived) a->sent = 0;
+    }
+}
+
+// ---- outcomes ----
+
 bool sched_result(struct sched *s, sid_u64 sid, chunk_id id, uint32_t attempt,
                   uint64_t bytes, ns_t run_ns, ns_t now)
 {

@@ -68,6 +68,9 @@ void sched_no_more_chunks(struct sched *s, ns_t now); // the source is at its en
 
 MUST_CHECK err_t sched_worker_join(struct sched *s, sid_u64 w, uint32_t slots, ns_t now);
 void sched_worker_spoke(struct sched *s, sid_u64 w, ns_t now);
+// Bytes of a message that is not whole yet came at `when`: it lives, and what it has to say
+// about its attempts stands behind them. Renews its leases.
+void sched_worker_sends(struct sched *s, sid_u64 w, ns_t when, ns_t now);
 void sched_worker_drain(struct sched *s, sid_u64 w, ns_t now); // no new chunks for it
 // It gave back so many chunks in a row that it gets no more, as if it drained.
 bool sched_worker_refuses(const struct sched *s, sid_u64 w);
@@ -77,6 +80,14 @@ void sched_worker_gone(struct sched *s, sid_u64 w, ns_t now);
 
 // Progress of a running attempt renews its lease.
 void sched_progress(struct sched *s, sid_u64 w, chunk_id c, uint32_t attempt, ns_t now);
+
+// An attempt's chunk is on its way, up to byte `position` of all that is sent to its worker
+// (SCHED_UNSENT: not even begun). Its lease is renewed as long as sched_worker_takes tells
+// that more arrives, but not yet that byte; then it begins. Without it, it begins at once.
+#define SCHED_UNSENT UINT64_MAX
+void sched_sent(struct sched *s, sid_u64 w, chunk_id c, uint32_t attempt,
+                uint64_t position);
+void sched_worker_takes(struct sched *s, sid_u64 w, uint64_t arrived, ns_t now);
 
 // A result came in, from any session and attempt (R6). True: it is the first one, the chunk
 // is RECEIVED and its other attempts will be cancelled. False: drop it, it has one already.

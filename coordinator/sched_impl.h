@@ -44,6 +44,7 @@ struct attempt {
     struct session *session; // NULL: this place is free
     struct chunk *chunk;
     ns_t since;
+    uint64_t sent; // position of its last byte on the way to the worker, 0: arrived
     uint32_t number;
     bool alone;
     bool timed;     // its turn has come
@@ -81,7 +82,8 @@ struct session {
     struct list attempts;    // the first `slots` of them should be running
     struct attempt *untimed; // the first whose turn has not come, or NULL
     uint32_t leased, timed;
-    uint32_t nacks; // in a row
+    uint32_t nacks;   // in a row
+    uint64_t arrived; // bytes that it took
     ns_t spoke, reset_at;
     int64_t run_ns;         // moving average of a chunk, 0: not measured
     struct due due;         // silence

@@ -43,6 +43,7 @@ static void lease(struct sched *s, struct chunk *c, struct session *w, bool alon
     a->session = w;
     a->number = ++c->last_attempt;
     a->since = t;
+    a->sent = 0;
     a->alone = alone;
     a->timed = a->cancelled = false;
     list_add(&w->attempts, &a->on_session);

@@ -2,7 +2,6 @@
 
 #include <linux/tcp.h>
 #include <netinet/in.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -10,6 +9,9 @@ enum { CONNS_MAX = 1 << 20 };
 
 struct conn {
     uint64_t before; // received when its last message was taken
+    uint64_t mark;   // received when it moved last
+    ns_t moved;
+    uint64_t given;
     bool open, spoke;
 };
 
@@ -26,12 +28,18 @@ void conns_opened(struct conns *c, int fd)
         c->v = v;
         c->n = n;
     }
-    c->v[fd] = (struct conn){ .open = true, .before = conns_received(fd) };
+    uint64_t now = conns_received(fd);
+    c->v[fd] = (struct conn){ .open = true, .before = now, .mark = now };
+}
+
+bool conns_know(const struct conns *c, int fd)
+{
+    return fd >= 0 && (size_t)fd < c->n && c->v[fd].open;
 }
 
 static struct conn *at(struct conns *c, int fd)
 {
-    return fd >= 0 && (size_t)fd < c->n && c->v[fd].open ? &c->v[fd] : NULL;
+    return conns_know(c, fd) ? &c->v[fd] : NULL;
 }
 
 void conns_closed(struct conns *c, int fd)
@@ -46,23 +54,55 @@ void conns_spoke(struct conns *c, int fd)
     if (x) x->spoke = true;
 }
 
+void conns_gave(struct conns *c, int fd, uint64_t bytes)
+{
+    struct conn *x = at(c, fd);
+    if (x) x->given += bytes;
+}
+
+// False: the kernel is too old, or the descriptor is closed.
+static bool ask(int fd, struct tcp_info *info)
+{
+    socklen_t n = sizeof *info;
+    return fd >= 0 && getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &n) == 0 &&
+           n >= offsetof(struct tcp_info, tcpi_bytes_received) + 8;
+}
+
 uint64_t conns_received(int fd)
 {
     struct tcp_info info;
-    socklen_t n = sizeof info;
-    if (fd < 0 || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) != 0) return 0;
-    return n >= offsetof(struct tcp_info, tcpi_bytes_received) + 8
-               ? info.tcpi_bytes_received
-               : 0;
+    return ask(fd, &info) ? info.tcpi_bytes_received : 0;
 }
 
-unsigned conns_end_endless(struct conns *c, uint64_t max)
+static void note(struct conn *x, uint64_t received, ns_t now)
+{
+    if (received >= x->mark && received - x->mark < CONNS_MOVES) return;
+    x->mark = received;
+    x->moved = now;
+}
+
+void conns_ask(struct conns *c, int fd, ns_t now, struct conns_flow *out)
+{
+    struct conn *x = at(c, fd);
+    struct tcp_info info;
+    *out = (struct conns_flow){ 0 };
+    if (!x || !ask(fd, &info)) return;
+    note(x, info.tcpi_bytes_received, now);
+    // The greeting is nobody's message.
+    if (x->given < info.tcpi_bytes_acked) x->given = info.tcpi_bytes_acked;
+    *out = (struct conns_flow){ .came = x->moved,
+                                .given = x->given,
+                                .arrived = info.tcpi_bytes_acked };
+}
+
+unsigned conns_end_endless(struct conns *c, uint64_t max, ns_t when)
 {
     unsigned ended = 0;
     for (size_t i = 0; i < c->n; i++) {
         struct conn *x = &c->v[i];
         if (!x->open) continue;
         uint64_t now = conns_received((int)i);
+        note(x, now, when);
         if (x->spoke || now < x->before) x->before = now;
         x->spoke = false;
         if (now - x->before <= max) continue;

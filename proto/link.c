@@ -336,20 +336,32 @@ static void end_endless(struct link *l)
     ns_t now = clock_ns();
     if (now - l->looked < LOOK_EVERY) return;
     l->looked = now;
-    l->events.endless += conns_end_endless(&l->conns, l->message_max_bytes + ENDLESS_BYTES);
+    l->events.endless +=
+        conns_end_endless(&l->conns, l->message_max_bytes + ENDLESS_BYTES, now);
 }
 
-enum link_state link_state(struct link *l, struct link_events *out)
+static void take_events(struct link *l)
 {
     struct event v;
     while (l->monitor && next_event(l, &v))
         on_event(l, &v);
+}
+
+enum link_state link_state(struct link *l, struct link_events *out)
+{
+    take_events(l);
     if (l->router)
         end_endless(l);
     else // of a large message that takes its time nothing else is seen before it is whole
         l->events.bytes = conns_received(l->peer_fd);
     *out = l->events;
     return l->state;
+}
+
+void link_flow(struct link *l, const struct link_peer *peer, ns_t now,
+               struct conns_flow *out)
+{
+    conns_ask(&l->conns, peer->connection - 1, now, out);
 }
 
 int link_fd(const struct link *l)
@@ -425,6 +437,13 @@ static err_t start_frames(struct link *l, const struct link_peer *peer, struct m
     return add_copy(f, l->head.p, l->head.n, e);
 }
 
+// ZMTP 3: one byte of flags, one or eight of length, and what CURVE adds.
+static size_t frame_wire_bytes(const struct link *l, size_t n)
+{
+    if (l->zap) n += CURVE_BYTES;
+    return n + (n < 256 ? 2 : 9);
+}
+
 err_t link_send(struct link *l, const struct link_peer *peer, struct msg *m, void *payload,
                 size_t payload_bytes, link_free_fn *free_fn, void *hint, struct err *e)
 {
@@ -440,7 +459,10 @@ err_t link_send(struct link *l, const struct link_peer *peer, struct msg *m, voi
         drop_frames(&f, 0);
         return rc;
     }
+    size_t wire = frame_wire_bytes(l, l->head.n) +
+                  (payload_bytes ? frame_wire_bytes(l, payload_bytes) : 0);
     TRY(send_frames(l, &f, e));
+    if (peer && peer->connection) conns_gave(&l->conns, peer->connection - 1, wire);
     l->counts.sent++;
     l->counts.bytes_out += l->head.n + payload_bytes;
     return ERR_OK;
@@ -524,6 +546,7 @@ static void name_peer(struct link *l, zmq_msg_t *head, struct link_peer *peer)
     int fd = l->tcp ? zmq_msg_get(head, ZMQ_SRCFD) : -1;
     if (fd < 0) return;
     peer->connection = fd + 1;
+    if (!conns_know(&l->conns, fd)) take_events(l);
     conns_spoke(&l->conns, fd);
 }
 

@@ -13,6 +13,7 @@
 
 #include "common/buf.h"
 #include "common/err.h"
+#include "proto/conns.h"
 #include "proto/gate.h"
 #include "proto/msg.h"
 
@@ -71,6 +72,10 @@ struct link_events {
 };
 // To be asked now and then. Counts the failed handshakes of strangers at the gate.
 enum link_state link_state(struct link *l, struct link_events *out);
+
+// What flows between a ROUTER over TCP and one peer, messages under way included.
+void link_flow(struct link *l, const struct link_peer *peer, ns_t now,
+               struct conns_flow *out);
 
 // Frees a payload that was lent to link_send, from any thread. `hint` is the caller's.
 typedef void link_free_fn(void *data, void *hint);

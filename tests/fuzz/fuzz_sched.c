@@ -74,7 +74,7 @@ static void answer(struct sched *s, struct input *in, ns_t now)
         if (how < 60)
             sched_progress(s, a.worker, a.chunk, a.attempt, now);
         else if (how < 120)
-            sched_failed(s, a.worker, a.chunk, a.attempt, how % 4, now);
+            sched_failed(s, a.worker, a.chunk, a.attempt, how % 5, now);
         else
             sched_result(s, a.worker, a.chunk, a.attempt, how, how * NS_MS, now);
         break;
@@ -88,6 +88,14 @@ static void answer(struct sched *s, struct input *in, ns_t now)
     }
     case SCHED_REJECT: sched_rejected(s, a.chunk, now); break;
     }
+}
+
+static void slow_line(struct sched *s, struct input *in, ns_t now)
+{
+    sid_u64 w = number(in);
+    sched_worker_sends(s, w, (ns_t)number(in), now);
+    sched_sent(s, w, number(in), (uint32_t)number(in), number(in));
+    sched_worker_takes(s, w, number(in), now);
 }
 
 static void one_event(struct sched *s, struct input *in, ns_t now)
@@ -110,7 +118,7 @@ static void one_event(struct sched *s, struct input *in, ns_t now)
     case 7:
         sched_result(s, w, c, (uint32_t)number(in), number(in), (ns_t)number(in), now);
         break;
-    case 8: sched_failed(s, w, c, (uint32_t)number(in), byte(in) % 4, now); break;
+    case 8: sched_failed(s, w, c, (uint32_t)number(in), byte(in) % 5, now); break;
     case 9: sched_committed(s, c, now); break;
     case 10: sched_result_bad(s, c, now); break;
     case 11: sched_split_done(s, c, now); break;
@@ -119,6 +127,8 @@ static void one_event(struct sched *s, struct input *in, ns_t now)
     case 14: sched_tick(s, now); break;
     case 15: take_actions(s, in, now); break;
     case 16: sched_no_more_chunks(s, now); break;
+    case 17: sched_result_doubted(s, number(in), now); break;
+    case 18: slow_line(s, in, now); break;
     default: answer(s, in, now);
     }
 }

@@ -151,6 +151,23 @@ def the_only_host_has_a_line_of_a_megabit(t):
 
 
 @scenario("links")
+def messages_that_take_longer_than_a_silence_and_a_lease(t):
+    """At ten times the speed a silence is 1.2 s and a lease 3 s; a batch takes 4 s down, and its result 4 s up."""
+    n = Hosts(t, workers=1, scale=10)
+    rows, wide = 36000, 40
+    t.write("data/k.csv", "id,h,x\n" + "".join(
+        f"{i},{(i * 2654435761) % 4294967296},{t.random.getrandbits(wide * 4):0{wide}x}\n" for i in range(rows)))
+    n.key("w1")
+    n.narrow("w1", "1mbit")
+    n.coordinate(csv="data/k.csv", batch="512KiB", sql="SELECT id, h, x FROM batch")
+    n.work("w1")
+    last = n.ends(rows, seconds=100)
+    t.true("has said nothing" not in n.c.text, f"a slow host was taken for a dead one\n{n.c}")
+    t.equal(0, last["retries"], f"batches that were sent twice\n{n.everything()}\n")
+    t.equal(1, last["workers"], f"sessions\n{n.everything()}\n")
+
+
+@scenario("links")
 def the_coordinator_stands_still_for_a_minute(t):
     n = Hosts(t, scale=10)
     n.start()

@@ -60,7 +60,7 @@ static void a_message_may_grow_up_to_the_limit(void **state)
 {
     struct pair *p = *state;
     comes(p, MAX);
-    EQ_I64(0, conns_end_endless(&p->c, MAX));
+    EQ_I64(0, conns_end_endless(&p->c, MAX, NS_S));
 }
 
 static void one_that_grows_further_ends_its_connection_once(void **state)
@@ -68,10 +68,10 @@ static void one_that_grows_further_ends_its_connection_once(void **state)
     struct pair *p = *state;
     char byte;
     comes(p, MAX);
-    EQ_I64(0, conns_end_endless(&p->c, MAX));
+    EQ_I64(0, conns_end_endless(&p->c, MAX, NS_S));
     comes(p, 1);
-    EQ_I64(1, conns_end_endless(&p->c, MAX));
-    EQ_I64(0, conns_end_endless(&p->c, MAX));
+    EQ_I64(1, conns_end_endless(&p->c, MAX, NS_S));
+    EQ_I64(0, conns_end_endless(&p->c, MAX, NS_S));
     EQ_I64(0, read(p->far, &byte, 1));
 }
 
@@ -81,7 +81,7 @@ static void a_whole_message_begins_the_count_anew(void **state)
     for (int i = 0; i < 5; i++) {
         comes(p, MAX);
         conns_spoke(&p->c, p->near);
-        EQ_I64(0, conns_end_endless(&p->c, MAX));
+        EQ_I64(0, conns_end_endless(&p->c, MAX, NS_S));
     }
 }
 
@@ -93,8 +93,67 @@ static void who_is_closed_or_unknown_is_left_alone(void **state)
     conns_closed(&p->c, 100000);
     conns_spoke(&p->c, 100000);
     conns_spoke(&p->c, -1);
-    EQ_I64(0, conns_end_endless(&p->c, MAX));
+    EQ_I64(0, conns_end_endless(&p->c, MAX, NS_S));
     comes(p, 1);
+}
+
+static void bytes_that_come_are_a_sign_of_life_and_few_are_not(void **state)
+{
+    struct pair *p = *state;
+    struct conns_flow f;
+    conns_ask(&p->c, p->near, 1, &f);
+    EQ_I64(0, f.came);
+    comes(p, CONNS_MOVES - 1);
+    conns_ask(&p->c, p->near, 2, &f);
+    EQ_I64(0, f.came);
+    comes(p, 1);
+    conns_ask(&p->c, p->near, 3, &f);
+    EQ_I64(3, f.came);
+    comes(p, CONNS_MOVES);
+    EQ_I64(0, conns_end_endless(&p->c, MAX, 4));
+    conns_ask(&p->c, p->near, 5, &f);
+    EQ_I64(4, f.came);
+}
+
+static void acknowledged(struct pair *p, uint64_t bytes, struct conns_flow *f)
+{
+    for (int i = 0; i < 5000; i++) {
+        conns_ask(&p->c, p->near, 1, f);
+        if (f->arrived >= bytes) return;
+        poll(NULL, 0, 1);
+    }
+    fail_msg("%d of %d bytes were acknowledged", (int)f->arrived, (int)bytes);
+}
+
+static void what_is_given_arrives(void **state)
+{
+    struct pair *p = *state;
+    struct conns_flow f;
+    char bytes[MAX] = { 0 };
+    conns_ask(&p->c, p->near, 1, &f);
+    uint64_t greeting = f.given;
+    EQ_I64(f.given, f.arrived);
+    conns_gave(&p->c, p->near, MAX);
+    conns_ask(&p->c, p->near, 1, &f);
+    EQ_I64(greeting + MAX, f.given);
+    EQ_I64(greeting, f.arrived);
+    assert_int_equal(MAX, (int)write(p->near, bytes, MAX));
+    acknowledged(p, greeting + MAX, &f);
+    EQ_I64(f.given, f.arrived);
+    assert_int_equal(10, (int)write(p->near, bytes, 10)); // of which nobody spoke
+    acknowledged(p, greeting + MAX + 10, &f);
+    EQ_I64(f.given, f.arrived);
+}
+
+static void of_an_unknown_connection_nothing_is_under_way(void **state)
+{
+    struct pair *p = *state;
+    struct conns_flow f = { 1, 1, 1 };
+    conns_gave(&p->c, 100000, 7);
+    conns_ask(&p->c, 100000, 1, &f);
+    EQ_I64(0, f.came);
+    EQ_I64(0, f.given);
+    EQ_I64(0, f.arrived);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, connected, hung_up)
@@ -106,6 +165,9 @@ int main(void)
         T(one_that_grows_further_ends_its_connection_once),
         T(a_whole_message_begins_the_count_anew),
         T(who_is_closed_or_unknown_is_left_alone),
+        T(bytes_that_come_are_a_sign_of_life_and_few_are_not),
+        T(what_is_given_arrives),
+        T(of_an_unknown_connection_nothing_is_under_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

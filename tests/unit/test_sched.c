@@ -835,6 +835,113 @@ static void a_result_that_is_its_workers_fault_is_made_anew_by_anybody(void **st
     quiet();
 }
 
+// Time goes by, five seconds a step, while the worker says nothing but this.
+static void pass_with(ns_t d, void (*flow)(void))
+{
+    for (ns_t end = now + d; now < end;) {
+        now += 5 * NS_S;
+        flow();
+        sched_tick(s, now);
+    }
+}
+
+static uint64_t taken;
+
+static void sends(void)
+{
+    sched_worker_sends(s, 1, now - NS_S, now);
+}
+
+static void takes_more(void)
+{
+    sched_worker_spoke(s, 1, now);
+    sched_worker_takes(s, 1, taken += 10, now);
+}
+
+static void takes_nothing(void)
+{
+    sched_worker_spoke(s, 1, now);
+    sched_worker_takes(s, 1, taken, now);
+}
+
+static void a_worker_that_sends_a_long_message_lives_and_keeps_its_leases(void **state)
+{
+    (void)state;
+    add(0);
+    add(1);
+    join(1, 2);
+    assigned(0);
+    assigned(1);
+    pass_with(600 * NS_S, sends);
+    quiet();
+    EQ_I64(0, counts().expired);
+    done(1, 0, 1);
+    now += 16 * NS_S;
+    sched_tick(s, now);
+    expect(SCHED_RESET, 1, 0);
+}
+
+static void bytes_that_came_long_ago_save_nobody(void **state)
+{
+    (void)state;
+    add(0);
+    join(1, 1);
+    assigned(0);
+    ns_t then = now;
+    now += 15 * NS_S;
+    sched_worker_sends(s, 1, then, now);
+    sched_tick(s, now);
+    expect(SCHED_RESET, 1, 0);
+}
+
+static void a_lease_begins_when_its_chunk_has_arrived(void **state)
+{
+    (void)state;
+    taken = 0;
+    add(0);
+    join(1, 1);
+    assigned(0);
+    sched_sent(s, 1, 0, 1, 1205);
+    pass_with(600 * NS_S, takes_more); // 1200 bytes
+    EQ_I64(0, counts().expired);
+    pass_with(5 * NS_S, takes_more);
+    pass_with(55 * NS_S, takes_more); // other bytes mean nothing to it
+    EQ_I64(0, counts().expired);
+    pass_with(5 * NS_S, takes_more);
+    EQ_I64(1, counts().expired);
+    expect(SCHED_RESET, 1, 0);
+}
+
+static void a_chunk_that_no_longer_moves_loses_its_lease(void **state)
+{
+    (void)state;
+    taken = 0;
+    add(0);
+    join(1, 1);
+    assigned(0);
+    sched_sent(s, 1, 0, 1, 1000);
+    pass_with(60 * NS_S, takes_more);
+    pass_with(55 * NS_S, takes_nothing);
+    EQ_I64(0, counts().expired);
+    pass_with(5 * NS_S, takes_nothing);
+    EQ_I64(1, counts().expired);
+}
+
+static void a_chunk_that_we_read_first_waits_for_us(void **state)
+{
+    (void)state;
+    taken = 0;
+    add(0);
+    join(1, 1);
+    assigned(0);
+    sched_sent(s, 1, 0, 1, SCHED_UNSENT);
+    pass_with(600 * NS_S, takes_nothing);
+    EQ_I64(0, counts().expired);
+    sched_sent(s, 1, 0, 1, 0);
+    pass_with(60 * NS_S, takes_nothing);
+    EQ_I64(1, counts().expired);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, fresh, finish)
 
 int main(void)
@@ -878,6 +985,11 @@ int main(void)
         T(a_worker_that_gives_everything_back_gets_no_more),
         T(one_result_forgives_what_was_given_back),
         T(a_result_that_is_its_workers_fault_is_made_anew_by_anybody),
+        T(a_worker_that_sends_a_long_message_lives_and_keeps_its_leases),
+        T(bytes_that_came_long_ago_save_nobody),
+        T(a_lease_begins_when_its_chunk_has_arrived),
+        T(a_chunk_that_no_longer_moves_loses_its_lease),
+        T(a_chunk_that_we_read_first_waits_for_us),
     };
     return test_main("sched", tests, N_OF(tests), NULL, 0);
 }
