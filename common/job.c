@@ -29,6 +29,9 @@ void job_free(struct job *j)
     job_pairs_free(&j->types);
     strings_free(&j->nulls);
     steps_free(&j->steps, &j->n_steps);
+    job_items_free(&j->agg_by);
+    job_items_free(&j->agg_compute);
+    free(j->merge_sql);
     free(j->into);
     free(j->into_written);
     free(j->table);
@@ -139,6 +142,13 @@ err_t job_canonical(const struct job *j, struct buf *out, struct err *e)
     TRY(null_facts(out, j, e));
     for (size_t i = 0; i < j->n_steps; i++)
         TRY(step_facts(out, &j->steps[i], e));
+    for (size_t i = 0; i < j->agg_by.n; i++)
+        TRY(fact(out, "by", j->agg_by.v[i].text, e));
+    for (size_t i = 0; i < j->agg_compute.n; i++) {
+        TRY(fact(out, "compute", j->agg_compute.v[i].name, e));
+        TRY(fact(out, "=", j->agg_compute.v[i].text, e));
+    }
+    if (j->merge_sql) TRY(fact(out, "merge", j->merge_sql, e));
     TRY(pair_facts(out, "param", &j->params, e));
     TRY(pair_facts(out, "lookup", &j->tables_written, e));
     TRY(fact(out, "into", j->into_written ? j->into_written : "", e));

@@ -40,6 +40,11 @@ struct job {
     struct step *steps;   // of `transform:`, in order
     size_t n_steps;
 
+    struct job_items agg_by;      // columns
+    struct job_items agg_compute; // name -> expression, in the order of the columns
+    char *merge_sql;              // NULL: none
+    int merge_line, merge_column; // where it begins, as in struct job_step
+
     char *into; // "sqlite:warehouse.db", "null:"; path resolved like csv_paths
     char *into_written;
     char *table;
@@ -74,6 +79,11 @@ struct job {
 
 void job_init(struct job *j); // every default of docs/JOBFILE.md; nothing given yet
 void job_free(struct job *j); // copes with a job that was read half
+
+static inline bool job_aggregates(const struct job *j)
+{
+    return j->agg_by.n || j->agg_compute.n;
+}
 
 // Appends a text of everything that affects the loaded rows: sources as written, dialect,
 // header, types, nulls, transforms, params, tables, destination, table, mode, key and

@@ -78,3 +78,28 @@ void job_pairs_free(struct job_pairs *p)
     free(p->v);
     *p = (struct job_pairs){ 0 };
 }
+
+err_t job_items_add(struct job_items *s, const char *name, const char *text, int line,
+                    int column, struct err *e)
+{
+    struct job_item *v = realloc(s->v, (s->n + 1) * sizeof *v);
+    if (v) s->v = v;
+    char *copy = v ? strdup(text) : NULL;
+    char *name_copy = copy && name ? strdup(name) : NULL;
+    if (!copy || (name && !name_copy)) {
+        free(copy);
+        return err_set(e, ERR_NOMEM, "out of memory");
+    }
+    s->v[s->n++] = (struct job_item){ name_copy, copy, line, column };
+    return ERR_OK;
+}
+
+void job_items_free(struct job_items *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        free(s->v[i].name);
+        free(s->v[i].text);
+    }
+    free(s->v);
+    *s = (struct job_items){ 0 };
+}

@@ -34,4 +34,17 @@ MUST_CHECK err_t job_pairs_copy(struct job_pairs *to, const struct job_pairs *fr
                                 struct err *e); // likewise
 void job_pairs_free(struct job_pairs *p);       // leaves a valid empty list
 
+struct job_item { // a text that knows where it is written; `name` may be NULL
+    char *name;
+    char *text;
+    int line, column; // of the text's first character in the job file; 0: from a flag
+};
+struct job_items { // zero-initialised is a valid empty list
+    struct job_item *v;
+    size_t n;
+};
+MUST_CHECK err_t job_items_add(struct job_items *s, const char *name, const char *text,
+                               int line, int column, struct err *e);
+void job_items_free(struct job_items *s); // leaves a valid empty list
+
 #endif

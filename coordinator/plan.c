@@ -195,6 +195,7 @@ err_t plan_params_encode(const struct plan *p, struct buf *out, struct err *e)
     only.n_steps = 0;
     only.tables = NULL;
     only.n_tables = 0;
+    only.aggregate = (struct agg){ 0 };
     only.out = (struct schema){ 0 };
     return spec_encode(&only, out, e);
 }

@@ -13,6 +13,16 @@
 #include "common/job.h"
 #include "coordinator/range.h"
 #include "coordinator/source.h"
+#include "proto/spec.h"
+
+// What finish() makes of the rows instead of calling them the table. It outlives finish().
+struct load_merge {
+    const struct spec *spec;   // aggregate (if any), params and lookup tables of the SQL
+    const struct schema *rows; // the aggregate's result, or the rows themselves
+    const char *sql;           // over `parts`, which has the columns `rows`; NULL: none
+    uint64_t memory_bytes;     // that it may take at a time
+    uint64_t rows_out;         // set by finish(): rows of the table
+};
 
 struct load_identity { // DESIGN.md 4, "a load's identity"
     const char *table;
@@ -23,7 +33,8 @@ struct load_identity { // DESIGN.md 4, "a load's identity"
     const char *watermark;         // MODE_INCREMENTAL, else NULL
     const struct strings *indexes; // built by finish(); every column is in the schema
     size_t n_indexes;
-    bool fresh; // drop what this table's unfinished or earlier load left
+    bool fresh;               // drop what this table's unfinished or earlier load left
+    struct load_merge *merge; // NULL: the rows are the table; else mode is MODE_REPLACE
 };
 
 enum ledger_state { LEDGER_DONE = 1, LEDGER_SPLIT = 2, LEDGER_REJECTED = 3 };
@@ -88,6 +99,7 @@ typedef void warehouse_say(void *arg, const char *text);
 struct warehouse_ops {
     const char *scheme; // "sqlite", "null"
     const char *sink;   // name of the worker half
+    bool merges;        // load_identity.merge may be given
     // Opens or creates, hardened as RELIABILITY.md 3.3. Nothing is written yet.
     err_t (*open)(struct warehouse **w, const char *url, warehouse_say *say, void *say_arg,
                   struct err *e);

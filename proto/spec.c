@@ -8,7 +8,7 @@ enum {
     SPEC_VERSION = 1,          // the byte before the array
     SPEC_DEPTH = 5,            // spec > tables > table > schema > field
     SPEC_VALUES_MAX = 1 << 20, // 100 tables of 2000 columns, and room; 24 MB unpacked
-    SPEC_FIELDS = 10,
+    SPEC_FIELDS = 10,          // and one more when there is an aggregate
 };
 
 static bool is_type(uint64_t number)
@@ -138,7 +138,7 @@ static err_t enc_tables(struct enc *x, const struct spec *s)
 
 static err_t enc_spec(struct enc *x, const struct spec *s)
 {
-    PACK(msgpack_pack_array(&x->pk, SPEC_FIELDS));
+    PACK(msgpack_pack_array(&x->pk, SPEC_FIELDS + agg_given(&s->aggregate)));
     TRY(enc_dialect(x, &s->dialect));
     TRY(enc_schema(x, &s->in));
     TRY(enc_array(x, s->n_steps, SPEC_STEPS_MAX, "transforms"));
@@ -152,6 +152,7 @@ static err_t enc_spec(struct enc *x, const struct spec *s)
     PACK(msgpack_pack_int64(&x->pk, s->timeout_ms));
     PACK(msgpack_pack_uint64(&x->pk, s->memory_bytes));
     PACK(msgpack_pack_uint64(&x->pk, s->result_max_bytes));
+    if (agg_given(&s->aggregate)) TRY(enc_aggregate(x, &s->aggregate));
     if (x->w.to->n > SPEC_MAX_BYTES)
         return err_set(x->w.e, ERR_TOOBIG,
                        "params and tables take %zu bytes together: the limit is %d",
@@ -299,7 +300,7 @@ static err_t dec_tables(const obj *o, struct spec *s, struct err *e)
 static err_t dec_spec(const obj *o, void *out, struct err *e)
 {
     struct spec *s = out;
-    TRY(dec_array(o, SPEC_FIELDS, SPEC_FIELDS, "spec", e));
+    TRY(dec_array(o, SPEC_FIELDS, SPEC_FIELDS + 1, "spec", e));
     const obj *part = o->via.array.ptr;
     uint64_t timeout_ms = 0;
     TRY(dec_dialect(&part[0], &s->dialect, e));
@@ -312,7 +313,9 @@ static err_t dec_spec(const obj *o, void *out, struct err *e)
     TRY(dec_u64(&part[7], INT64_MAX, &timeout_ms, "timeout", e));
     s->timeout_ms = (int64_t)timeout_ms;
     TRY(dec_u64(&part[8], UINT64_MAX, &s->memory_bytes, "memory", e));
-    return dec_u64(&part[9], UINT64_MAX, &s->result_max_bytes, "result size", e);
+    TRY(dec_u64(&part[9], UINT64_MAX, &s->result_max_bytes, "result size", e));
+    if (o->via.array.size == SPEC_FIELDS) return ERR_OK;
+    return dec_aggregate(&part[SPEC_FIELDS], &s->aggregate, e);
 }
 
 static err_t dec_schema_alone(const obj *o, void *out, struct err *e)
@@ -372,6 +375,7 @@ void spec_free(struct spec *s)
     free_texts((char **)(uintptr_t)s->dialect.nulls, s->dialect.n_nulls);
     schema_free(&s->in);
     steps_free(&s->steps, &s->n_steps);
+    agg_free(&s->aggregate);
     for (size_t i = 0; i < s->n_params; i++) {
         struct spec_param *p = &s->params[i];
         free(p->name);

@@ -4,6 +4,7 @@
 #ifndef PROTO_SPEC_H
 #define PROTO_SPEC_H
 
+#include "common/agg.h"
 #include "common/batch.h"
 #include "common/buf.h"
 #include "common/csv.h"
@@ -27,6 +28,7 @@ struct spec {
     struct schema in;
     struct step *steps; // transforms in order; none: the batch goes to the sink as it is
     size_t n_steps;
+    struct agg aggregate; // after the transforms; not given: none
     struct spec_param *params;
     size_t n_params;
     struct spec_table *tables;

@@ -124,4 +124,8 @@ static inline err_t dec_texts(const obj *o, char ***v, size_t *n, size_t max,
 err_t enc_step(struct enc *x, const struct step *s);
 err_t dec_steps(const obj *o, struct spec *s, struct err *e);
 
+// Of proto/spec_aggregate.c.
+err_t enc_aggregate(struct enc *x, const struct agg *a);
+err_t dec_aggregate(const obj *o, struct agg *a, struct err *e);
+
 #endif

@@ -100,6 +100,10 @@ static struct spec full_spec(void)
     set_sql(&s, "SELECT 'a''b' FROM batch -- \xc3\xa4");
     add_exec(&s);
     add_plugin(&s);
+    struct err e;
+    PASS(&e, agg_add_by(&s.aggregate, "origin", &e));
+    PASS(&e, agg_add_fn(&s.aggregate, "n", "count(*)", &e));
+    PASS(&e, agg_add_fn(&s.aggregate, "p95", "quantile(delay, 0.95)", &e));
     add_param(&s, "none", (struct cell){ .kind = CELL_NULL });
     add_param(&s, "max", (struct cell){ .kind = CELL_INTEGER, .i = INT64_MAX });
     add_param(&s, "min", (struct cell){ .kind = CELL_INTEGER, .i = INT64_MIN });
@@ -175,6 +179,14 @@ static void same(const struct spec *a, const struct spec *b)
     for (size_t i = 0; i < a->dialect.n_nulls; i++)
         assert_string_equal(a->dialect.nulls[i], b->dialect.nulls[i]);
     same_schema(&a->in, &b->in);
+    EQ_I64(a->aggregate.by.n, b->aggregate.by.n);
+    for (size_t i = 0; i < a->aggregate.by.n; i++)
+        assert_string_equal(a->aggregate.by.v[i], b->aggregate.by.v[i]);
+    EQ_I64(a->aggregate.n_fn, b->aggregate.n_fn);
+    for (size_t i = 0; i < a->aggregate.n_fn; i++) {
+        assert_string_equal(a->aggregate.fn[i].name, b->aggregate.fn[i].name);
+        assert_string_equal(a->aggregate.fn[i].text, b->aggregate.fn[i].text);
+    }
     same_schema(&a->out, &b->out);
     EQ_I64(a->n_steps, b->n_steps);
     for (size_t i = 0; i < a->n_steps; i++)
