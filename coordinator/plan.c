@@ -9,7 +9,6 @@
 
 enum {
     FORMAT = 1, // of identities: another number, other loads
-    TABLE_MAX_BYTES = 64 << 20,
 };
 
 static err_t copy_dialect(struct csv_dialect *to, const struct csv_dialect *from,
@@ -51,9 +50,22 @@ static err_t read_file(const char *path, uint64_t from, uint8_t **out, size_t *n
     return rc;
 }
 
+// Small ones go with the spec: that costs no question, and nothing in the worker's cache.
+static err_t move_to_file(struct plan *p, struct spec_table *t,
+                          const struct source_input *in, struct err *e)
+{
+    TRY(file_set_add(&p->spec.files, in->path, &t->file, e));
+    if (in->data_begin + t->csv_bytes != p->spec.files.v[t->file].size)
+        return err_set(e, ERR_CHANGED, "%s was written to while it was read", in->path);
+    t->file_at = in->data_begin;
+    free(t->csv);
+    t->csv = NULL;
+    return ERR_OK;
+}
+
 // A lookup table is a CSV file like the job's own: the same reader finds its names and
 // types.
-static err_t read_table(struct spec_table *t, const struct job *of,
+static err_t read_table(struct plan *p, struct spec_table *t, const struct job *of,
                         const struct job_pair *pair, struct err *e)
 {
     struct job j;
@@ -74,11 +86,14 @@ static err_t read_table(struct spec_table *t, const struct job *of,
         if (n != 1 || in->by_value)
             rc = err_set(e, ERR_INVALID, "%s: a lookup table is one plain CSV file",
                          pair->value);
-        else if (in->size > TABLE_MAX_BYTES)
+        else if (in->size > SPEC_TABLE_MAX)
             rc = err_set(e, ERR_TOOBIG, "%s has %llu bytes; a lookup table may have %d MiB",
-                         pair->value, (unsigned long long)in->size, TABLE_MAX_BYTES >> 20);
+                         pair->value, (unsigned long long)in->size, SPEC_TABLE_MAX >> 20);
         else
             rc = read_file(in->path, in->data_begin, &t->csv, &t->csv_bytes, e);
+        if (rc == ERR_OK) t->digest = hash_bytes(t->csv, t->csv_bytes);
+        if (rc == ERR_OK && t->csv_bytes > SPEC_TABLE_INLINE)
+            rc = move_to_file(p, t, in, e);
     }
     if (rc == ERR_OK && !(t->name = strdup(pair->name)))
         rc = err_set(e, ERR_NOMEM, "out of memory");
@@ -96,12 +111,31 @@ static err_t read_tables(struct plan *p, const struct job *j, struct err *e)
     if (!p->spec.tables) return err_set(e, ERR_NOMEM, "out of memory");
     for (size_t i = 0; i < j->tables.n; i++) {
         p->spec.n_tables = i + 1;
-        TRY(read_table(&p->spec.tables[i], j, &j->tables.v[i], e));
+        TRY(read_table(p, &p->spec.tables[i], j, &j->tables.v[i], e));
     }
     return ERR_OK;
 }
 
 // ---- identity ----
+
+static bool is_table(const struct plan *p, size_t file)
+{
+    for (size_t i = 0; i < p->spec.n_tables; i++)
+        if (!p->spec.tables[i].csv && p->spec.tables[i].file == file) return true;
+    return false;
+}
+
+// Other bytes in a program or a plugin, other rows.
+static err_t identify_files(const struct plan *p, struct buf *text, struct err *e)
+{
+    for (size_t i = 0; i < p->spec.files.n; i++) {
+        char hex[FILE_HEX];
+        file_hex(&p->spec.files.v[i].digest, hex);
+        if (!is_table(p, i))
+            TRY(buf_printf(text, e, "file %s %s\n", p->spec.files.v[i].name, hex));
+    }
+    return ERR_OK;
+}
 
 static err_t identify(struct plan *p, const struct job *j, struct err *e)
 {
@@ -110,9 +144,10 @@ static err_t identify(struct plan *p, const struct job *j, struct err *e)
     if (rc == ERR_OK) rc = job_canonical(j, &text, e);
     for (size_t i = 0; rc == ERR_OK && i < p->spec.n_tables; i++) {
         char hex[HASH_HEX];
-        hash_hex(hash_bytes(p->spec.tables[i].csv, p->spec.tables[i].csv_bytes), hex);
+        hash_hex(p->spec.tables[i].digest, hex);
         rc = buf_printf(&text, e, "table %s %s\n", p->spec.tables[i].name, hex);
     }
+    if (rc == ERR_OK) rc = identify_files(p, &text, e);
     for (size_t i = 0; rc == ERR_OK && i < j->csv.n; i++)
         rc = buf_printf(&p->sources, e, "%s%s", i ? "\n" : "", j->csv.v[i]);
     if (rc == ERR_OK) p->identity = hash_bytes(text.p, text.n);
@@ -196,6 +231,7 @@ err_t plan_params_encode(const struct plan *p, struct buf *out, struct err *e)
     only.tables = NULL;
     only.n_tables = 0;
     only.aggregate = (struct agg){ 0 };
+    only.files = (struct file_set){ 0 };
     only.out = (struct schema){ 0 };
     return spec_encode(&only, out, e);
 }

@@ -8,7 +8,9 @@
 #include "common/batch.h"
 #include "common/buf.h"
 #include "common/csv.h"
+#include "common/hash.h"
 #include "common/job.h"
+#include "proto/file_set.h"
 
 struct spec_param { // one value of `params:`, read from the warehouse before the run
     char *name;
@@ -18,9 +20,12 @@ struct spec_param { // one value of `params:`, read from the warehouse before th
 struct spec_table { // one lookup table of `tables:`
     char *name;
     struct schema schema;
-    uint8_t *csv; // whole file from the first record after the header; spec_decode puts
-                  // CSV_PAD zero bytes after it
+    uint8_t *csv; // the file's records, without the header; spec_decode puts CSV_PAD zero
+                  // bytes after them. NULL: they stand in a file of the job
     size_t csv_bytes;
+    struct hash128 digest; // of these bytes; known of tables in files only, as are
+    uint32_t file;         // the number in `files`
+    uint64_t file_at;      // and where the records begin there
 };
 
 struct spec {
@@ -33,6 +38,7 @@ struct spec {
     size_t n_params;
     struct spec_table *tables;
     size_t n_tables;
+    struct file_set files;     // that the steps and tables need; see file_set.h
     char *sink;                // "sqlite", "null"
     struct schema out;         // empty in a describe request: that is the question
     int64_t timeout_ms;        // of one batch
@@ -50,6 +56,8 @@ enum {
     SPEC_PAIRS_MAX = 1000, // variables of a program, arguments of a plugin
     SPEC_PARAMS_MAX = 1000,
     SPEC_TABLES_MAX = 100,
+    SPEC_TABLE_MAX = 64 << 20,    // bytes of a lookup table
+    SPEC_TABLE_INLINE = 64 << 10, // a larger one travels as a file of the job
 };
 
 // Into `out` (emptied first). ERR_INVALID or ERR_TOOBIG says what spec_decode would refuse.

@@ -176,7 +176,8 @@ static void app_close(struct app *a)
     free(a->slot);
     free(a->running);
     free(a->held);
-    if (a->spec_fd >= 0) close(a->spec_fd);
+    if (a->runners.spec_fd >= 0) close(a->runners.spec_fd);
+    if (a->runners.files_fd >= 0) close(a->runners.files_fd);
     if (a->signals >= 0) close(a->signals);
 }
 
@@ -184,7 +185,7 @@ int worker_run(const struct worker_opts *o)
 {
     struct app a = { .opts = o,
                      .n_slots = o->slots,
-                     .spec_fd = -1,
+                     .runners = { .spec_fd = -1, .files_fd = -1 },
                      .signals = -1,
                      .heartbeat = clock_protocol(2 * NS_S),
                      .silence = clock_protocol(12 * NS_S),

@@ -35,7 +35,7 @@ struct app {
     ns_t next_beat, sent, worked; // worked: when it last had something to do
     struct hash128 job;
     struct msg_JOB limits;
-    int spec_fd;
+    struct slot_job runners; // what they are started with
     struct slot *slot;
     struct task **running; // one a slot
     uint32_t n_slots, ready;

@@ -1,4 +1,5 @@
 #include "worker/app_impl.h"
+#include "worker/files.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,6 +15,12 @@ void worker_begin_session(struct app *a)
     worker_hello(a);
 }
 
+static void close_fd(int *fd)
+{
+    if (*fd >= 0) close(*fd);
+    *fd = -1;
+}
+
 static void close_job(struct app *a)
 {
     for (uint32_t i = 0; i < a->n_slots; i++) {
@@ -21,32 +28,33 @@ static void close_job(struct app *a)
         for (int k = 0; k < RESULTS_PER_SLOT; k++)
             a->slot[i].result[k].state = RESULT_FREE;
     }
-    if (a->spec_fd >= 0) close(a->spec_fd);
-    a->spec_fd = -1;
+    close_fd(&a->runners.spec_fd);
+    close_fd(&a->runners.files_fd);
 }
 
 static err_t keep_spec(struct app *a, struct slice spec)
 {
-    a->spec_fd = memfd_create("tranche-spec", MFD_CLOEXEC);
-    if (a->spec_fd < 0) return err_sys(&a->e, "cannot keep the job");
+    int fd = a->runners.spec_fd = memfd_create("tranche-spec", MFD_CLOEXEC);
+    if (fd < 0) return err_sys(&a->e, "cannot keep the job");
     for (size_t put = 0; put < spec.n;) {
-        ssize_t n = write(a->spec_fd, spec.p + put, spec.n - put);
+        ssize_t n = write(fd, spec.p + put, spec.n - put);
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) return err_sys(&a->e, "cannot keep the job");
         put += (size_t)n;
     }
-    return ERR_OK;
+    return files_find(&a->runners.files_fd, spec, !uplink_is_tcp(a->opts), &a->e);
 }
 
 // Runners that have this very job open go on with it, and its results are handed over.
 static err_t open_job(struct app *a, const struct link_in *in)
 {
     const struct msg_JOB *j = &link_msg(in)->JOB;
-    bool same = a->spec_fd >= 0 && hash_equal(a->job, j->job) &&
+    bool same = a->runners.spec_fd >= 0 && hash_equal(a->job, j->job) &&
                 a->limits.result_max_bytes == j->result_max_bytes;
     if (!same) close_job(a);
     a->limits = *j;
     a->job = j->job;
+    a->runners.memory_bytes = j->memory_bytes;
     if (!same) TRY(keep_spec(a, link_payload(in)));
     for (uint32_t i = 0; i < a->n_slots; i++) {
         struct slot *s = &a->slot[i];
@@ -55,7 +63,7 @@ static err_t open_job(struct app *a, const struct link_in *in)
                            "this job wants results of another size: start "
                            "the worker again");
         if (s->result_fd < 0) TRY(slot_open(s, j->result_max_bytes, &a->e));
-        if (s->state == SLOT_EMPTY) TRY(slot_start(s, a->spec_fd, j->memory_bytes, &a->e));
+        if (s->state == SLOT_EMPTY) TRY(slot_start(s, &a->runners, &a->e));
     }
     a->has_job = true;
     if (same) worker_send_all_held(a);

@@ -227,7 +227,7 @@ void worker_on_death(struct app *a, uint32_t i, const struct slot_death *death)
         worker_leave(a, 1, ERR_DIED, text);
     }
     worker_task_free(&a->running[i]);
-    if (!a->stop && slot_start(s, a->spec_fd, a->limits.memory_bytes, &a->e) != ERR_OK)
+    if (!a->stop && slot_start(s, &a->runners, &a->e) != ERR_OK)
         worker_leave(a, 1, a->e.code, a->e.text);
 }
 

@@ -6,7 +6,9 @@
 
 #include "common/err.h"
 #include "common/hash.h"
+#include "proto/file_set.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -15,10 +17,17 @@ enum {
     RUNNER_FD_SPEC = 4,   // memfd: the spec, as JOB carried it
     RUNNER_FD_INPUT = 5,  // memfd: CSV_PAD bytes, chunk bytes, CSV_PAD bytes
     RUNNER_FD_RESULT = 6, // memfd: RESULTS_PER_SLOT results, result_max_bytes apart
-    RUNNER_FDS_END = 7,
+    RUNNER_FD_FILES = 7,  // memfd: a runner_file for each of the spec's files
+    RUNNER_FDS_END = 8,
 
     RESULTS_PER_SLOT = 4,
     TASK_PATH_MAX = 4096,
+};
+
+struct runner_file {
+    struct file_stamp stamp;
+    bool in_place;
+    char path[FILE_PATH_MAX + 1];
 };
 
 struct runner_task {

@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "worker/channel.h"
 #include "worker/pipeline.h"
+#include "worker/runner_files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -80,6 +81,7 @@ static err_t open_runner(struct runner *r, uint64_t result_max, struct err *e)
     err_t rc = read_whole_fd(RUNNER_FD_SPEC, &p, &n, e);
     if (rc == ERR_OK) rc = spec_decode(&r->spec, p, n, e);
     free(p);
+    if (rc == ERR_OK) rc = runner_files_open(&r->spec, RUNNER_FD_FILES, e);
     if (rc == ERR_OK) rc = pipeline_open(&r->pipeline, &r->spec, e);
     return rc;
 }
@@ -180,6 +182,7 @@ static err_t run(struct runner *r, const struct runner_task *t, struct runner_do
     TRY(pipeline_run(r->pipeline, bytes, (size_t)(t->end - t->begin),
                      (struct csv_read_pos){ t->begin, t->first_line }, deadline, &to,
                      rejects, &s, e));
+    TRY(runner_files_check(&r->spec, e)); // it must have been the same program till here
     if (rejects->bytes.n > to.cap - to.n)
         return err_set(e, ERR_TOOBIG,
                        "image and rejects of %zu bytes are larger than the limit of %zu",
@@ -259,7 +262,8 @@ static err_t describe(const struct buf *in, struct buf *answer_bytes, struct err
     memcpy(&n, in->p, 8);
     if (n > in->n - 8 - 2 * CSV_PAD) return err_set(e, ERR_PROTO, "the request is cut");
     TRY(spec_decode(&spec, in->p + 8, (size_t)n, e));
-    err_t rc = pipeline_open(&p, &spec, e);
+    err_t rc = runner_files_open_local(&spec, e);
+    if (rc == ERR_OK) rc = pipeline_open(&p, &spec, e);
     if (rc == ERR_OK)
         rc = pipeline_describe(p, in->p + 8 + n + CSV_PAD,
                                in->n - 8 - (size_t)n - 2 * CSV_PAD, &s, e);

@@ -81,8 +81,8 @@ void slot_close(struct slot *s)
 }
 
 // In the child. Everything else is close-on-exec; what the runner needs gets its number.
-static void exec_runner(int channel, int spec, const struct slot *s, int errors,
-                        uint64_t memory, pid_t parent)
+static void exec_runner(int channel, const struct slot_job *job, const struct slot *s,
+                        int errors, pid_t parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(127);
@@ -90,24 +90,25 @@ static void exec_runner(int channel, int spec, const struct slot *s, int errors,
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     // First out of the way, so that no dup2 overwrites a descriptor that is still needed.
-    int from[] = { channel, spec, s->input_fd, s->result_fd };
-    for (int i = 0; i < 4; i++)
+    enum { N = RUNNER_FDS_END - RUNNER_FD_CHANNEL };
+    int from[N] = { channel, job->spec_fd, s->input_fd, s->result_fd, job->files_fd };
+    for (int i = 0; i < N; i++)
         from[i] = fcntl(from[i], F_DUPFD, RUNNER_FDS_END);
     if (dup2(errors, STDERR_FILENO) < 0) _exit(127);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < N; i++)
         if (from[i] < 0 || dup2(from[i], RUNNER_FD_CHANNEL + i) < 0) _exit(127);
     int null = open("/dev/null", O_RDWR);
     if (null >= 0) dup2(null, STDIN_FILENO), dup2(null, STDOUT_FILENO);
     syscall(SYS_close_range, RUNNER_FDS_END, ~0U, 0);
     char max[32], mem[32];
     snprintf(max, sizeof max, "%zu", s->result_max);
-    snprintf(mem, sizeof mem, "%llu", (unsigned long long)memory);
+    snprintf(mem, sizeof mem, "%llu", (unsigned long long)job->memory_bytes);
     execl("/proc/self/exe", "tranche-runner", "--runner", max, mem, (char *)NULL);
     dprintf(STDERR_FILENO, "cannot start a runner: %s\n", strerror(errno));
     _exit(127);
 }
 
-err_t slot_start(struct slot *s, int spec_fd, uint64_t memory_bytes, struct err *e)
+err_t slot_start(struct slot *s, const struct slot_job *job, struct err *e)
 {
     int pair[2] = { -1, -1 }, err_pipe[2] = { -1, -1 };
     pid_t parent = getpid();
@@ -123,7 +124,7 @@ err_t slot_start(struct slot *s, int spec_fd, uint64_t memory_bytes, struct err 
         err_sys(e, "cannot start a runner: fork");
         goto fail;
     }
-    if (s->pid == 0) exec_runner(pair[1], spec_fd, s, err_pipe[1], memory_bytes, parent);
+    if (s->pid == 0) exec_runner(pair[1], job, s, err_pipe[1], parent);
     close(pair[1]);
     close(err_pipe[1]);
     s->channel = pair[0];

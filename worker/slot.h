@@ -60,9 +60,12 @@ MUST_CHECK err_t slot_open(struct slot *s, uint64_t result_max, struct err *e);
 void slot_stop(struct slot *s);  // kills the runner; the memory stays, the link may read it
 void slot_close(struct slot *s); // the same, and the memory goes
 
-// Starts the runner process of this program with the spec (a memfd).
-MUST_CHECK err_t slot_start(struct slot *s, int spec_fd, uint64_t memory_bytes,
-                            struct err *e);
+struct slot_job {          // what runners are started with
+    int spec_fd, files_fd; // memfds, see channel.h
+    uint64_t memory_bytes;
+};
+// Starts the runner process of this program.
+MUST_CHECK err_t slot_start(struct slot *s, const struct slot_job *job, struct err *e);
 void slot_kill(struct slot *s); // SIGKILL; the death is seen by slot_reap
 // Collects a dead runner: true when it was dead. The slot is EMPTY then.
 bool slot_reap(struct slot *s, struct slot_death *d);

@@ -78,3 +78,18 @@ def lookup_tables_are_read_like_the_input(t):
     t.run("run", "--csv", "in.csv", "--delimiter", ";", "--lookup", "cities=cities.csv", "--sql",
           "SELECT id, name FROM batch JOIN cities ON code = city", "--into", "sqlite:wh.db", "--table", "t")
     t.equal([(1, "Berlin, Mitte")], t.rows("wh.db", "SELECT * FROM t"), "rows")
+
+
+@scenario("sql")
+def a_large_lookup_table_stands_in_a_file(t):
+    names = {i: f"the name of {i:07d}" for i in range(20000)}
+    t.write("names.csv", "id,name\n" + "".join(f"{i},{n}\n" for i, n in names.items()))
+    t.write("in.csv", "k\n" + "".join(f"{i * 7}\n" for i in range(2000)))
+    t.write("job.yaml", """
+source: {csv: in.csv}
+tables: {names: names.csv}
+transform: {sql: 'SELECT b.k, n.name FROM batch b JOIN names n ON n.id = b.k'}
+load: {into: 'sqlite:wh.db', table: out}
+""")
+    t.run("run", "job.yaml", "-j", "2", "--batch-bytes", "1KiB")
+    t.equal([(i * 7, names[i * 7]) for i in range(2000)], t.rows("wh.db", "SELECT k, name FROM out ORDER BY k"), "rows")

@@ -77,7 +77,15 @@ static struct spec_param params[] = {
     { T("n"), { .kind = CELL_INTEGER, .i = 7 } }
 };
 static struct spec_table tables[] = {
-    { T("t"), { columns, N_OF(columns) }, (uint8_t *)"1,2\n", 4 }
+    { .name = T("t"),
+      .schema = { columns, N_OF(columns) },
+      .csv = (uint8_t *)"1,2\n",
+      .csv_bytes = 4 },
+    { .name = T("f"), .schema = { columns, N_OF(columns) }, .csv_bytes = 70000 }
+};
+static struct job_file files[] = {
+    { .name = T("t.csv"), .path = T("/job/t.csv"), .size = 70010, .mode = 0400 },
+    { .name = T("clean.py"), .path = T("/job/clean.py"), .size = 5, .mode = 0500 }
 };
 static const struct spec whole = { .dialect = { ',', '"', nulls, N_OF(nulls) },
                                    .in = { columns, N_OF(columns) },
@@ -87,6 +95,7 @@ static const struct spec whole = { .dialect = { ',', '"', nulls, N_OF(nulls) },
                                    .n_params = N_OF(params),
                                    .tables = tables,
                                    .n_tables = N_OF(tables),
+                                   .files = { files, N_OF(files) },
                                    .sink = T("sqlite"),
                                    .out = { columns, 1 } };
 

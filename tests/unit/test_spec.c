@@ -78,6 +78,31 @@ static void add_table(struct spec *s, const char *name, const char *csv)
     add_column(&t->schema, "n", TYPE_INTEGER, true);
 }
 
+static void add_file(struct spec *s, const char *name, uint32_t mode)
+{
+    char path[100];
+    snprintf(path, sizeof path, "/job/%s", name);
+    s->files.v = realloc(s->files.v, (s->files.n + 1) * sizeof *s->files.v);
+    struct job_file *f = &s->files.v[s->files.n++];
+    *f = (struct job_file){
+        .name = dup(name), .path = dup(path), .size = 5000000000 / 2, .mode = mode
+    };
+    for (int i = 0; i < FILE_DIGEST; i++)
+        f->digest.b[i] = (uint8_t)(i * 7 + mode);
+}
+
+static void table_in_file(struct spec *s, uint32_t file)
+{
+    add_table(s, "large", "");
+    struct spec_table *t = &s->tables[s->n_tables - 1];
+    free(t->csv);
+    t->csv = NULL;
+    t->csv_bytes = 3000000;
+    t->digest = (struct hash128){ 0x123456789abcdef0, 0xfedcba9876543210 };
+    t->file = file;
+    t->file_at = 1000;
+}
+
 static struct spec small_spec(void)
 {
     return (struct spec){ .dialect = { .delimiter = ',', .quote = '"' },
@@ -113,6 +138,9 @@ static struct spec full_spec(void)
     add_param(&s, "empty", bytes_cell(CELL_TEXT, "", 0));
     add_table(&s, "airports", "JFK,1\nLAX,2\n");
     add_table(&s, "empty", "");
+    add_file(&s, "clean.py", 0500);
+    add_file(&s, "\xff.csv", 0400);
+    table_in_file(&s, 1);
     s.timeout_ms = 600000;
     s.memory_bytes = 1ull << 40;
     s.result_max_bytes = 64 << 20;
@@ -201,7 +229,23 @@ static void same(const struct spec *a, const struct spec *b)
         assert_string_equal(a->tables[i].name, b->tables[i].name);
         same_schema(&a->tables[i].schema, &b->tables[i].schema);
         EQ_I64(a->tables[i].csv_bytes, b->tables[i].csv_bytes);
-        assert_memory_equal(a->tables[i].csv, b->tables[i].csv, a->tables[i].csv_bytes);
+        EQ_I64(a->tables[i].csv == NULL, b->tables[i].csv == NULL);
+        if (a->tables[i].csv) {
+            assert_memory_equal(a->tables[i].csv, b->tables[i].csv, a->tables[i].csv_bytes);
+            continue;
+        }
+        EQ_I64(a->tables[i].file, b->tables[i].file);
+        EQ_I64(a->tables[i].file_at, b->tables[i].file_at);
+        assert_true(hash_equal(a->tables[i].digest, b->tables[i].digest));
+    }
+    EQ_I64(a->files.n, b->files.n);
+    for (size_t i = 0; i < a->files.n; i++) {
+        const struct job_file *f = &a->files.v[i], *g = &b->files.v[i];
+        assert_string_equal(f->name, g->name);
+        assert_string_equal(f->path, g->path);
+        EQ_I64(f->size, g->size);
+        EQ_I64(f->mode, g->mode);
+        assert_memory_equal(&f->digest, &g->digest, sizeof f->digest);
     }
     assert_string_equal(a->sink, b->sink);
     EQ_I64(a->timeout_ms, b->timeout_ms);
@@ -276,7 +320,7 @@ static void the_padding_behind_a_table_is_zero(void **state)
     struct spec s = full_spec(), got;
     PASS(&e, spec_encode(&s, &b, &e));
     PASS(&e, spec_decode(&got, b.p, b.n, &e));
-    for (size_t i = 0; i < got.n_tables; i++)
+    for (size_t i = 0; i < got.n_tables && got.tables[i].csv; i++)
         assert_memory_equal(zero, got.tables[i].csv + got.tables[i].csv_bytes, CSV_PAD);
     spec_free(&got);
     spec_free(&s);
@@ -484,15 +528,17 @@ struct hostile {
     const char *why;
 };
 
-// 1 | [10: [3: ",", '"', nil], in [], sql [], params [], tables [], "null", out [], 0, 0,
-// 0]
-#define SMALL "019a932c22c090909090a46e756c6c90000000"
+// 2 | [11: [3: ",", '"', nil], in [], sql [], params [], tables [], "null", out [], 0, 0,
+// 0, files []]
+#define SMALL     "029b932c22c090909090a46e756c6c9000000090"
+#define ZERO16    "00000000000000000000000000000000"
+#define FILE_OF_9 "9195c40161c4022f6109cd0100c420" ZERO16 ZERO16
 static const struct hostile hostile[] = {
-    { "another_version", "019a", "029a", "version 2" },
-    { "a_field_missing", "019a93", "019993", "bytes follow" },
-    { "not_an_array", SMALL, "01c0", "spec: not a list" },
-    { "bombs_do_not_explode", SMALL, "01ddffffffff", "more elements than bytes" },
-    { "map", SMALL, "0180", "map" },
+    { "another_version", "029b", "019b", "version 1" },
+    { "a_field_missing", "029b93", "029a93", "bytes follow" },
+    { "not_an_array", SMALL, "02c0", "spec: not a list" },
+    { "bombs_do_not_explode", SMALL, "02ddffffffff", "more elements than bytes" },
+    { "map", SMALL, "0280", "map" },
     { "dialect_of_two", "932c22c0", "922c22", "dialect: not a list" },
     { "delimiter_of_two_bytes", "932c", "93cd012c", "delimiter: not an integer" },
     { "delimiter_negative", "932c", "93ff", "delimiter: not an integer" },
@@ -584,6 +630,39 @@ static const struct hostile hostile[] = {
     { "timeout_over_int64", "90000000", "90cf80000000000000000000",
       "timeout: not an integer" },
     { "memory_no_number", "90000000", "9000c000", "memory: not an integer" },
+    { "files_no_list", "9000000090", "90000000c0", "files: not a list" },
+    { "file_of_four", "9000000090", "900000009194c40161c4022f6109cd0100",
+      "file: not a list" },
+    { "file_with_a_folder_in_its_name", "9000000090",
+      "900000009195c403612f62c4022f6109cd0100c420" ZERO16 ZERO16, "no name" },
+    { "file_called_dot_dot", "9000000090",
+      "900000009195c4022e2ec4022f6109cd0100c420" ZERO16 ZERO16, "no name" },
+    { "file_without_a_name", "9000000090",
+      "900000009195c400c4022f6109cd0100c420" ZERO16 ZERO16, "name of a file" },
+    { "file_with_nul_in_its_path", "9000000090",
+      "900000009195c40161c4022f0009cd0100c420" ZERO16 ZERO16, "path of a file" },
+    { "file_that_all_may_write", "9000000090",
+      "900000009195c40161c4022f6109cc92c420" ZERO16 ZERO16, "mode" },
+    { "file_over_the_limit", "9000000090",
+      "900000009195c40161c4022f61cf0000000100000001cd0100c420" ZERO16 ZERO16, "size" },
+    { "file_with_half_a_digest", "9000000090",
+      "900000009195c40161c4022f6109cd0100c410" ZERO16, "digest" },
+    { "table_in_no_file", "90909090a46e756c6c9000000090",
+      "9090909193a16190940000"
+      "09c410" ZERO16 "a46e756c6c9000000090",
+      "not in a file" },
+    { "table_past_the_end_of_its_file", "90909090a46e756c6c9000000090",
+      "9090909193a16190940001"
+      "09c410" ZERO16 "a46e756c6c90000000" FILE_OF_9,
+      "not in a file" },
+    { "table_begins_past_the_end", "90909090a46e756c6c9000000090",
+      "9090909193a1619094000a"
+      "00c410" ZERO16 "a46e756c6c90000000" FILE_OF_9,
+      "not in a file" },
+    { "table_over_the_limit", "90909090a46e756c6c9000000090",
+      "9090909193a1619094000a"
+      "ce04000001c410" ZERO16 "a46e756c6c9000000090",
+      "bytes of a table" },
     { "six_levels_deep", "c090909090a4",
       "c0909090"
       "9193a161919391c001c2c400a4",
@@ -617,7 +696,7 @@ static void cannot_be_received(void **state)
 {
     const struct hostile *t = *state;
     struct err e;
-    char hex[256];
+    char hex[512];
     uint8_t p[128];
     const char *at = strstr(SMALL, t->from);
     assert_non_null(at);
@@ -634,18 +713,18 @@ static void more_than_a_job_may_have_is_refused(void **state)
     struct err e;
     struct buf b = { 0 };
     uint8_t p[64];
-    size_t n = from_hex("019a932c22c0", p); // up to the columns
+    size_t n = from_hex("029b932c22c0", p); // up to the columns
     PASS(&e, buf_add(&b, p, n, &e));
     PASS(&e, buf_add(&b, "\xdc\x07\xd1", 3, &e)); // 2001
     for (int i = 0; i < 2001; i++)
         PASS(&e, buf_add(&b, "\xc0", 1, &e));
-    n = from_hex("909090a46e756c6c90000000", p);
+    n = from_hex("909090a46e756c6c9000000090", p);
     PASS(&e, buf_add(&b, p, n, &e));
     EXPECT(ERR_PROTO, &e, decode_copy(b.p, b.n, &e));
     assert_non_null(strstr(e.text, "columns: not a list of 0 to 2000"));
 
     b.n = 0; // and more values than any spec has
-    PASS(&e, buf_add(&b, "\x01\xdd\x00\x20\x00\x00", 6, &e));
+    PASS(&e, buf_add(&b, "\x02\xdd\x00\x20\x00\x00", 6, &e));
     for (int i = 0; i < 0x200000; i++)
         PASS(&e, buf_add(&b, "\xc0", 1, &e));
     EXPECT(ERR_PROTO, &e, decode_copy(b.p, b.n, &e));
