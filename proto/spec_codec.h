@@ -123,6 +123,12 @@ static inline err_t dec_texts(const obj *o, char ***v, size_t *n, size_t max,
 // Of proto/spec_step.c.
 err_t enc_step(struct enc *x, const struct step *s);
 err_t dec_steps(const obj *o, struct spec *s, struct err *e);
+// Of proto/spec_files.c.
+err_t enc_files(struct enc *x, const struct file_set *s);
+err_t dec_files(const obj *o, struct file_set *s, struct err *e);
+err_t enc_table_file(struct enc *x, const struct spec_table *t);
+err_t dec_table_file(const obj *o, struct spec_table *t, struct err *e);
+err_t dec_check_tables(const struct spec *s, struct err *e); // their files are there
 
 // Of proto/spec_aggregate.c.
 err_t enc_aggregate(struct enc *x, const struct agg *a);
