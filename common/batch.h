@@ -64,6 +64,24 @@ static inline bool vec_valid(const struct vec *v, uint32_t row)
 // none.
 const struct misfit *vec_misfit(const struct vec *v, uint32_t row);
 
+// One value of a column that is not absent, whatever the column's type; text and blobs are
+// borrowed. Booleans are the integers 0 and 1.
+static inline struct cell vec_cell(const struct vec *v, uint32_t row)
+{
+    if (v->type == TYPE_ANY) return v->any[row];
+    if (!vec_valid(v, row)) return (struct cell){ .kind = CELL_NULL };
+    if (v->n_misfits) {
+        const struct misfit *m = vec_misfit(v, row);
+        if (m) return (struct cell){ .kind = CELL_TEXT, .len = m->len, .p = m->p };
+    }
+    if (v->type == TYPE_REAL) return (struct cell){ .kind = CELL_REAL, .r = v->f64[row] };
+    if (!type_is_text(v->type))
+        return (struct cell){ .kind = CELL_INTEGER, .i = v->i64[row] };
+    return (struct cell){ .kind = CELL_TEXT,
+                          .len = v->off[row + 1] - v->off[row],
+                          .p = v->bytes + v->off[row] };
+}
+
 static inline uint32_t batch_words(uint32_t rows) // words of a validity bitmap
 {
     return rows / 64 + 1;
