@@ -46,7 +46,7 @@ static err_t run_once(const struct job *j, uint64_t target, struct took *t, stru
     struct schema schema = { 0 };
     struct buf trial = { 0 };
     ns_t since = clock_cpu_ns();
-    TRY(source_csv_open(&s, j, e));
+    TRY(source_open(&s, j, e));
     best(&t->open, since);
     since = clock_cpu_ns();
     err_t rc = source_infer(s, j, &schema, &trial, &t->estimate, e);
@@ -73,8 +73,8 @@ int main(int argc, char **argv)
     j.source = SOURCE_CSV;
     err_t rc = ERR_OK;
     for (int i = 2; i < argc && rc == ERR_OK; i++) {
-        rc = strings_add(&j.csv, argv[i], strlen(argv[i]), &e);
-        if (rc == ERR_OK) rc = strings_add(&j.csv_paths, argv[i], strlen(argv[i]), &e);
+        rc = strings_add(&j.files, argv[i], strlen(argv[i]), &e);
+        if (rc == ERR_OK) rc = strings_add(&j.file_paths, argv[i], strlen(argv[i]), &e);
     }
     for (int k = 0; k < ROUNDS && rc == ERR_OK; k++)
         rc = run_once(&j, strtoull(argv[1], NULL, 10), &t, &e);

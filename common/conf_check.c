@@ -10,10 +10,55 @@
 #include <string.h>
 #include <strings.h>
 
+static const char *const sources[] = { "source.csv", "source.lines", "source.jsonl",
+                                       "source.range", "source.sqlite" };
+
+static const char *source_given(const struct conf *c)
+{
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
+        if (conf_given(c, sources[i])) return sources[i];
+    return NULL;
+}
+
+// A flag may give another source than the file.
+static void check_one_source(struct conf *c)
+{
+    const char *first = source_given(c);
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
+        if (sources[i] != first && conf_given(c, sources[i]))
+            conf_wrong_key(c, sources[i], "%s is given too; only one of them can be",
+                           first);
+}
+
+// Keys that say how files of another kind are read must not be passed over.
+static void check_about_source(struct conf *c)
+{
+    static const struct {
+        const char *key;
+        unsigned of; // bits of enum job_source
+        const char *what;
+    } about[] = {
+        { "source.delimiter", 1 << SOURCE_CSV, "csv" },
+        { "source.quote", 1 << SOURCE_CSV, "csv" },
+        { "source.header", 1 << SOURCE_CSV, "csv" },
+        { "source.null", 1 << SOURCE_CSV, "csv" },
+        { "source.types", 1 << SOURCE_CSV | 1 << SOURCE_JSONL | 1 << SOURCE_SQLITE,
+          "csv, jsonl and sqlite" },
+        { "source.fields", 1 << SOURCE_JSONL, "jsonl" },
+        { "source.query", 1 << SOURCE_SQLITE, "sqlite" },
+        { "source.sqlite_table", 1 << SOURCE_SQLITE, "sqlite" },
+    };
+    if (c->job->source == SOURCE_NONE) return;
+    for (size_t i = 0; i < sizeof about / sizeof *about; i++)
+        if (conf_given(c, about[i].key) && !(about[i].of & 1u << c->job->source))
+            conf_wrong_key(c, about[i].key, "it is about %s, which is not the source",
+                           about[i].what);
+}
+
 static void check_present(struct conf *c)
 {
     if (c->n_mistakes) return; // such as a misspelt key: that one is missing
-    if (!conf_given(c, "source.csv"))
+    if (!source_given(c))
         conf_wrong_job(c, c->job->file
                               ? "no source; give source: {csv: FILE}, or --csv FILE"
                               : "no source; give --csv FILE, or a job file");
@@ -36,10 +81,10 @@ static void check_dialect(struct conf *c)
 static void check_stdin(struct conf *c)
 {
     size_t n = 0;
-    for (size_t i = 0; i < c->job->csv.n; i++)
-        n += strcmp(c->job->csv.v[i], "-") == 0;
+    for (size_t i = 0; i < c->job->files.n; i++)
+        n += strcmp(c->job->files.v[i], "-") == 0;
     if (n > 1)
-        conf_wrong_key(c, "source.csv", "standard input ('-') can be read only once");
+        conf_wrong_key(c, source_given(c), "standard input ('-') can be read only once");
 }
 
 static bool has_column(const struct job *j, const char *name)
@@ -99,8 +144,9 @@ static bool ends_with(const char *s, size_t n, const char *end)
 // The last part of a path without endings that tell the format; malloced.
 static char *base_name(const char *path)
 {
-    static const char *const endings[] = { ".gz",  ".zst",  ".csv", ".tsv",
-                                           ".txt", ".yaml", ".yml" };
+    static const char *const endings[] = { ".gz",     ".zst",  ".csv",   ".tsv",
+                                           ".txt",    ".json", ".jsonl", ".ndjson",
+                                           ".sqlite", ".db",   ".yaml",  ".yml" };
     const char *slash = strrchr(path, '/');
     const char *base = slash ? slash + 1 : path;
     size_t n = strlen(base);
@@ -123,16 +169,27 @@ static void set_text(struct conf *c, char **to, const char *text)
     conf_ok(c, *to ? ERR_OK : ERR_NOMEM);
 }
 
-// From the name, which is given or the job file's; without both from the first CSV file.
+static const char *first_source(const struct job *j)
+{
+    switch (j->source) {
+    case SOURCE_RANGE: return "range";
+    case SOURCE_SQLITE: return j->sqlite_table ? j->sqlite_table : j->sqlite_written;
+    case SOURCE_NONE:
+    case SOURCE_CSV:
+    case SOURCE_LINES:
+    case SOURCE_JSONL: break;
+    }
+    return strcmp(j->files.v[0], "-") == 0 ? "stdin" : j->files.v[0];
+}
+
+// From the name, which is given or the job file's; without both from the first source.
 static void derive_table(struct conf *c)
 {
     struct job *j = c->job;
     char table[OPT_TABLE_NAME_MAX + 1], safe[OPT_TABLE_NAME_MAX + 1];
     char shown[TEXT_QUOTED];
-    const char *first = j->csv.v[0];
-    char *base = j->name                   ? strdup(j->name)
-                 : strcmp(first, "-") == 0 ? strdup("stdin")
-                                           : base_name(first);
+    const char *first = first_source(j);
+    char *base = j->name ? strdup(j->name) : base_name(first);
     if (!conf_ok(c, base ? ERR_OK : ERR_NOMEM)) return;
     bool made = text_to_identifier(base, table, sizeof table);
     free(base);
@@ -162,6 +219,8 @@ static void fill_in(struct conf *c)
 void conf_check(struct conf *c)
 {
     check_present(c);
+    check_one_source(c);
+    check_about_source(c);
     check_dialect(c);
     check_stdin(c);
     check_types(c);

@@ -2,6 +2,8 @@
 
 #include "common/csv_simd.h"
 
+enum { DULL_LEAST = 256 }; // fewer bytes are not worth a pass of their own
+
 void csv_split_init(struct csv_split *s, const struct csv_dialect *d, uint64_t offset,
                     uint64_t lines)
 {
@@ -100,6 +102,33 @@ err_t csv_split_feed(struct csv_split *s, const uint8_t *p, size_t n, uint64_t t
             close_cut(s, cut);
             break;
         }
+    }
+    return ERR_OK;
+}
+
+err_t csv_split_feed_records(struct csv_split *s, const uint8_t *p, size_t n,
+                             uint64_t records, uint64_t most_bytes, size_t *used,
+                             bool *cut_found, struct csv_cut *cut, struct err *e)
+{
+    *used = 0;
+    *cut_found = false;
+    while (*used < n && !*cut_found) {
+        // So many bytes cannot hold all the records that are missing.
+        uint64_t left = records > s->open.records ? records - s->open.records : 1;
+        uint64_t size = s->offset - s->open.begin;
+        uint64_t room = s->record_begin + CSV_RECORD_MAX - s->offset;
+        uint64_t dull = most_bytes > size + 1 ? most_bytes - size - 1 : 0;
+        if (dull > left - 1) dull = left - 1;
+        size_t taken = least(room, n - *used);
+        if (taken == 0) return bad_record(s, e);
+        if (dull >= DULL_LEAST) {
+            taken = least(dull, taken);
+            take(s, p + *used, taken);
+        } else if (take_record(s, p + *used, taken, &taken)) {
+            *cut_found = left == 1 || size + taken >= most_bytes;
+            if (*cut_found) close_cut(s, cut);
+        }
+        *used += taken;
     }
     return ERR_OK;
 }

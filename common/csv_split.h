@@ -42,6 +42,13 @@ MUST_CHECK err_t csv_split_feed(struct csv_split *s, const uint8_t *p, size_t n,
                                 uint64_t target, size_t *used, bool *cut_found,
                                 struct csv_cut *cut, struct err *e);
 
+// The same, but until the chunk has `records` records, or a record ends at or past
+// `most_bytes` of it.
+MUST_CHECK err_t csv_split_feed_records(struct csv_split *s, const uint8_t *p, size_t n,
+                                        uint64_t records, uint64_t most_bytes, size_t *used,
+                                        bool *cut_found, struct csv_cut *cut,
+                                        struct err *e);
+
 // The stream is over: false when nothing was open. A record without a line end is whole
 // here, unless it is inside quotes: then ERR_PARSE as above.
 MUST_CHECK err_t csv_split_finish(struct csv_split *s, bool *cut_found, struct csv_cut *cut,

@@ -23,8 +23,14 @@ void job_free(struct job *j)
     free(j->file);
     free(j->dir);
     free(j->name);
-    strings_free(&j->csv);
-    strings_free(&j->csv_paths);
+    strings_free(&j->files);
+    strings_free(&j->file_paths);
+    strings_free(&j->fields);
+    free(j->sqlite);
+    free(j->sqlite_written);
+    free(j->query);
+    free(j->sqlite_table);
+    free(j->batch_by);
     strings_free(&j->header_names);
     job_pairs_free(&j->types);
     strings_free(&j->nulls);
@@ -129,12 +135,33 @@ static err_t step_facts(struct buf *out, const struct step *s, struct err *e)
     return err_set(e, ERR_INVALID, "a transform of no kind");
 }
 
+static err_t fact_of(struct buf *out, const char *key, const char *text, struct err *e)
+{
+    return text ? fact(out, key, text, e) : ERR_OK;
+}
+
+static err_t source_facts(struct buf *out, const struct job *j, struct err *e)
+{
+    static const char *const names[] = {
+        [SOURCE_NONE] = "csv",    [SOURCE_CSV] = "csv",     [SOURCE_LINES] = "lines",
+        [SOURCE_JSONL] = "jsonl", [SOURCE_RANGE] = "range", [SOURCE_SQLITE] = "sqlite",
+    };
+    TRY(facts(out, names[j->source], &j->files, e));
+    if (j->source == SOURCE_RANGE)
+        TRY(buf_printf(out, e, "range %llu\n", (unsigned long long)j->range_rows));
+    TRY(facts(out, "field", &j->fields, e));
+    TRY(fact_of(out, "sqlite", j->sqlite_written, e));
+    TRY(fact_of(out, "query", j->query, e));
+    TRY(fact_of(out, "sqlite-table", j->sqlite_table, e));
+    return fact_of(out, "by", j->batch_by, e);
+}
+
 err_t job_canonical(const struct job *j, struct buf *out, struct err *e)
 {
     static const char *const headers[] = { "true", "false", "names" };
     static const char *const modes[] = { "append", "replace", "upsert", "incremental" };
     TRY(fact(out, "tranche-job", "1", e));
-    TRY(facts(out, "csv", &j->csv, e));
+    TRY(source_facts(out, j, e));
     TRY(buf_printf(out, e, "dialect %d %d\n", j->delimiter, j->quote));
     TRY(fact(out, "header", headers[j->header], e));
     TRY(facts(out, "column", &j->header_names, e));

@@ -15,7 +15,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum job_source { SOURCE_NONE, SOURCE_CSV };
+enum job_source {
+    SOURCE_NONE,
+    SOURCE_CSV,
+    SOURCE_LINES,
+    SOURCE_JSONL,
+    SOURCE_RANGE,
+    SOURCE_SQLITE,
+};
 enum job_header { HEADER_TRUE, HEADER_FALSE, HEADER_NAMES };
 enum job_mode { MODE_APPEND, MODE_REPLACE, MODE_UPSERT, MODE_INCREMENTAL };
 enum job_output { OUTPUT_HUMAN, OUTPUT_JSON, OUTPUT_QUIET };
@@ -27,8 +34,15 @@ struct job {
     char *name; // never NULL in a job that was read without mistakes, like into and table
 
     enum job_source source;
-    struct strings csv;       // globs and paths, as written; "-" is stdin
-    struct strings csv_paths; // the same, resolved against dir (those of flags against cwd)
+    struct strings files; // csv, lines, jsonl: globs and paths, as written; "-" is stdin
+    struct strings
+        file_paths;        // the same, resolved against dir (those of flags against cwd)
+    uint64_t range_rows;   // range: the rows 0 to range_rows - 1
+    struct strings fields; // jsonl: members of the objects; none: the whole line
+    char *sqlite;          // path, resolved like file_paths
+    char *sqlite_written;
+    char *query;        // sqlite: a SELECT ...
+    char *sqlite_table; // ... or a whole table
     uint8_t delimiter, quote;
     enum job_header header;
     struct strings header_names;
@@ -37,6 +51,8 @@ struct job {
     bool nulls_given;
 
     uint64_t batch_bytes; // 0: auto
+    uint64_t batch_rows;  // 0: batches are cut by bytes
+    char *batch_by;       // column whose groups stay in one batch; NULL: none
     struct step *steps;   // of `transform:`, in order
     size_t n_steps;
 
@@ -45,7 +61,7 @@ struct job {
     char *merge_sql;              // NULL: none
     int merge_line, merge_column; // where it begins, as in struct job_step
 
-    char *into; // "sqlite:warehouse.db", "null:"; path resolved like csv_paths
+    char *into; // "sqlite:warehouse.db", "null:"; path resolved like file_paths
     char *into_written;
     char *table;
     enum job_mode mode;

@@ -190,6 +190,30 @@ void set_count(struct conf *c, const struct opt *o, const struct value *v)
     if (count(c, o, v, &n)) *(uint32_t *)member(c, o) = (uint32_t)n;
 }
 
+bool opt_big_count(struct conf *c, const struct opt *o, const struct value *v, uint64_t *n)
+{
+    uint64_t x;
+    if (!count(c, o, v, &x)) return false;
+    *n = x;
+    return true;
+}
+
+void set_big_count(struct conf *c, const struct opt *o, const struct value *v)
+{
+    uint64_t n;
+    if (opt_big_count(c, o, v, &n)) memcpy(member(c, o), &n, sizeof n);
+}
+
+void set_any_text(struct conf *c, const struct opt *o, const struct value *v)
+{
+    const char *text = opt_single(c, o, v);
+    if (!text) return;
+    if (text[strspn(text, " \t\r\n")])
+        opt_copy_text(c, member(c, o), text);
+    else
+        conf_wrong(c, o, v, "an empty text; it takes a %s", o->takes);
+}
+
 void set_workers(struct conf *c, const struct opt *o, const struct value *v)
 {
     uint64_t n;

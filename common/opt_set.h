@@ -8,7 +8,12 @@
 
 #define OPT_SETTERS(X) \
     X(name)            \
-    X(csv)             \
+    X(files)           \
+    X(fields)          \
+    X(range)           \
+    X(sqlite_file)     \
+    X(any_text)        \
+    X(big_count)       \
     X(delimiter)       \
     X(quote)           \
     X(header)          \
@@ -55,6 +60,7 @@ bool opt_sql_is_good(struct conf *c, const struct opt *o, const struct value *v,
                      const char *text);
 bool opt_path_is_good(struct conf *c, const struct opt *o, const struct value *v,
                       const char *path);
+bool opt_big_count(struct conf *c, const struct opt *o, const struct value *v, uint64_t *n);
 bool opt_truth(const char *text, bool *out); // false: neither true nor false
 bool opt_copy_text(struct conf *c, char **to, const char *text); // false: no memory
 // Keys that differ in case only name the same column or table; those of one mapping were

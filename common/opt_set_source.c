@@ -32,8 +32,8 @@ static const struct value *next_of(const struct value *list, const struct value 
     return list->kind == VALUE_LIST ? v->next : NULL;
 }
 
-static bool add_csv(struct conf *c, const struct opt *o, const struct value *v,
-                    struct strings *written, struct strings *resolved)
+static bool add_file(struct conf *c, const struct opt *o, const struct value *v,
+                     struct strings *written, struct strings *resolved)
 {
     if (v->kind != VALUE_TEXT || v->nothing) {
         conf_wrong(c, o, v, "wants a path, a glob, '-', or a list of them");
@@ -47,17 +47,24 @@ static bool add_csv(struct conf *c, const struct opt *o, const struct value *v,
     return ok;
 }
 
-void set_csv(struct conf *c, const struct opt *o, const struct value *v)
+static enum job_source kind_of(const struct opt *o)
+{
+    return strcmp(o->flag, "lines") == 0   ? SOURCE_LINES
+           : strcmp(o->flag, "jsonl") == 0 ? SOURCE_JSONL
+                                           : SOURCE_CSV;
+}
+
+void set_files(struct conf *c, const struct opt *o, const struct value *v)
 {
     struct strings written = { 0 }, resolved = { 0 };
     bool ok = true;
     for (const struct value *m = first_of(v); m; m = next_of(v, m))
-        ok &= add_csv(c, o, m, &written, &resolved);
+        ok &= add_file(c, o, m, &written, &resolved);
     if (ok && written.n == 0) conf_wrong(c, o, v, "an empty list; give a path or a glob");
     if (ok && written.n) {
-        c->job->source = SOURCE_CSV;
-        move_strings(&c->job->csv, &written);
-        move_strings(&c->job->csv_paths, &resolved);
+        c->job->source = kind_of(o);
+        move_strings(&c->job->files, &written);
+        move_strings(&c->job->file_paths, &resolved);
     }
     strings_free(&written);
     strings_free(&resolved);
@@ -164,6 +171,37 @@ void set_header(struct conf *c, const struct opt *o, const struct value *v)
         move_strings(&c->job->header_names, &names);
     }
     strings_free(&names);
+}
+
+// Members of JSON objects; a flag has them in one text.
+void set_fields(struct conf *c, const struct opt *o, const struct value *v)
+{
+    struct strings names = { 0 };
+    bool ok = false;
+    if (v->kind == VALUE_TEXT && !v->nothing)
+        ok = split_columns(c, o, v, &names);
+    else if (v->kind == VALUE_LIST && v->n)
+        ok = list_columns(c, o, v, &names);
+    else
+        conf_wrong(c, o, v, "wants a list of names, e.g. [id, address.city]");
+    if (ok) move_strings(&c->job->fields, &names);
+    strings_free(&names);
+}
+
+void set_range(struct conf *c, const struct opt *o, const struct value *v)
+{
+    if (opt_big_count(c, o, v, &c->job->range_rows)) c->job->source = SOURCE_RANGE;
+}
+
+void set_sqlite_file(struct conf *c, const struct opt *o, const struct value *v)
+{
+    const char *text = opt_single(c, o, v);
+    if (!text || !opt_path_is_good(c, o, v, text)) return;
+    char *path = conf_resolve(c, text);
+    if (conf_ok(c, path ? ERR_OK : ERR_NOMEM) && opt_copy_text(c, &c->job->sqlite, path) &&
+        opt_copy_text(c, &c->job->sqlite_written, text))
+        c->job->source = SOURCE_SQLITE;
+    free(path);
 }
 
 void set_encoding(struct conf *c, const struct opt *o, const struct value *v)

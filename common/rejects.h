@@ -13,9 +13,12 @@
 
 enum { REJECT_RAW_MAX = 1 << 20, REJECT_REASON_MAX = 1024, REJECT_COLUMN_MAX = 1024 };
 
+#define REJECT_NO_BYTE ((uint64_t)INT64_MAX)
+
 struct reject {
     uint64_t line;       // physical line of the record's first byte, from 1; 0: no lines
-    uint64_t byte;       // offset of the record's first byte in the input
+    uint64_t byte;       // offset of the record's first byte in the input, or number of its
+                         // row; REJECT_NO_BYTE: it is a result, not a record
     struct slice column; // name of the offending column; empty: the whole row
     struct slice reason; // "'abc' is not an integer"
     struct slice raw;    // the record as it stood, without its line end; cut at

@@ -68,8 +68,9 @@ const char *app_chunk_name(const struct app *a, const struct work *k, char *out,
 {
     uint32_t n;
     const struct source_input *in = source_inputs(a->in->source, &n);
-    snprintf(out, cap, "%.200s bytes %llu-%llu", in[k->key.input].name,
-             (unsigned long long)k->key.begin, (unsigned long long)k->key.end);
+    snprintf(out, cap, "%.200s %s %llu-%llu", in[k->key.input].name,
+             in[k->key.input].in_rows ? "rows" : "bytes", (unsigned long long)k->key.begin,
+             (unsigned long long)k->key.end);
     return out;
 }
 
@@ -283,7 +284,7 @@ static err_t app_open(struct app *a, struct err *e)
     a->says = queue_new(SAY_QUEUE);
     if (!a->sched || !a->says) return err_set(e, ERR_NOMEM, "out of memory");
     measure_input(a);
-    tune_init(&a->tune, j->batch_bytes, a->bytes_total,
+    tune_init(&a->tune, j->batch_rows ? 1 : j->batch_bytes, a->bytes_total,
               a->in->slots ? a->in->slots : REMOTE_SLOTS, j->memory_bytes);
     TRY(loader_start(&a->loader, a->in->ops, a->in->warehouse, say_from_loader, a, e));
     return feeder_start(&a->feeder, a->in->source, &a->tune.target_bytes, e);
@@ -311,8 +312,7 @@ static void drain_loader(struct app *a)
     loader_stop(a->loader);
     a->t->commit_ns = (uint64_t)loader_busy_ns(a->loader);
     for (struct load_item *i; (i = loader_next(a->loader));) {
-        if (i->kind == LOAD_RESULT && i->code == ERR_OK)
-            app_add_totals(a->t, &i->result.row);
+        if (i->kind == LOAD_RESULT && i->code == ERR_OK) app_add_totals(a, &i->result.row);
         load_item_free(&i);
     }
     pass_on_says(a);

@@ -183,15 +183,18 @@ void app_put_in_order(struct app *a, struct work *k, struct load_item *i)
 
 // ---- what the loader says ----
 
-void app_add_totals(struct app_totals *t, const struct ledger_row *r)
+void app_add_totals(struct app *a, const struct ledger_row *r)
 {
+    struct app_totals *t = a->t;
+    uint32_t n;
     t->rows_read += r->rows_read;
     t->rows_parsed += r->rows_parsed;
     t->rows_rejected += r->rows_rejected;
     t->rows_emitted += r->rows_emitted;
     t->rows_loaded += r->rows_loaded;
     t->rows_refused += r->rows_refused;
-    t->bytes_read += r->range.end - r->range.begin;
+    if (!source_inputs(a->in->source, &n)[r->range.input].in_rows)
+        t->bytes_read += r->range.end - r->range.begin;
     t->chunks++;
 }
 
@@ -244,7 +247,7 @@ static void on_isolated(struct app *a, const struct work *k)
 
 static void on_committed(struct app *a, struct work *k, const struct load_item *i)
 {
-    if (i->code == ERR_OK) app_add_totals(a->t, &i->result.row);
+    if (i->code == ERR_OK) app_add_totals(a, &i->result.row);
     a->bytes_done += k->key.end - k->key.begin;
     if (k->sid) app_send_committed(a, k->sid, &k->lease);
     if (k->scheduled && i->result.row.state == LEDGER_REJECTED) {

@@ -70,7 +70,7 @@ void app_take_loaded(struct app *a); // outcomes of the loader
 void app_put_in_order(struct app *a, struct work *k, struct load_item *i); // takes the item
 void app_split(struct app *a, struct work *k);  // writes the SPLIT row; the children follow
 void app_reject(struct app *a, struct work *k); // one record that always fails
-void app_add_totals(struct app_totals *t, const struct ledger_row *r);
+void app_add_totals(struct app *a, const struct ledger_row *r);
 
 // ---- app_workers.c ----
 void app_take_messages(struct app *a);

@@ -104,9 +104,10 @@ void app_assign(struct app *a, const struct sched_action *x)
     struct msg m = assign_msg(a, k, s->sid, x->attempt);
     bool away = true;
     if (c->bytes) {
-        size_t bytes = (size_t)(c->range.end - c->range.begin);
         m.payload_hash = c->digest;
-        away = app_post(a, s, &m, c->bytes, bytes, work_return, work_lend(k));
+        away = app_post(a, s, &m, c->bytes, c->held, work_return, work_lend(k));
+    } else if (in->in_rows) {
+        away = app_post(a, s, &m, NULL, 0, NULL, NULL);
     } else if (s->same_host) {
         m.ASSIGN.path = msg_str(in->path, strlen(in->path));
         m.ASSIGN.dev = in->dev;

@@ -62,7 +62,7 @@ static void learn(struct app *a, const struct work *k, const struct msg_RESULT *
     a->t->encode_ns += r->encode_ns;
     a->t->misfits += r->misfits;
     a->t->blank += r->rows_blank;
-    tune_learn(&a->tune, k->key.end - k->key.begin,
+    tune_learn(&a->tune, source_chunk_bytes(a->in->source, k->chunk->data),
                (ns_t)(r->read_ns + r->parse_ns + r->apply_ns + r->encode_ns));
 }
 

@@ -74,12 +74,12 @@ static err_t read_table(struct plan *p, struct spec_table *t, const struct job *
     uint64_t rows;
     uint32_t n;
     job_init(&j);
-    err_t rc = strings_add(&j.csv, pair->value, strlen(pair->value), e);
-    if (rc == ERR_OK) rc = strings_add(&j.csv_paths, pair->value, strlen(pair->value), e);
+    err_t rc = strings_add(&j.files, pair->value, strlen(pair->value), e);
+    if (rc == ERR_OK) rc = strings_add(&j.file_paths, pair->value, strlen(pair->value), e);
     j.source = SOURCE_CSV;
     j.delimiter = of->delimiter; // runners read it with the job's dialect
     j.quote = of->quote;
-    if (rc == ERR_OK) rc = source_csv_open(&s, &j, e);
+    if (rc == ERR_OK) rc = source_open(&s, &j, e);
     if (rc == ERR_OK) rc = source_infer(s, &j, &t->schema, &sample, &rows, e);
     if (rc == ERR_OK) {
         const struct source_input *in = source_inputs(s, &n);
@@ -148,8 +148,10 @@ static err_t identify(struct plan *p, const struct job *j, struct err *e)
         rc = buf_printf(&text, e, "table %s %s\n", p->spec.tables[i].name, hex);
     }
     if (rc == ERR_OK) rc = identify_files(p, &text, e);
-    for (size_t i = 0; rc == ERR_OK && i < j->csv.n; i++)
-        rc = buf_printf(&p->sources, e, "%s%s", i ? "\n" : "", j->csv.v[i]);
+    for (size_t i = 0; rc == ERR_OK && i < j->files.n; i++)
+        rc = buf_printf(&p->sources, e, "%s%s", i ? "\n" : "", j->files.v[i]);
+    if (rc == ERR_OK && j->source == SOURCE_RANGE)
+        rc = buf_printf(&p->sources, e, "range %llu", (unsigned long long)j->range_rows);
     if (rc == ERR_OK) p->identity = hash_bytes(text.p, text.n);
     buf_free(&text);
     return rc;
@@ -171,12 +173,19 @@ err_t plan_input(struct plan *p, const struct job *j, struct err *e)
 {
     struct schema names = { 0 };
     *p = (struct plan){ 0 };
-    TRY(source_csv_open(&p->source, j, e));
+    TRY(source_open(&p->source, j, e));
     err_t rc = source_names(p->source, &names, &p->notes, e);
     schema_free(&names);
     TRY(rc);
     TRY(source_infer(p->source, j, &p->spec.in, &p->sample, &p->estimate_rows, e));
-    TRY(copy_dialect(&p->spec.dialect, source_dialect(p->source), e));
+    p->spec.reader = strdup(source_reader(p->source));
+    if (!p->spec.reader) return err_set(e, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < j->fields.n; i++)
+        TRY(strings_add(&p->spec.fields, j->fields.v[i], strlen(j->fields.v[i]), e));
+    // Lookup tables are CSV whatever the source is.
+    struct csv_dialect of_tables = { .delimiter = j->delimiter, .quote = j->quote };
+    bool csv = j->source == SOURCE_CSV;
+    TRY(copy_dialect(&p->spec.dialect, csv ? source_dialect(p->source) : &of_tables, e));
     TRY(copy_steps(&p->spec, j, e));
     p->spec.timeout_ms = j->timeout_ms;
     p->spec.memory_bytes = j->worker_memory_bytes;

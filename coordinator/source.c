@@ -1,9 +1,9 @@
 #include "coordinator/source.h"
 
 #include "coordinator/source_impl.h"
-#include "coordinator/source_names.h"
 
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 void chunk_data_free(struct chunk_data **c)
@@ -23,25 +23,61 @@ void cutter_close(struct cutter *c)
     *c = (struct cutter){ 0 };
 }
 
-void source_close(struct source **sp)
+void text_close(struct source *s)
 {
-    struct source *s = *sp;
-    if (!s) return;
-    for (uint32_t i = 0; i < s->n; i++) {
+    for (uint32_t i = 0; s->more && i < s->n; i++) {
         stream_close(&s->more[i].kept);
         free(s->more[i].done);
-        free(s->in[i].name);
-        free(s->in[i].path);
     }
     cutter_close(&s->cut);
     strings_free(&s->nulls);
     strings_free(&s->names);
+    free(s->more);
+}
+
+void source_close(struct source **sp)
+{
+    struct source *s = *sp;
+    if (!s) return;
+    s->ops->close(s);
+    for (uint32_t i = 0; i < s->n; i++) {
+        free(s->in[i].name);
+        free(s->in[i].path);
+    }
     free(s->evidence);
     if (s->stop_fd >= 0) close(s->stop_fd);
-    free(s->more);
     free(s->in);
     free(s);
     *sp = NULL;
+}
+
+static const struct source_ops *ops_of(enum job_source kind)
+{
+    switch (kind) {
+    case SOURCE_LINES: return &source_lines;
+    case SOURCE_RANGE: return &source_range;
+    case SOURCE_NONE:
+    case SOURCE_CSV:
+    case SOURCE_JSONL:
+    case SOURCE_SQLITE: break;
+    }
+    return &source_csv;
+}
+
+err_t source_open(struct source **out, const struct job *j, struct err *e)
+{
+    struct source *s = calloc(1, sizeof *s);
+    if (!s) return err_set(e, ERR_NOMEM, "out of memory");
+    s->ops = ops_of(j->source);
+    s->batch_rows = j->batch_rows;
+    s->batch_bytes_most = j->memory_bytes / 2;
+    s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    err_t rc = s->stop_fd < 0 ? err_sys(e, "cannot open the input") : s->ops->open(s, j, e);
+    if (rc == ERR_OK)
+        *out = s;
+    else
+        source_close(&s);
+    return rc;
 }
 
 void source_stop(struct source *s)
@@ -61,6 +97,17 @@ const struct csv_dialect *source_dialect(const struct source *s)
     return &s->dialect;
 }
 
+const char *source_reader(const struct source *s)
+{
+    return s->ops->reader;
+}
+
+uint64_t source_chunk_bytes(const struct source *s, const struct chunk_data *c)
+{
+    if (!s->in[c->range.input].in_rows) return c->range.end - c->range.begin;
+    return c->held ? c->held : (c->range.end - c->range.begin) * RANGE_ROW_BYTES;
+}
+
 const struct infer_column *source_evidence(const struct source *s, uint32_t *n)
 {
     *n = s->n_evidence;
@@ -70,5 +117,46 @@ const struct infer_column *source_evidence(const struct source *s, uint32_t *n)
 err_t source_names(struct source *s, struct schema *names_as_text, struct strings *notes,
                    struct err *e)
 {
-    return names_mend(&s->names, s->header != HEADER_FALSE, names_as_text, notes, e);
+    return s->ops->names(s, names_as_text, notes, e);
+}
+
+err_t source_infer(struct source *s, const struct job *j, struct schema *out,
+                   struct buf *trial, uint64_t *estimate_rows, struct err *e)
+{
+    return s->ops->infer(s, j, out, trial, estimate_rows, e);
+}
+
+err_t source_skip(struct source *s, uint32_t input, const struct committed *c, size_t n,
+                  bool same_file, struct err *e)
+{
+    if (input >= s->n)
+        return err_set(e, ERR_INVALID, "there is no input %u: %u are read", input, s->n);
+    return n ? s->ops->skip(s, input, c, n, same_file, e) : ERR_OK;
+}
+
+err_t source_next(struct source *s, const _Atomic uint64_t *target_bytes,
+                  struct chunk_data **out, struct chunk_data **bad, struct err *e)
+{
+    *out = *bad = NULL;
+    return s->ops->next(s, target_bytes, out, bad, e);
+}
+
+err_t source_reread(const struct source *s, struct range r, uint64_t first_line,
+                    struct hash128 digest, bool halves, struct chunk_data *out[2],
+                    struct err *e)
+{
+    out[0] = out[1] = NULL;
+    bool no_lines = r.input < s->n && s->in[r.input].in_rows;
+    if (r.input >= s->n || s->in[r.input].by_value || r.begin >= r.end ||
+        (first_line == 0 && !no_lines))
+        return err_set(e, ERR_INVALID, "bytes %llu-%llu of input %u cannot be read again",
+                       (unsigned long long)r.begin, (unsigned long long)r.end, r.input);
+    return s->ops->reread(s, r, first_line, digest, halves, out, e);
+}
+
+err_t source_halve(const struct source *s, const struct chunk_data *c,
+                   struct chunk_data *out[2], struct err *e)
+{
+    out[0] = out[1] = NULL;
+    return s->ops->halve(s, c, out, e);
 }

@@ -1,9 +1,11 @@
 // source - where chunks come from. A source is used by one thread (the source thread of the
 // run) and hands over chunks that own themselves.
 //
-// csv: regular files are cut by reference (the chunk says where its bytes are); stdin and
-// compressed files are cut by value (the chunk holds its bytes, CSV_PAD bytes readable
-// before and past them).
+// csv, lines, jsonl: regular files are cut by reference (the chunk says where its bytes
+// are); stdin and compressed files are cut by value (the chunk holds its bytes, CSV_PAD
+// bytes readable before and past them).
+// range: chunks are numbers of rows and hold nothing. Ranges of its input, offsets and
+// sizes count rows.
 
 #ifndef COORDINATOR_SOURCE_H
 #define COORDINATOR_SOURCE_H
@@ -17,10 +19,11 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
-struct source_input { // one file or stdin
+struct source_input { // one file, stdin, or the rows of something else
     char *name;       // as shown and as kept in the ledger: the path as given, or "-"
     char *path;       // absolute; NULL for stdin
     bool by_value;    // stdin, a fifo, .gz, .zst
+    bool in_rows;     // begin, end and size are numbers of rows, and no line is counted
     dev_t dev;
     ino_t ino;
     uint64_t size; // bytes on disk when opened; 0 for stdin
@@ -62,11 +65,12 @@ struct source;
 // ends its lines with CR only) are errors that name the path. Blank lines before a header
 // are skipped; a file without any header is skipped, unless there is no other. Everything
 // of `j` that is needed is copied.
-MUST_CHECK err_t source_csv_open(struct source **out, const struct job *j, struct err *e);
+MUST_CHECK err_t source_open(struct source **out, const struct job *j, struct err *e);
 void source_close(struct source **s);
 
 const struct source_input *source_inputs(const struct source *s, uint32_t *n);
 const struct csv_dialect *source_dialect(const struct source *s);
+const char *source_reader(const struct source *s); // the worker half: spec.reader
 // Column names with duplicates and empty names mended (a_2, column_3); `notes` gets one
 // line a change, for the user.
 MUST_CHECK err_t source_names(struct source *s, struct schema *names_as_text,
@@ -80,6 +84,9 @@ MUST_CHECK err_t source_names(struct source *s, struct schema *names_as_text,
 // read; stdin past the sample counts nothing. Before the first source_next.
 MUST_CHECK err_t source_infer(struct source *s, const struct job *j, struct schema *out,
                               struct buf *trial, uint64_t *estimate_rows, struct err *e);
+
+// What a chunk counts as where batches are cut by bytes.
+uint64_t source_chunk_bytes(const struct source *s, const struct chunk_data *c);
 
 // What the samples of source_infer said of each column; lives as long as the source.
 struct infer_column;
@@ -95,15 +102,15 @@ MUST_CHECK err_t source_skip(struct source *s, uint32_t input, const struct comm
                              size_t n, bool same_file, struct err *e);
 
 // The next chunk in input order of about *target bytes (read each time: it may be tuned
-// meanwhile). NULL in *out: the end. ERR_CHANGED: a file was truncated, replaced or written
-// anew during the run, a compressed one is damaged. ERR_PARSE: a quote that is never closed
-// or an endless record (records before it came as a chunk): *bad gets the chunk from that
-// record to the end of its input as one record, with its first bytes by value and marked
-// unterminated; the next call goes on with the next input. After any other error only
-// source_close is left to do.
-// What is appended to a file after source_csv_open is not read in this run. If the size
-// seen there is within a record and the file has grown since, that record is left to a
-// later run (data_end says so); if it has not, the record is taken as it is.
+// meanwhile), or of exactly batch.rows rows. NULL in *out: the end. ERR_CHANGED: a file was
+// truncated, replaced or written anew during the run, a compressed one is damaged.
+// ERR_PARSE: a quote that is never closed or an endless record (records before it came as a
+// chunk): *bad gets the chunk from that record to the end of its input as one record, with
+// its first bytes by value and marked unterminated; the next call goes on with the next
+// input. After any other error only source_close is left to do. What is appended to a file
+// after source_open is not read in this run. If the size seen there is within a record and
+// the file has grown since, that record is left to a later run (data_end says so); if it
+// has not, the record is taken as it is.
 MUST_CHECK err_t source_next(struct source *s, const _Atomic uint64_t *target_bytes,
                              struct chunk_data **out, struct chunk_data **bad,
                              struct err *e);

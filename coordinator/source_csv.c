@@ -1,4 +1,4 @@
-// Opens the inputs of a csv source, and opens them again when their turn comes.
+// Opens the inputs of a text source, and opens them again when their turn comes.
 
 #include "coordinator/source_files.h"
 #include "coordinator/source_impl.h"
@@ -6,7 +6,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
 static int64_t mtime_ns(const struct stat *st)
 {
@@ -90,26 +89,35 @@ static err_t copy_dialect(struct source *s, const struct job *j, struct err *e)
     return ERR_OK;
 }
 
-err_t source_csv_open(struct source **out, const struct job *j, struct err *e)
+err_t text_open(struct source *s, const struct job *j, struct err *e)
 {
     struct source_files files = { 0 };
-    struct source *s = calloc(1, sizeof *s);
-    if (!s) return err_set(e, ERR_NOMEM, "out of memory");
     s->header = j->header;
-    s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    err_t rc = s->stop_fd < 0 ? err_sys(e, "cannot open the input") : copy_dialect(s, j, e);
-    if (rc == ERR_OK && s->header == HEADER_NAMES)
-        rc = names_given(&j->header_names, &s->names, e);
-    if (rc == ERR_OK) rc = source_files_expand(&j->csv, &j->csv_paths, &files, e);
+    TRY(copy_dialect(s, j, e));
+    if (s->header == HEADER_NAMES) TRY(names_given(&j->header_names, &s->names, e));
+    err_t rc = source_files_expand(&j->files, &j->file_paths, &files, e);
     if (rc == ERR_OK) rc = open_all(s, &files, e);
     source_files_free(&files);
-    if (rc != ERR_OK) {
-        source_close(&s);
-        return rc;
-    }
-    *out = s;
-    return ERR_OK;
+    return rc;
 }
+
+err_t text_names(struct source *s, struct schema *names_as_text, struct strings *notes,
+                 struct err *e)
+{
+    return names_mend(&s->names, s->header != HEADER_FALSE, names_as_text, notes, e);
+}
+
+const struct source_ops source_csv = {
+    .reader = "csv",
+    .open = text_open,
+    .names = text_names,
+    .infer = text_infer,
+    .skip = text_skip,
+    .next = text_next,
+    .reread = text_reread,
+    .halve = text_halve,
+    .close = text_close,
+};
 
 static err_t compare(const struct source_input *in, const struct stat *st, bool *grown,
                      struct err *e)

@@ -1,4 +1,4 @@
-// source_next: walks through the inputs, past what is committed, and cuts the gaps between.
+// text_next: walks through the inputs, past what is committed, and cuts the gaps between.
 //
 //   begin_input -> to_next_gap -> (fill, feed)* -> a chunk ... end_gap -> to_next_gap ...
 //   over
@@ -372,6 +372,15 @@ static err_t end_last_gap(struct source *s, struct chunk_data **out, struct err 
     return rc;
 }
 
+static err_t feed(struct source *s, const uint8_t *p, size_t n, uint64_t target,
+                  size_t *used, bool *found, struct csv_cut *cut, struct err *e)
+{
+    struct csv_split *split = &s->cut.split;
+    if (!s->batch_rows) return csv_split_feed(split, p, n, target, used, found, cut, e);
+    uint64_t most = s->batch_bytes_most < TARGET_MAX ? s->batch_bytes_most : TARGET_MAX;
+    return csv_split_feed_records(split, p, n, s->batch_rows, most, used, found, cut, e);
+}
+
 // One chunk, or *over.
 static err_t cut_input(struct source *s, const _Atomic uint64_t *target_bytes,
                        struct chunk_data **out, bool *over, struct err *e)
@@ -382,6 +391,7 @@ static err_t cut_input(struct source *s, const _Atomic uint64_t *target_bytes,
     for (;;) {
         uint64_t target = atomic_load_explicit(target_bytes, memory_order_relaxed);
         if (target > TARGET_MAX) target = TARGET_MAX;
+        if (s->batch_rows) target = 0; // of which nothing is known
         if (c->fed == c->have) {
             bool end;
             TRY(fill(s, target, &end, e));
@@ -396,8 +406,7 @@ static err_t cut_input(struct source *s, const _Atomic uint64_t *target_bytes,
         struct csv_cut cut;
         size_t used;
         bool found;
-        err_t rc =
-            csv_split_feed(&c->split, p, c->have - c->fed, target, &used, &found, &cut, e);
+        err_t rc = feed(s, p, c->have - c->fed, target, &used, &found, &cut, e);
         if (rc == ERR_PARSE) {
             *over = true;
             return on_bad_record(s, out, e);
@@ -409,11 +418,10 @@ static err_t cut_input(struct source *s, const _Atomic uint64_t *target_bytes,
     }
 }
 
-err_t source_next(struct source *s, const _Atomic uint64_t *target_bytes,
-                  struct chunk_data **out, struct chunk_data **bad, struct err *e)
+err_t text_next(struct source *s, const _Atomic uint64_t *target_bytes,
+                struct chunk_data **out, struct chunk_data **bad, struct err *e)
 {
     struct cutter *c = &s->cut;
-    *out = *bad = NULL;
     for (;;) {
         if (c->bad) {
             *bad = c->bad;

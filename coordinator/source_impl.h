@@ -1,4 +1,5 @@
-// source_impl - what the files of the csv source share; nobody else includes it.
+// source_impl - what the kinds of sources, and the files of the text source, share; nobody
+// else includes it.
 
 #ifndef COORDINATOR_SOURCE_IMPL_H
 #define COORDINATOR_SOURCE_IMPL_H
@@ -13,10 +14,11 @@ enum {
     HEADER_BYTES_MAX = 1 << 20, // of a header record
     SNIFF_BYTES = 64 << 10,     // looked at to tell text from other things
     TARGET_MAX = 1 << 30,       // of a chunk; csv_read_chunk takes less than 4 GiB
+    RANGE_ROW_BYTES = 8,        // that a row out of nothing counts as
 };
 
 struct input_more {         // what outsiders need not see of an input
-    struct stream *kept;    // stdin or a fifo, open since source_csv_open
+    struct stream *kept;    // stdin or a fifo, open since source_open
     struct committed *done; // sorted by begin
     size_t n_done;
 };
@@ -39,10 +41,39 @@ struct cutter {
     struct err bad_why;
 };
 
+// One kind of source. source.h says what each function does; they are called only through
+// source.c, with out parameters cleared.
+struct source_ops {
+    const char *reader; // the worker half
+    MUST_CHECK err_t (*open)(struct source *s, const struct job *j, struct err *e);
+    MUST_CHECK err_t (*names)(struct source *s, struct schema *names_as_text,
+                              struct strings *notes, struct err *e);
+    MUST_CHECK err_t (*infer)(struct source *s, const struct job *j, struct schema *out,
+                              struct buf *trial, uint64_t *estimate_rows, struct err *e);
+    MUST_CHECK err_t (*skip)(struct source *s, uint32_t input, const struct committed *c,
+                             size_t n, bool same_file, struct err *e);
+    MUST_CHECK err_t (*next)(struct source *s, const _Atomic uint64_t *target_bytes,
+                             struct chunk_data **out, struct chunk_data **bad,
+                             struct err *e);
+    MUST_CHECK err_t (*reread)(const struct source *s, struct range r, uint64_t first_line,
+                               struct hash128 digest, bool halves,
+                               struct chunk_data *out[2], struct err *e);
+    MUST_CHECK err_t (*halve)(const struct source *s, const struct chunk_data *c,
+                              struct chunk_data *out[2], struct err *e);
+    void (*close)(struct source *s); // what the kind alone knows of; copes with half of it
+};
+
+extern const struct source_ops source_csv, source_lines, source_range;
+
 struct source {
+    const struct source_ops *ops;
     struct source_input *in;
-    struct input_more *more;
     uint32_t n;
+    uint64_t batch_rows;       // 0: chunks are cut by bytes
+    uint64_t batch_bytes_most; // with batch_rows: no chunk is much larger
+    void *own;                 // of a kind that is not text
+    // Of csv, lines and jsonl:
+    struct input_more *more;
     struct csv_dialect dialect;
     struct strings nulls;
     enum job_header header;
@@ -53,7 +84,7 @@ struct source {
     int stop_fd; // source_stop
 };
 
-// Whether the open file is still the one that source_csv_open saw: ERR_CHANGED if not.
+// Whether the open file is still the one that source_open saw: ERR_CHANGED if not.
 // *grown: it has more bytes now.
 MUST_CHECK err_t source_check_same(const struct source_input *in, int fd, bool *grown,
                                    struct err *e);
@@ -77,5 +108,29 @@ MUST_CHECK err_t source_read_head(struct source *s, uint32_t input, struct strea
                                   struct strings *names, struct err *e);
 
 void cutter_close(struct cutter *c);
+
+// ---- the text source: csv, lines, jsonl ----
+
+MUST_CHECK err_t text_open(struct source *s, const struct job *j, struct err *e);
+MUST_CHECK err_t text_names(struct source *s, struct schema *names_as_text,
+                            struct strings *notes, struct err *e);
+MUST_CHECK err_t text_infer(struct source *s, const struct job *j, struct schema *out,
+                            struct buf *trial, uint64_t *estimate_rows, struct err *e);
+MUST_CHECK err_t text_skip(struct source *s, uint32_t input, const struct committed *c,
+                           size_t n, bool same_file, struct err *e);
+MUST_CHECK err_t text_next(struct source *s, const _Atomic uint64_t *target_bytes,
+                           struct chunk_data **out, struct chunk_data **bad, struct err *e);
+MUST_CHECK err_t text_reread(const struct source *s, struct range r, uint64_t first_line,
+                             struct hash128 digest, bool halves, struct chunk_data *out[2],
+                             struct err *e);
+MUST_CHECK err_t text_halve(const struct source *s, const struct chunk_data *c,
+                            struct chunk_data *out[2], struct err *e);
+void text_close(struct source *s);
+
+// ---- what row sources share ----
+
+// The one input of a source whose ranges count rows; `name` is copied.
+MUST_CHECK err_t rows_input(struct source *s, const char *name, uint64_t rows,
+                            struct err *e);
 
 #endif

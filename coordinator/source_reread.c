@@ -125,14 +125,10 @@ static err_t read_again(const struct source_input *in, struct range r,
     return rc;
 }
 
-err_t source_reread(const struct source *s, struct range r, uint64_t first_line,
-                    struct hash128 digest, bool halves, struct chunk_data *out[2],
-                    struct err *e)
+err_t text_reread(const struct source *s, struct range r, uint64_t first_line,
+                  struct hash128 digest, bool halves, struct chunk_data *out[2],
+                  struct err *e)
 {
-    out[0] = out[1] = NULL;
-    if (r.input >= s->n || s->in[r.input].by_value || r.begin >= r.end || first_line == 0)
-        return err_set(e, ERR_INVALID, "bytes %llu-%llu of input %u cannot be read again",
-                       (unsigned long long)r.begin, (unsigned long long)r.end, r.input);
     if (r.end - r.begin > UINT32_MAX)
         return err_set(e, ERR_TOOBIG, "%s: bytes %llu-%llu are too many to read again",
                        s->in[r.input].name, (unsigned long long)r.begin,
@@ -151,10 +147,9 @@ err_t source_reread(const struct source *s, struct range r, uint64_t first_line,
     return rc;
 }
 
-err_t source_halve(const struct source *s, const struct chunk_data *c,
-                   struct chunk_data *out[2], struct err *e)
+err_t text_halve(const struct source *s, const struct chunk_data *c,
+                 struct chunk_data *out[2], struct err *e)
 {
-    out[0] = out[1] = NULL;
     if (c->held == c->range.end - c->range.begin)
         return halve(s, c->bytes, c->range, c->first_line, true, out, e);
     if (!c->held)

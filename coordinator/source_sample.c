@@ -1,4 +1,4 @@
-// source_infer: reads a little of the inputs, everywhere, and settles the types.
+// text_infer: reads a little of the inputs, everywhere, and settles the types.
 
 #include "common/arena.h"
 #include "common/suggest.h"
@@ -378,8 +378,8 @@ static err_t sample(struct sampler *m, const struct job *j, struct schema *schem
     return ERR_OK;
 }
 
-err_t source_infer(struct source *s, const struct job *j, struct schema *out,
-                   struct buf *trial, uint64_t *estimate_rows, struct err *e)
+err_t text_infer(struct source *s, const struct job *j, struct schema *out,
+                 struct buf *trial, uint64_t *estimate_rows, struct err *e)
 {
     struct sampler m = { .s = s, .trial = trial, .all = true };
     struct schema schema = { 0 };

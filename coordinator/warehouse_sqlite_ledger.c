@@ -281,9 +281,11 @@ err_t wsq_reject_add(struct warehouse *w, uint32_t input, const struct reject *r
     bool more;
     TRY(wsq_cached(w, WSQ_REJECT_ADD, &st, e));
     sqlite3_clear_bindings(st);
-    // A row that the table refused has no line: it is a result, not a record.
-    TRY(wsq_bind(w, st, e, r->line ? "itii" : "itnn", (int64_t)w->load_id,
-                 w->inputs[input].name, (int64_t)r->line, (int64_t)r->byte));
+    TRY(wsq_bind(w, st, e, "it", (int64_t)w->load_id, w->inputs[input].name));
+    bool fits = (!r->line || sqlite3_bind_int64(st, 3, (int64_t)r->line) == SQLITE_OK) &&
+                (r->byte == REJECT_NO_BYTE ||
+                 sqlite3_bind_int64(st, 4, (int64_t)r->byte) == SQLITE_OK);
+    if (!fits) return wsq_fail(w, SQLITE_ERROR, e, "binding a value");
     TRY(bind_words(w, st, 5, r->column, e));
     TRY(bind_words(w, st, 6, r->reason, e));
     int rc = sqlite3_bind_blob64(st, 7, r->raw.n ? (const void *)r->raw.p : "", r->raw.n,

@@ -128,7 +128,8 @@ static err_t refuse(struct warehouse *w, const struct range *range, const char *
     int n = snprintf(reason, sizeof reason,
                      "%.800s (a result of bytes %" PRIu64 " to %" PRIu64 ")", why,
                      range->begin, range->end);
-    struct reject r = { .column = column_of(w->target, why),
+    struct reject r = { .byte = REJECT_NO_BYTE,
+                        .column = column_of(w->target, why),
                         .reason = { (const uint8_t *)reason, (size_t)n } };
     TRY(row_as_csv(row, csv, e));
     r.raw = (struct slice){ csv->p, csv->n };

@@ -8,7 +8,7 @@ enum {
     SPEC_VERSION = 2,          // the byte before the array
     SPEC_DEPTH = 5,            // spec > tables > table > schema > field
     SPEC_VALUES_MAX = 1 << 20, // 100 tables of 2000 columns, and room; 24 MB unpacked
-    SPEC_FIELDS = 11,          // and one more when there is an aggregate
+    SPEC_FIELDS = 12,          // and one more when there is an aggregate
 };
 
 static bool is_type(uint64_t number)
@@ -141,6 +141,16 @@ static err_t enc_tables(struct enc *x, const struct spec *s)
     return ERR_OK;
 }
 
+static err_t enc_input(struct enc *x, const struct spec *s)
+{
+    PACK(msgpack_pack_array(&x->pk, 2));
+    TRY(enc_text(x, s->reader, "name of the reader"));
+    TRY(enc_array(x, s->fields.n, SCHEMA_MAX_COLUMNS, "fields"));
+    for (size_t i = 0; i < s->fields.n; i++)
+        TRY(enc_text(x, s->fields.v[i], "a field"));
+    return ERR_OK;
+}
+
 static err_t enc_spec(struct enc *x, const struct spec *s)
 {
     PACK(msgpack_pack_array(&x->pk, SPEC_FIELDS + agg_given(&s->aggregate)));
@@ -158,6 +168,7 @@ static err_t enc_spec(struct enc *x, const struct spec *s)
     PACK(msgpack_pack_uint64(&x->pk, s->memory_bytes));
     PACK(msgpack_pack_uint64(&x->pk, s->result_max_bytes));
     TRY(enc_files(x, &s->files));
+    TRY(enc_input(x, s));
     if (agg_given(&s->aggregate)) TRY(enc_aggregate(x, &s->aggregate));
     if (x->w.to->n > SPEC_MAX_BYTES)
         return err_set(x->w.e, ERR_TOOBIG,
@@ -304,6 +315,14 @@ static err_t dec_tables(const obj *o, struct spec *s, struct err *e)
     return ERR_OK;
 }
 
+static err_t dec_input(const obj *o, struct spec *s, struct err *e)
+{
+    TRY(dec_array(o, 2, 2, "input", e));
+    TRY(dec_text(&o->via.array.ptr[0], &s->reader, "reader", e));
+    return dec_texts(&o->via.array.ptr[1], &s->fields.v, &s->fields.n, SCHEMA_MAX_COLUMNS,
+                     "fields", e);
+}
+
 static err_t dec_spec(const obj *o, void *out, struct err *e)
 {
     struct spec *s = out;
@@ -323,6 +342,7 @@ static err_t dec_spec(const obj *o, void *out, struct err *e)
     TRY(dec_u64(&part[9], UINT64_MAX, &s->result_max_bytes, "result size", e));
     TRY(dec_files(&part[10], &s->files, e));
     TRY(dec_check_tables(s, e));
+    TRY(dec_input(&part[11], s, e));
     if (o->via.array.size == SPEC_FIELDS) return ERR_OK;
     return dec_aggregate(&part[SPEC_FIELDS], &s->aggregate, e);
 }
@@ -381,6 +401,8 @@ static void free_texts(char **v, size_t n)
 void spec_free(struct spec *s)
 {
     if (!s) return;
+    free(s->reader);
+    free_texts(s->fields.v, s->fields.n);
     free_texts((char **)(uintptr_t)s->dialect.nulls, s->dialect.n_nulls);
     schema_free(&s->in);
     steps_free(&s->steps, &s->n_steps);

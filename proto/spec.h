@@ -29,6 +29,8 @@ struct spec_table { // one lookup table of `tables:`
 };
 
 struct spec {
+    char *reader; // how a chunk is read: "csv", "lines", "jsonl", "range", ...; "": csv
+    struct strings fields;      // of jsonl: where each column's value stands
     struct csv_dialect dialect; // owns its null strings and their array
     struct schema in;
     struct step *steps; // transforms in order; none: the batch goes to the sink as it is

@@ -112,12 +112,12 @@ static inline struct job job_of(const struct folder *f, const char *list)
     job_init(&j);
     j.source = SOURCE_CSV;
     for (char *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
-        PASS(&e, strings_add(&j.csv, w, strlen(w), &e));
+        PASS(&e, strings_add(&j.files, w, strlen(w), &e));
         if (strcmp(w, "-") != 0 && w[0] != '/')
             in_folder(f, w, path);
         else
             snprintf(path, sizeof path, "%s", w);
-        PASS(&e, strings_add(&j.csv_paths, path, strlen(path), &e));
+        PASS(&e, strings_add(&j.file_paths, path, strlen(path), &e));
     }
     free(words);
     return j;

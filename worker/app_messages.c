@@ -87,7 +87,7 @@ static bool assign_is_sane(const struct msg_ASSIGN *m, const struct app *a, size
 {
     if (m->end <= m->begin || m->end - m->begin > UINT32_MAX) return false;
     if (!hash_equal(m->job, a->job) || m->path.n >= TASK_PATH_MAX) return false;
-    return m->path.n ? payload == 0 : payload == m->end - m->begin;
+    return m->path.n ? payload == 0 : payload <= UINT32_MAX; // rows have their own size
 }
 
 // Another container of the same host may have another file there, or none.

@@ -42,13 +42,15 @@ static err_t give(struct app *a, uint32_t i, struct task *t, int region)
     struct slot *s = &a->slot[i];
     r = (struct runner_task){ .begin = t->assign.begin,
                               .end = t->assign.end,
+                              .bytes = t->path[0] ? t->assign.end - t->assign.begin
+                                                  : link_payload(t->in).n,
                               .first_line = t->assign.first_line,
                               .digest = t->assign.digest,
                               .dev = t->assign.dev,
                               .ino = t->assign.ino };
     memcpy(r.path, t->path, sizeof r.path);
     if (!t->path[0]) {
-        TRY(slot_put_input(s, link_payload(t->in), &a->e));
+        if (r.bytes) TRY(slot_put_input(s, link_payload(t->in), &a->e));
         link_in_free(&t->in);
     }
     return slot_give(s, &r, region, clock_ns(), &a->e);

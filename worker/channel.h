@@ -31,7 +31,8 @@ struct runner_file {
 };
 
 struct runner_task {
-    uint64_t begin, end; // bytes of the input
+    uint64_t begin, end; // in the input: bytes, or numbers of rows
+    uint64_t bytes;      // in the input memory, or of the file from `begin` on
     uint64_t first_line;
     struct hash128 digest;    // of the chunk's bytes
     uint64_t dev, ino;        // of the file, for by-reference chunks

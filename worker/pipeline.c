@@ -17,7 +17,8 @@ struct stage {
 
 struct pipeline {
     const struct spec *spec;
-    struct csv_reader *reader;
+    const struct reader_ops *reader;
+    void *reader_state;
     struct batch parsed;
     struct stage *stages;
     size_t n_stages;
@@ -71,6 +72,14 @@ static err_t open_sink(struct pipeline *p, struct err *e)
     return p->sink->open(&p->sink_state, &p->spec->out, e);
 }
 
+static err_t open_reader(struct pipeline *p, const bool *want, struct err *e)
+{
+    const struct spec *spec = p->spec;
+    p->reader = reader_find(spec->reader);
+    if (!p->reader) return err_set(e, ERR_INVALID, "no such reader: '%s'", spec->reader);
+    return p->reader->open(&p->reader_state, spec, want, e);
+}
+
 static err_t open_all(struct pipeline *p, struct err *e)
 {
     const struct spec *spec = p->spec;
@@ -81,7 +90,7 @@ static err_t open_all(struct pipeline *p, struct err *e)
         if (!want) return err_set(e, ERR_NOMEM, "out of memory");
         rc = open_stages(p, want, e);
     }
-    if (rc == ERR_OK) rc = csv_reader_new(&p->reader, &spec->dialect, &spec->in, want, e);
+    if (rc == ERR_OK) rc = open_reader(p, want, e);
     free(want);
     TRY(rc);
     return open_sink(p, e);
@@ -113,7 +122,7 @@ void pipeline_close(struct pipeline **pp)
     free(p->stages);
     if (p->sink) p->sink->close(&p->sink_state);
     batch_free(&p->parsed);
-    csv_reader_free(&p->reader);
+    if (p->reader) p->reader->close(&p->reader_state);
     free(p);
     *pp = NULL;
 }
@@ -137,11 +146,11 @@ err_t pipeline_describe(struct pipeline *p, const uint8_t *sample, size_t n,
     const struct schema *last =
         p->n_stages ? &p->stages[p->n_stages - 1].out : &p->spec->in;
     struct rejects rejects = { 0 };
-    struct csv_read_stats stats = { 0 };
+    struct reader_stats stats = { 0 };
+    struct reader_chunk chunk = { .bytes = sample, .n = n, .end = n, .first_line = 1 };
     const struct batch *b;
     TRY(schema_copy(out, last, e));
-    err_t rc = csv_read_chunk(p->reader, sample, n, (struct csv_read_pos){ 0, 1 },
-                              &p->parsed, &rejects, &stats, e);
+    err_t rc = p->reader->read(p->reader_state, &chunk, &p->parsed, &rejects, &stats, e);
     rejects_free(&rejects);
     // Somebody waits for the run to start.
     ns_t limit = (ns_t)p->spec->timeout_ms * NS_MS;
@@ -154,12 +163,12 @@ err_t pipeline_describe(struct pipeline *p, const uint8_t *sample, size_t n,
     return rc;
 }
 
-err_t pipeline_run(struct pipeline *p, const uint8_t *bytes, size_t n,
-                   struct csv_read_pos pos, ns_t deadline, struct region *to,
-                   struct rejects *rejects, struct pipeline_stats *stats, struct err *e)
+err_t pipeline_run(struct pipeline *p, const struct reader_chunk *chunk, ns_t deadline,
+                   struct region *to, struct rejects *rejects, struct pipeline_stats *stats,
+                   struct err *e)
 {
     ns_t start = clock_ns();
-    TRY(csv_read_chunk(p->reader, bytes, n, pos, &p->parsed, rejects, &stats->read, e));
+    TRY(p->reader->read(p->reader_state, chunk, &p->parsed, rejects, &stats->read, e));
     ns_t parsed = clock_ns();
     const struct batch *b;
     TRY(apply_stages(p, deadline, &b, e));

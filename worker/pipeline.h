@@ -4,15 +4,14 @@
 #ifndef WORKER_PIPELINE_H
 #define WORKER_PIPELINE_H
 
-#include "common/csv_read.h"
 #include "common/region.h"
 #include "common/rejects.h"
-#include "proto/spec.h"
+#include "worker/reader.h"
 
 struct pipeline;
 
 struct pipeline_stats {
-    struct csv_read_stats read;
+    struct reader_stats read;
     uint64_t rows_emitted;
     ns_t parse_ns, apply_ns, encode_ns;
 };
@@ -23,16 +22,15 @@ MUST_CHECK err_t pipeline_open(struct pipeline **out, const struct spec *spec,
                                struct err *e);
 void pipeline_close(struct pipeline **p);
 
-// What comes out at the end, with ANY columns settled by the sample (whole records; may be
-// empty). Owned by the caller.
+// What comes out at the end, with ANY columns settled by the sample: whole records as a
+// chunk holds them, perhaps none; of a source whose chunks hold no bytes, a byte a row.
+// Owned by the caller.
 MUST_CHECK err_t pipeline_describe(struct pipeline *p, const uint8_t *sample, size_t n,
                                    struct schema *out, struct err *e);
 
-// Runs one chunk; CSV_PAD bytes before p and past p + n must be readable. The image is
-// appended to `to`, the rejects to `rejects`.
-MUST_CHECK err_t pipeline_run(struct pipeline *p, const uint8_t *bytes, size_t n,
-                              struct csv_read_pos pos, ns_t deadline, struct region *to,
-                              struct rejects *rejects, struct pipeline_stats *stats,
-                              struct err *e);
+// Runs one chunk. The image is appended to `to`, the rejects to `rejects`.
+MUST_CHECK err_t pipeline_run(struct pipeline *p, const struct reader_chunk *chunk,
+                              ns_t deadline, struct region *to, struct rejects *rejects,
+                              struct pipeline_stats *stats, struct err *e);
 
 #endif

@@ -109,7 +109,7 @@ static err_t open_input(struct runner *r, const struct runner_task *t, struct er
 static err_t read_range(struct runner *r, const struct runner_task *t,
                         const uint8_t **bytes, struct err *e)
 {
-    size_t n = (size_t)(t->end - t->begin);
+    size_t n = (size_t)t->bytes;
     TRY(open_input(r, t, e));
     if (r->block_cap < n + 2 * CSV_PAD) {
         free(r->block);
@@ -156,8 +156,11 @@ static err_t map_input(struct runner *r, size_t n, const uint8_t **bytes, struct
 static err_t get_bytes(struct runner *r, const struct runner_task *t, const uint8_t **bytes,
                        struct err *e)
 {
-    size_t n = (size_t)(t->end - t->begin);
-    TRY(t->path[0] ? read_range(r, t, bytes, e) : map_input(r, n, bytes, e));
+    size_t n = (size_t)t->bytes;
+    if (t->path[0])
+        TRY(read_range(r, t, bytes, e));
+    else if (n)
+        TRY(map_input(r, n, bytes, e));
     if (!hash_equal(hash_bytes(*bytes, n), t->digest))
         return err_set(
             e, ERR_CHANGED,
@@ -179,9 +182,12 @@ static err_t run(struct runner *r, const struct runner_task *t, struct runner_do
 
     TRY(get_bytes(r, t, &bytes, e));
     d->read_ns = (uint64_t)(clock_ns() - start);
-    TRY(pipeline_run(r->pipeline, bytes, (size_t)(t->end - t->begin),
-                     (struct csv_read_pos){ t->begin, t->first_line }, deadline, &to,
-                     rejects, &s, e));
+    struct reader_chunk c = { .bytes = bytes,
+                              .n = (size_t)t->bytes,
+                              .begin = t->begin,
+                              .end = t->end,
+                              .first_line = t->first_line };
+    TRY(pipeline_run(r->pipeline, &c, deadline, &to, rejects, &s, e));
     TRY(runner_files_check(&r->spec, e)); // it must have been the same program till here
     if (rejects->bytes.n > to.cap - to.n)
         return err_set(e, ERR_TOOBIG,

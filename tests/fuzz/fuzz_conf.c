@@ -26,7 +26,7 @@ static void check_job(const struct job *j)
 {
     struct buf text = { 0 };
     if (!j->name || !j->table || !j->into || !j->into_written || !j->dir) abort();
-    if (!j->csv.n || j->csv.n != j->csv_paths.n || j->tables.n != j->tables_written.n)
+    if (!j->files.n || j->files.n != j->file_paths.n || j->tables.n != j->tables_written.n)
         abort();
     if (j->delimiter == j->quote || j->retries > 100) abort();
     if (job_canonical(j, &text, NULL) != ERR_OK || !text.n) abort();

@@ -106,7 +106,7 @@ static struct opened input_open(const struct input *in)
     j.quote = in->dialect.quote;
     o.has_stdin = strcmp(in->kind->files, "-") == 0;
     if (o.has_stdin) o.old_stdin = stdin_from(in_folder(&in->folder, "in.csv", path));
-    PASS(&e, source_csv_open(&o.s, &j, &e));
+    PASS(&e, source_open(&o.s, &j, &e));
     job_free(&j);
     return o;
 }

@@ -74,7 +74,8 @@ static const struct row rows[] = {
     { "one_dash_too_few", "tranche|run|-csv|a.csv",
       "tranche: unknown flag '-csv'; did you mean '--csv'?\n" HINT },
     { "ambiguous_flag", JOB "--ba|1",
-      "tranche: --ba could be --batch-bytes, --bad-rows; write it out\n" HINT },
+      "tranche: --ba could be --batch-bytes, --batch-rows, --bad-rows; write it "
+      "out\n" HINT },
     { "value_for_a_switch", JOB "--fresh=1", "tranche: --fresh takes no value\n" HINT },
     { "value_missing", JOB "--table",
       "tranche: --table needs a value: --table NAME\n" HINT },
@@ -97,9 +98,9 @@ static const struct row rows[] = {
       "tranche: --mode: 'upsrt' is none of append, replace, upsert and incremental; did "
       "you mean 'upsert'?\n"
       "tranche: --output: 'xml' is none of human, json and quiet\n" },
-    { "later_flags", JOB "--jsonl|x|--exec|./clean.py",
-      "tranche: --jsonl: not in this version of tranche (" TRANCHE_VERSION
-      "); it reads csv\n"
+    { "later_flags", JOB "--postgres|x|--exec|./clean.py",
+      "tranche: --postgres: not in this version of tranche (" TRANCHE_VERSION
+      "); it reads csv, lines and range\n"
       "tranche: --exec: not in this version of tranche (" TRANCHE_VERSION
       "); it transforms with sql\n" },
     { "nobody_works", JOB "-j|0",
@@ -163,9 +164,9 @@ static void flags_alone_make_a_job(void **state)
     assert_null(j->file);
     assert_string_equal(".", j->dir);
     assert_string_equal("late", j->name);
-    EQ_I64(2, j->csv.n);
-    assert_string_equal("data/*.csv", j->csv_paths.v[0]);
-    assert_string_equal("more.csv", j->csv_paths.v[1]);
+    EQ_I64(2, j->files.n);
+    assert_string_equal("data/*.csv", j->file_paths.v[0]);
+    assert_string_equal("more.csv", j->file_paths.v[1]);
     EQ_I64(2, j->n_steps);
     assert_string_equal("SELECT x FROM batch", j->steps[1].sql);
     EQ_I64(0, j->steps[1].line);
@@ -263,8 +264,8 @@ static void a_glob_that_the_shell_expanded_is_taken_whole(void **state)
     struct said s = say("tranche|check|--csv|a.csv|b.csv|c|--into|null:|--header|true");
     EQ_I64(-1, s.code);
     EQ_I64(CLI_CHECK, s.cli.command);
-    EQ_I64(3, s.cli.job.csv.n);
-    assert_string_equal("c", s.cli.job.csv.v[2]);
+    EQ_I64(3, s.cli.job.files.n);
+    assert_string_equal("c", s.cli.job.files.v[2]);
     assert_string_equal("a", s.cli.job.table);
     said_free(&s);
 }
@@ -274,7 +275,7 @@ static void standard_input_can_be_the_source(void **state)
     (void)state;
     struct said s = say("tranche|run|--csv|-|--into|sqlite:x.db");
     assert_string_equal("", s.err);
-    assert_string_equal("-", s.cli.job.csv_paths.v[0]);
+    assert_string_equal("-", s.cli.job.file_paths.v[0]);
     assert_string_equal("stdin", s.cli.job.table);
     said_free(&s);
 }
@@ -342,8 +343,8 @@ static void flags_win_over_the_file(void **state)
     const struct job *j = &s.cli.job;
     assert_string_equal(f.job, s.cli.arg);
     assert_string_equal(f.dir, j->dir);
-    EQ_I64(1, j->csv.n);
-    assert_string_equal("b.csv", j->csv_paths.v[0]);
+    EQ_I64(1, j->files.n);
+    assert_string_equal("b.csv", j->file_paths.v[0]);
     EQ_I64(1, j->n_steps);
     assert_string_equal("C", j->steps[0].sql);
     assert_string_equal("P", job_pairs_get(&j->params, "p"));

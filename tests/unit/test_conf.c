@@ -31,8 +31,8 @@ static void the_smallest_job_gets_every_default(void **state)
     assert_string_equal("flights", j.name);
     assert_string_equal("flights", j.table);
     EQ_I64(SOURCE_CSV, j.source);
-    EQ_I64(1, j.csv.n);
-    assert_string_equal("a.csv", j.csv_paths.v[0]);
+    EQ_I64(1, j.files.n);
+    assert_string_equal("a.csv", j.file_paths.v[0]);
     EQ_I64(',', j.delimiter);
     EQ_I64('"', j.quote);
     EQ_I64(HEADER_TRUE, j.header);
@@ -88,11 +88,11 @@ static void every_key_is_read(void **state)
     read_at(&j, "jobs/daily/job.yaml", everything);
     assert_string_equal("jobs/daily", j.dir);
     assert_string_equal("origin-delays", j.name);
-    EQ_I64(3, j.csv.n);
-    assert_string_equal("data/a-*.csv", j.csv.v[0]);
-    assert_string_equal("jobs/daily/data/a-*.csv", j.csv_paths.v[0]);
-    assert_string_equal("/abs/b.csv.gz", j.csv_paths.v[1]);
-    assert_string_equal("-", j.csv_paths.v[2]);
+    EQ_I64(3, j.files.n);
+    assert_string_equal("data/a-*.csv", j.files.v[0]);
+    assert_string_equal("jobs/daily/data/a-*.csv", j.file_paths.v[0]);
+    assert_string_equal("/abs/b.csv.gz", j.file_paths.v[1]);
+    assert_string_equal("-", j.file_paths.v[2]);
     EQ_I64('\t', j.delimiter);
     EQ_I64('\'', j.quote);
     EQ_I64(HEADER_NAMES, j.header);
@@ -322,7 +322,7 @@ static void a_file_is_read_from_disk(void **state)
     PASS(&e, job_from_file(&j, path, NULL, &e));
     assert_string_equal(dir, j.dir);
     snprintf(want, sizeof want, "%s/a.csv", dir);
-    assert_string_equal(want, j.csv_paths.v[0]);
+    assert_string_equal(want, j.file_paths.v[0]);
     snprintf(want, sizeof want, "sqlite:%s/w.db", dir);
     assert_string_equal(want, j.into);
     job_free(&j);

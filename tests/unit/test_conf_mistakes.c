@@ -103,23 +103,37 @@ static const struct row rows[] = {
       "source: {csv: a, header: [x, y], types: {X: text, z: real}}\nload: {into: "
       "'null:'}\n",
       "1:34: source.types: the column 'z' is not among those of source.header" },
+    { "batches_cut_in_two_ways", GOOD "batch: {bytes: 1MiB, rows: 5}\n",
+      "3:22: batch.rows: 'bytes' is given already, on line 3; only one of them can be" },
+    { "a_dialect_without_csv", "source: {lines: a, quote: none}\nload: {into: 'null:'}\n",
+      "1:20: source.quote: it is about csv, which is not the source" },
+    { "types_of_a_range", "source: {range: 5, types: {i: text}}\nload: {into: 'null:'}\n",
+      "1:20: source.types: it is about csv, jsonl and sqlite, which is not the "
+      "source" },
+    { "range_of_less_than_nothing", "source: {range: -1}\nload: {into: 'null:'}\n",
+      "1:10: source.range: '-1' is no count; it takes a count, 0 to 2^62" },
+    { "range_of_too_much",
+      "source: {range: 4611686018427387905}\nload: {into: "
+      "'null:'}\n",
+      "1:10: source.range: '4611686018427387905' is out of range; it takes a count, 0 to "
+      "2^62" },
+    { "batch_of_no_rows", GOOD "batch: {rows: 0}\n",
+      "3:9: batch.rows: '0' is out of range; it takes a count, 1 to 1000000000" },
     { "batch_larger_than_memory", GOOD "batch:\n  bytes: 100MiB\n",
       "4:3: batch.bytes: 100MiB is more than half of limits.memory (128MiB)" },
 
     // Not in this version.
-    { "later_source", "source: {jsonl: a}\nload: {into: 'null:'}\n",
-      "1:10: source.jsonl: not in this version of tranche (" TRANCHE_VERSION
-      "); it reads csv" },
+    { "later_source", "source: {postgres: a}\nload: {into: 'null:'}\n",
+      "1:10: source.postgres: not in this version of tranche (" TRANCHE_VERSION
+      "); it reads csv, lines and range" },
     { "later_keys",
       GOOD "aggregate: {by: [a]}\ncache: true\nsteps: []\n"
-           "batch: {rows: 5}\ntransform: {http: {url: x}}\n",
+           "batch: {bytes: 5}\ntransform: {http: {url: x}}\n",
       "3:1: aggregate: not in this version of tranche (" TRANCHE_VERSION
       "); load the rows and aggregate them in the warehouse\n"
       "4:1: cache: not in this version of tranche (" TRANCHE_VERSION "); leave it out\n"
       "5:1: steps: not in this version of tranche (" TRANCHE_VERSION
       "); run the jobs one after another\n"
-      "6:9: batch.rows: not in this version of tranche (" TRANCHE_VERSION
-      "); use batch.bytes\n"
       "7:13: transform.http: not in this version of tranche (" TRANCHE_VERSION
       "); it transforms with sql" },
     { "later_values", "source: {csv: a, encoding: latin-1}\nload: {into: 'csv:out.csv'}\n",

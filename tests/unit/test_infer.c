@@ -106,7 +106,7 @@ struct sampled {
 static err_t sample(const struct job *j, struct sampled *out, struct err *e)
 {
     *out = (struct sampled){ 0 };
-    PASS(e, source_csv_open(&out->s, j, e));
+    PASS(e, source_open(&out->s, j, e));
     return source_infer(out->s, j, &out->schema, &out->trial, &out->rows, e);
 }
 

@@ -11,7 +11,7 @@ static err_t open_list(const struct folder *f, const char *list, struct source *
                        struct err *e)
 {
     struct job j = job_of(f, list);
-    err_t rc = source_csv_open(s, &j, e);
+    err_t rc = source_open(s, &j, e);
     job_free(&j);
     return rc;
 }
@@ -160,7 +160,7 @@ static void a_fifo_is_read_by_value(void **state)
         int to = open(path, O_WRONLY);
         _exit(write(to, "h\n1\n2\n", 6) == 6 ? 0 : 1);
     }
-    PASS(&e, source_csv_open(&s, &j, &e));
+    PASS(&e, source_open(&s, &j, &e));
     _Atomic uint64_t target = 100;
     struct chunk_data *out, *bad;
     PASS(&e, source_next(s, &target, &out, &bad, &e));
@@ -298,7 +298,7 @@ static void reads_the_header(void **state)
     j.header = row->header;
     PASS(&e, strings_add(&j.header_names, "p", 1, &e));
     PASS(&e, strings_add(&j.header_names, "q", 1, &e));
-    PASS(&e, source_csv_open(&s, &j, &e));
+    PASS(&e, source_open(&s, &j, &e));
     job_free(&j);
     PASS(&e, source_names(s, &names, NULL, &e));
     EQ_I64(2, names.n);

@@ -34,7 +34,7 @@ static void run_open(struct run *r, const char *tail)
     put_file(&r->f, "a.csv", r->text, r->n);
     in_folder(&r->f, "a.csv", r->path);
     struct job j = job_of(&r->f, "a.csv");
-    PASS(&e, source_csv_open(&r->s, &j, &e));
+    PASS(&e, source_open(&r->s, &j, &e));
     job_free(&j);
 }
 static void run_close(struct run *r)
@@ -197,7 +197,7 @@ static void files_come_one_after_the_other(void **state)
     put_text(&f, "b.csv", "h\n\"3\n");
     put_gz(&f, "c.csv.gz", "h\n4\n5", 5, 1);
     struct job j = job_of(&f, "a.csv b.csv c.csv.gz");
-    PASS(&e, source_csv_open(&s, &j, &e));
+    PASS(&e, source_open(&s, &j, &e));
     job_free(&j);
     _Atomic uint64_t target = 1000;
     struct chunk_data *out, *bad;
@@ -237,7 +237,7 @@ static void a_damaged_gzip_stops_the_run(void **state)
     assert_int_equal(stat(r.path, &st), 0);
     assert_int_equal(truncate(r.path, st.st_size - 100), 0);
     struct job j = job_of(&r.f, "a.csv.gz");
-    PASS(&r.e, source_csv_open(&r.s, &j, &r.e));
+    PASS(&r.e, source_open(&r.s, &j, &r.e));
     job_free(&j);
     EQ_I64(ERR_CHANGED, run_on(&r, SIZE_MAX, &end));
     said(&r, "a.csv.gz is damaged: it stops in the middle (truncated?), after ");

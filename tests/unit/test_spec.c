@@ -123,6 +123,9 @@ static struct spec full_spec(void)
                "e",
                TYPE_ANY, false);
     set_sql(&s, "SELECT 'a''b' FROM batch -- \xc3\xa4");
+    s.reader = dup("jsonl");
+    s.fields.v = malloc(sizeof *s.fields.v);
+    s.fields.v[s.fields.n++] = dup("address.city");
     add_exec(&s);
     add_plugin(&s);
     struct err e;
@@ -216,6 +219,10 @@ static void same(const struct spec *a, const struct spec *b)
         assert_string_equal(a->aggregate.fn[i].text, b->aggregate.fn[i].text);
     }
     same_schema(&a->out, &b->out);
+    assert_string_equal(a->reader ? a->reader : "", b->reader);
+    EQ_I64(a->fields.n, b->fields.n);
+    for (size_t i = 0; i < a->fields.n; i++)
+        assert_string_equal(a->fields.v[i], b->fields.v[i]);
     EQ_I64(a->n_steps, b->n_steps);
     for (size_t i = 0; i < a->n_steps; i++)
         same_step(&a->steps[i], &b->steps[i]);
@@ -528,14 +535,14 @@ struct hostile {
     const char *why;
 };
 
-// 2 | [11: [3: ",", '"', nil], in [], sql [], params [], tables [], "null", out [], 0, 0,
-// 0, files []]
-#define SMALL     "029b932c22c090909090a46e756c6c9000000090"
+// 2 | [12: [3: ",", '"', nil], in [], sql [], params [], tables [], "null", out [], 0, 0,
+// 0, files [], ["", []]]
+#define SMALL     "029c932c22c090909090a46e756c6c900000009092a090"
 #define ZERO16    "00000000000000000000000000000000"
 #define FILE_OF_9 "9195c40161c4022f6109cd0100c420" ZERO16 ZERO16
 static const struct hostile hostile[] = {
-    { "another_version", "029b", "019b", "version 1" },
-    { "a_field_missing", "029b93", "029a93", "bytes follow" },
+    { "another_version", "029c", "019b", "version 1" },
+    { "a_field_missing", "029c93", "029b93", "bytes follow" },
     { "not_an_array", SMALL, "02c0", "spec: not a list" },
     { "bombs_do_not_explode", SMALL, "02ddffffffff", "more elements than bytes" },
     { "map", SMALL, "0280", "map" },
@@ -663,6 +670,9 @@ static const struct hostile hostile[] = {
       "9090909193a1619094000a"
       "ce04000001c410" ZERO16 "a46e756c6c9000000090",
       "bytes of a table" },
+    { "input_no_pair", "92a090", "91a0", "input: not a list" },
+    { "reader_no_text", "92a090", "92c090", "reader: not a text" },
+    { "fields_no_texts", "92a090", "92a09101", "fields: not a text" },
     { "six_levels_deep", "c090909090a4",
       "c0909090"
       "9193a161919391c001c2c400a4",
@@ -713,12 +723,12 @@ static void more_than_a_job_may_have_is_refused(void **state)
     struct err e;
     struct buf b = { 0 };
     uint8_t p[64];
-    size_t n = from_hex("029b932c22c0", p); // up to the columns
+    size_t n = from_hex("029c932c22c0", p); // up to the columns
     PASS(&e, buf_add(&b, p, n, &e));
     PASS(&e, buf_add(&b, "\xdc\x07\xd1", 3, &e)); // 2001
     for (int i = 0; i < 2001; i++)
         PASS(&e, buf_add(&b, "\xc0", 1, &e));
-    n = from_hex("909090a46e756c6c9000000090", p);
+    n = from_hex("909090a46e756c6c900000009092a090", p);
     PASS(&e, buf_add(&b, p, n, &e));
     EXPECT(ERR_PROTO, &e, decode_copy(b.p, b.n, &e));
     assert_non_null(strstr(e.text, "columns: not a list of 0 to 2000"));
