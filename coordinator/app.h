@@ -35,6 +35,7 @@ struct app_in { // everything is borrowed for the time of app_run
 
 struct app_totals { // of this run
     uint64_t rows_read, rows_parsed, rows_rejected, rows_emitted, rows_loaded, rows_refused;
+    uint64_t rows_replaced, rows_skipped; // see struct ledger_row
     uint64_t misfits, blank, chunks, splits, retries, bytes_read, results_dropped;
     uint64_t worker_cpu_ns, parse_ns, apply_ns, encode_ns, commit_ns;
     uint32_t workers; // seen

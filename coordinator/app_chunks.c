@@ -193,6 +193,8 @@ void app_add_totals(struct app *a, const struct ledger_row *r)
     t->rows_emitted += r->rows_emitted;
     t->rows_loaded += r->rows_loaded;
     t->rows_refused += r->rows_refused;
+    t->rows_replaced += r->rows_replaced;
+    t->rows_skipped += r->rows_skipped;
     if (!source_inputs(a->in->source, &n)[r->range.input].in_rows)
         t->bytes_read += r->range.end - r->range.begin;
     t->chunks++;

@@ -81,6 +81,8 @@ static void sum(struct ledger_row *total, const struct ledger_row *row)
     total->rows_emitted += row->rows_emitted;
     total->rows_loaded += row->rows_loaded;
     total->rows_refused += row->rows_refused;
+    total->rows_replaced += row->rows_replaced;
+    total->rows_skipped += row->rows_skipped;
     total->misfits += row->misfits;
 }
 

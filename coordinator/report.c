@@ -17,6 +17,8 @@ void report_sum(const struct ledger_row *by_input, uint32_t n, struct balance *b
         b->loaded += by_input[i].rows_loaded;
         b->refused += by_input[i].rows_refused;
         b->misfits += by_input[i].misfits;
+        b->replaced += by_input[i].rows_replaced;
+        b->skipped += by_input[i].rows_skipped;
     }
 }
 
@@ -77,6 +79,12 @@ static void sheet(const struct report *r, FILE *out)
             count(b.parsed, x[1]), count(b.rejected, x[2]));
     fprintf(out, "  rows emitted %14s = loaded %s + refused %s\n", count(b.emitted, x[3]),
             count(b.loaded, x[4]), count(b.refused, x[5]));
+    if (r->job->mode == MODE_UPSERT)
+        fprintf(out, "  of those loaded, %s replaced a row with the same key\n",
+                count(b.replaced, x[0]));
+    if (r->job->mode == MODE_INCREMENTAL)
+        fprintf(out, "  skipped by watermark, at or below what is loaded: %s\n",
+                count(b.skipped, x[0]));
     if (b.misfits)
         fprintf(out, "  %s value%s did not fit the inferred type and %s kept as text\n",
                 count(b.misfits, x[0]), b.misfits == 1 ? "" : "s",
@@ -157,6 +165,8 @@ void report_json(const struct report *r, FILE *out)
     NUMBER("rows_emitted", t->rows_emitted);
     NUMBER("rows_loaded", t->rows_loaded);
     NUMBER("rows_refused", t->rows_refused);
+    if (r->job->mode == MODE_UPSERT) NUMBER("rows_replaced", t->rows_replaced);
+    if (r->job->mode == MODE_INCREMENTAL) NUMBER("rows_skipped", t->rows_skipped);
     NUMBER("chunks", t->chunks);
     NUMBER("chunks_cached", 0);
     NUMBER("retries", t->retries);

@@ -24,6 +24,7 @@ struct report {
 
 struct balance { // sums of by_input
     uint64_t read, parsed, rejected, emitted, loaded, refused, misfits;
+    uint64_t replaced, skipped; // see struct ledger_row
 };
 void report_sum(const struct ledger_row *by_input, uint32_t n, struct balance *b);
 // rows read = parsed + rejected and emitted = loaded + refused, for each input.

@@ -324,7 +324,8 @@ static err_t finish_load(struct run *r, bool *limit, struct err *e)
     err_t rc = ends_of_inputs(r, &ends, e);
     for (ns_t since = clock_ns(); rc == ERR_OK;) {
         rc = r->ops->finish(r->warehouse, ends, !*limit, r->by_input, e);
-        if ((rc != ERR_BUSY && rc != ERR_FULL) || clock_ns() - since > 6 * BEGIN_LOCKED_MAX)
+        if ((rc != ERR_BUSY && rc != ERR_FULL && rc != ERR_UNKNOWN) ||
+            clock_ns() - since > 6 * BEGIN_LOCKED_MAX)
             break;
         say(r, e->text);
         nanosleep(&(struct timespec){ 1, 0 }, NULL);

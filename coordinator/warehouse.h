@@ -49,6 +49,8 @@ struct ledger_row {
     uint64_t rows_parsed, rows_rejected;
     uint64_t rows_emitted; // = rows_loaded + rows_refused
     uint64_t rows_loaded, rows_refused;
+    uint64_t rows_replaced; // of those loaded, MODE_UPSERT: they took another's place
+    uint64_t rows_skipped;  // MODE_INCREMENTAL: at or below the watermark, not emitted
     uint64_t misfits;
     struct hash128 digest; // of the chunk's bytes
     struct hash128 result_digest;

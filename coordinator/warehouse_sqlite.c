@@ -207,6 +207,7 @@ static err_t harden(struct warehouse *w, struct err *e)
 {
     TRY(sql_guard_harden(w->db, e));
     TRY(sql_functions_add(w->db, e)); // for params, and for views that use them
+    TRY(wsq_rules_add(w, e));
     return wsq_exec(
         w, e, "setting up",
         "PRAGMA synchronous=FULL; PRAGMA locking_mode=NORMAL;"

@@ -22,6 +22,26 @@ enum wsq_cached { // statements that every commit runs
     WSQ_N_CACHED
 };
 
+struct wsq_columns { // of the schema, by number
+    uint32_t *v;
+    size_t n;
+};
+
+enum wsq_kind { WSQ_KIND_OPEN, WSQ_KIND_NUMBER, WSQ_KIND_TEXT };
+
+struct wsq_watermark {
+    int column;              // of the schema; -1: the mode has none
+    enum wsq_kind kind;      // what its values are; OPEN until the first is seen
+    sqlite3_value *floor;    // the greatest that is loaded already; NULL: nothing is
+    sqlite3_value *greatest; // of the rows that the statement added; NULL: of none
+    uint64_t skipped;        // rows at or below the floor, by the statement that runs
+};
+
+struct wsq_added {                 // what one result brought, beside the counts
+    int64_t first, last;           // rowids; 0: not to be had
+    const sqlite3_value *greatest; // watermark; NULL: none
+};
+
 struct warehouse {
     char *path;  // resolved and absolute
     char *shown; // as the user wrote it
@@ -43,9 +63,15 @@ struct warehouse {
     struct buf image_sql; // CREATE TABLE t(...), NUL-terminated
     uint8_t *empty_image; // what a slot holds when it holds nothing
     sqlite3_int64 empty_bytes;
-    char *insert;              // INSERT ... FROM %s.t, one %s: the slot
-    char *insert_row;          // INSERT ... VALUES(?,...)
-    struct load_input *inputs; // as given to begin()
+    char *insert;                // INSERT ... FROM, then the slot's table, then ...
+    char *insert_rule;           // ... WHERE and ON CONFLICT, or nothing
+    char *insert_row;            // INSERT ... VALUES(?,...)
+    struct wsq_columns key;      // MODE_UPSERT
+    struct wsq_columns *indexes; // to be built at the end
+    size_t n_indexes;
+    struct wsq_watermark watermark; // MODE_INCREMENTAL
+    uint64_t replaced;              // rows, by the statement that runs
+    struct load_input *inputs;      // as given to begin()
     size_t n_inputs;
     uint32_t *ids;             // number in the ledger of each input
     struct load_input *stored; // inputs as the ledger numbers them
@@ -105,9 +131,9 @@ MUST_CHECK err_t wsq_slot_fill(struct warehouse *w, unsigned slot, const uint8_t
                                size_t n, struct err *e);
 MUST_CHECK err_t wsq_slot_clear(struct warehouse *w, unsigned slot, struct err *e);
 // Adds the slot's `rows` rows to the target, and fills in row->rows_loaded and _refused.
-// Refused rows join `refused`. *first, *last: rowids, 0: not to be had.
+// Refused rows join `refused`. `added` is valid until the next call.
 MUST_CHECK err_t wsq_slot_insert(struct warehouse *w, unsigned slot, struct ledger_row *row,
-                                 struct rejects *refused, int64_t *first, int64_t *last,
+                                 struct rejects *refused, struct wsq_added *added,
                                  struct err *e);
 
 // ---- the user's table (warehouse_sqlite_table.c)
@@ -118,8 +144,18 @@ MUST_CHECK err_t wsq_table_ensure(struct warehouse *w, const char *table, struct
 MUST_CHECK err_t wsq_table_exists(struct warehouse *w, const char *table, bool *exists,
                                   struct err *e);
 MUST_CHECK err_t wsq_table_no_view(struct warehouse *w, const char *table, struct err *e);
+// Which columns of the schema the table lacks, which of the table's the schema lacks, and
+// whether they stand in the same order. Generated columns fill themselves.
+struct wsq_difference {
+    struct buf missing, extra;
+    bool same_order;
+};
+MUST_CHECK err_t wsq_difference(struct warehouse *w, const char *table,
+                                struct wsq_difference *d, struct err *e);
+void wsq_difference_free(struct wsq_difference *d);
 MUST_CHECK err_t wsq_rejects_ensure(struct warehouse *w, struct err *e);
-// Which name of the rowid is free, whether raw records are copied, the INSERT statements.
+// Which name of the rowid is free, whether raw records are copied, the INSERT statements
+// (warehouse_sqlite_plan.c).
 MUST_CHECK err_t wsq_table_plan(struct warehouse *w, struct err *e);
 // Name for rowids of `table` that are SQLite's own and ascend; NULL: there is none.
 MUST_CHECK err_t wsq_table_rowid(struct warehouse *w, const char *table, const char **name,
@@ -135,6 +171,43 @@ MUST_CHECK err_t wsq_swap_prepare(struct warehouse *w, struct err *e);
 MUST_CHECK err_t wsq_swap(struct warehouse *w, struct err *e);
 void wsq_swap_done(struct warehouse *w);
 
+// ---- keys and indexes (warehouse_sqlite_index.c)
+
+// The columns by number; every name is in the schema.
+MUST_CHECK err_t wsq_columns_find(const struct schema *s, const struct strings *names,
+                                  struct wsq_columns *out, struct err *e);
+void wsq_columns_free(struct wsq_columns *c);
+// `"a","b"`, malloced.
+MUST_CHECK err_t wsq_columns_text(const struct schema *s, const struct wsq_columns *c,
+                                  char **out, struct err *e);
+// A table that was just made gets a UNIQUE index on the key; one that was there must have
+// one: ERR_INVALID says how to make it.
+MUST_CHECK err_t wsq_key_ensure(struct warehouse *w, bool table_is_new, struct err *e);
+// Before the last transaction, and after it however it ended: sorting may use files.
+MUST_CHECK err_t wsq_indexes_prepare(struct warehouse *w, struct err *e);
+void wsq_indexes_done(struct warehouse *w);
+// In the last transaction: the indexes that are asked for, on `table`, unless they are
+// there. ERR_INVALID: something else has the name of one.
+MUST_CHECK err_t wsq_indexes_build(struct warehouse *w, const char *table, struct err *e);
+// The same without building.
+MUST_CHECK err_t wsq_indexes_check(struct warehouse *w, const char *table, struct err *e);
+
+// ---- watermarks (warehouse_sqlite_watermark.c)
+
+// Of a load that is in tranche_runs: what it takes, and what kind of value that is.
+MUST_CHECK err_t wsq_watermark_start(struct warehouse *w, struct err *e);
+void wsq_watermark_free(struct wsq_watermark *m);
+enum wsq_above { WSQ_ABOVE, WSQ_BELOW, WSQ_UNFIT };
+// UNFIT: NULL, or a value of another kind than the others.
+enum wsq_above wsq_watermark_judge(struct wsq_watermark *m, sqlite3_value *v);
+const char *wsq_watermark_unfit(const struct warehouse *w); // why: a sentence
+MUST_CHECK err_t wsq_watermark_raise(struct wsq_watermark *m, sqlite3_value *v,
+                                     struct err *e);
+// Before a statement that adds rows.
+void wsq_watermark_reset(struct wsq_watermark *m);
+// The SQL functions tranche_above(x) and tranche_replaced() of a new connection.
+MUST_CHECK err_t wsq_rules_add(struct warehouse *w, struct err *e);
+
 // ---- tranche_runs and tranche_ledger (warehouse_sqlite_ledger.c)
 
 MUST_CHECK err_t wsq_ledger_create(struct warehouse *w, struct err *e);
@@ -143,9 +216,8 @@ MUST_CHECK err_t wsq_ledger_fence(struct warehouse *w, struct err *e); // ERR_FE
 // stands there, then `row` gets its state, rows_loaded and rows_refused.
 MUST_CHECK err_t wsq_ledger_overlap(struct warehouse *w, struct ledger_row *row, bool *dup,
                                     bool *same, struct err *e);
-// first = 0: without rowids.
 MUST_CHECK err_t wsq_ledger_add(struct warehouse *w, const struct ledger_row *row,
-                                int64_t first, int64_t last, struct err *e);
+                                const struct wsq_added *added, struct err *e);
 // The rows of the load in the caller's numbering. Only input `only`, unless it is -1.
 typedef err_t wsq_ledger_fn(void *arg, const struct ledger_row *row, struct err *e);
 MUST_CHECK err_t wsq_ledger_each(struct warehouse *w, int64_t only, wsq_ledger_fn *fn,
@@ -174,6 +246,7 @@ MUST_CHECK err_t wsq_begin(struct warehouse *w, const struct load_identity *id,
                            const struct schema *schema, const struct load_input *inputs,
                            size_t n_inputs, const struct buf *params,
                            struct load_state *state, struct err *e);
+// table NULL: its rows stay.
 MUST_CHECK err_t wsq_drop_load(struct warehouse *w, uint64_t load_id, const char *table,
                                const char *staging, struct err *e);
 void wsq_forget_load(struct warehouse *w); // frees what begin() made

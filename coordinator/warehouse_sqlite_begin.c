@@ -5,6 +5,7 @@
 
 #include "common/crash.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 struct load_row { // of tranche_runs; id 0: there is none
     uint64_t id, epoch;
     bool same;     // the identity asked for
+    bool upsert;   // its rows took the place of others: they can't be taken back
     char *staging; // NULL: MODE_APPEND
     char who[512]; // "started 2026-11-22T01:42:05Z by process 12 on host h from data/*.csv"
 };
@@ -49,6 +51,7 @@ static err_t read_load(sqlite3_stmt *st, const struct load_identity *id,
                               .epoch = (uint64_t)sqlite3_column_int64(st, 1) };
     out->same = strcmp(column(st, 3), mode_name(id->mode)) == 0 &&
                 strcmp(column(st, 4), id->sources) == 0 && strcmp(column(st, 5), spec) == 0;
+    out->upsert = strcmp(column(st, 3), mode_name(MODE_UPSERT)) == 0;
     snprintf(out->who, sizeof out->who, "started %s by process %lld on host %s from %.200s",
              column(st, 7), (long long)sqlite3_column_int64(st, 9), column(st, 8),
              column(st, 4));
@@ -122,8 +125,11 @@ static err_t insert_run(struct warehouse *w, const struct load_identity *id,
     TRY(wsq_prepare(
         w, &st, e,
         "INSERT INTO main.tranche_runs(load_id, table_name, sources, spec, mode,"
-        "state, epoch, inputs, params, staging, started, host, pid) "
-        "VALUES(?1,?2,?3,?4,?5,'loading',1,?6,?7,?8,?9,?10,?11)"));
+        "state, epoch, inputs, params, staging, started, host, pid, watermark_from) "
+        "VALUES(?1,?2,?3,?4,?5,'loading',1,?6,?7,?8,?9,?10,?11,"
+        "(SELECT watermark FROM main.tranche_runs WHERE table_name = ?2 COLLATE NOCASE AND "
+        "sources = ?3 AND spec = ?4 AND mode = ?5 AND state = 'complete' "
+        "ORDER BY load_id DESC LIMIT 1))"));
     err_t rc = wsq_bind(w, st, e, "itttttbttti", (int64_t)w->load_id, id->table,
                         id->sources, spec, mode_name(id->mode), (const char *)json->p,
                         (const void *)(params ? params->p : NULL), params ? params->n : 0,
@@ -163,7 +169,7 @@ static err_t start_new(struct warehouse *w, const struct load_identity *id,
     err_t rc = stored_json(w, &json, e);
     if (rc == ERR_OK) rc = insert_run(w, id, &json, params, e);
     buf_free(&json);
-    return rc;
+    return rc == ERR_OK ? wsq_watermark_start(w, e) : rc;
 }
 
 // ---- a load that goes on
@@ -243,7 +249,7 @@ static err_t go_on(struct warehouse *w, const struct load_row *load,
     err_t rc = stored_json(w, &json, e);
     if (rc == ERR_OK) rc = update_run(w, &json, params, e);
     buf_free(&json);
-    return rc;
+    return rc == ERR_OK ? wsq_watermark_start(w, e) : rc;
 }
 
 // ---- which of the two
@@ -255,12 +261,32 @@ static err_t refuse(struct warehouse *w, const struct load_row *load, struct err
     TRY(wsq_int(w, e, &rows, &any,
                 "SELECT sum(rows_loaded) FROM main.tranche_ledger WHERE load = %lld",
                 (long long)load->id));
-    return err_set(
-        e, ERR_INVALID,
-        "table %s of %s has another unfinished load: load %" PRIu64 ", %s, with "
-        "%lld rows so far. Its own command, unchanged, continues it; --fresh drops "
-        "it and those rows",
-        w->table, w->shown, load->id, load->who, (long long)rows);
+    return err_set(e, ERR_INVALID,
+                   "table %s of %s has another unfinished load: load %" PRIu64 ", %s, with "
+                   "%lld rows so far. Its own command, unchanged, continues it; --fresh %s",
+                   w->table, w->shown, load->id, load->who, (long long)rows,
+                   load->upsert ? "forgets it, and its rows stay"
+                                : "drops it and those rows");
+}
+
+// Those of an upsert stay: the next one replaces them.
+static err_t drop(struct warehouse *w, const struct load_row *load, struct err *e)
+{
+    return wsq_drop_load(w, load->id, load->upsert ? NULL : w->table, load->staging, e);
+}
+
+// An incremental load has one for each run.
+static err_t drop_complete(struct warehouse *w, const struct load_identity *id,
+                           struct loads *loads, struct err *e)
+{
+    if (id->mode != MODE_APPEND && id->mode != MODE_INCREMENTAL) return ERR_OK;
+    while (loads->complete.id) {
+        TRY(drop(w, &loads->complete, e));
+        loads_free(loads);
+        *loads = (struct loads){ 0 };
+        TRY(find_loads(w, id, loads, e));
+    }
+    return ERR_OK;
 }
 
 static err_t decide(struct warehouse *w, const struct load_identity *id,
@@ -270,10 +296,8 @@ static err_t decide(struct warehouse *w, const struct load_identity *id,
     static const struct buf none;
     const struct load_row *unfinished = &loads->unfinished, *complete = &loads->complete;
     if (id->fresh) {
-        if (unfinished->id)
-            TRY(wsq_drop_load(w, unfinished->id, w->table, unfinished->staging, e));
-        if (complete->id && id->mode == MODE_APPEND)
-            TRY(wsq_drop_load(w, complete->id, w->table, NULL, e));
+        if (unfinished->id) TRY(drop(w, unfinished, e));
+        TRY(drop_complete(w, id, loads, e));
         return start_new(w, id, params, e);
     }
     if (unfinished->id && !unfinished->same) return refuse(w, unfinished, e);
@@ -374,9 +398,17 @@ void wsq_forget_load(struct warehouse *w)
     free(w->rejects);
     free(w->target);
     sqlite3_free(w->insert);
+    sqlite3_free(w->insert_rule);
     sqlite3_free(w->insert_row);
     sqlite3_free(w->empty_image);
-    w->table = w->rejects = w->target = w->insert = w->insert_row = NULL;
+    w->table = w->rejects = w->target = w->insert = w->insert_rule = w->insert_row = NULL;
+    wsq_columns_free(&w->key);
+    for (size_t i = 0; w->indexes && i <= w->n_indexes; i++)
+        wsq_columns_free(&w->indexes[i]);
+    free(w->indexes);
+    w->indexes = NULL;
+    w->n_indexes = 0;
+    wsq_watermark_free(&w->watermark);
     w->empty_image = NULL;
     schema_free(&w->schema);
     buf_free(&w->image_sql);
@@ -388,13 +420,28 @@ void wsq_forget_load(struct warehouse *w)
     w->n_known = 0;
 }
 
+static err_t take_columns(struct warehouse *w, const struct load_identity *id,
+                          struct err *e)
+{
+    w->watermark.column = -1;
+    if (id->mode == MODE_UPSERT) TRY(wsq_columns_find(&w->schema, id->key, &w->key, e));
+    if (id->mode == MODE_INCREMENTAL) {
+        w->watermark.column = schema_find(&w->schema, id->watermark);
+        assert(w->watermark.column >= 0);
+    }
+    w->indexes = calloc(id->n_indexes + 1, sizeof *w->indexes);
+    if (!w->indexes) return err_set(e, ERR_NOMEM, "out of memory");
+    for (; w->n_indexes < id->n_indexes; w->n_indexes++)
+        TRY(wsq_columns_find(&w->schema, &id->indexes[w->n_indexes],
+                             &w->indexes[w->n_indexes], e));
+    return ERR_OK;
+}
+
 static err_t take_arguments(struct warehouse *w, const struct load_identity *id,
                             const struct schema *schema, const struct load_input *inputs,
                             size_t n_inputs, struct err *e)
 {
     TRY(wsq_table_check_name(id->table, e));
-    if (id->mode == MODE_UPSERT || id->mode == MODE_INCREMENTAL || id->n_indexes)
-        return err_set(e, ERR_INVALID, "this warehouse does not do that yet");
     if (schema->n == 0) return err_set(e, ERR_INVALID, "the rows have no column");
     w->mode = id->mode;
     w->table = strdup(id->table);
@@ -405,7 +452,7 @@ static err_t take_arguments(struct warehouse *w, const struct load_identity *id,
     TRY(buf_printf(&w->image_sql, e, "%s", "")); // a NUL
     TRY(wsq_inputs_copy(&w->inputs, inputs, n_inputs, e));
     w->n_inputs = n_inputs;
-    return ERR_OK;
+    return take_columns(w, id, e);
 }
 
 static err_t begin(struct warehouse *w, const struct load_identity *id,

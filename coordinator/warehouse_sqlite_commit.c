@@ -60,21 +60,24 @@ static err_t add_one(struct warehouse *w, unsigned slot, struct result *r,
                      struct rejects *refused, bool *dup, struct err *e)
 {
     bool same;
-    int64_t first = 0, last = 0;
+    struct wsq_added added = { 0 };
     struct ledger_row known = r->row;
     TRY(wsq_ledger_overlap(w, &known, dup, &same, e));
     if (same) {
+        r->row.rows_emitted = known.rows_emitted;
         r->row.rows_loaded = known.rows_loaded;
         r->row.rows_refused = known.rows_refused;
+        r->row.rows_replaced = known.rows_replaced;
+        r->row.rows_skipped = known.rows_skipped;
     }
     if (*dup) return ERR_OK;
-    r->row.rows_loaded = r->row.rows_refused = 0;
-    if (r->image) TRY(wsq_slot_insert(w, slot, &r->row, refused, &first, &last, e));
+    r->row.rows_loaded = r->row.rows_refused = r->row.rows_replaced = 0;
+    if (r->image) TRY(wsq_slot_insert(w, slot, &r->row, refused, &added, e));
     crash_point("commit-after-rows");
     TRY(add_rejects(w, r->row.range.input, r->rejects, e));
     TRY(add_rejects(w, r->row.range.input,
                     (struct slice){ refused->bytes.p, refused->bytes.n }, e));
-    TRY(wsq_ledger_add(w, &r->row, first, last, e));
+    TRY(wsq_ledger_add(w, &r->row, &added, e));
     crash_point("commit-after-ledger");
     return ERR_OK;
 }
@@ -146,6 +149,8 @@ err_t wsq_commit(struct warehouse *w, struct result *results, size_t n, bool *du
         assert(r->row.range.input < w->n_inputs && r->row.state != LEDGER_SPLIT);
         dup[i] = false;
         r->damaged = false;
+        r->row.rows_emitted += r->row.rows_skipped; // as an attempt before may have left it
+        r->row.rows_skipped = 0;
         err_t rc = r->checked ? ERR_OK : wsq_check(w, r, damage == ERR_OK ? e : &ignored);
         if (rc != ERR_OK && rc != ERR_PROTO) return rc;
         if (rc == ERR_PROTO) {
@@ -183,7 +188,7 @@ static err_t note_in_txn(struct warehouse *w, const struct ledger_row *row, stru
                        "%s: the ledger has something of bytes %" PRIu64 " to %" PRIu64
                        " already",
                        w->inputs[row->range.input].name, row->range.begin, row->range.end);
-    return wsq_ledger_add(w, row, 0, 0, e);
+    return wsq_ledger_add(w, row, &(struct wsq_added){ 0 }, e);
 }
 
 err_t wsq_note(struct warehouse *w, const struct ledger_row *row, struct err *e)

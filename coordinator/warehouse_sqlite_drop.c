@@ -109,7 +109,7 @@ err_t wsq_drop_load(struct warehouse *w, uint64_t load_id, const char *table,
     if (staging)
         TRY(wsq_exec(w, e, "dropping the staged table", "DROP TABLE IF EXISTS main.\"%w\"",
                      staging));
-    else
+    else if (table)
         TRY(drop_rows(w, load_id, table, e));
     TRY(wsq_table_exists(w, w->rejects, &rejects, e));
     if (rejects)

@@ -51,9 +51,12 @@ static err_t mark_run(struct warehouse *w, const char *state, const struct buf *
     bool row;
     gmtime_r(&now, &tm);
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    TRY(wsq_prepare(w, &st, e,
-                    "UPDATE main.tranche_runs SET state = ?2, finished = ?3, inputs = ?4, "
-                    "staging = NULL WHERE load_id = ?1"));
+    TRY(wsq_prepare(
+        w, &st, e,
+        "UPDATE main.tranche_runs SET state = ?2, finished = ?3, inputs = ?4, "
+        "staging = NULL, watermark = (SELECT max(v) FROM (SELECT watermark_from "
+        "AS v UNION ALL SELECT watermark FROM main.tranche_ledger WHERE load = "
+        "?1)) WHERE load_id = ?1"));
     err_t rc =
         wsq_bind(w, st, e, "ittt", (int64_t)w->load_id, state, when, (const char *)json->p);
     if (rc == ERR_OK) rc = wsq_step(w, st, &row, e, "writing tranche_runs");
@@ -74,6 +77,28 @@ static err_t forget_replaced(struct warehouse *w, struct err *e)
                     "FROM main.tranche_runs WHERE state IN ('replaced','dropped') "
                     "AND table_name = %Q COLLATE NOCASE)",
                     (long long)w->load_id, w->table, w->table);
+}
+
+// An upsert reads everything again and lays it over the table: what the same job said
+// before, and what it rejected, says nothing any more.
+static err_t forget_upserts(struct warehouse *w, struct err *e)
+{
+    TRY(wsq_exec(
+        w, e, "forgetting earlier loads",
+        "UPDATE main.tranche_runs SET state = 'replaced' WHERE load_id <> %lld AND "
+        "table_name = %Q COLLATE NOCASE AND state = 'complete' AND "
+        "(mode, sources, spec) = (SELECT mode, sources, spec FROM "
+        "main.tranche_runs WHERE load_id = %lld)",
+        (long long)w->load_id, w->table, (long long)w->load_id));
+    return wsq_exec(
+        w, e, "forgetting earlier loads",
+        "DELETE FROM main.\"%w\" WHERE run IN (SELECT load_id FROM "
+        "main.tranche_runs WHERE state = 'replaced' AND table_name = %Q COLLATE "
+        "NOCASE);"
+        "DELETE FROM main.tranche_ledger WHERE load IN (SELECT load_id FROM "
+        "main.tranche_runs WHERE state = 'replaced' AND table_name = %Q COLLATE "
+        "NOCASE)",
+        w->rejects, w->table, w->table);
 }
 
 // A finish whose outcome was unknown may have been in.
@@ -102,7 +127,10 @@ static err_t finish_in_txn(struct warehouse *w, const uint64_t *input_end, bool 
     if (w->mode == MODE_REPLACE && swap) {
         TRY(wsq_swap(w, e));
         TRY(forget_replaced(w, e));
+    } else if (!drop) {
+        TRY(wsq_indexes_build(w, w->table, e));
     }
+    if (w->mode == MODE_UPSERT) TRY(forget_upserts(w, e));
     err_t rc = remember_inputs(w, &json, e);
     if (rc == ERR_OK) rc = mark_run(w, drop ? "dropped" : "complete", &json, e);
     buf_free(&json);
@@ -131,8 +159,10 @@ err_t wsq_finish(struct warehouse *w, const uint64_t *input_end, bool swap,
     assert(w->load_id);
     TRY(wsq_ready(w, e));
     bool swaps = w->mode == MODE_REPLACE && swap;
+    TRY(wsq_indexes_prepare(w, e));
     if (swaps) TRY(wsq_swap_prepare(w, e));
     err_t rc = finish(w, input_end, swap, totals_by_input, e);
     if (swaps) wsq_swap_done(w);
+    wsq_indexes_done(w);
     return rc;
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUNS_COLUMNS = 14, LEDGER_COLUMNS = 23 };
+enum { RUNS_COLUMNS = 16, LEDGER_COLUMNS = 26 };
 
 static err_t create(struct warehouse *w, struct err *e)
 {
@@ -18,7 +18,8 @@ static err_t create(struct warehouse *w, struct err *e)
         "spec TEXT NOT NULL, mode TEXT NOT NULL, state TEXT NOT NULL, epoch INTEGER NOT "
         "NULL,"
         "inputs TEXT NOT NULL, params BLOB NOT NULL, staging TEXT, started TEXT NOT NULL,"
-        "finished TEXT, host TEXT NOT NULL, pid INTEGER NOT NULL);"
+        "finished TEXT, host TEXT NOT NULL, pid INTEGER NOT NULL, watermark_from, "
+        "watermark);"
         "CREATE TABLE IF NOT EXISTS main.tranche_ledger("
         "load INTEGER NOT NULL, input INTEGER NOT NULL, byte_begin INTEGER NOT NULL,"
         "byte_end INTEGER NOT NULL, state TEXT NOT NULL, records INTEGER NOT NULL,"
@@ -28,7 +29,32 @@ static err_t create(struct warehouse *w, struct err *e)
         "rows_refused INTEGER NOT NULL, misfits INTEGER NOT NULL, digest TEXT NOT NULL,"
         "result_digest TEXT NOT NULL, epoch INTEGER NOT NULL, attempt INTEGER NOT NULL,"
         "worker TEXT NOT NULL, first_rowid INTEGER, last_rowid INTEGER, rows_mark TEXT,"
-        "PRIMARY KEY(load, input, byte_begin, byte_end)) WITHOUT ROWID");
+        "rows_replaced INTEGER NOT NULL DEFAULT 0, rows_skipped INTEGER NOT NULL DEFAULT 0,"
+        "watermark, PRIMARY KEY(load, input, byte_begin, byte_end)) WITHOUT ROWID");
+}
+
+// Columns that came later, in the order in which new tables have them.
+static err_t add_columns(struct warehouse *w, struct err *e)
+{
+    static const char *const later[][3] = {
+        { "tranche_runs", "watermark_from", "" },
+        { "tranche_runs", "watermark", "" },
+        { "tranche_ledger", "rows_replaced", "INTEGER NOT NULL DEFAULT 0" },
+        { "tranche_ledger", "rows_skipped", "INTEGER NOT NULL DEFAULT 0" },
+        { "tranche_ledger", "watermark", "" },
+    };
+    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
+        int64_t n;
+        bool there;
+        TRY(wsq_int(w, e, &n, &there,
+                    "SELECT 1 FROM pragma_table_info(%Q,'main') WHERE name = %Q",
+                    later[i][0], later[i][1]));
+        if (!there)
+            TRY(wsq_exec(w, e, "creating the ledger",
+                         "ALTER TABLE main.%s ADD COLUMN %s %s", later[i][0], later[i][1],
+                         later[i][2]));
+    }
+    return ERR_OK;
 }
 
 err_t wsq_ledger_create(struct warehouse *w, struct err *e)
@@ -36,6 +62,7 @@ err_t wsq_ledger_create(struct warehouse *w, struct err *e)
     int64_t runs, ledger;
     bool found;
     TRY(create(w, e));
+    TRY(add_columns(w, e));
     TRY(wsq_int(w, e, &runs, &found,
                 "SELECT count(*) FROM pragma_table_info('tranche_runs','main')"));
     TRY(wsq_int(w, e, &ledger, &found,
@@ -51,6 +78,10 @@ err_t wsq_ledger_create(struct warehouse *w, struct err *e)
 
 // ---- statements of every commit
 
+#define OVERLAP_COLUMNS                                                                    \
+    "byte_begin, byte_end, state, rows_loaded, rows_refused, rows_emitted, rows_replaced," \
+    "rows_skipped"
+
 static char *cached_sql(const struct warehouse *w, enum wsq_cached which)
 {
     switch (which) {
@@ -61,16 +92,16 @@ static char *cached_sql(const struct warehouse *w, enum wsq_cached which)
         // The nearest row on the left, and all that begin inside. Whole rows on the left do
         // not overlap each other, and a split on the left forbids nothing.
         return sqlite3_mprintf(
-            "SELECT byte_begin, byte_end, state, rows_loaded, rows_refused FROM (SELECT * "
+            "SELECT " OVERLAP_COLUMNS " FROM (SELECT * "
             " FROM main.tranche_ledger WHERE load = ?1 AND input = ?2 AND byte_begin < ?3 "
             " AND state <> 'split' ORDER BY byte_begin DESC LIMIT 1) "
-            "UNION ALL SELECT byte_begin, byte_end, state, rows_loaded, rows_refused "
-            "FROM main.tranche_ledger WHERE load = ?1 AND input = ?2 "
+            "UNION ALL SELECT " OVERLAP_COLUMNS
+            " FROM main.tranche_ledger WHERE load = ?1 AND input = ?2 "
             "AND byte_begin >= ?3 AND byte_begin < ?4");
     case WSQ_LEDGER_ADD:
         return sqlite3_mprintf(
             "INSERT INTO main.tranche_ledger VALUES(?1,?2,?3,?4,?5,?6,?7,?8,"
-            "?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23)");
+            "?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26)");
     case WSQ_REJECT_ADD:
         return sqlite3_mprintf("INSERT INTO main.\"%w\"(run, file, line, byte_offset, "
                                "\"column\", reason, raw) VALUES(?1,?2,?3,?4,?5,?6,?7)",
@@ -151,14 +182,18 @@ err_t wsq_ledger_overlap(struct warehouse *w, struct ledger_row *row, bool *dup,
         row->state = state;
         row->rows_loaded = (uint64_t)sqlite3_column_int64(st, 3);
         row->rows_refused = (uint64_t)sqlite3_column_int64(st, 4);
+        row->rows_emitted = (uint64_t)sqlite3_column_int64(st, 5);
+        row->rows_replaced = (uint64_t)sqlite3_column_int64(st, 6);
+        row->rows_skipped = (uint64_t)sqlite3_column_int64(st, 7);
     }
 }
 
-err_t wsq_ledger_add(struct warehouse *w, const struct ledger_row *row, int64_t first,
-                     int64_t last, struct err *e)
+err_t wsq_ledger_add(struct warehouse *w, const struct ledger_row *row,
+                     const struct wsq_added *added, struct err *e)
 {
     sqlite3_stmt *st;
     bool more;
+    int64_t first = added->first, last = added->last;
     char digest[HASH_HEX], result[HASH_HEX], mark[HASH_HEX], worker[sizeof row->worker + 1];
     hash_hex(row->digest, digest);
     hash_hex(row->result_digest, result);
@@ -178,6 +213,12 @@ err_t wsq_ledger_add(struct warehouse *w, const struct ledger_row *row, int64_t 
                  (int64_t)row->rows_emitted, (int64_t)row->rows_loaded,
                  (int64_t)row->rows_refused, (int64_t)row->misfits, digest, result,
                  (int64_t)w->epoch, (int64_t)row->attempt, worker, first, last, mark));
+    int rc = sqlite3_bind_int64(st, 24, (int64_t)row->rows_replaced);
+    if (rc == SQLITE_OK) rc = sqlite3_bind_int64(st, 25, (int64_t)row->rows_skipped);
+    if (rc == SQLITE_OK)
+        rc = added->greatest ? sqlite3_bind_value(st, 26, added->greatest)
+                             : sqlite3_bind_null(st, 26);
+    if (rc != SQLITE_OK) return wsq_fail(w, rc, e, "binding a value");
     return wsq_step(w, st, &more, e, "writing the ledger");
 }
 
@@ -207,6 +248,8 @@ static err_t read_row(sqlite3_stmt *st, uint32_t input, struct ledger_row *row,
     TRY(hex_digest(text(st, 15), &row->result_digest, e));
     row->attempt = (uint32_t)sqlite3_column_int64(st, 16);
     snprintf(row->worker, sizeof row->worker, "%s", text(st, 17));
+    row->rows_replaced = (uint64_t)sqlite3_column_int64(st, 18);
+    row->rows_skipped = (uint64_t)sqlite3_column_int64(st, 19);
     return ERR_OK;
 }
 
@@ -252,7 +295,8 @@ err_t wsq_ledger_each(struct warehouse *w, int64_t only, wsq_ledger_fn *fn, void
         "SELECT input, byte_begin, byte_end, records, lines, rows_read, rows_parsed,"
         "rows_rejected, rows_emitted, rows_loaded, rows_refused, misfits, state, "
         "unterminated,"
-        "digest, result_digest, attempt, worker FROM main.tranche_ledger "
+        "digest, result_digest, attempt, worker, rows_replaced, rows_skipped "
+        "FROM main.tranche_ledger "
         "WHERE load = ?1 %s ORDER BY input, byte_begin, byte_end",
         only >= 0 ? "AND input = ?2" : "");
     if (rc == ERR_OK)

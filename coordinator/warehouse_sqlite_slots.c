@@ -120,26 +120,71 @@ static struct slice column_of(const char *table, const char *message)
     return (struct slice){ (const uint8_t *)p + n + 1, strlen(p + n + 1) };
 }
 
+// column NULL: the one that SQLite's words name.
 static err_t refuse(struct warehouse *w, const struct range *range, const char *why,
-                    sqlite3_stmt *row, struct buf *csv, struct rejects *refused,
-                    struct err *e)
+                    const char *column, sqlite3_stmt *row, struct buf *csv,
+                    struct rejects *refused, struct err *e)
 {
     char reason[REJECT_REASON_MAX];
     int n = snprintf(reason, sizeof reason,
                      "%.800s (a result of bytes %" PRIu64 " to %" PRIu64 ")", why,
                      range->begin, range->end);
+    struct slice named = column ? (struct slice){ (const uint8_t *)column, strlen(column) }
+                                : column_of(w->target, why);
     struct reject r = { .byte = REJECT_NO_BYTE,
-                        .column = column_of(w->target, why),
+                        .column = named,
                         .reason = { (const uint8_t *)reason, (size_t)n } };
     TRY(row_as_csv(row, csv, e));
     r.raw = (struct slice){ csv->p, csv->n };
     return rejects_add(refused, &r, e);
 }
 
+static void start_rows(struct warehouse *w, struct ledger_row *row)
+{
+    row->rows_loaded = row->rows_refused = row->rows_replaced = row->rows_skipped = 0;
+    w->replaced = 0;
+    wsq_watermark_reset(&w->watermark);
+}
+
+// Whether the mode takes the row. *why: no, and that is the reason to refuse it, with the
+// column that has it; else it is passed over.
+static bool mode_takes(struct warehouse *w, sqlite3_stmt *from, const char **why,
+                       const char **column)
+{
+    *why = NULL;
+    for (size_t i = 0; i < w->key.n; i++) {
+        if (sqlite3_column_type(from, (int)w->key.v[i]) != SQLITE_NULL) continue;
+        *why = "the key is NULL: it can't be compared with those loaded";
+        *column = w->schema.f[w->key.v[i]].name;
+    }
+    if (w->watermark.column < 0) return !*why;
+    enum wsq_above is =
+        wsq_watermark_judge(&w->watermark, sqlite3_column_value(from, w->watermark.column));
+    if (is == WSQ_UNFIT) *why = wsq_watermark_unfit(w);
+    *column = w->schema.f[w->watermark.column].name;
+    return is == WSQ_ABOVE;
+}
+
+static err_t row_is_in(struct warehouse *w, sqlite3_stmt *from, struct ledger_row *row,
+                       struct err *e)
+{
+    row->rows_loaded++;
+    row->rows_replaced = w->replaced;
+    if (w->watermark.column < 0) return ERR_OK;
+    return wsq_watermark_raise(&w->watermark,
+                               sqlite3_column_value(from, w->watermark.column), e);
+}
+
 static err_t insert_one(struct warehouse *w, sqlite3_stmt *from, sqlite3_stmt *into,
                         struct ledger_row *row, struct buf *csv, struct rejects *refused,
                         struct err *e)
 {
+    const char *why, *column = NULL;
+    if (!mode_takes(w, from, &why, &column)) {
+        row->rows_refused += why != NULL;
+        row->rows_skipped += !why;
+        return why ? refuse(w, &row->range, why, column, from, csv, refused, e) : ERR_OK;
+    }
     for (int i = 0; i < sqlite3_column_count(from); i++) {
         int rc = sqlite3_bind_value(into, i + 1, sqlite3_column_value(from, i));
         if (rc != SQLITE_OK) return wsq_fail(w, rc, e, "binding a value");
@@ -147,15 +192,15 @@ static err_t insert_one(struct warehouse *w, sqlite3_stmt *from, sqlite3_stmt *i
     int rc = sqlite3_step(into);
     if (rc == SQLITE_DONE && sqlite3_changes64(w->db) == 1) {
         sqlite3_reset(into);
-        row->rows_loaded++;
-        return ERR_OK;
+        return row_is_in(w, from, row, e);
     }
     err_t out;
+    w->replaced = row->rows_replaced;
     if (rc == SQLITE_DONE)
-        out = refuse(w, &row->range, "a trigger of the table ignored the row", from, csv,
-                     refused, e);
+        out = refuse(w, &row->range, "a trigger of the table ignored the row", NULL, from,
+                     csv, refused, e);
     else if (is_refusal(rc) && !sqlite3_get_autocommit(w->db))
-        out = refuse(w, &row->range, sqlite3_errmsg(w->db), from, csv, refused, e);
+        out = refuse(w, &row->range, sqlite3_errmsg(w->db), NULL, from, csv, refused, e);
     else
         out = wsq_fail(w, rc, e, "adding a row");
     sqlite3_reset(into);
@@ -168,7 +213,7 @@ static err_t insert_each(struct warehouse *w, unsigned slot, struct ledger_row *
 {
     sqlite3_stmt *from = NULL, *into = NULL;
     struct buf csv = { 0 };
-    row->rows_loaded = row->rows_refused = 0;
+    start_rows(w, row);
     err_t rc = wsq_prepare(w, &from, e, "SELECT * FROM c%u.t", slot);
     if (rc == ERR_OK) rc = wsq_prepare(w, &into, e, "%s", w->insert_row);
     bool more = rc == ERR_OK;
@@ -189,21 +234,23 @@ static err_t insert_each(struct warehouse *w, unsigned slot, struct ledger_row *
 static err_t insert_all(struct warehouse *w, unsigned slot, struct ledger_row *row,
                         bool *refused, struct err *e)
 {
-    char slot_name[8];
-    snprintf(slot_name, sizeof slot_name, "c%u", slot);
     // Prepared anew: a kept statement would not notice that the slot has another image.
     sqlite3_stmt *st;
-    TRY(wsq_prepare(w, &st, e, "%s%s.t", w->insert, slot_name));
+    TRY(wsq_prepare(w, &st, e, "%sc%u.t%s", w->insert, slot, w->insert_rule));
+    start_rows(w, row);
     int rc = sqlite3_step(st);
-    bool all = rc == SQLITE_DONE && (uint64_t)sqlite3_changes64(w->db) == row->rows_emitted;
+    uint64_t want = row->rows_emitted - w->watermark.skipped;
+    bool all = rc == SQLITE_DONE && (uint64_t)sqlite3_changes64(w->db) == want;
     *refused = (rc == SQLITE_DONE && !all) || is_refusal(rc);
     err_t out = rc == SQLITE_DONE || *refused ? ERR_OK : wsq_fail(w, rc, e, "adding rows");
     sqlite3_finalize(st);
     if (*refused && sqlite3_get_autocommit(w->db))
         return err_set(e, ERR_DB, "%s: a trigger of %s rolled the transaction back",
                        w->shown, w->table);
-    row->rows_loaded = all ? row->rows_emitted : 0;
-    row->rows_refused = 0;
+    if (!all) return out;
+    row->rows_loaded = want;
+    row->rows_replaced = w->replaced;
+    row->rows_skipped = w->watermark.skipped;
     return out;
 }
 
@@ -232,11 +279,11 @@ static err_t max_rowid(struct warehouse *w, int64_t *out, struct err *e)
 }
 
 err_t wsq_slot_insert(struct warehouse *w, unsigned slot, struct ledger_row *row,
-                      struct rejects *refused, int64_t *first, int64_t *last, struct err *e)
+                      struct rejects *refused, struct wsq_added *added, struct err *e)
 {
     int64_t before = 0;
     bool unexpected = false;
-    *first = *last = 0;
+    *added = (struct wsq_added){ 0 };
     if (w->rowid) TRY(max_rowid(w, &before, e));
     if (w->fast)
         TRY(insert_all(w, slot, row, &unexpected, e));
@@ -245,12 +292,14 @@ err_t wsq_slot_insert(struct warehouse *w, unsigned slot, struct ledger_row *row
     if (unexpected)
         return err_set(e, ERR_DB, "%s: the rules of %s changed while it was loaded",
                        w->shown, w->table);
+    row->rows_emitted -= row->rows_skipped;
     assert(row->rows_loaded + row->rows_refused == row->rows_emitted);
+    added->greatest = w->watermark.greatest;
     int64_t end = sqlite3_last_insert_rowid(w->db);
     if (!w->rowid || row->rows_loaded == 0 || before < 0 ||
         before > INT64_MAX - (1ll << 48) || end != before + (int64_t)row->rows_loaded)
         return ERR_OK; // its rowids are the table's affair
-    *first = before + 1;
-    *last = end;
+    added->first = before + 1;
+    added->last = end;
     return ERR_OK;
 }

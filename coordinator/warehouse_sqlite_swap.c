@@ -5,22 +5,24 @@
 
 #include <string.h>
 
-// The statements that made the old table's indexes and triggers, one after the other, each
-// NUL-terminated.
+// Of the old table's indexes and triggers: name and the statement that made it, one after
+// the other, each NUL-terminated.
 static err_t keep_statements(struct warehouse *w, struct buf *out, struct err *e)
 {
     sqlite3_stmt *st;
     bool row;
     TRY(wsq_prepare(
         w, &st, e,
-        "SELECT sql FROM main.sqlite_schema WHERE tbl_name = %Q COLLATE NOCASE "
+        "SELECT name, sql FROM main.sqlite_schema WHERE tbl_name = %Q COLLATE NOCASE "
         "AND type IN ('index','trigger') AND sql IS NOT NULL ORDER BY type, rowid",
         w->table));
     err_t rc;
     while ((rc = wsq_step(w, st, &row, e, "reading the schema")) == ERR_OK && row) {
-        const char *sql = (const char *)sqlite3_column_text(st, 0);
-        rc = sql ? buf_add(out, sql, strlen(sql) + 1, e)
-                 : err_set(e, ERR_NOMEM, "out of memory");
+        for (int i = 0; i < 2 && rc == ERR_OK; i++) {
+            const char *text = (const char *)sqlite3_column_text(st, i);
+            rc = text ? buf_add(out, text, strlen(text) + 1, e)
+                      : err_set(e, ERR_NOMEM, "out of memory");
+        }
         if (rc != ERR_OK) break;
     }
     sqlite3_finalize(st);
@@ -31,7 +33,16 @@ static err_t run_statements(struct warehouse *w, const struct buf *statements,
                             struct err *e)
 {
     for (size_t at = 0; at < statements->n;) {
-        const char *sql = (const char *)statements->p + at;
+        const char *name = (const char *)statements->p + at;
+        const char *sql = name + strlen(name) + 1;
+        int64_t n;
+        bool built;
+        at += strlen(name) + strlen(sql) + 2;
+        TRY(wsq_int(w, e, &n, &built, // among load.indexes
+                    "SELECT 1 FROM main.sqlite_schema WHERE type = 'index' AND name = %Q "
+                    "COLLATE NOCASE",
+                    name));
+        if (built) continue;
         int rc = sqlite3_exec(w->db, sql, NULL, NULL, NULL);
         if ((rc & 0xff) == SQLITE_ERROR || (rc & 0xff) == SQLITE_CONSTRAINT)
             return err_set(
@@ -40,7 +51,6 @@ static err_t run_statements(struct warehouse *w, const struct buf *statements,
                 "and run the same command again",
                 w->table, sqlite3_errmsg(w->db), sql);
         if (rc != SQLITE_OK) return wsq_fail(w, rc, e, "building an index");
-        at += strlen(sql) + 1;
     }
     return ERR_OK;
 }
@@ -65,8 +75,10 @@ static err_t swap(struct warehouse *w, struct buf *statements, struct err *e)
 {
     TRY(wsq_table_no_view(w, w->table, e));
     TRY(keep_statements(w, statements, e));
+    TRY(wsq_indexes_check(w, w->table, e)); // while the old ones are still there
     TRY(wsq_exec(w, e, "dropping the old table", "DROP TABLE IF EXISTS main.\"%w\"",
                  w->table));
+    TRY(wsq_indexes_build(w, w->target, e));
     TRY(wsq_exec(w, e, "renaming the new table", "ALTER TABLE main.\"%w\" RENAME TO \"%w\"",
                  w->target, w->table));
     return run_statements(w, statements, e);

@@ -59,14 +59,7 @@ static err_t add_column(struct buf *list, const char *name, struct err *e)
     return buf_printf(list, e, "%s%s", list->n ? ", " : "", name);
 }
 
-// Which columns of the schema the table lacks, which of the table's the schema lacks, and
-// whether they stand in the same order. Generated columns fill themselves.
-struct difference {
-    struct buf missing, extra;
-    bool same_order;
-};
-
-static err_t compare(struct warehouse *w, sqlite3_stmt *st, struct difference *d,
+static err_t compare(struct warehouse *w, sqlite3_stmt *st, struct wsq_difference *d,
                      struct err *e)
 {
     bool row, found[SCHEMA_MAX_COLUMNS] = { false };
@@ -87,11 +80,11 @@ static err_t compare(struct warehouse *w, sqlite3_stmt *st, struct difference *d
     return ERR_OK;
 }
 
-static err_t find_difference(struct warehouse *w, const char *table, struct difference *d,
-                             struct err *e)
+err_t wsq_difference(struct warehouse *w, const char *table, struct wsq_difference *d,
+                     struct err *e)
 {
     sqlite3_stmt *st;
-    *d = (struct difference){ .same_order = true };
+    *d = (struct wsq_difference){ .same_order = true };
     TRY(wsq_prepare(w, &st, e,
                     "SELECT name FROM pragma_table_xinfo(%Q,'main') WHERE hidden = 0",
                     table));
@@ -100,7 +93,7 @@ static err_t find_difference(struct warehouse *w, const char *table, struct diff
     return rc;
 }
 
-static void difference_free(struct difference *d)
+void wsq_difference_free(struct wsq_difference *d)
 {
     buf_free(&d->missing);
     buf_free(&d->extra);
@@ -108,8 +101,8 @@ static void difference_free(struct difference *d)
 
 static err_t check_columns(struct warehouse *w, const char *table, struct err *e)
 {
-    struct difference d;
-    err_t rc = find_difference(w, table, &d, e);
+    struct wsq_difference d;
+    err_t rc = wsq_difference(w, table, &d, e);
     if (rc == ERR_OK && (d.missing.n || d.extra.n))
         rc = err_set(
             e, ERR_INVALID,
@@ -119,7 +112,7 @@ static err_t check_columns(struct warehouse *w, const char *table, struct err *e
             d.missing.n ? (char *)d.missing.p : "", d.missing.n && d.extra.n ? ";" : "",
             d.extra.n ? " the rows have no column " : "",
             d.extra.n ? (char *)d.extra.p : "");
-    difference_free(&d);
+    wsq_difference_free(&d);
     return rc;
 }
 
@@ -147,9 +140,13 @@ err_t wsq_table_ensure(struct warehouse *w, const char *table, struct err *e)
 {
     bool exists;
     TRY(wsq_table_exists(w, table, &exists, e));
-    if (!exists) return create(w, table, e);
-    TRY(wsq_table_no_view(w, table, e));
-    return check_columns(w, table, e);
+    if (!exists) {
+        TRY(create(w, table, e));
+    } else {
+        TRY(wsq_table_no_view(w, table, e));
+        TRY(check_columns(w, table, e));
+    }
+    return wsq_key_ensure(w, !exists, e);
 }
 
 err_t wsq_rejects_ensure(struct warehouse *w, struct err *e)
@@ -249,107 +246,4 @@ err_t wsq_table_mark(struct warehouse *w, const char *table, const char *rowid,
     sqlite3_finalize(st);
     hash_stream_free(&h);
     return rc;
-}
-
-// ---- how rows get in
-
-static err_t column_list(const struct schema *s, char **out, struct err *e)
-{
-    struct buf list = { 0 };
-    err_t rc = ERR_OK;
-    for (uint32_t i = 0; rc == ERR_OK && i < s->n; i++) {
-        char *name = sqlite3_mprintf("%s\"%w\"", i ? "," : "", s->f[i].name);
-        rc = name ? buf_printf(&list, e, "%s", name)
-                  : err_set(e, ERR_NOMEM, "out of memory");
-        sqlite3_free(name);
-    }
-    if (rc == ERR_OK)
-        *out = (char *)list.p;
-    else
-        buf_free(&list);
-    return rc;
-}
-
-static err_t make_statements(struct warehouse *w, bool same_order, struct err *e)
-{
-    char *columns = NULL;
-    struct buf marks = { 0 };
-    err_t rc = column_list(&w->schema, &columns, e);
-    for (uint32_t i = 0; rc == ERR_OK && i < w->schema.n; i++)
-        rc = buf_printf(&marks, e, "%s?%u", i ? "," : "", i + 1);
-    if (rc == ERR_OK) {
-        // OR ABORT: a table may say that it silently ignores or replaces rows. Not with us.
-        w->insert =
-            same_order
-                ? sqlite3_mprintf("INSERT OR ABORT INTO main.\"%w\" SELECT * FROM ",
-                                  w->target)
-                : sqlite3_mprintf("INSERT OR ABORT INTO main.\"%w\"(%s) SELECT %s FROM ",
-                                  w->target, columns, columns);
-        w->insert_row = sqlite3_mprintf("INSERT OR ABORT INTO main.\"%w\"(%s) VALUES(%s)",
-                                        w->target, columns, marks.p);
-        if (!w->insert || !w->insert_row) rc = err_set(e, ERR_NOMEM, "out of memory");
-    }
-    free(columns);
-    buf_free(&marks);
-    return rc;
-}
-
-// Whether the program for INSERT ... SELECT copies records as they are, in every case.
-static err_t copies_records(struct warehouse *w, bool *fast, struct err *e)
-{
-    sqlite3_stmt *st;
-    bool row, copies = false, decodes = false;
-    TRY(wsq_prepare(w, &st, e, "EXPLAIN %sc0.t", w->insert));
-    err_t rc;
-    while ((rc = wsq_step(w, st, &row, e, "planning the load")) == ERR_OK && row) {
-        const char *opcode = (const char *)sqlite3_column_text(st, 1);
-        if (!opcode) continue;
-        copies |= strcmp(opcode, "RowData") == 0 || strcmp(opcode, "RowCell") == 0;
-        decodes |= strcmp(opcode, "Column") == 0;
-    }
-    sqlite3_finalize(st);
-    *fast = copies && !decodes;
-    return rc;
-}
-
-static err_t say_why_slow(struct warehouse *w, bool same_order, struct err *e)
-{
-    static const struct {
-        const char *why, *sql;
-    } causes[] = {
-        { "it has a trigger", "SELECT 1 FROM main.sqlite_schema WHERE type = 'trigger' "
-                              "AND tbl_name = %Q COLLATE NOCASE" },
-        { "it has an index, a UNIQUE or a PRIMARY KEY (create indexes after the load)",
-          "SELECT 1 FROM pragma_index_list(%Q,'main')" },
-        { "it has a PRIMARY KEY",
-          "SELECT 1 FROM pragma_table_info(%Q,'main') WHERE pk > 0" },
-    };
-    const char *why = same_order
-                          ? "its columns are declared in another way (type, NOT NULL, "
-                            "DEFAULT, COLLATE, CHECK, STRICT)"
-                          : "its columns stand in another order";
-    bool found = false;
-    int64_t n;
-    for (size_t i = 0; i < sizeof causes / sizeof causes[0] && !found; i++) {
-        TRY(wsq_int(w, e, &n, &found, causes[i].sql, w->target));
-        if (found) why = causes[i].why;
-    }
-    char text[512];
-    snprintf(text, sizeof text, "rows go into %s one by one, two to four times slower: %s",
-             w->table, why);
-    if (w->say) w->say(w->say_arg, text);
-    return ERR_OK;
-}
-
-err_t wsq_table_plan(struct warehouse *w, struct err *e)
-{
-    struct difference d;
-    err_t rc = find_difference(w, w->target, &d, e);
-    bool same_order = d.same_order;
-    difference_free(&d);
-    TRY(rc);
-    TRY(make_statements(w, same_order, e));
-    TRY(wsq_table_rowid(w, w->target, &w->rowid, e));
-    TRY(copies_records(w, &w->fast, e));
-    return w->fast ? ERR_OK : say_why_slow(w, same_order, e);
 }

@@ -71,6 +71,19 @@ static inline void kit_init(struct kit *k, const char *backend)
     assert_non_null(k->ops);
 }
 
+// A way to load, with what it needs: key and watermark are a, with two indexes.
+static inline void kit_mode(struct kit *k, enum job_mode mode)
+{
+    static char *a[] = { (char *)(uintptr_t) "a" },
+                *ba[] = { (char *)(uintptr_t) "b", (char *)(uintptr_t) "a" };
+    static const struct strings key = { a, 1 }, indexes[] = { { ba, 1 }, { ba, 2 } };
+    k->id.mode = mode;
+    k->id.key = mode == MODE_UPSERT ? &key : NULL;
+    k->id.watermark = mode == MODE_INCREMENTAL ? "a" : NULL;
+    k->id.indexes = indexes;
+    k->id.n_indexes = N_OF(indexes);
+}
+
 static inline void kit_open(struct kit *k)
 {
     struct err e;

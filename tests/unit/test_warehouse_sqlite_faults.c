@@ -37,10 +37,11 @@ static const struct death {
     bool wal;
     enum job_mode mode;
 } DEATHS[] = {
-#define AT(point)                                                  \
-    { point, false, MODE_APPEND }, { point, false, MODE_REPLACE }, \
-    {                                                              \
-        point, true, MODE_APPEND                                   \
+#define AT(point)                                                    \
+    { point, false, MODE_APPEND }, { point, false, MODE_REPLACE },   \
+        { point, true, MODE_APPEND }, { point, false, MODE_UPSERT }, \
+    {                                                                \
+        point, true, MODE_INCREMENTAL                                \
     }
     AT("begin-before"),           AT("begin-before-commit"),    AT("begin-after-commit"),
     AT("note-before-begin"),      AT("note-before-commit"),     AT("note-after-commit"),
@@ -48,7 +49,8 @@ static const struct death {
     AT("commit-after-ledger"),    AT("commit-after-ledger:9"),  AT("commit-before-commit"),
     AT("commit-after-commit"),    AT("commit-before-begin:2"),  AT("commit-after-rows:12"),
     AT("commit-after-ledger:15"), AT("commit-before-commit:2"), AT("commit-after-commit:2"),
-    AT("finish-before-begin"),    AT("finish-before-commit"),   AT("finish-after-commit"),
+    AT("finish-before-begin"),    AT("finish-before-commit"),   AT("finish-after-index"),
+    AT("finish-after-index:2"),   AT("finish-after-commit"),
 };
 
 static void prepare_database(const struct kit *k, bool wal)
@@ -83,13 +85,18 @@ static void the_same_command_goes_on_after_death(void **state)
     struct kit k;
     struct err e;
     kit_init(&k, "sqlite");
-    k.id.mode = d->mode;
+    kit_mode(&k, d->mode);
     prepare_database(&k, d->wal);
     die_at(&k, d->name);
-    PASS(&e, run_job(&k, 0, &e));
     bool was_finished = strcmp(d->name, "finish-after-commit") == 0;
-    EQ_I64(was_finished && d->mode == MODE_REPLACE ? 2 : 1, k.load.load_id);
+    if (!was_finished || d->mode != MODE_INCREMENTAL) PASS(&e, run_job(&k, 0, &e));
+    if (k.load.load_id)
+        EQ_I64(was_finished && d->mode != MODE_APPEND ? 2 : 1, k.load.load_id);
     rows_are_there_once(&k);
+    EQ_I64(2, kit_count(&k, "SELECT count(*) FROM sqlite_schema WHERE name IN "
+                            "('t_b_idx', 't_b_a_idx')"));
+    if (d->mode == MODE_INCREMENTAL)
+        EQ_I64(56, kit_count(&k, "SELECT watermark FROM tranche_runs"));
     kit_free(&k);
 #else
     (void)state, (void)die_at, (void)prepare_database;
@@ -117,7 +124,7 @@ static bool one_failure(const struct bad_disk *b, long at)
     struct kit k;
     struct err e;
     kit_init(&k, "sqlite");
-    k.id.mode = b->mode;
+    kit_mode(&k, b->mode);
     prepare_database(&k, b->wal);
     fault.after = b->after;
     fault.full = b->full;
@@ -157,7 +164,7 @@ static bool one_end(const struct bad_disk *b, long at)
     struct err e;
     int status;
     kit_init(&k, "sqlite");
-    k.id.mode = b->mode;
+    kit_mode(&k, b->mode);
     prepare_database(&k, b->wal);
     pid_t pid = fork();
     assert_true(pid >= 0);
