@@ -53,7 +53,7 @@ static void say_from_loader(void *arg, const char *text)
 {
     struct app *a = arg;
     char *copy = strdup(text);
-    if (copy && !queue_push(a->says, copy)) free(copy);
+    if (copy && !queue_push(a->says, copy, 0)) free(copy);
 }
 
 static void pass_on_says(struct app *a)
@@ -281,7 +281,7 @@ static err_t app_open(struct app *a, struct err *e)
     a->job = hash_bytes(a->in->spec->p, a->in->spec->n);
     a->sessions.epoch = a->in->load->epoch;
     a->sched = sched_new(&o);
-    a->says = queue_new(SAY_QUEUE);
+    a->says = queue_new(SAY_QUEUE, QUEUE_ANY);
     if (!a->sched || !a->says) return err_set(e, ERR_NOMEM, "out of memory");
     measure_input(a);
     tune_init(&a->tune, j->batch_rows ? 1 : j->batch_bytes, a->bytes_total,

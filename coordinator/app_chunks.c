@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ISOLATED_MIN = 20 }; // rows found by bisection before a run may be cut short
+enum {
+    ISOLATED_MIN = 20, // rows found by bisection before a run may be cut short
+    LOADED_AT_ONCE = 64,
+};
 
 // ---- chunks in ----
 
@@ -292,10 +295,12 @@ static void on_loaded(struct app *a, struct load_item *i)
 
 void app_take_loaded(struct app *a)
 {
-    for (struct load_item *i; (i = loader_next(a->loader));) {
-        on_loaded(a, i);
-        load_item_free(&i);
-    }
+    struct load_item *i[LOADED_AT_ONCE];
+    for (size_t n; (n = loader_take(a->loader, i, LOADED_AT_ONCE));)
+        for (size_t k = 0; k < n; k++) {
+            on_loaded(a, i[k]);
+            load_item_free(&i[k]);
+        }
 }
 
 // ---- chunks that fail ----

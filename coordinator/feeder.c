@@ -3,7 +3,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { AHEAD = 4 }; // chunks cut but not yet wanted
+enum { // cut but not yet wanted
+    AHEAD = 512,
+    AHEAD_BYTES = 16 << 20, // by reference too: the next may better have another size
+};
 
 struct feeder {
     pthread_t thread;
@@ -37,6 +40,11 @@ static void cut_one(struct feeder *f, struct feed *x)
     }
 }
 
+static size_t weight_of(const struct feed *x)
+{
+    return x->chunk ? (size_t)(x->chunk->range.end - x->chunk->range.begin) : 0;
+}
+
 static void *feeder_main(void *arg)
 {
     struct feeder *f = arg;
@@ -51,7 +59,7 @@ static void *feeder_main(void *arg)
             err_set(&x->e, ERR_NOMEM, "out of memory while cutting the input");
         }
         bool more = x->kind == FED_CHUNK || x->kind == FED_BAD;
-        if (!queue_push(f->out, x)) {
+        if (!queue_push(f->out, x, weight_of(x))) {
             feed_free(&x);
             return NULL;
         }
@@ -67,7 +75,7 @@ err_t feeder_start(struct feeder **out, struct source *s,
     if (!f) return err_set(e, ERR_NOMEM, "out of memory");
     f->source = s;
     f->target_bytes = target_bytes;
-    f->out = queue_new(AHEAD);
+    f->out = queue_new(AHEAD, AHEAD_BYTES);
     f->spare = calloc(1, sizeof *f->spare);
     f->running =
         f->out && f->spare && pthread_create(&f->thread, NULL, feeder_main, f) == 0;

@@ -6,7 +6,8 @@
 #include <string.h>
 
 enum {
-    QUEUE_CAP = 4096, // bounded by limits.memory long before
+    AT_ONCE = 64,            // items that change threads together
+    AT_ONCE_BYTES = 1 << 16, // less when they are large: work on them overlaps
     GROUP_MAX = WAREHOUSE_GROUP,
 };
 static const ns_t RETRY = NS_S / 2; // between attempts when disk or lock is in the way
@@ -15,8 +16,9 @@ static const ns_t LOCKED_MAX =
 
 struct loader {
     pthread_t checker, committer;
-    bool checking, committing; // the threads run
-    struct queue *in, *checked, *out;
+    bool checking, committing;        // the threads run
+    struct queue *in, *checked, *out; // limits.memory bounds them
+    size_t inside;                    // items pushed and not yet taken: each has room
     const struct warehouse_ops *ops;
     struct warehouse *w;
     warehouse_say *say;
@@ -36,12 +38,21 @@ void load_item_free(struct load_item **ii)
     *ii = NULL;
 }
 
-static void finish_item(struct loader *l, struct load_item *i)
+static void pass_on(struct queue *to, struct load_item **item, size_t n)
 {
-    link_in_free(&i->in); // the memory counts until here
-    i->result.image = NULL;
-    i->result.rejects = (struct slice){ 0 };
-    if (!queue_push(l->out, i)) load_item_free(&i);
+    if (n && !queue_push_all(to, (void *const *)item, n))
+        for (size_t i = 0; i < n; i++)
+            load_item_free(&item[i]);
+}
+
+static void finish_items(struct loader *l, struct load_item **item, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        link_in_free(&item[i]->in); // the memory counts until here
+        item[i]->result.image = NULL;
+        item[i]->result.rejects = (struct slice){ 0 };
+    }
+    pass_on(l->out, item, n);
 }
 
 static void all_fail(struct loader *l, struct load_item **item, size_t n)
@@ -141,8 +152,7 @@ static void flush(struct loader *l, struct load_item **item, size_t *n)
     else
         commit_group(l, item, *n);
     l->busy += clock_ns() - start;
-    for (size_t i = 0; i < *n; i++)
-        finish_item(l, item[i]);
+    finish_items(l, item, *n);
     *n = 0;
 }
 
@@ -152,15 +162,15 @@ static void note_alone(struct loader *l, struct load_item *i)
         all_fail(l, &i, 1);
     else
         note(l, i);
-    finish_item(l, i);
+    finish_items(l, &i, 1);
 }
 
-// The next object of a queue; NULL: it is closed and nothing is left.
-static struct load_item *next(struct queue *q)
+// The next objects of a queue; 0: it is closed and nothing is left.
+static size_t next(struct queue *q, struct load_item *item[AT_ONCE])
 {
     for (;;) {
-        struct load_item *i = queue_pop(q, 3600 * NS_S);
-        if (i || (queue_closed(q) && queue_length(q) == 0)) return i;
+        size_t n = queue_pop_some(q, (void **)item, AT_ONCE, 3600 * NS_S);
+        if (n || (queue_closed(q) && queue_length(q) == 0)) return n;
     }
 }
 
@@ -169,15 +179,15 @@ static struct load_item *next(struct queue *q)
 static void *committer_main(void *arg)
 {
     struct loader *l = arg;
-    struct load_item *item[GROUP_MAX], *i;
-    size_t n = 0;
-    while ((i = next(l->checked))) {
-        while (i && i->kind == LOAD_RESULT) {
-            item[n++] = i;
-            i = n < GROUP_MAX ? queue_pop(l->checked, 0) : NULL;
+    struct load_item *item[AT_ONCE], *group[GROUP_MAX];
+    for (size_t n; (n = next(l->checked, item));) {
+        size_t k = 0;
+        for (size_t i = 0; i < n; i++) {
+            bool note = item[i]->kind == LOAD_NOTE;
+            if (!note) group[k++] = item[i];
+            if (k == GROUP_MAX || i + 1 == n || note) flush(l, group, &k);
+            if (note) note_alone(l, item[i]);
         }
-        flush(l, item, &n);
-        if (i) note_alone(l, i);
     }
     return NULL;
 }
@@ -197,9 +207,17 @@ static void check(struct loader *l, struct load_item *i)
 static void *checker_main(void *arg)
 {
     struct loader *l = arg;
-    for (struct load_item *i; (i = next(l->in));) {
-        if (i->kind == LOAD_RESULT) check(l, i);
-        if (!queue_push(l->checked, i)) load_item_free(&i);
+    struct load_item *item[AT_ONCE];
+    for (size_t n; (n = next(l->in, item));) {
+        size_t from = 0, bytes = 0;
+        for (size_t i = 0; i < n; i++) {
+            if (item[i]->kind == LOAD_RESULT) check(l, item[i]);
+            bytes += item[i]->result.image_bytes + item[i]->result.rejects.n;
+            if (bytes < AT_ONCE_BYTES && i + 1 < n) continue;
+            pass_on(l->checked, item + from, i + 1 - from);
+            from = i + 1;
+            bytes = 0;
+        }
     }
     queue_close(l->checked);
     return NULL;
@@ -215,9 +233,9 @@ err_t loader_start(struct loader **out, const struct warehouse_ops *ops,
     l->w = w;
     l->say = say;
     l->say_arg = say_arg;
-    l->in = queue_new(QUEUE_CAP);
-    l->checked = queue_new(QUEUE_CAP);
-    l->out = queue_new(2 * QUEUE_CAP);
+    l->in = queue_new(QUEUE_ANY, QUEUE_ANY);
+    l->checked = queue_new(QUEUE_ANY, QUEUE_ANY);
+    l->out = queue_new(QUEUE_ANY, QUEUE_ANY);
     bool room = l->in && l->checked && l->out;
     l->committing = room && pthread_create(&l->committer, NULL, committer_main, l) == 0;
     l->checking = l->committing && pthread_create(&l->checker, NULL, checker_main, l) == 0;
@@ -233,14 +251,26 @@ err_t loader_start(struct loader **out, const struct warehouse_ops *ops,
 
 bool loader_push(struct loader *l, struct load_item **i)
 {
-    if (!queue_push(l->in, *i)) return false;
+    struct queue *q[] = { l->in, l->checked, l->out };
+    for (size_t k = 0; k < sizeof q / sizeof q[0]; k++)
+        if (!queue_reserve(q[k], l->inside + 1)) return false;
+    if (!queue_push(l->in, *i, 0)) return false;
+    l->inside++;
     *i = NULL;
     return true;
 }
 
+size_t loader_take(struct loader *l, struct load_item **out, size_t max)
+{
+    size_t n = queue_pop_some(l->out, (void **)out, max, 0);
+    l->inside -= n;
+    return n;
+}
+
 struct load_item *loader_next(struct loader *l)
 {
-    return queue_pop(l->out, 0);
+    struct load_item *i;
+    return loader_take(l, &i, 1) ? i : NULL;
 }
 
 int loader_fd(const struct loader *l)

@@ -35,9 +35,12 @@ struct loader;
 MUST_CHECK err_t loader_start(struct loader **out, const struct warehouse_ops *ops,
                               struct warehouse *w, warehouse_say *say, void *say_arg,
                               struct err *e);
-bool loader_push(struct loader *l, struct load_item **i); // takes it; false: it has ended
-struct load_item *loader_next(struct loader *l);          // an outcome, or NULL
-int loader_fd(const struct loader *l);                    // readable: an outcome is there
+// Takes it, and never waits; false: it has ended, or memory is out. Push and take are for
+// one thread.
+bool loader_push(struct loader *l, struct load_item **i);
+struct load_item *loader_next(struct loader *l); // an outcome, or NULL
+size_t loader_take(struct loader *l, struct load_item **out, size_t max); // up to `max`
+int loader_fd(const struct loader *l);         // readable: an outcome is there
 void loader_give_up_waiting(struct loader *l); // a full disk or a lock ends the loader now
 // Commits what is queued, ends the threads. Outcomes can still be taken until loader_free.
 void loader_stop(struct loader *l);

@@ -147,6 +147,14 @@ bool queue_push_all(struct queue *q, void *const *objects, size_t n)
     return ok;
 }
 
+bool queue_reserve(struct queue *q, size_t n)
+{
+    pthread_mutex_lock(&q->lock);
+    bool ok = n <= q->n || make_room(q, n - q->n);
+    pthread_mutex_unlock(&q->lock);
+    return ok;
+}
+
 size_t queue_pop_some(struct queue *q, void **out, size_t max, ns_t wait)
 {
     pthread_mutex_lock(&q->lock);

@@ -20,6 +20,8 @@ void queue_free(struct queue **q); // what is still in it is the caller's to dra
 // Waits while the queue is full. False: it is closed, or memory is out; the object is still
 // yours.
 bool queue_push(struct queue *q, void *object, size_t weight);
+// Room for `n` objects in all: pushes up to there find memory. False: out of memory.
+bool queue_reserve(struct queue *q, size_t n);
 // Never waits, and takes no heed of the limits: all `n`, or (false) none.
 bool queue_push_all(struct queue *q, void *const *objects, size_t n);
 // Waits up to `wait` for an object; NULL: none came, or it is closed and empty.
