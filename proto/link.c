@@ -20,7 +20,7 @@ enum {
     RECONNECT_MS = 200,
     RECONNECT_MAX_MS = 5000,
     CONNECT_MS = 5000,
-    BACKLOG = 1024, // a thousand workers may come at once
+    BACKLOG = 1024,        // a thousand workers may come at once
     KEEPALIVE_IDLE_S = 20, // a dead host is found within a minute, without a word
     KEEPALIVE_EVERY_S = 10,
     KEEPALIVE_TIMES = 3,
