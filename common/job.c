@@ -14,6 +14,7 @@ void job_init(struct job *j)
         .timeout_ms = 10 * 60 * 1000,
         .memory_bytes = (uint64_t)128 << 20,
         .worker_memory_bytes = (uint64_t)1 << 30,
+        .workers_concurrency = 1,
         .workers_wait_ms = 60 * 1000,
     };
 }

@@ -82,6 +82,7 @@ struct job {
     uint64_t memory_bytes, worker_memory_bytes;
     uint32_t workers_local; // 0 = the cores, unless ...
     bool workers_remote;    // ... only those of other hosts are wanted (-j 0)
+    uint32_t workers_concurrency; // batches at a time in each
     uint32_t workers_min;   // 0: start as soon as one is there
     int64_t workers_wait_ms;
     struct strings labels; // that a worker must offer

@@ -22,6 +22,8 @@
     X(nulls)           \
     X(batch_bytes)     \
     X(sql)             \
+    X(plugin)          \
+    X(args)            \
     X(into)            \
     X(table)           \
     X(key)             \

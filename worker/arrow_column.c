@@ -23,7 +23,8 @@ static bool aligned(const void *p, size_t to)
 // A buffer of fixed-width values, from the batch's first row on.
 static const uint8_t *values(const struct arrow_reader *r, size_t width)
 {
-    return (const uint8_t *)r->a->buffers[1] + r->first * width;
+    static const uint8_t none[8];
+    return r->rows ? (const uint8_t *)r->a->buffers[1] + r->first * width : none;
 }
 
 static err_t need_buffer(const struct arrow_reader *r, int i)

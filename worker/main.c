@@ -3,6 +3,7 @@
 #include "common/std_fds.h"
 #include "common/units.h"
 #include "worker/app.h"
+#include "worker/describe.h"
 #include "worker/runner.h"
 
 #include <errno.h>
@@ -164,7 +165,7 @@ int main(int argc, char **argv)
     const char *access_file = NULL;
     opterr = 0;
     for (int c; (c = getopt_long(argc, argv, ":", options, NULL)) != -1;) {
-        if (c == DESCRIBE) return runner_describe();
+        if (c == DESCRIBE) return describe_main();
         if (c == HELP) return fputs(help, stdout) < 0 || fflush(stdout);
         if (c == VERSION)
             return puts("tranche-worker " TRANCHE_VERSION) < 0 || fflush(stdout);

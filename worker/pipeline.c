@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const ns_t DESCRIBE_MAX = 3 * NS_S; // of trying the transforms on a sample
-
 struct stage {
     const struct transform_ops *ops;
     void *state;
@@ -64,8 +62,7 @@ static err_t open_sink(struct pipeline *p, struct err *e)
     if (p->spec->out.n == 0) return ERR_OK;
     p->sink = sink_find(p->spec->sink);
     if (!p->sink) return err_set(e, ERR_INVALID, "no such sink: '%s'", p->spec->sink);
-    const struct schema *last =
-        p->n_stages ? &p->stages[p->n_stages - 1].out : &p->spec->in;
+    const struct schema *last = pipeline_schema(p);
     if (last->n != p->spec->out.n)
         return err_set(e, ERR_INVALID, "the transform gives %u columns, the table has %u",
                        last->n, p->spec->out.n);
@@ -127,6 +124,18 @@ void pipeline_close(struct pipeline **pp)
     *pp = NULL;
 }
 
+// The first fault counts; later ones mostly follow from it.
+static err_t finish_stages(struct pipeline *p, err_t rc, struct err *e)
+{
+    for (size_t i = p->n_stages; i-- > 0;) {
+        const struct stage *s = &p->stages[i];
+        if (!s->ops->done) continue;
+        err_t done = s->ops->done(s->state, rc == ERR_OK ? e : NULL);
+        if (rc == ERR_OK) rc = done;
+    }
+    return rc;
+}
+
 static err_t apply_stages(struct pipeline *p, ns_t deadline, const struct batch **out,
                           struct err *e)
 {
@@ -140,27 +149,40 @@ static err_t apply_stages(struct pipeline *p, ns_t deadline, const struct batch 
     return ERR_OK;
 }
 
-err_t pipeline_describe(struct pipeline *p, const uint8_t *sample, size_t n,
-                        struct schema *out, struct err *e)
+const struct schema *pipeline_schema(const struct pipeline *p)
 {
-    const struct schema *last =
-        p->n_stages ? &p->stages[p->n_stages - 1].out : &p->spec->in;
+    return p->n_stages ? &p->stages[p->n_stages - 1].out : &p->spec->in;
+}
+
+void pipeline_settle(struct pipeline *p, const uint8_t *sample, size_t n, ns_t deadline,
+                     struct schema *io)
+{
     struct rejects rejects = { 0 };
     struct reader_stats stats = { 0 };
     struct reader_chunk chunk = { .bytes = sample, .n = n, .end = n, .first_line = 1 };
     const struct batch *b;
-    TRY(schema_copy(out, last, e));
-    err_t rc = p->reader->read(p->reader_state, &chunk, &p->parsed, &rejects, &stats, e);
+    err_t rc = p->reader->read(p->reader_state, &chunk, &p->parsed, &rejects, &stats, NULL);
     rejects_free(&rejects);
-    // Somebody waits for the run to start.
-    ns_t limit = (ns_t)p->spec->timeout_ms * NS_MS;
-    ns_t deadline = clock_ns() + (limit < DESCRIBE_MAX ? limit : DESCRIBE_MAX);
-    // A sample that the transform cannot take says nothing about the types, nor against the
-    // job: the batch it fails on will be retried, bisected and explained.
-    if (rc == ERR_OK && apply_stages(p, deadline, &b, NULL) == ERR_OK)
-        transform_settle(out, b);
-    if (rc != ERR_OK) schema_free(out);
-    return rc;
+    if (rc == ERR_OK) rc = apply_stages(p, deadline, &b, NULL);
+    if (rc == ERR_OK) transform_settle(io, b);
+    // What fails on a sample says nothing about the types, nor against the job: the batch
+    // it fails on will be retried, bisected and explained.
+    rc = finish_stages(p, rc, NULL);
+    (void)rc;
+}
+
+static err_t apply_and_encode(struct pipeline *p, ns_t deadline, struct region *to,
+                              struct pipeline_stats *stats, struct err *e)
+{
+    ns_t parsed = clock_ns();
+    const struct batch *b;
+    TRY(apply_stages(p, deadline, &b, e));
+    ns_t applied = clock_ns();
+    if (p->sink) TRY(p->sink->encode(p->sink_state, b, to, e));
+    stats->rows_emitted = b->rows;
+    stats->apply_ns = applied - parsed;
+    stats->encode_ns = clock_ns() - applied;
+    return ERR_OK;
 }
 
 err_t pipeline_run(struct pipeline *p, const struct reader_chunk *chunk, ns_t deadline,
@@ -169,14 +191,6 @@ err_t pipeline_run(struct pipeline *p, const struct reader_chunk *chunk, ns_t de
 {
     ns_t start = clock_ns();
     TRY(p->reader->read(p->reader_state, chunk, &p->parsed, rejects, &stats->read, e));
-    ns_t parsed = clock_ns();
-    const struct batch *b;
-    TRY(apply_stages(p, deadline, &b, e));
-    ns_t applied = clock_ns();
-    if (p->sink) TRY(p->sink->encode(p->sink_state, b, to, e));
-    stats->rows_emitted = b->rows;
-    stats->parse_ns = parsed - start;
-    stats->apply_ns = applied - parsed;
-    stats->encode_ns = clock_ns() - applied;
-    return ERR_OK;
+    stats->parse_ns = clock_ns() - start;
+    return finish_stages(p, apply_and_encode(p, deadline, to, stats, e), e);
 }

@@ -22,11 +22,13 @@ MUST_CHECK err_t pipeline_open(struct pipeline **out, const struct spec *spec,
                                struct err *e);
 void pipeline_close(struct pipeline **p);
 
-// What comes out at the end, with ANY columns settled by the sample: whole records as a
-// chunk holds them, perhaps none; of a source whose chunks hold no bytes, a byte a row.
-// Owned by the caller.
-MUST_CHECK err_t pipeline_describe(struct pipeline *p, const uint8_t *sample, size_t n,
-                                   struct schema *out, struct err *e);
+// What comes out at the end; lives as long as the pipeline.
+const struct schema *pipeline_schema(const struct pipeline *p);
+// Settles the ANY columns of a copy of it by a sample as far as the transforms take it: whole
+// records as a chunk holds them, perhaps none; of a source whose chunks hold no bytes, a byte
+// a row.
+void pipeline_settle(struct pipeline *p, const uint8_t *sample, size_t n, ns_t deadline,
+                     struct schema *io);
 
 // Runs one chunk. The image is appended to `to`, the rejects to `rejects`.
 MUST_CHECK err_t pipeline_run(struct pipeline *p, const struct reader_chunk *chunk,

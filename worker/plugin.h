@@ -5,18 +5,19 @@
  *
  *     cc -O2 -shared -fPIC -o libmine.so mine.c
  *
- * A plugin exports one function, tranche_plugin(). Batches go in and out in the Arrow C Data
- * Interface (https://arrow.apache.org/docs/format/CDataInterface.html), so that any Arrow
- * implementation can be used inside without copying. docs/PLUGIN.md is the guide,
+ * A plugin exports one function, tranche_plugin(). Batches go in and out in the Arrow C
+ * Data Interface (https://arrow.apache.org/docs/format/CDataInterface.html), so that any
+ * Arrow implementation can be used inside without copying. docs/PLUGIN.md is the guide,
  * examples/plugin/template.c a plugin to start from.
  *
- * It is loaded in processes of their own that run job code, never in a worker's parent nor in
- * the coordinator: when it crashes, exits or hangs, its batch is tried again, then bisected.
+ * It is loaded in processes of their own that run job code, never in a worker's parent nor
+ * in the coordinator: when it crashes, exits or hangs, its batch is tried again, then
+ * bisected.
  *
- * Threads. Each instance (what init makes) is used by one thread at a time, though not always
- * by the same. With `workers.concurrency` several instances live in one process and are used
- * at the same time: variables outside of the instance must bear that. Threads that a plugin
- * starts must not touch a batch after apply has returned. Stacks have 256 KiB.
+ * Threads. Each instance (what init makes) is used by one thread at a time, though not
+ * always by the same. With `workers.concurrency` several instances live in one process and
+ * are used at the same time: variables outside of the instance must bear that. Threads that
+ * a plugin starts must not touch a batch after apply has returned. Stacks have 256 KiB.
  */
 
 #ifndef TRANCHE_PLUGIN_H
@@ -31,7 +32,8 @@
 extern "C" {
 #endif
 
-/* ---- Arrow C Data Interface, as its page says; other Arrow headers may have it already ---- */
+/* ---- Arrow C Data Interface, as its page says; other Arrow headers may have it already
+ * ---- */
 
 #ifndef ARROW_C_DATA_INTERFACE
 #define ARROW_C_DATA_INTERFACE
@@ -119,9 +121,9 @@ struct tranche_plugin {
      * caller. reads[i] is 1 for each column of `in`: set it to 0 where the plugin does not
      * look, and the column is not even parsed; it then comes as all NULL.
      *
-     * Columns come as l (int64), g (double), b (boolean) and u (text, dates and timestamps).
-     * Columns may go out as b, c, C, s, S, i, I, l, L, f, g, u, U, z, Z, n, tdD, tdm, tss,
-     * tsm, tsu, tsn, and as dictionaries of u or U.
+     * Columns come as l (int64), g (double), b (boolean) and u (text, dates and
+     * timestamps). Columns may go out as b, c, C, s, S, i, I, l, L, f, g, u, U, z, Z, n,
+     * tdD, tdm, tss, tsm, tsu, tsn, and as dictionaries of u or U.
      *
      * The same columns must give the same result in every process. */
     int (*bind)(void *state, const struct ArrowSchema *in, unsigned char *reads,
@@ -144,8 +146,8 @@ struct tranche_plugin {
 #define TRANCHE_EXPORT
 #endif
 
-/* The one entry point. `abi` is what Tranche was built with; a plugin that can't serve it may
- * return NULL. What it returns is never freed, and never changes. */
+/* The one entry point. `abi` is what Tranche was built with; a plugin that can't serve it
+ * may return NULL. What it returns is never freed, and never changes. */
 TRANCHE_EXPORT const struct tranche_plugin *tranche_plugin(uint32_t abi);
 
 /* ---- helpers, for plugins that are written by hand; whoever has Arrow needs none ---- */
@@ -236,8 +238,8 @@ TRANCHE_HELPER int tranche_schema_add(struct ArrowSchema *out, const char *name,
                                       const char *format)
 {
     size_t n = (size_t)out->n_children;
-    struct ArrowSchema **list = (struct ArrowSchema **)realloc(
-        (void *)out->children, (n + 1) * sizeof *list);
+    struct ArrowSchema **list =
+        (struct ArrowSchema **)realloc((void *)out->children, (n + 1) * sizeof *list);
     if (list) out->children = list;
     struct ArrowSchema *c = list ? (struct ArrowSchema *)calloc(1, sizeof *c) : NULL;
     char *copy = c ? (char *)malloc(strlen(name) + 1) : NULL;
@@ -280,7 +282,8 @@ TRANCHE_HELPER int tranche_array_begin(struct ArrowArray *out, int64_t rows)
 }
 
 /* A column with an empty place for each of its buffers; NULL: out of memory. */
-TRANCHE_HELPER struct ArrowArray *tranche_array_column(struct ArrowArray *out, int n_buffers)
+TRANCHE_HELPER struct ArrowArray *tranche_array_column(struct ArrowArray *out,
+                                                       int n_buffers)
 {
     size_t n = (size_t)out->n_children;
     struct ArrowArray **list =
@@ -311,9 +314,10 @@ TRANCHE_HELPER void *tranche_array_add(struct ArrowArray *out, size_t bytes_per_
     return c ? (void *)c->buffers[1] : NULL;
 }
 
-/* A column of text (u) without NULL, which takes over two blocks of malloc: rows + 1 offsets
- * and the bytes. Not 0: out of memory; the blocks are freed. */
-TRANCHE_HELPER int tranche_array_add_text(struct ArrowArray *out, int32_t *offsets, char *bytes)
+/* A column of text (u) without NULL, which takes over two blocks of malloc: rows + 1
+ * offsets and the bytes. Not 0: out of memory; the blocks are freed. */
+TRANCHE_HELPER int tranche_array_add_text(struct ArrowArray *out, int32_t *offsets,
+                                          char *bytes)
 {
     struct ArrowArray *c = tranche_array_column(out, 3);
     if (!c) {

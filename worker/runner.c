@@ -30,7 +30,7 @@ struct runner {
     size_t block_cap;
 };
 
-static void harden(uint64_t memory_bytes)
+void runner_harden(uint64_t memory_bytes)
 {
     struct rlimit none = { 0, 0 };
     setrlimit(RLIMIT_CORE, &none);
@@ -221,7 +221,7 @@ void runner_main(uint64_t result_max_bytes, uint64_t memory_bytes)
     static struct runner_task t;
     struct err e = { 0 };
 
-    harden(memory_bytes);
+    runner_harden(memory_bytes);
     struct runner_done d = { .code = open_runner(&r, result_max_bytes, &e) };
     memcpy(d.text, e.text, sizeof d.text);
     answer(&d);
@@ -240,59 +240,4 @@ void runner_main(uint64_t result_max_bytes, uint64_t memory_bytes)
         memcpy(d.text, e.text, sizeof d.text);
         answer(&d);
     }
-}
-
-// ---- describe ----
-
-static err_t read_stdin(struct buf *b, struct err *e)
-{
-    for (;;) {
-        TRY(buf_reserve(b, 64 * 1024, e));
-        ssize_t n = read(STDIN_FILENO, b->p + b->n, b->cap - b->n);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return err_sys(e, "cannot read standard input");
-        if (n == 0) return ERR_OK;
-        b->n += (size_t)n;
-        if (b->n > SPEC_MAX_BYTES)
-            return err_set(e, ERR_TOOBIG, "the request is too large");
-    }
-}
-
-static err_t describe(const struct buf *in, struct buf *answer_bytes, struct err *e)
-{
-    struct spec spec = { 0 };
-    struct pipeline *p = NULL;
-    struct schema s = { 0 };
-    uint64_t n;
-    if (in->n < CSV_PAD + 8) return err_set(e, ERR_PROTO, "the request is too short");
-    memcpy(&n, in->p, 8);
-    if (n > in->n - 8 - 2 * CSV_PAD) return err_set(e, ERR_PROTO, "the request is cut");
-    TRY(spec_decode(&spec, in->p + 8, (size_t)n, e));
-    err_t rc = runner_files_open_local(&spec, e);
-    if (rc == ERR_OK) rc = pipeline_open(&p, &spec, e);
-    if (rc == ERR_OK)
-        rc = pipeline_describe(p, in->p + 8 + n + CSV_PAD,
-                               in->n - 8 - (size_t)n - 2 * CSV_PAD, &s, e);
-    if (rc == ERR_OK) rc = spec_encode_schema(&s, answer_bytes, e);
-    schema_free(&s);
-    pipeline_close(&p);
-    spec_free(&spec);
-    return rc;
-}
-
-int runner_describe(void)
-{
-    struct buf in = { 0 }, out = { 0 };
-    struct err e = { 0 };
-    harden(0);
-    err_t rc = read_stdin(&in, &e);
-    if (rc == ERR_OK) rc = describe(&in, &out, &e);
-    uint32_t code = rc;
-    const void *body = rc == ERR_OK ? (const void *)out.p : e.text;
-    size_t n = rc == ERR_OK ? out.n : strlen(e.text);
-    int failed = fwrite(&code, 4, 1, stdout) != 1 ||
-                 (n && fwrite(body, n, 1, stdout) != 1) || fflush(stdout);
-    buf_free(&in);
-    buf_free(&out);
-    return failed;
 }

@@ -11,9 +11,7 @@
 void runner_main(uint64_t result_max_bytes, uint64_t memory_bytes)
     __attribute__((noreturn));
 
-// `tranche-worker --describe`: reads u64 length and a spec, then sample bytes, from
-// standard input; answers u32 err_t and a schema or a sentence on standard output. Exit
-// code.
-int runner_describe(void);
+// What every process that runs job code does first; 0: no limit to its private memory.
+void runner_harden(uint64_t memory_bytes);
 
 #endif

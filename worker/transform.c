@@ -6,8 +6,8 @@ const struct transform_ops *transform_find(enum step_kind kind)
 {
     switch (kind) {
     case STEP_SQL: return &transform_sql;
+    case STEP_PLUGIN: return &transform_plugin;
     case STEP_EXEC:
-    case STEP_PLUGIN:
     case STEP_NONE: break;
     }
     return NULL;

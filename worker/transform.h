@@ -10,6 +10,10 @@
 
 struct transform_ops {
     const char *name; // "sql"
+    // Calls may wait for something else than this process's own work. With
+    // workers.concurrency each batch in flight then has a state of its own, and calls of
+    // different states run at the same time; otherwise all share one state, one at a time.
+    bool waits;
     // On success *out_schema is the step's result and want[i] (in->n entries, zeroed by the
     // caller) says which input columns it reads.
     // Types of *out_schema: from the declaration where a result column is an input column;
@@ -25,12 +29,19 @@ struct transform_ops {
     // to. Stops with ERR_TIMEOUT at `deadline`, with ERR_TOOBIG past the memory limit.
     MUST_CHECK err_t (*apply)(void *state, const struct batch *in, struct batch *out,
                               ns_t deadline, struct err *e);
+    // Nobody needs the result of apply any more, nor what it points to. After every apply,
+    // also a failed one, before the next. May be NULL. An error fails the batch.
+    MUST_CHECK err_t (*done)(void *state, struct err *e);
     void (*close)(void **state); // copes with NULL and with an open that failed half way
 };
 
 // SQL over the batch as table `batch`; docs/SQL.md says what it may do. Half of
 // spec->memory_bytes bounds SQLite's heap, for the whole process; half the result.
 extern const struct transform_ops transform_sql;
+
+// A shared library; docs/PLUGIN.md and worker/plugin.h. It ignores the deadline: nobody can
+// stop a call from inside its process.
+extern const struct transform_ops transform_plugin;
 
 // NULL: no transform of this kind is built in.
 const struct transform_ops *transform_find(enum step_kind kind);

@@ -20,9 +20,9 @@ struct xf_plugin {
     struct schema in, result;
     struct arrow_layout layout;
     unsigned char *reads;
-    struct arena lent;        // what the batch on loan is made of
-    struct ArrowArray out;    // the last result; released: release is NULL
-    struct arrow_loan *loan;  // of the last batch; NULL: none
+    struct arena lent;       // what the batch on loan is made of
+    struct ArrowArray out;   // the last result; released: release is NULL
+    struct arrow_loan *loan; // of the last batch; NULL: none
 };
 
 static err_t no_memory(struct err *e)
@@ -36,9 +36,9 @@ static err_t failed(const struct xf_plugin *x, const char *where, struct tranche
 {
     why->text[sizeof why->text - 1] = 0;
     size_t n = strlen(why->text);
-    const char *text = n == 0                        ? "it gave no reason"
+    const char *text = n == 0                       ? "it gave no reason"
                        : text_is_utf8(why->text, n) ? why->text
-                                                     : "its reason is not UTF-8 text";
+                                                    : "its reason is not UTF-8 text";
     return err_set(e, ERR_TRANSFORM, "plugin %s%s: %.900s", x->name, where, text);
 }
 
@@ -224,10 +224,11 @@ static err_t done_plugin(void *state, struct err *e)
 {
     struct xf_plugin *x = state;
     if (end_batch(x)) return ERR_OK;
-    return err_set(e, ERR_TRANSFORM,
-                   "plugin %s keeps part of a batch past the call: what it was lent must be "
-                   "released when its result is",
-                   x->name);
+    return err_set(
+        e, ERR_TRANSFORM,
+        "plugin %s keeps part of a batch past the call: what it was lent must be "
+        "released when its result is",
+        x->name);
 }
 
 const struct transform_ops transform_plugin = { .name = "plugin",

@@ -11,8 +11,8 @@
 
 // The library's table, for good: it is never unloaded, since threads that it started may
 // still run its code. Runs the library's constructors: only in processes that run job code.
-// ERR_INVALID with the reason: no such file, one that others may write, no library, no entry
-// point, another ABI.
+// ERR_INVALID with the reason: no such file, one that others may write, no library, no
+// entry point, another ABI.
 MUST_CHECK err_t xf_plugin_load(const char *path, const struct tranche_plugin **out,
                                 struct err *e);
 

@@ -274,4 +274,6 @@ static err_t apply_sql(void *state, const struct batch *in, struct batch *out,
     return result;
 }
 
-const struct transform_ops transform_sql = { "sql", open_sql, apply_sql, close_sql };
+const struct transform_ops transform_sql = {
+    .name = "sql", .open = open_sql, .apply = apply_sql, .close = close_sql
+};
