@@ -80,10 +80,10 @@ struct job {
     uint32_t retries;
     int64_t timeout_ms;
     uint64_t memory_bytes, worker_memory_bytes;
-    uint32_t workers_local; // 0 = the cores, unless ...
-    bool workers_remote;    // ... only those of other hosts are wanted (-j 0)
+    uint32_t workers_local;       // 0 = the cores, unless ...
+    bool workers_remote;          // ... only those of other hosts are wanted (-j 0)
     uint32_t workers_concurrency; // batches at a time in each
-    uint32_t workers_min;   // 0: start as soon as one is there
+    uint32_t workers_min;         // 0: start as soon as one is there
     int64_t workers_wait_ms;
     struct strings labels; // that a worker must offer
     char *listen;          // "tcp://0.0.0.0:5555"; NULL: only this machine

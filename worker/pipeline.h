@@ -24,9 +24,9 @@ void pipeline_close(struct pipeline **p);
 
 // What comes out at the end; lives as long as the pipeline.
 const struct schema *pipeline_schema(const struct pipeline *p);
-// Settles the ANY columns of a copy of it by a sample as far as the transforms take it: whole
-// records as a chunk holds them, perhaps none; of a source whose chunks hold no bytes, a byte
-// a row.
+// Settles the ANY columns of a copy of it by a sample as far as the transforms take it:
+// whole records as a chunk holds them, perhaps none; of a source whose chunks hold no
+// bytes, a byte a row.
 void pipeline_settle(struct pipeline *p, const uint8_t *sample, size_t n, ns_t deadline,
                      struct schema *io);
 

@@ -88,8 +88,7 @@ static void close_doubler(void *state)
 const struct tranche_plugin *tranche_plugin(uint32_t abi)
 {
     static const struct tranche_plugin table = {
-        TRANCHE_PLUGIN_ABI, sizeof(struct tranche_plugin), "doubler",
-        init,               bind,                          apply,
+        TRANCHE_PLUGIN_ABI, sizeof(struct tranche_plugin), "doubler", init, bind, apply,
         close_doubler,
     };
     (void)abi; /* there is one so far */
