@@ -128,6 +128,7 @@ err_t sched_worker_join(struct sched *s, sid_u64 sid, uint32_t slots, ns_t now)
     list_init(&w->reserved);
     list_init(&w->reset);
     w->slots = slots;
+    w->credit_cap = s->o.credit_min;
     w->due.kind = DUE_SESSION;
     w->spoke = inside(s, now);
     sched_arm(s, &w->due, ns_add(w->spoke, s->o.silence));
@@ -232,7 +233,7 @@ bool sched_result(struct sched *s, sid_u64 sid, chunk_id id, uint32_t attempt,
     bool alone = a && a->alone;
     if (a) {
         w->nacks = 0;
-        sched_session_measure(s, w, run_ns);
+        sched_session_measure(s, w, run_ns, ns_sub(t, a->since));
         sched_attempt_end(s, a, t);
         if (!alone) sched_tally(s, &s->ended);
     }

@@ -45,7 +45,8 @@ struct sched_opts {
     uint32_t retries;    // failures, alone, that a one-record chunk may have before REJECT
     uint32_t credit_min; // per slot: running + prefetched, at least (2)
     uint32_t credit_max; // per slot, at most (64)
-    ns_t credit_work;    // credit grows to cover so much work a slot (5 ms)
+    ns_t credit_work;    // credit grows to cover so much work a slot (5 ms), by one with
+                         // each result, as long as they come within 2 s
     uint64_t memory_bytes; // chunk bytes held + result bytes waiting; when full, only the
                            // first chunk in input order is still dispatched
 };

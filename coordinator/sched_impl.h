@@ -28,6 +28,7 @@ enum {
 };
 #define SIZE_CAP      ((uint64_t)1 << 48) // sums of sizes can't overflow
 #define STRAGGLER_MIN NS_S
+#define TURN_MAX      (2 * NS_S) // from ASSIGN to RESULT: more is hoarding
 
 enum due_kind { DUE_LEASE, DUE_SESSION, DUE_CHUNK };
 
@@ -86,6 +87,7 @@ struct session {
     uint64_t arrived; // bytes that it took
     ns_t spoke, reset_at;
     int64_t run_ns;         // moving average of a chunk, 0: not measured
+    uint32_t credit_cap;    // a slot: grows while results come soon
     struct due due;         // silence
     struct heap_node ready; // in sched.ready: may take an ordinary chunk
     struct list reserved;   // in sched.reserved: runs empty for a suspect
@@ -154,7 +156,7 @@ uint64_t sched_credit(const struct sched *s, const struct session *w);
 // Brings the session's place in sched.ready and its part of the sums up to date.
 void sched_session_refresh(struct sched *s, struct session *w);
 void sched_session_unreserve(struct sched *s, struct session *w);
-void sched_session_measure(struct sched *s, struct session *w, int64_t run_ns);
+void sched_session_measure(struct sched *s, struct session *w, int64_t run_ns, ns_t turn);
 // Starts the leases of the attempts whose turn has come.
 void sched_session_turns(struct sched *s, struct session *w, ns_t t);
 // It gets no work any more, and its leases return.

@@ -128,7 +128,7 @@ uint64_t sched_credit(const struct sched *s, const struct session *w)
     if (w->run_ns && s->o.credit_work > 0) {
         per_slot = (uint64_t)(s->o.credit_work / w->run_ns) + 1;
         if (per_slot < s->o.credit_min) per_slot = s->o.credit_min;
-        if (per_slot > s->o.credit_max) per_slot = s->o.credit_max;
+        if (per_slot > w->credit_cap) per_slot = w->credit_cap;
     }
     return per_slot * w->slots;
 }
@@ -183,13 +183,22 @@ static void session_retire(struct sched *s, struct session *w)
     sched_session_refresh(s, w);
 }
 
-void sched_session_measure(struct sched *s, struct session *w, int64_t run_ns)
+// Short work over a slow line would pile up there, and be lost with the worker.
+static void learn_turn(const struct sched *s, struct session *w, ns_t turn)
+{
+    if (turn <= TURN_MAX && w->credit_cap < s->o.credit_max) w->credit_cap++;
+    if (turn > TURN_MAX) w->credit_cap -= (w->credit_cap + 3) / 4;
+    if (w->credit_cap < s->o.credit_min) w->credit_cap = s->o.credit_min;
+}
+
+void sched_session_measure(struct sched *s, struct session *w, int64_t run_ns, ns_t turn)
 {
     const int64_t day = 24 * 3600 * NS_S;
     if (run_ns < 1) run_ns = 1;
     if (run_ns > day) run_ns = day;
     s->run_ns = sched_average(s->run_ns, run_ns);
     w->run_ns = sched_average(w->run_ns, run_ns);
+    learn_turn(s, w, turn);
 }
 
 // A worker runs what it got in order, so its first `slots` attempts must make progress;

@@ -173,17 +173,40 @@ static void credit_grows_with_short_chunks_up_to_its_cap(void **state)
     assigned(0);
     assigned(1);
     quiet();
-    assert_true(sched_result(s, 1, 0, 1, 10, NS_MS, now)); // 5 ms of work: 6
-    for (chunk_id c = 2; c < 7; c++)
-        assigned(c);
-    quiet();
-    for (chunk_id c = 1; c < 40; c++) { // the average follows
+    for (chunk_id c = 0; c < 20; c++) { // 5 ms of work: 6, one more with each result
+        assert_true(sched_result(s, 1, c, 1, 10, NS_MS, now));
+        while (step())
+            ;
+        EQ_I64(c < 4 ? c + 3 : 6, counts().by_state[CHUNK_LEASED]);
+    }
+    for (chunk_id c = 20; c < 120; c++) { // the average follows
         assert_true(sched_result(s, 1, c, 1, 10, 1, now));
         while (step())
             ;
     }
     EQ_I64(64, counts().by_state[CHUNK_LEASED]);
     EQ_I64(0, counts().idle_slots);
+}
+
+static void credit_shrinks_when_results_come_late(void **state)
+{
+    (void)state;
+    for (chunk_id c = 0; c < 400; c++)
+        add(c);
+    join(1, 2);
+    for (chunk_id c = 0; c < 100; c++) {
+        while (step())
+            ;
+        assert_true(sched_result(s, 1, c, 1, 10, 1, now));
+    }
+    EQ_I64(127, counts().by_state[CHUNK_LEASED]);
+    for (chunk_id c = 100; c < 230; c++) { // one a second, however short the work
+        now += NS_S;
+        assert_true(sched_result(s, 1, c, 1, 10, 1, now));
+        while (step())
+            ;
+    }
+    EQ_I64(4, counts().by_state[CHUNK_LEASED]); // 2 a slot
 }
 
 static void wants_enough_for_all_credits_and_no_more(void **state)
@@ -950,6 +973,7 @@ int main(void)
         T(goes_in_input_order),
         T(spreads_over_workers_before_it_queues),
         T(credit_grows_with_short_chunks_up_to_its_cap),
+        T(credit_shrinks_when_results_come_late),
         T(wants_enough_for_all_credits_and_no_more),
         T(full_memory_lets_only_the_first_chunk_go),
         T(a_chunk_larger_than_the_memory_is_asked_for),
