@@ -122,9 +122,7 @@ static void ping_the_quiet(struct app *a, ns_t now)
     if (a->in->link[APP_TCP]) link_state(a->in->link[APP_TCP], &seen);
     bool lost = seen.lost != a->lost_seen;
     a->lost_seen = seen.lost;
-    if (seen.endless != a->endless_seen)
-        app_complain(a, "worker", "a connection was cut: its message never ended");
-    a->endless_seen = seen.endless;
+    app_tell_cut(a, &seen);
     ns_t ping_every = clock_protocol(PING_EVERY);
     HASH_ITER(by_sid, a->sessions.sids, s, tmp)
     {

@@ -41,6 +41,18 @@ void app_complain(struct app *a, const char *kind, const char *text)
     if (++a->complaints <= COMPLAINTS_MAX) app_say(a, kind, text);
 }
 
+void app_tell_cut(struct app *a, const struct link_events *seen)
+{
+    if (seen->endless != a->endless_seen)
+        app_complain(a, "worker", "a connection was cut: its message never ended");
+    if (seen->too_many != a->too_many_seen)
+        app_complain(a, "worker",
+                     "connections were cut: there are as many as this run takes, 1000 or "
+                     "what 'ulimit -n' leaves");
+    a->endless_seen = seen->endless;
+    a->too_many_seen = seen->too_many;
+}
+
 // ---- strikes ----
 
 static void name_culprit(const struct link_peer *p, char who[GATE_USER])

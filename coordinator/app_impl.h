@@ -42,8 +42,8 @@ struct app {
     struct range fed_to; // the last that the source gave
     bool gathered;       // workers.min are there, or were
     ns_t began, gate_checked, lines_seen;
-    uint64_t lost_seen;    // connections that ended
-    uint64_t endless_seen; // that were cut
+    uint64_t lost_seen;                   // connections that ended
+    uint64_t endless_seen, too_many_seen; // that were cut
     uint64_t bytes_done, bytes_total, seq;
     ns_t last_result, last_loop;
     bool fed, over, journal_failed;
@@ -103,6 +103,7 @@ bool app_strike(struct app *a, const struct link_peer *p, const char *what, ns_t
 // Like app_say, for what peers provoke: some lines in 10 s, then only how many more.
 void app_complain(struct app *a, const char *kind, const char *text);
 void app_complaints_tick(struct app *a, ns_t now);
+void app_tell_cut(struct app *a, const struct link_events *seen); // connections
 // A result of chunk k is wrong. True: that speaks against its worker, who gets a strike;
 // false: against the chunk, because another worker's was wrong, too, or our own's.
 bool app_doubts_worker(struct app *a, struct work *k, const char *worker, uint64_t sid);

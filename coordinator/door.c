@@ -5,7 +5,15 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
-enum { FILES_WANTED = 65536, HWM = 1024, DIR_BYTES = 4200, LINGER_MS = 200 };
+enum {
+    FILES_WANTED = 65536,
+    FILES_OWN = 100, // of the run itself
+    CONNECTIONS_MAX = 1000,
+    HWM = 1024,
+    TAKE_HWM = 4, // a peer may be hostile, and a message 128 MiB long
+    DIR_BYTES = 4200,
+    LINGER_MS = 200
+};
 
 err_t door_prepare(struct door *d, const struct job *j, const char *state_dir,
                    struct err *e)
@@ -47,26 +55,31 @@ err_t door_secret(struct door *d, const struct job *j, const char *state_dir,
     return ERR_OK;
 }
 
-// One descriptor a worker, and libzmq's thread spins when there is none left.
-static void allow_many_files(void)
+// One descriptor a worker, and libzmq's thread spins when there is none left. Returns how
+// many connections there may be.
+static size_t allow_many_files(void)
 {
-    struct rlimit l;
-    if (getrlimit(RLIMIT_NOFILE, &l) != 0) return;
-    struct rlimit more = { FILES_WANTED, FILES_WANTED };
-    if (l.rlim_cur >= FILES_WANTED || setrlimit(RLIMIT_NOFILE, &more) == 0) return;
-    l.rlim_cur = l.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &l);
+    struct rlimit l, more = { FILES_WANTED, FILES_WANTED };
+    if (getrlimit(RLIMIT_NOFILE, &l) != 0) return CONNECTIONS_MAX;
+    if (l.rlim_cur < FILES_WANTED && setrlimit(RLIMIT_NOFILE, &more) != 0) {
+        more = (struct rlimit){ l.rlim_max, l.rlim_max };
+        setrlimit(RLIMIT_NOFILE, &more);
+    }
+    if (getrlimit(RLIMIT_NOFILE, &l) != 0 || l.rlim_cur >= CONNECTIONS_MAX + FILES_OWN)
+        return CONNECTIONS_MAX;
+    return l.rlim_cur > 2 * FILES_OWN ? l.rlim_cur - FILES_OWN : FILES_OWN;
 }
 
 err_t door_open(struct door *d, const struct job *j, uint64_t largest, struct err *e)
 {
     struct link_opts o = { .message_max_bytes = largest + MSG_HEADER_MAX,
                            .hwm = HWM,
+                           .take_hwm = TAKE_HWM,
                            .keys = d->gate ? &d->keys : NULL,
                            .gate = d->gate,
                            .insecure = j->insecure };
     if (!j->listen) return ERR_OK;
-    allow_many_files();
+    o.connections_max = allow_many_files();
     return link_listen(&d->link, j->listen, &o, e);
 }
 

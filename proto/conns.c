@@ -12,7 +12,8 @@ struct conn {
     uint64_t mark;   // received when it moved last
     ns_t moved;
     uint64_t given;
-    bool open, spoke;
+    uint64_t born;           // which it is of all
+    bool open, known, spoke; // known: it spoke once
 };
 
 void conns_opened(struct conns *c, int fd)
@@ -29,7 +30,8 @@ void conns_opened(struct conns *c, int fd)
         c->n = n;
     }
     uint64_t now = conns_received(fd);
-    c->v[fd] = (struct conn){ .open = true, .before = now, .mark = now };
+    if (!c->v[fd].open) c->open++;
+    c->v[fd] = (struct conn){ .open = true, .before = now, .mark = now, .born = ++c->made };
 }
 
 bool conns_know(const struct conns *c, int fd)
@@ -42,16 +44,39 @@ static struct conn *at(struct conns *c, int fd)
     return conns_know(c, fd) ? &c->v[fd] : NULL;
 }
 
+static void leave(struct conns *c, struct conn *x)
+{
+    x->open = false;
+    c->open--;
+}
+
 void conns_closed(struct conns *c, int fd)
 {
     struct conn *x = at(c, fd);
-    if (x) x->open = false;
+    if (x) leave(c, x);
+}
+
+static void end(struct conns *c, struct conn *x)
+{
+    shutdown((int)(x - c->v), SHUT_RDWR);
+    leave(c, x);
+}
+
+void conns_end_one(struct conns *c, int fd)
+{
+    struct conn *victim = at(c, fd);
+    for (size_t i = 0; i < c->n; i++) {
+        struct conn *x = &c->v[i];
+        if (!x->open || x->known) continue;
+        if (!victim || victim->known || x->born < victim->born) victim = x;
+    }
+    if (victim) end(c, victim);
 }
 
 void conns_spoke(struct conns *c, int fd)
 {
     struct conn *x = at(c, fd);
-    if (x) x->spoke = true;
+    if (x) x->known = x->spoke = true;
 }
 
 void conns_gave(struct conns *c, int fd, uint64_t bytes)
@@ -106,8 +131,7 @@ unsigned conns_end_endless(struct conns *c, uint64_t max, ns_t when)
         if (x->spoke || now < x->before) x->before = now;
         x->spoke = false;
         if (now - x->before <= max) continue;
-        shutdown((int)i, SHUT_RDWR);
-        x->open = false;
+        end(c, x);
         ended++;
     }
     return ended;

@@ -23,11 +23,14 @@ enum { CONNS_MOVES = 1024 }; // fewer bytes than so many are no sign of life
 
 struct conns {      // zero-initialised is a valid empty set
     struct conn *v; // by descriptor
-    size_t n;
+    size_t n, open;
+    uint64_t made;
 };
 
 void conns_opened(struct conns *c, int fd); // without memory it is not watched
 void conns_closed(struct conns *c, int fd);
+// Ends one that is too many: the oldest of which no message came yet, or else `fd`.
+void conns_end_one(struct conns *c, int fd);
 bool conns_know(const struct conns *c, int fd);
 void conns_spoke(struct conns *c, int fd);                // a whole message of it was taken
 void conns_gave(struct conns *c, int fd, uint64_t bytes); // to libzmq, to be sent

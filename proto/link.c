@@ -45,6 +45,7 @@ struct link {
     struct gate *gate;
     char endpoint[ENDPOINT_HOST + 16];
     uint64_t message_max_bytes;
+    size_t connections_max;
     struct buf head;       // scratch of link_send
     struct link_in *spare; // where the next message is received
     struct link_counts counts;
@@ -140,7 +141,7 @@ static err_t set_options(struct link *l, const struct link_opts *o, struct err *
     if (zmq_setsockopt(l->sock, ZMQ_MAXMSGSIZE, &max, sizeof max) != 0)
         return zmq_fault(e, "ZMQ_MAXMSGSIZE");
     SET(ZMQ_SNDHWM, o->hwm);
-    SET(ZMQ_RCVHWM, o->hwm);
+    SET(ZMQ_RCVHWM, o->take_hwm ? o->take_hwm : o->hwm);
     SET(ZMQ_LINGER, 0);
     SET(ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
     if (l->tcp) TRY(set_tcp(l, o, e));
@@ -228,6 +229,7 @@ static err_t link_open(struct link **out, bool router, const char *endpoint,
     l->gate = o->gate;
     l->peer_fd = -1;
     l->message_max_bytes = o->message_max_bytes;
+    l->connections_max = o->connections_max;
     snprintf(l->endpoint, sizeof l->endpoint, "%s", endpoint);
     err_t rc = open_socket(l, endpoint, o, e);
     if (rc == ERR_OK)
@@ -299,6 +301,14 @@ static bool next_event(struct link *l, struct event *v)
     return true;
 }
 
+static void on_accepted(struct link *l, int fd)
+{
+    conns_opened(&l->conns, fd);
+    if (!l->connections_max || l->conns.open <= l->connections_max) return;
+    conns_end_one(&l->conns, fd);
+    l->events.too_many++;
+}
+
 static void on_event(struct link *l, const struct event *v)
 {
     switch (v->what) {
@@ -306,7 +316,7 @@ static void on_event(struct link *l, const struct event *v)
         l->peer_fd = (int)v->value;
         l->greeting = true;
         break;
-    case ZMQ_EVENT_ACCEPTED: conns_opened(&l->conns, (int)v->value); break;
+    case ZMQ_EVENT_ACCEPTED: on_accepted(l, (int)v->value); break;
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         l->state = LINK_OPEN;
         l->greeting = false;

@@ -31,6 +31,8 @@ struct link_opts {
     uint64_t message_max_bytes; // of one frame, at least MSG_HEADER_MAX; the same on both
                                 // sides: a peer that gets more hangs up
     int hwm;                    // messages per peer and direction
+    int take_hwm;               // the same, of those that wait to be received; 0: as hwm
+    size_t connections_max;     // listening on tcp://: at a time, 0: any number
     // tcp:// only. Without keys it is refused, unless `insecure` says that everything may
     // be read and forged on the way.
     const struct key_pair *keys;
@@ -67,8 +69,9 @@ struct link_events {
     uint64_t opened; // how often one came about: each time the other side sees a new peer
     uint64_t lost;   // how often one ended
     uint64_t bytes;  // of a DEALER: received over the last one, also of unfinished messages
-    uint64_t
-        endless; // of a ROUTER: how many were cut because a message of theirs never ended
+    // Of a ROUTER: how many were cut because a message of theirs never ended, and because
+    // there were more than connections_max.
+    uint64_t endless, too_many;
 };
 // To be asked now and then. Counts the failed handshakes of strangers at the gate.
 enum link_state link_state(struct link *l, struct link_events *out);

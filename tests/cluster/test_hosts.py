@@ -74,8 +74,8 @@ def keys(t, *names):
         t.run("keys", "new", "--worker", n, "--address", "tcp://127.0.0.1:1", "-o", f"{n}.access")
 
 
-def coordinator(t, *more, endpoint="tcp://127.0.0.1:0", sql=SLOW):
-    p = Program(t, [t.tranche, *ARGS, "--sql", sql, "--listen", endpoint, *more])
+def coordinator(t, *more, endpoint="tcp://127.0.0.1:0", sql=SLOW, under=()):
+    p = Program(t, [*under, t.tranche, *ARGS, "--sql", sql, "--listen", endpoint, *more])
     p.says("listening on ")
     p.endpoint = re.search(r"listening on (\S+)", p.text).group(1)
     return p
@@ -285,6 +285,71 @@ def another_version_is_refused_with_both_named(t):
     good = worker(t, c, "anna")
     c.ends(0)
     good.ends(0)
+
+
+@scenario("hosts")
+def another_processor_is_refused_with_both_named(t):
+    make(t, 2000)
+    keys(t, "anna")
+    c = coordinator(t, "-j", "0")
+    w = Program(t, ["setarch", "i686", os.path.join(t.build, "tranche-worker"), "--access", "anna.access", c.endpoint])
+    w.ends(1)
+    for text in (w.text, c.text):
+        t.true("i686 little-endian" in text and f"{os.uname().machine} little-endian" in text, f"both in: {text}")
+    good = worker(t, c, "anna")
+    c.ends(0)
+    good.ends(0)
+    exact(t, 2000)
+
+
+@scenario("hosts")
+def sighup_reads_the_allow_list_again(t):
+    make(t, 5000)
+    keys(t, "anna", "boris")
+    c = coordinator(t, "-j", "0", "--min-workers", "2")  # so that it waits for us
+    a = worker(t, c, "anna")
+    c.says("worker anna is here")
+    allowed, stays = t.path(".tranche", "keys", "allowed"), "the list of allowed workers stays as it was"
+    os.chmod(allowed, 0o644)  # which is a change, and seen without a signal
+    c.says(stays)
+    told = c.text.count(stays)
+    os.kill(c.p.pid, signal.SIGHUP)
+    t.wait_until(lambda: c.text.count(stays) > told, f"it is read again, though nothing has changed:\n{c.text}")
+    t.true("chmod 600" in c.text, c.text)
+    os.chmod(allowed, 0o600)
+    b = worker(t, c, "boris")
+    c.ends(0)
+    a.ends(0)
+    b.ends(0)
+    exact(t, 5000)
+
+
+@scenario("hosts")
+def more_connections_than_there_is_room_for_cost_no_worker_its_own(t):
+    make(t, 5000)
+    keys(t, "anna", "boris")
+    few = ["prlimit", "--nofile=210:210"]  # 110 connections; with more files it is 1,000
+    c = coordinator(t, "-j", "0", "--min-workers", "2", under=few)  # so that it waits for us
+    a = worker(t, c, "anna")
+    c.says("worker anna is here")
+    port, socks = int(c.endpoint.rsplit(":", 1)[1]), []
+
+    def crowded():
+        if len(socks) < 2000:
+            s = socket.socket()
+            s.setblocking(False)
+            s.connect_ex(("127.0.0.1", port))
+            socks.append(s)
+        return "as many as this run takes" in c.text
+    t.wait_until(crowded, f"connections are cut:\n{c.text}")
+    for s in socks:
+        s.close()
+    b = worker(t, c, "boris")
+    c.ends(0)
+    a.ends(0)
+    b.ends(0)
+    exact(t, 5000)
+    t.true("anna is gone" not in c.text, f"a worker went for a stranger:\n{c.text}")
 
 
 @scenario("hosts")

@@ -174,6 +174,15 @@ class Stranger:
         s = self.own() if self.keys else self.dealer()
         self.send(s, b"x" * (300 << 20))
 
+    def other_protocol(self):
+        """A HELLO of version 9, of which an older coordinator understands the first six bytes."""
+        s = self.own() if self.keys else self.dealer()
+        self.send(s, b"TRNC" + (9).to_bytes(2, "little") + (1).to_bytes(2, "little") + bytes(56), times=1)
+        while self.going() and not s.poll(50):
+            pass
+        if self.going():
+            print("answered: " + s.recv().decode(errors="replace"), file=sys.stderr)
+
     def garbage_messages(self):
         s = self.own() if self.keys else self.dealer()
         while self.going():

@@ -156,6 +156,30 @@ static void of_an_unknown_connection_nothing_is_under_way(void **state)
     EQ_I64(0, f.arrived);
 }
 
+static void who_is_too_many_is_the_oldest_that_never_spoke(void **state)
+{
+    struct pair *p = *state;
+    void *other[2] = { NULL, NULL };
+    struct pair first = *p;
+    char byte;
+    assert_int_equal(0, connected(&other[0])); // p is the second from here on
+    struct pair second = *(struct pair *)other[0];
+    EQ_I64(1, first.c.open);
+    conns_opened(&first.c, second.near);
+    EQ_I64(2, first.c.open);
+    conns_end_one(&first.c, second.near);
+    EQ_I64(0, read(first.far, &byte, 1)); // the older one
+    EQ_I64(1, first.c.open);
+    conns_spoke(&first.c, second.near);
+    conns_end_one(&first.c, second.near);
+    EQ_I64(0, read(second.far, &byte, 1));
+    EQ_I64(0, first.c.open);
+    conns_end_one(&first.c, 100000);
+    conns_free(&first.c);
+    close(first.near);
+    close(first.far);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, connected, hung_up)
 
 int main(void)
@@ -168,6 +192,7 @@ int main(void)
         T(bytes_that_come_are_a_sign_of_life_and_few_are_not),
         T(what_is_given_arrives),
         T(of_an_unknown_connection_nothing_is_under_way),
+        T(who_is_too_many_is_the_oldest_that_never_spoke),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
