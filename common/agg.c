@@ -1,5 +1,8 @@
 #include "common/agg.h"
 
+#include "common/agg_plan.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -91,19 +94,28 @@ static err_t add(struct schema *s, const char *name, enum type t, struct err *e)
 }
 
 // Keys keep what each value is: the type that a sample suggests comes with the result.
-err_t agg_partial_schema(const struct agg *a, const struct schema *rows, struct schema *out,
-                         struct err *e)
+static err_t add_states(struct schema *out, const struct agg_plan *plan, struct err *e)
 {
-    (void)rows;
-    char state[32] = "tranche_state";
-    err_t rc = ERR_OK;
+    for (uint32_t i = 0; i < plan->n; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "tranche_state_%u", i + 1);
+        while (schema_find(out, name) >= 0 && strlen(name) + 1 < sizeof name)
+            strcat(name, "_");
+        TRY(add(out, name, TYPE_ANY, e));
+    }
+    return ERR_OK;
+}
+
+err_t agg_partial_schema(const struct agg *a, struct schema *out, struct err *e)
+{
+    struct agg_plan plan;
     *out = (struct schema){ 0 };
+    err_t rc = agg_plan_init(&plan, a, e);
     for (size_t i = 0; rc == ERR_OK && i < a->by.n; i++)
         rc = add(out, a->by.v[i], TYPE_ANY, e);
-    while (schema_find(out, state) >= 0 && strlen(state) + 1 < sizeof state)
-        strcat(state, "_");
-    if (rc == ERR_OK) rc = add(out, state, TYPE_ANY, e);
+    if (rc == ERR_OK) rc = add_states(out, &plan, e);
     if (rc != ERR_OK) schema_free(out);
+    agg_plan_close(&plan);
     return rc;
 }
 

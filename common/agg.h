@@ -69,10 +69,9 @@ MUST_CHECK err_t agg_of_job(struct agg *a, const struct job *j, struct err *e);
 MUST_CHECK err_t agg_check(const struct agg *a, const struct job *j,
                            const struct schema *rows, struct err *e);
 
-// What a chunk gives (the keys, then one blob: the states) and what the table has in the
-// end, for rows of this schema. Columns are known to exist.
-MUST_CHECK err_t agg_partial_schema(const struct agg *a, const struct schema *rows,
-                                    struct schema *out, struct err *e);
+// What a chunk gives (the keys, then the states of agg_plan.h), and what the table has in
+// the end, for rows of this schema. Columns are known to exist.
+MUST_CHECK err_t agg_partial_schema(const struct agg *a, struct schema *out, struct err *e);
 MUST_CHECK err_t agg_result_schema(const struct agg *a, const struct schema *rows,
                                    struct schema *out, struct err *e);
 

@@ -24,10 +24,12 @@ struct pipeline {
     void *sink_state;
 };
 
+// `step` NULL: the aggregate, which follows the transforms.
 static err_t open_stage(struct stage *s, const struct spec *spec, const struct step *step,
                         const struct schema *in, bool *want, struct err *e)
 {
-    const struct transform_ops *ops = transform_find(step->kind);
+    const struct transform_ops *ops =
+        step ? transform_find(step->kind) : &transform_aggregate;
     if (!ops)
         return err_set(e, ERR_INVALID, "this worker has no transform '%s'",
                        step_kind_name(step->kind));
@@ -36,20 +38,27 @@ static err_t open_stage(struct stage *s, const struct spec *spec, const struct s
     return rc;
 }
 
+static size_t count_stages(const struct spec *spec)
+{
+    return spec->n_steps + agg_given(&spec->aggregate);
+}
+
 static err_t open_stages(struct pipeline *p, bool *want, struct err *e)
 {
     const struct spec *spec = p->spec;
     const struct schema *in = &spec->in;
-    p->stages = calloc(spec->n_steps, sizeof *p->stages);
+    size_t n = count_stages(spec);
+    p->stages = calloc(n, sizeof *p->stages);
     if (!p->stages) return err_set(e, ERR_NOMEM, "out of memory");
-    for (size_t i = 0; i < spec->n_steps; i++) {
+    for (size_t i = 0; i < n; i++) {
+        const struct step *step = i < spec->n_steps ? &spec->steps[i] : NULL;
         struct stage *s = &p->stages[i];
         bool *reads = i == 0 ? want : calloc(in->n ? in->n : 1, sizeof *reads);
         if (!reads) return err_set(e, ERR_NOMEM, "out of memory");
         p->n_stages = i + 1;
-        err_t rc = open_stage(s, spec, &spec->steps[i], in, reads, e);
+        err_t rc = open_stage(s, spec, step, in, reads, e);
         if (i != 0) free(reads);
-        if (rc != ERR_OK && spec->n_steps > 1)
+        if (rc != ERR_OK && step && spec->n_steps > 1)
             return err_wrap(e, rc, "transform step %zu of %zu", i + 1, spec->n_steps);
         TRY(rc);
         in = &s->out;
@@ -82,7 +91,7 @@ static err_t open_all(struct pipeline *p, struct err *e)
     const struct spec *spec = p->spec;
     bool *want = NULL;
     err_t rc = ERR_OK;
-    if (spec->n_steps) {
+    if (count_stages(spec)) {
         want = calloc(spec->in.n ? spec->in.n : 1, sizeof *want);
         if (!want) return err_set(e, ERR_NOMEM, "out of memory");
         rc = open_stages(p, want, e);

@@ -43,6 +43,9 @@ extern const struct transform_ops transform_sql;
 // stop a call from inside its process.
 extern const struct transform_ops transform_plugin;
 
+// The spec's aggregate; `step` is NULL. Its result is what agg_partial_schema says.
+extern const struct transform_ops transform_aggregate;
+
 // NULL: no transform of this kind is built in.
 const struct transform_ops *transform_find(enum step_kind kind);
 

@@ -23,16 +23,6 @@ struct xf_sql {
     sqlite3_value **row; // the result's columns, when the statement does not emit
 };
 
-static bool is_lookup_table(const struct xf_sql *x, const char *name)
-{
-    for (size_t at = 0; at < x->tables.n;) {
-        const char *table = (const char *)x->tables.p + at;
-        if (strcasecmp(table, name) == 0) return true;
-        at += strlen(table) + 1;
-    }
-    return false;
-}
-
 // What the statement may read. `rowid` would be a row's number within its batch, which
 // depends on how the input was cut.
 static const char *judge_read(void *arg, const char *table, const char *column)
@@ -46,7 +36,8 @@ static const char *judge_read(void *arg, const char *table, const char *column)
         return NULL;
     }
     bool known = strcasecmp(table, "json_each") == 0 ||
-                 strcasecmp(table, "json_tree") == 0 || is_lookup_table(x, table);
+                 strcasecmp(table, "json_tree") == 0 ||
+                 spec_sql_has_name(&x->tables, table);
     return known ? NULL : "a table that is not of this job";
 }
 
@@ -59,64 +50,16 @@ static err_t prepare_connection(struct xf_sql *x, const struct spec *spec, struc
     TRY(sql_guard_open(&x->db, e));
     TRY(sql_functions_add(x->db, e));
     TRY(xf_sql_vtab_add(x->db, &x->batch, e));
-    TRY(xf_sql_tables_load(x->db, spec, &x->tables, e));
+    TRY(spec_sql_tables_load(x->db, spec, "main", &x->tables, e));
     TRY(sql_guard_close_doors(&x->guard, x->db, XF_SQL_BATCH, e));
     sql_guard_deadline(x->db, &x->deadline);
     return ERR_OK;
 }
 
-// Lists what there is after "no such column" and "no such table".
 static err_t say_more(const struct xf_sql *x, const char *sql, err_t rc, struct err *e)
 {
-    static const char column[] = "no such column: ", table[] = "no such table: ";
-    const char *message = sqlite3_errmsg(x->db);
-    if (rc != ERR_TRANSFORM || !e || !strstr(e->text, message)) return rc;
-    int at = sqlite3_error_offset(x->db);
-    if (strncmp(message, table, strlen(table)) == 0)
-        xf_sql_say_tables(&x->tables, message + strlen(table), e);
-    else if (strncmp(message, column, strlen(column)) == 0)
-        xf_sql_say_columns(&x->in, message + strlen(column),
-                           at >= 0 && (size_t)at < strlen(sql) && sql[at] == '"', e);
-    return rc;
-}
-
-static uint32_t same_before(sqlite3_stmt *stmt, int column)
-{
-    const char *name = sqlite3_column_name(stmt, column);
-    uint32_t n = 0;
-    for (int i = 0; i < column; i++)
-        n += strcasecmp(name, sqlite3_column_name(stmt, i)) == 0;
-    return n;
-}
-
-// SQLite's name, made unique by a suffix, and never empty. sqlite3_free it; NULL: no
-// memory.
-static char *result_name(const struct schema *s, sqlite3_stmt *stmt, int column)
-{
-    const char *given = sqlite3_column_name(stmt, column);
-    if (!given) return NULL;
-    uint32_t number = same_before(stmt, column) + 1;
-    if (!*given) given = "column";
-    char *name = number == 1 ? sqlite3_mprintf("%s", given)
-                             : sqlite3_mprintf("%s_%u", given, number);
-    while (name && schema_find(s, name) >= 0) {
-        sqlite3_free(name);
-        name = sqlite3_mprintf("%s_%u", given, ++number);
-    }
-    return name;
-}
-
-static err_t describe(struct xf_sql *x, sqlite3_stmt *stmt, struct err *e)
-{
-    for (int i = 0; i < sqlite3_column_count(stmt); i++) {
-        char *name = result_name(&x->result, stmt, i);
-        if (!name) return err_set(e, ERR_NOMEM, "out of memory: SQL");
-        enum type type = xf_sql_type(sqlite3_column_decltype(stmt, i));
-        err_t rc = schema_add(&x->result, name, strlen(name), type, false, e);
-        sqlite3_free(name);
-        if (rc != ERR_OK) return rc;
-    }
-    return ERR_OK;
+    struct spec_sql_known known = { XF_SQL_BATCH, "the batch", &x->in, &x->tables };
+    return rc == ERR_TRANSFORM ? spec_sql_say_more(x->db, &known, sql, rc, e) : rc;
 }
 
 static void append_columns(sqlite3_str *s, uint32_t n)
@@ -170,9 +113,9 @@ static err_t open_steps(struct xf_sql *x, const struct spec *spec, const char *s
     TRY(prepare_connection(x, spec, e));
     err_t rc = sql_guard_prepare(x->db, sql, WHERE, ERR_TRANSFORM, &x->stmt, e);
     if (rc != ERR_OK) return say_more(x, sql, rc, e);
-    TRY(describe(x, x->stmt, e));
+    TRY(spec_sql_columns(x->stmt, &x->result, e));
     TRY(prepare_emitting(x, e));
-    TRY(xf_sql_bind(x->stmt, spec, e));
+    TRY(spec_sql_bind(x->stmt, spec, e));
     x->row = calloc(x->result.n, sizeof *x->row);
     return x->row ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory: SQL");
 }

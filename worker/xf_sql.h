@@ -4,22 +4,17 @@
 //   xf_sql_vtab     shows the batch to SQLite as the table `batch`
 //   xf_sql_tables   loads the lookup tables
 //   xf_sql_decl     declares columns to SQLite and reads its declarations
-//   xf_sql_bind     binds values and params
+//   spec_sql_bind     binds values and params
 //   xf_sql_say      tells what there is
 //   xf_sql_out      collects the result's rows
 
 #ifndef WORKER_XF_SQL_H
 #define WORKER_XF_SQL_H
 
+#include "proto/spec_sql.h"
 #include "worker/transform.h"
 
 #include <sqlite3.h>
-
-// The type of a column that xf_sql_create declared; TYPE_ANY for NULL and strangers.
-enum type xf_sql_type(const char *decl);
-// CREATE TABLE name("a" INTEGER, "b" DATE TEXT, ...): affinities as type_sqlite_decl, but
-// every type its own words. sqlite3_free it; NULL: out of memory.
-char *xf_sql_create(const char *name, const struct schema *s);
 
 struct xf_sql_batch { // what `batch` shows
     const struct schema *schema;
@@ -28,21 +23,6 @@ struct xf_sql_batch { // what `batch` shows
 };
 // `b` must outlive the connection.
 MUST_CHECK err_t xf_sql_vtab_add(sqlite3 *db, struct xf_sql_batch *b, struct err *e);
-
-// Loads the lookup tables and collects their names in `names`, each with its NUL.
-MUST_CHECK err_t xf_sql_tables_load(sqlite3 *db, const struct spec *spec, struct buf *names,
-                                    struct err *e);
-
-// Says what there is, after SQLite said what there is not.
-// `quoted`: the name stood in double quotes, as text must not.
-void xf_sql_say_columns(const struct schema *in, const char *wanted, bool quoted,
-                        struct err *e);
-void xf_sql_say_tables(const struct buf *names, const char *wanted, struct err *e);
-void xf_sql_say_params(const struct spec *spec, const char *wanted, struct err *e);
-// A copy of the value; SQLite's code.
-int xf_sql_bind_cell(sqlite3_stmt *stmt, int i, const struct cell *c);
-// Binds the spec's params to :name, @name and $name.
-MUST_CHECK err_t xf_sql_bind(sqlite3_stmt *stmt, const struct spec *spec, struct err *e);
 
 // The SQL function tranche_emit(...): an aggregate that takes each row of the result.
 struct xf_sql_out {

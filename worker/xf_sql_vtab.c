@@ -34,7 +34,7 @@ static int x_connect(sqlite3 *db, void *aux, int argc, const char *const *argv,
     (void)argv;
     (void)message;
     struct xf_sql_batch *b = aux;
-    char *sql = xf_sql_create(XF_SQL_BATCH, b->schema);
+    char *sql = spec_sql_create("main", XF_SQL_BATCH, b->schema);
     if (!sql) return SQLITE_NOMEM;
     int rc = sqlite3_declare_vtab(db, sql);
     sqlite3_free(sql);

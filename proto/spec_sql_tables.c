@@ -1,5 +1,5 @@
 #include "common/csv_read.h"
-#include "worker/xf_sql.h"
+#include "proto/spec_sql.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +40,7 @@ static err_t insert_rows(sqlite3 *db, const char *name, const struct batch *b,
     for (uint32_t r = 0; r < b->rows; r++) {
         for (uint32_t i = 0; i < b->n_cols; i++) {
             struct cell c = cell_of(&b->col[i], r);
-            if (xf_sql_bind_cell(stmt, (int)i + 1, &c) != SQLITE_OK)
+            if (spec_sql_bind_cell(stmt, (int)i + 1, &c) != SQLITE_OK)
                 return failed(db, name, e);
         }
         sqlite3_step(stmt);
@@ -49,11 +49,11 @@ static err_t insert_rows(sqlite3 *db, const char *name, const struct batch *b,
     return ERR_OK;
 }
 
-static err_t insert(sqlite3 *db, const struct spec_table *t, const struct batch *b,
-                    struct err *e)
+static err_t insert(sqlite3 *db, const char *into, const struct spec_table *t,
+                    const struct batch *b, struct err *e)
 {
     sqlite3_str *sql = sqlite3_str_new(db);
-    sqlite3_str_appendf(sql, "INSERT INTO \"%w\" VALUES(?", t->name);
+    sqlite3_str_appendf(sql, "INSERT INTO \"%w\".\"%w\" VALUES(?", into, t->name);
     for (uint32_t i = 1; i < t->schema.n; i++)
         sqlite3_str_appendall(sql, ",?");
     sqlite3_str_appendall(sql, ")");
@@ -97,8 +97,8 @@ static err_t parse(const struct spec *spec, const struct spec_table *t, const ui
     return rc;
 }
 
-static err_t load_rows(sqlite3 *db, const struct spec *spec, const struct spec_table *t,
-                       struct err *e)
+static err_t load_rows(sqlite3 *db, const struct spec *spec, const char *into,
+                       const struct spec_table *t, struct err *e)
 {
     uint8_t *copy =
         calloc(1, t->csv_bytes + 2 * CSV_PAD); // the reader looks past both ends
@@ -106,7 +106,7 @@ static err_t load_rows(sqlite3 *db, const struct spec *spec, const struct spec_t
     if (t->csv_bytes) memcpy(copy + CSV_PAD, t->csv, t->csv_bytes);
     struct batch b = { 0 };
     err_t rc = parse(spec, t, copy + CSV_PAD, &b, e);
-    if (rc == ERR_OK) rc = insert(db, t, &b, e);
+    if (rc == ERR_OK) rc = insert(db, into, t, &b, e);
     batch_free(&b);
     free(copy);
     return rc;
@@ -123,23 +123,33 @@ static err_t check_name(const char *name, struct err *e)
     return err_set(e, ERR_TRANSFORM, "a lookup table cannot be named '%s'", name);
 }
 
-static err_t load(sqlite3 *db, const struct spec *spec, const struct spec_table *t,
-                  struct err *e)
+static err_t load(sqlite3 *db, const struct spec *spec, const char *into,
+                  const struct spec_table *t, struct err *e)
 {
     TRY(check_name(t->name, e));
-    TRY(run(db, t->name, xf_sql_create(t->name, &t->schema), e));
-    TRY(load_rows(db, spec, t, e));
+    TRY(run(db, t->name, spec_sql_create(into, t->name, &t->schema), e));
+    TRY(load_rows(db, spec, into, t, e));
     // Row counts make the planner look the tables up from the batch, not the other way.
-    return run(db, t->name, sqlite3_mprintf("ANALYZE \"%w\"", t->name), e);
+    return run(db, t->name, sqlite3_mprintf("ANALYZE \"%w\".\"%w\"", into, t->name), e);
 }
 
-err_t xf_sql_tables_load(sqlite3 *db, const struct spec *spec, struct buf *names,
-                         struct err *e)
+bool spec_sql_has_name(const struct buf *names, const char *name)
+{
+    for (size_t at = 0; at < names->n;) {
+        const char *table = (const char *)names->p + at;
+        if (strcasecmp(table, name) == 0) return true;
+        at += strlen(table) + 1;
+    }
+    return false;
+}
+
+err_t spec_sql_tables_load(sqlite3 *db, const struct spec *spec, const char *into,
+                           struct buf *names, struct err *e)
 {
     if (sqlite3_exec(db, "BEGIN", NULL, NULL, NULL)) return failed(db, "", e);
     for (size_t i = 0; i < spec->n_tables; i++) {
         const struct spec_table *t = &spec->tables[i];
-        TRY(load(db, spec, t, e));
+        TRY(load(db, spec, into, t, e));
         TRY(buf_add(names, t->name, strlen(t->name) + 1, e));
     }
     return sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) ? failed(db, "", e) : ERR_OK;

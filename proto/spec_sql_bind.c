@@ -1,4 +1,4 @@
-#include "worker/xf_sql.h"
+#include "proto/spec_sql.h"
 
 #include <string.h>
 
@@ -9,7 +9,7 @@ static const struct spec_param *find_param(const struct spec *spec, const char *
     return NULL;
 }
 
-int xf_sql_bind_cell(sqlite3_stmt *stmt, int i, const struct cell *c)
+int spec_sql_bind_cell(sqlite3_stmt *stmt, int i, const struct cell *c)
 {
     switch ((enum cell_kind)c->kind) {
     case CELL_INTEGER: return sqlite3_bind_int64(stmt, i, c->i);
@@ -25,7 +25,7 @@ int xf_sql_bind_cell(sqlite3_stmt *stmt, int i, const struct cell *c)
     return sqlite3_bind_null(stmt, i);
 }
 
-err_t xf_sql_bind(sqlite3_stmt *stmt, const struct spec *spec, struct err *e)
+err_t spec_sql_bind(sqlite3_stmt *stmt, const struct spec *spec, struct err *e)
 {
     int n = sqlite3_bind_parameter_count(stmt);
     for (int i = 1; i <= n; i++) {
@@ -37,10 +37,10 @@ err_t xf_sql_bind(sqlite3_stmt *stmt, const struct spec *spec, struct err *e)
         const struct spec_param *p = find_param(spec, name + 1);
         if (!p) {
             err_t rc = err_set(e, ERR_TRANSFORM, "no such param: %s", name);
-            xf_sql_say_params(spec, name + 1, e);
+            spec_sql_say_params(spec, name + 1, e);
             return rc;
         }
-        int rc = xf_sql_bind_cell(stmt, i, &p->value);
+        int rc = spec_sql_bind_cell(stmt, i, &p->value);
         if (rc == SQLITE_NOMEM)
             return err_set(e, ERR_NOMEM, "out of memory: param %s", name);
         if (rc != SQLITE_OK)

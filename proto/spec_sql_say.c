@@ -1,4 +1,4 @@
-#include "worker/xf_sql.h"
+#include "proto/spec_sql.h"
 
 #include "common/suggest.h"
 
@@ -29,9 +29,10 @@ static void append(struct err *e, const char *fmt, const char *text)
     if (e) snprintf(e->text + n, sizeof e->text - n, fmt, text);
 }
 
-void xf_sql_say_columns(const struct schema *in, const char *wanted, bool quoted,
+static void say_columns(const struct spec_sql_known *k, const char *wanted, bool quoted,
                         struct err *e)
 {
+    const struct schema *in = k->columns;
     const char *dot = strrchr(wanted, '.');
     struct suggest s = { .word = dot ? dot + 1 : wanted };
     struct list l = { 0 };
@@ -39,17 +40,19 @@ void xf_sql_say_columns(const struct schema *in, const char *wanted, bool quoted
         list_add(&l, in->f[i].name);
         suggest_offer(&s, in->f[i].name);
     }
-    append(e, "; the batch has: %s", l.text);
+    append(e, "; %s", k->of);
+    append(e, " has: %s", l.text);
     if (s.best) append(e, "; did you mean '%s'?", s.best);
     if (quoted) append(e, "; text is written in single quotes: '%s'", wanted);
 }
 
-void xf_sql_say_tables(const struct buf *names, const char *wanted, struct err *e)
+static void say_tables(const struct spec_sql_known *k, const char *wanted, struct err *e)
 {
+    const struct buf *names = k->names;
     struct suggest s = { .word = wanted };
     struct list l = { 0 };
-    list_add(&l, XF_SQL_BATCH);
-    suggest_offer(&s, XF_SQL_BATCH);
+    list_add(&l, k->table);
+    suggest_offer(&s, k->table);
     for (size_t at = 0; at < names->n;) { // each with its NUL; no names: no pointer either
         const char *name = (const char *)names->p + at;
         list_add(&l, name);
@@ -60,7 +63,7 @@ void xf_sql_say_tables(const struct buf *names, const char *wanted, struct err *
     if (s.best) append(e, "; did you mean '%s'?", s.best);
 }
 
-void xf_sql_say_params(const struct spec *spec, const char *wanted, struct err *e)
+void spec_sql_say_params(const struct spec *spec, const char *wanted, struct err *e)
 {
     struct suggest s = { .word = wanted };
     struct list l = { 0 };
@@ -73,4 +76,19 @@ void xf_sql_say_params(const struct spec *spec, const char *wanted, struct err *
     else
         append(e, "; the job has no params%s", "");
     if (s.best) append(e, "; did you mean '%s'?", s.best);
+}
+
+err_t spec_sql_say_more(sqlite3 *db, const struct spec_sql_known *k, const char *sql,
+                        err_t rc, struct err *e)
+{
+    static const char column[] = "no such column: ", table[] = "no such table: ";
+    const char *message = sqlite3_errmsg(db);
+    if (!e || !strstr(e->text, message)) return rc;
+    int at = sqlite3_error_offset(db);
+    if (strncmp(message, table, strlen(table)) == 0)
+        say_tables(k, message + strlen(table), e);
+    else if (strncmp(message, column, strlen(column)) == 0)
+        say_columns(k, message + strlen(column),
+                    at >= 0 && (size_t)at < strlen(sql) && sql[at] == '"', e);
+    return rc;
 }

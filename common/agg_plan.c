@@ -1,0 +1,60 @@
+#include "common/agg_plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static enum agg_state state_of(const struct agg_fn *f)
+{
+    switch (f->kind) {
+    case AGG_COUNT: return f->column ? AGG_STATE_COUNT : AGG_STATE_ROWS;
+    case AGG_MIN: return AGG_STATE_MIN;
+    case AGG_MAX: return AGG_STATE_MAX;
+    case AGG_QUANTILE:
+    case AGG_MEDIAN: return AGG_STATE_VALUES;
+    case AGG_COUNT_DISTINCT: return AGG_STATE_DISTINCT;
+    case AGG_SUM:
+    case AGG_AVG:
+    case AGG_STDDEV:
+    case AGG_VARIANCE: break;
+    }
+    return AGG_STATE_MOMENTS;
+}
+
+static bool same_column(const char *a, const char *b)
+{
+    return a == b || (a && b && strcasecmp(a, b) == 0);
+}
+
+static uint32_t place(struct agg_plan *p, enum agg_state kind, const char *column)
+{
+    for (uint32_t i = 0; i < p->n; i++)
+        if (p->state[i].kind == kind && same_column(p->state[i].column, column)) return i;
+    p->state[p->n] = (struct agg_plan_state){ .kind = kind, .column = column };
+    return p->n++;
+}
+
+err_t agg_plan_init(struct agg_plan *p, const struct agg *a, struct err *e)
+{
+    *p = (struct agg_plan){ 0 };
+    p->state = calloc(a->n_fn + 1, sizeof *p->state);
+    p->of_fn = calloc(a->n_fn + 1, sizeof *p->of_fn);
+    if (!p->state || !p->of_fn) {
+        agg_plan_close(p);
+        return err_set(e, ERR_NOMEM, "out of memory");
+    }
+    for (size_t i = 0; i < a->n_fn; i++) {
+        const struct agg_fn *f = &a->fn[i];
+        p->of_fn[i] = place(p, state_of(f), f->column);
+        if (f->kind == AGG_STDDEV || f->kind == AGG_VARIANCE)
+            p->state[p->of_fn[i]].squares = true;
+    }
+    return ERR_OK;
+}
+
+void agg_plan_close(struct agg_plan *p)
+{
+    free(p->state);
+    free(p->of_fn);
+    *p = (struct agg_plan){ 0 };
+}
