@@ -38,6 +38,7 @@ static bool implied(const struct infer_column *c, enum type t, const struct csv_
 enum type infer_type(const struct infer_column *c)
 {
     if (c->values == 0) return TYPE_TEXT;
+    if (c->booleans == c->values) return TYPE_BOOLEAN;
     for (size_t i = 0; i < NARROWEST_FIRST; i++) {
         if (refuted(c, candidates[i])) continue;
         if (candidates[i] == TYPE_REAL && !c->point) continue;
@@ -71,6 +72,35 @@ void infer_value(struct infer_column *c, const struct csv_value *v)
     if (!refuted(c, TYPE_REAL) && !c->point) c->point = memchr(v->p, '.', v->n) != NULL;
     if (c->values > 1 && !c->was && was != TYPE_TEXT && refuted(c, was))
         remember(c, was, v);
+}
+
+static void refute(struct infer_column *c, unsigned types, const struct csv_value *v)
+{
+    enum type was = infer_type(c);
+    c->refuted |= (uint8_t)types;
+    if (c->values > 1 && !c->was && was != TYPE_TEXT && was != infer_type(c))
+        remember(c, was, v);
+}
+
+void infer_json(struct infer_column *c, const struct json_value *v)
+{
+    struct csv_value text = { (const char *)v->p, v->n, false };
+    switch (v->kind) {
+    case JSON_NULL: infer_null(c); break;
+    case JSON_NUMBER:
+        c->point |=
+            memchr(v->p, '.', v->n) || memchr(v->p, 'e', v->n) || memchr(v->p, 'E', v->n);
+        infer_value(c, &text);
+        break;
+    case JSON_TEXT:
+        infer_value(c, &text);
+        refute(c, 1 << TYPE_INTEGER | 1 << TYPE_REAL, &text);
+        break;
+    case JSON_BOOLEAN:
+        c->booleans++;
+        // fall through
+    case JSON_NESTED: c->values++; refute(c, REFUTED_ALL, &text);
+    }
 }
 
 void infer_null(struct infer_column *c)

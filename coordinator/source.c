@@ -33,6 +33,7 @@ void text_close(struct source *s)
     strings_free(&s->nulls);
     strings_free(&s->names);
     free(s->more);
+    json_line_free(&s->json);
 }
 
 void source_close(struct source **sp)
@@ -55,10 +56,10 @@ static const struct source_ops *ops_of(enum job_source kind)
 {
     switch (kind) {
     case SOURCE_LINES: return &source_lines;
+    case SOURCE_JSONL: return &source_jsonl;
     case SOURCE_RANGE: return &source_range;
     case SOURCE_NONE:
     case SOURCE_CSV:
-    case SOURCE_JSONL:
     case SOURCE_SQLITE: break;
     }
     return &source_csv;

@@ -63,7 +63,7 @@ struct source_ops {
     void (*close)(struct source *s); // what the kind alone knows of; copes with half of it
 };
 
-extern const struct source_ops source_csv, source_lines, source_range;
+extern const struct source_ops source_csv, source_lines, source_jsonl, source_range;
 
 struct source {
     const struct source_ops *ops;
@@ -73,6 +73,7 @@ struct source {
     uint64_t batch_bytes_most; // with batch_rows: no chunk is much larger
     void *own;                 // of a kind that is not text
     // Of csv, lines and jsonl:
+    struct json_line *json; // of jsonl: finds the values
     struct input_more *more;
     struct csv_dialect dialect;
     struct strings nulls;

@@ -74,10 +74,39 @@ static void learn(struct sampler *m, const uint8_t *p, size_t n,
     }
 }
 
+static err_t learn_json(struct sampler *m, const uint8_t *p, size_t n, struct err *e)
+{
+    const struct json_value *values;
+    char why[JSON_LINE_WHY];
+    bool good;
+    json_line_reset(m->s->json);
+    TRY(json_line_read(m->s->json, p, n, &values, &good, why, e));
+    for (uint32_t i = 0; good && i < m->n_columns; i++)
+        infer_json(&m->columns[i], &values[i]);
+    return ERR_OK;
+}
+
+// The same for lines, with or without JSON in them.
+static err_t read_lines(struct sampler *m, const uint8_t *p, size_t n, bool last,
+                        uint64_t max, struct err *e)
+{
+    for (size_t at = 0; at < n && max; max--) {
+        const uint8_t *lf = memchr(p + at, '\n', n - at);
+        if (!lf && !last) break;
+        size_t used = lf ? (size_t)(lf - (p + at)) + 1 : n - at;
+        m->bytes += used;
+        m->rows++;
+        if (m->s->json) TRY(learn_json(m, p + at, used, e));
+        at += used;
+    }
+    return ERR_OK;
+}
+
 // Reads records until the bytes or `max` records are used up.
 static err_t read_records(struct sampler *m, const uint8_t *p, size_t n, bool last,
                           uint64_t max, struct err *e)
 {
+    if (m->s->ops != &source_csv) return read_lines(m, p, n, last, max, e);
     for (size_t at = 0; at < n && max; max--) {
         struct csv_value *fields;
         size_t n_fields, used;
@@ -130,7 +159,8 @@ static err_t looks_right(struct sampler *m, const uint8_t *p, size_t n, size_t a
                          bool *right, struct err *e)
 {
     size_t fit = 0;
-    *right = false;
+    *right = m->s->ops != &source_csv; // every line end is a record's
+    if (*right) return ERR_OK;
     for (size_t k = 0; k < GUESS_RECORDS && at < n; k++) {
         struct csv_value *fields;
         size_t n_fields, used;

@@ -43,6 +43,7 @@ struct reader_ops {
 
 extern const struct reader_ops reader_csv;
 extern const struct reader_ops reader_lines;
+extern const struct reader_ops reader_jsonl;
 extern const struct reader_ops reader_range;
 
 const struct reader_ops *reader_find(const char *name); // NULL: none; "" is csv

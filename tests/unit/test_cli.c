@@ -100,7 +100,7 @@ static const struct row rows[] = {
       "tranche: --output: 'xml' is none of human, json and quiet\n" },
     { "later_flags", JOB "--postgres|x|--exec|./clean.py",
       "tranche: --postgres: not in this version of tranche (" TRANCHE_VERSION
-      "); it reads csv, lines and range\n"
+      "); it reads csv, lines, jsonl and range\n"
       "tranche: --exec: not in this version of tranche (" TRANCHE_VERSION
       "); it transforms with sql\n" },
     { "nobody_works", JOB "-j|0",

@@ -1,0 +1,204 @@
+// JSON lines: the members that the spec names, one a column; without names the whole line
+// in one text column. Blank lines are skipped.
+
+#include "common/json_line.h"
+#include "common/vec_build.h"
+#include "worker/reader.h"
+
+#include "common/csv.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct jsonl_reader {
+    struct schema schema;
+    struct json_line *json;
+    struct vec_build *col; // schema.n
+    bool *want;
+    bool whole; // the line itself is the value
+};
+
+struct line {
+    const uint8_t *p; // without its line end
+    size_t n;
+    uint64_t number;
+};
+
+static void jsonl_close(void **state)
+{
+    struct jsonl_reader *r = *state;
+    if (!r) return;
+    for (uint32_t i = 0; r->col && i < r->schema.n; i++)
+        vec_build_close(&r->col[i]);
+    free(r->col);
+    free(r->want);
+    json_line_free(&r->json);
+    schema_free(&r->schema);
+    free(r);
+    *state = NULL;
+}
+
+static err_t prepare(struct jsonl_reader *r, const struct spec *spec, const bool *want,
+                     struct err *e)
+{
+    TRY(schema_copy(&r->schema, &spec->in, e));
+    TRY(json_line_new(&r->json, &spec->fields, e));
+    r->whole = spec->fields.n == 0;
+    r->col = calloc(spec->in.n, sizeof *r->col);
+    r->want = malloc(spec->in.n * sizeof *r->want);
+    if (!r->col || !r->want) return err_set(e, ERR_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < spec->in.n; i++)
+        r->want[i] = !want || want[i];
+    return ERR_OK;
+}
+
+static err_t jsonl_open(void **state, const struct spec *spec, const bool *want,
+                        struct err *e)
+{
+    *state = NULL;
+    uint32_t columns = spec->fields.n ? (uint32_t)spec->fields.n : 1;
+    bool good = spec->in.n == columns;
+    for (uint32_t i = 0; good && i < spec->in.n; i++)
+        good = spec->in.f[i].type != TYPE_ANY;
+    if (!good) return err_set(e, ERR_INVALID, "JSON lines: one typed column a field");
+    struct jsonl_reader *r = calloc(1, sizeof *r);
+    if (!r) return err_set(e, ERR_NOMEM, "out of memory");
+    *state = r;
+    err_t rc = prepare(r, spec, want, e);
+    if (rc != ERR_OK) jsonl_close(state);
+    return rc;
+}
+
+static err_t put(struct vec_build *b, uint32_t row, const struct json_value *v, bool *fits,
+                 struct err *e)
+{
+    *fits = true;
+    switch (v->kind) {
+    case JSON_NULL: vec_build_null(b, row); return ERR_OK;
+    case JSON_NUMBER: return vec_build_text(b, row, v->p, v->n, fits, e);
+    case JSON_BOOLEAN:
+        if (b->type == TYPE_BOOLEAN) return vec_build_text(b, row, v->p, v->n, fits, e);
+        break;
+    case JSON_TEXT:
+        if (b->type == TYPE_DATE || b->type == TYPE_TIMESTAMP)
+            return vec_build_text(b, row, v->p, v->n, fits, e);
+        break;
+    case JSON_NESTED: break;
+    }
+    return vec_build_words(b, row, v->p, v->n, fits, e);
+}
+
+static err_t reject(struct rejects *rejects, const struct reader_chunk *c,
+                    const struct line *l, const char *column, const char *reason,
+                    struct err *e)
+{
+    struct reject row = { .line = l->number,
+                          .byte = c->begin + (size_t)(l->p - c->bytes),
+                          .column = { (const uint8_t *)column, strlen(column) },
+                          .reason = { (const uint8_t *)reason, strlen(reason) },
+                          .raw = { l->p, l->n } };
+    return rejects_add(rejects, &row, e);
+}
+
+static err_t reject_value(const struct jsonl_reader *r, struct rejects *rejects,
+                          const struct reader_chunk *c, const struct line *l, uint32_t i,
+                          const struct json_value *v, struct err *e)
+{
+    const struct field *f = &r->schema.f[i];
+    char why[200];
+    int n = v->n < 80 ? (int)v->n : 80;
+    snprintf(why, sizeof why, "'%.*s%s' is not %s %s", n, (const char *)v->p,
+             v->n > 80 ? "..." : "", f->type == TYPE_INTEGER ? "an" : "a",
+             type_name(f->type));
+    return reject(rejects, c, l, f->name, why, e);
+}
+
+static err_t read_line(struct jsonl_reader *r, const struct reader_chunk *c,
+                       const struct line *l, struct batch *out, struct rejects *rejects,
+                       struct err *e)
+{
+    const struct json_value *values, whole = { JSON_TEXT, l->p, l->n };
+    char why[JSON_LINE_WHY];
+    bool good, fits = true;
+    TRY(json_line_read(r->json, l->p, l->n, &values, &good, why, e));
+    if (good && l->n > CSV_FIELD_MAX) {
+        snprintf(why, sizeof why, "a line of %zu bytes, at most %d are allowed", l->n,
+                 CSV_FIELD_MAX);
+        good = false;
+    }
+    if (!good) return reject(rejects, c, l, "", why, e);
+    if (r->whole) values = &whole;
+    for (uint32_t i = 0; i < r->schema.n; i++) {
+        if (!r->want[i]) continue;
+        TRY(put(&r->col[i], out->rows, &values[i], &fits, e));
+        if (!fits) return reject_value(r, rejects, c, l, i, &values[i], e);
+    }
+    out->rows++;
+    return ERR_OK;
+}
+
+static bool is_blank(const struct line *l)
+{
+    size_t i = 0;
+    while (i < l->n && (l->p[i] == ' ' || l->p[i] == '\t' || l->p[i] == '\r'))
+        i++;
+    return i == l->n;
+}
+
+static size_t count_lines(const struct reader_chunk *c)
+{
+    size_t n = c->n && c->bytes[c->n - 1] != '\n';
+    for (size_t i = 0; i < c->n; i++)
+        n += c->bytes[i] == '\n';
+    return n;
+}
+
+static err_t start(struct jsonl_reader *r, const struct reader_chunk *c, struct batch *out,
+                   struct err *e)
+{
+    if (c->n > UINT32_MAX - CSV_PAD)
+        return err_set(e, ERR_TOOBIG, "a chunk of %zu bytes, at most 4 GiB are allowed",
+                       c->n);
+    uint32_t rows = (uint32_t)count_lines(c);
+    json_line_reset(r->json);
+    TRY(batch_start(out, &r->schema, e));
+    for (uint32_t i = 0; i < r->schema.n; i++)
+        if (r->want[i])
+            TRY(vec_build_start(&r->col[i], &r->schema.f[i], &out->col[i], &out->mem, rows,
+                                e));
+    return ERR_OK;
+}
+
+static err_t jsonl_read(void *state, const struct reader_chunk *c, struct batch *out,
+                        struct rejects *rejects, struct reader_stats *stats, struct err *e)
+{
+    struct jsonl_reader *r = state;
+    const uint8_t *next = c->bytes, *stop = c->bytes + c->n;
+    uint64_t before = rejects->n, number = c->first_line;
+    *stats = (struct reader_stats){ 0 };
+    TRY(start(r, c, out, e));
+    for (; next < stop; number++) {
+        const uint8_t *lf = memchr(next, '\n', (size_t)(stop - next));
+        struct line l = { next, (size_t)((lf ? lf : stop) - next), number };
+        next = lf ? lf + 1 : stop;
+        if (lf && l.n && l.p[l.n - 1] == '\r') l.n--;
+        if (is_blank(&l))
+            stats->blank++;
+        else
+            TRY(read_line(r, c, &l, out, rejects, e));
+    }
+    for (uint32_t i = 0; i < r->schema.n; i++) {
+        if (!r->want[i]) continue;
+        TRY(vec_build_finish(&r->col[i], out->rows, e));
+        stats->misfits += out->col[i].n_misfits;
+    }
+    stats->parsed = out->rows;
+    stats->rejected = rejects->n - before;
+    stats->rows = stats->parsed + stats->rejected;
+    return ERR_OK;
+}
+
+const struct reader_ops reader_jsonl = {
+    .name = "jsonl", .open = jsonl_open, .read = jsonl_read, .close = jsonl_close
+};
