@@ -10,6 +10,7 @@
 #include "coordinator/progress.h"
 #include "coordinator/source.h"
 #include "coordinator/warehouse.h"
+#include "proto/file_set.h"
 #include "proto/lease.h"
 #include "proto/link.h"
 
@@ -29,6 +30,7 @@ struct app_in { // everything is borrowed for the time of app_run
     uint32_t slots;        // of the local worker; 0: there is none
     const uint8_t *secret; // of this load's leases, LEASE_SECRET_BYTES
     const struct buf *spec;
+    struct file_set *files; // of the spec; workers may ask for them
     uint64_t result_max_bytes;
     struct progress *progress;
 };

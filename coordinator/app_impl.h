@@ -115,6 +115,10 @@ void app_look_at_lines(struct app *a, ns_t now); // before the scheduler's tick
 void app_is_on_its_way(struct app *a, struct session *s, const struct work *k,
                        uint32_t attempt, bool begun);
 
+// ---- app_files.c ----
+void app_need(struct app *a, struct session *s, const struct msg_NEED *n, ns_t now);
+void app_send_piece(struct app *a, struct fetched *x); // frees it
+
 // ---- app_send.c ----
 bool app_post(struct app *a, struct session *s, struct msg *m, void *payload, size_t n,
               link_free_fn *free_fn, void *hint);
@@ -123,6 +127,8 @@ void app_reset(struct app *a, const struct link_peer *p, uint64_t sid, const cha
 void app_send_committed(struct app *a, uint64_t sid, const struct lease *l);
 struct lease app_lease(struct app *a, const struct work *k, uint64_t sid, uint32_t attempt);
 void app_assign(struct app *a, const struct sched_action *x);
-void app_take_fetched(struct app *a); // what was read, to those who wait for it
+void app_ask_fetch(struct app *a, const struct fetched *what);
+void app_fetched_sent(void *data, void *hint); // a link_free_fn
+void app_take_fetched(struct app *a);          // what was read, to those who wait for it
 
 #endif

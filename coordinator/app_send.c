@@ -76,6 +76,16 @@ static struct msg assign_msg(struct app *a, const struct work *k, uint64_t sid,
     return m;
 }
 
+void app_ask_fetch(struct app *a, const struct fetched *what)
+{
+    err_t rc = ERR_OK;
+    if (!a->fetch)
+        rc = fetch_start(&a->fetch, a->in->source, a->in->job->memory_bytes / 4,
+                         &a->scratch);
+    if (rc == ERR_OK) rc = fetch_ask(a->fetch, what, &a->scratch);
+    if (rc != ERR_OK) app_fails(a, &a->scratch);
+}
+
 static void ask_for_bytes(struct app *a, const struct sched_action *x,
                           const struct chunk_data *c)
 {
@@ -85,12 +95,7 @@ static void ask_for_bytes(struct app *a, const struct sched_action *x,
                          .chunk = x->chunk,
                          .sid = x->worker,
                          .attempt = x->attempt };
-    err_t rc = ERR_OK;
-    if (!a->fetch)
-        rc = fetch_start(&a->fetch, a->in->source, a->in->job->memory_bytes / 4,
-                         &a->scratch);
-    if (rc == ERR_OK) rc = fetch_ask(a->fetch, &f, &a->scratch);
-    if (rc != ERR_OK) app_fails(a, &a->scratch);
+    app_ask_fetch(a, &f);
 }
 
 void app_assign(struct app *a, const struct sched_action *x)
@@ -124,7 +129,7 @@ void app_assign(struct app *a, const struct sched_action *x)
         sched_failed(a->sched, s->sid, k->id, x->attempt, FAIL_NOT_ITS, clock_ns());
 }
 
-static void sent(void *data, void *hint)
+void app_fetched_sent(void *data, void *hint)
 {
     struct fetched *x = hint;
     (void)data;
@@ -144,7 +149,7 @@ static void send_fetched(struct app *a, struct fetched *x)
     struct msg m = assign_msg(a, k, s->sid, x->attempt);
     m.payload_hash = x->digest;
     uint32_t attempt = x->attempt; // x goes with the message
-    if (app_post(a, s, &m, x->data->bytes, x->data->held, sent, x))
+    if (app_post(a, s, &m, (void *)(uintptr_t)x->p, x->n, app_fetched_sent, x))
         app_is_on_its_way(a, s, k, attempt, true);
     else
         sched_failed(a->sched, s->sid, k->id, attempt, FAIL_NOT_ITS, clock_ns());
@@ -152,6 +157,10 @@ static void send_fetched(struct app *a, struct fetched *x)
 
 void app_take_fetched(struct app *a)
 {
-    for (struct fetched *x; a->fetch && !a->over && (x = fetch_next(a->fetch));)
-        send_fetched(a, x);
+    for (struct fetched *x; a->fetch && !a->over && (x = fetch_next(a->fetch));) {
+        if (x->file)
+            app_send_piece(a, x);
+        else
+            send_fetched(a, x);
+    }
 }

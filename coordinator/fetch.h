@@ -1,5 +1,5 @@
-// fetch - reads chunks of files again, for workers that do not see the files: in a thread
-// of its own, and never more at a time than fits its memory.
+// fetch - reads chunks of files again, for workers that do not see the files, and pieces of
+// the job's files: in a thread of its own, and never more at a time than fits its memory.
 //
 // What is asked first comes first. A chunk counts from the moment it is read until
 // fetched_free, wherever it is then: in the queue here, or on its way through the network.
@@ -8,6 +8,7 @@
 #define COORDINATOR_FETCH_H
 
 #include "coordinator/source.h"
+#include "proto/file_set.h"
 
 struct fetch;
 
@@ -18,8 +19,17 @@ struct fetched { // a question, and later its answer
     struct hash128 digest;
     uint64_t chunk, sid; // the caller's, to know what it was for
     uint32_t attempt;
-    struct chunk_data *data; // ERR_OK: with its bytes
-    err_t code;
+    struct job_file *file; // NULL: a chunk; else a piece of this file is asked for, which
+                           // is the fetch's to look at until fetch_close
+    uint32_t number; // of the file, the caller's
+    uint64_t at;     // where the piece begins
+    uint32_t bytes;
+    struct chunk_data *data; // what `p` stands in
+    uint8_t *piece;          // the same
+    // the answer
+    const uint8_t *p; // ERR_OK: the bytes, whose XXH3 is `digest`
+    size_t n;
+    err_t code; // ERR_CHANGED: the input, or the file
     struct err e;
     struct fetch *fetch;
     uint64_t counted;

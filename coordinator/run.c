@@ -474,6 +474,7 @@ static err_t run_all(struct run *r, bool *limit, struct err *e)
                          .local = &r->local,
                          .slots = r->slots,
                          .spec = &r->spec,
+                         .files = &r->plan.spec.files,
                          .result_max_bytes = r->plan.spec.result_max_bytes,
                          .progress = &r->progress };
     TRY(app_run(&in, &r->totals, e));

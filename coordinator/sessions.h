@@ -23,6 +23,7 @@ struct session {
     bool refuses;     // it gets no more batches, and it was said
     unsigned hellos;  // of this connection, about one a second forgotten
     bool to_come;     // not all that was sent has arrived there
+    uint32_t pieces;  // of files that it asked for and that are read for it
     uint32_t to_read; // chunks that are read for it, to be sent then
     ns_t began, heard, sent;
     UT_hash_handle by_peer, by_sid;

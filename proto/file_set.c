@@ -85,7 +85,7 @@ static struct file_stamp stamp_of(const struct stat *st)
     };
 }
 
-static bool same_stamp(const struct file_stamp *a, const struct file_stamp *b)
+bool file_same_stamp(const struct file_stamp *a, const struct file_stamp *b)
 {
     return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
            a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
@@ -115,7 +115,7 @@ static err_t digest_open(int fd, const char *path, struct job_file *f, struct er
     f->size = size;
     f->mode = after.st_mode & 0111 ? 0500 : 0400;
     struct file_stamp was = stamp_of(&before);
-    if (size != f->stamp.size || !same_stamp(&was, &f->stamp))
+    if (size != f->stamp.size || !file_same_stamp(&was, &f->stamp))
         return err_set(e, ERR_CHANGED, "%s was written to while it was read", path);
     return ERR_OK;
 }
@@ -217,13 +217,22 @@ err_t file_open(const struct job_file *f, int *fd, struct err *e)
 {
     struct stat st;
     TRY(open_path(f->path, fd, e));
+    if (!f->in_place) return ERR_OK;
     if (fstat(*fd, &st) == 0) {
         struct file_stamp now = stamp_of(&st);
-        if (same_stamp(&now, &f->stamp)) return ERR_OK;
+        if (file_same_stamp(&now, &f->stamp)) return ERR_OK;
     }
     close(*fd);
     *fd = -1;
     return changed(f, e);
+}
+
+err_t file_stamp_fd(int fd, struct file_stamp *out, struct err *e)
+{
+    struct stat st;
+    if (fstat(fd, &st)) return err_sys(e, "cannot stat a file");
+    *out = stamp_of(&st);
+    return ERR_OK;
 }
 
 err_t file_check(struct job_file *f, struct err *e)
@@ -233,7 +242,7 @@ err_t file_check(struct job_file *f, struct err *e)
     int fd;
     if (stat(f->path, &st) == 0) {
         struct file_stamp stamp = stamp_of(&st);
-        if (same_stamp(&stamp, &f->stamp)) return ERR_OK;
+        if (file_same_stamp(&stamp, &f->stamp)) return ERR_OK;
     }
     if (open_path(f->path, &fd, e) != ERR_OK) return changed(f, e);
     err_t rc = digest_open(fd, f->path, &now, e);

@@ -68,7 +68,10 @@ bool file_name_ok(const char *name, size_t n);
 // The file at f->path still has its digest; read again only if its stamp differs.
 // ERR_CHANGED: it has not, or is gone.
 MUST_CHECK err_t file_check(struct job_file *f, struct err *e);
-// f->path opened for reading; ERR_CHANGED: it is not what the stamp says any more.
+MUST_CHECK err_t file_stamp_fd(int fd, struct file_stamp *out, struct err *e);
+bool file_same_stamp(const struct file_stamp *a, const struct file_stamp *b);
+// f->path opened for reading; ERR_CHANGED: it is used in place, and not what its stamp
+// says.
 MUST_CHECK err_t file_open(const struct job_file *f, int *fd, struct err *e);
 
 #endif

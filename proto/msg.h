@@ -17,7 +17,7 @@
 
 enum {
     MSG_MAGIC = 0x434e5254, // "TRNC"
-    MSG_VERSION = 2,
+    MSG_VERSION = 3,
     MSG_FIXED_BYTES = 64,
     MSG_HEADER_MAX = 64 * 1024, // fixed part + array
 };

@@ -75,7 +75,7 @@ static void tick(struct app *a)
     breathe(a, now);
     stop_late_batches(a, now);
     mind_the_uplink(a, now);
-    if (is_busy(a)) a->worked = now;
+    if (is_busy(a) || a->runners_wait) a->worked = now;
     ns_t idle = a->opts->idle_timeout_ms * NS_MS;
     if (a->stop) return;
     if (a->draining && !is_busy(a)) {
@@ -115,7 +115,7 @@ static void wait_for_events(struct app *a, struct pollfd *fds)
     bool waiting = false;
     for (uint32_t i = 0; i < a->n_slots; i++)
         waiting |= a->queue && a->slot[i].state == SLOT_IDLE;
-    int ms = waiting ? 1 : 200;
+    int ms = a->hurry ? 0 : waiting ? 1 : 200;
     poll(fds, n, ms);
 }
 
@@ -135,6 +135,7 @@ static void serve(struct app *a, struct pollfd *fds)
             if (f[2].revents && slot_reap(s, &death)) worker_on_death(a, i, &death);
         }
         worker_take_messages(a);
+        worker_fetch_files(a);
         worker_feed(a);
         worker_take_messages(
             a); // ZeroMQ's descriptor is edge-triggered: sending may have eaten the edge
@@ -177,7 +178,7 @@ static void app_close(struct app *a)
     free(a->running);
     free(a->held);
     if (a->runners.spec_fd >= 0) close(a->runners.spec_fd);
-    if (a->runners.files_fd >= 0) close(a->runners.files_fd);
+    files_free(&a->files);
     if (a->signals >= 0) close(a->signals);
 }
 

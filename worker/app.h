@@ -25,6 +25,7 @@ struct worker_opts {
     enum on_server_lost on_server_lost;
     int64_t idle_timeout_ms; // 0: none
     double volatility;       // chance that it kills itself instead of returning a result
+    uint64_t cache_bytes;    // of files of jobs; what runs may need more
     char labels[512];        // with spaces between
 };
 

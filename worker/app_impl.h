@@ -1,12 +1,13 @@
 // app_impl - what the files of the worker's parent process share: app.c (loop, time, start
-// and end), app_messages.c (what the coordinator says), app_tasks.c (chunks in the slots,
-// and their results), app_send.c (what is said).
+// and end), app_messages.c (what the coordinator says), app_job.c (the job is opened),
+// app_tasks.c (chunks in the slots, and their results), app_send.c (what is said).
 
 #ifndef WORKER_APP_IMPL_H
 #define WORKER_APP_IMPL_H
 
 #include "proto/fail.h"
 #include "worker/app.h"
+#include "worker/files.h"
 #include "worker/slot.h"
 #include "worker/uplink.h"
 
@@ -36,6 +37,9 @@ struct app {
     struct hash128 job;
     struct msg_JOB limits;
     struct slot_job runners; // what they are started with
+    struct files *files;     // of the job
+    bool runners_wait;       // for the files
+    bool hurry;              // there is work on them, no need to wait for events
     struct slot *slot;
     struct task **running; // one a slot
     uint32_t n_slots, ready;
@@ -75,6 +79,11 @@ void worker_tell_ready(struct app *a);    // once every slot has the job open
 void worker_send_all_held(struct app *a); // to a coordinator that may never have got them
 void worker_drop_queue(struct app *a, bool say);
 void worker_drop_work(struct app *a); // a session ended; finished results stay
+
+// ---- app_job.c ----
+void worker_on_job(struct app *a, const struct link_in *in);
+void worker_on_piece(struct app *a, const struct link_in *in);
+void worker_fetch_files(struct app *a); // goes on with it
 
 // ---- app_messages.c ----
 void worker_take_messages(struct app *a);

@@ -1,11 +1,8 @@
 #include "worker/app_impl.h"
-#include "worker/files.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,74 +10,6 @@ void worker_begin_session(struct app *a)
 {
     worker_drop_work(a);
     worker_hello(a);
-}
-
-static void close_fd(int *fd)
-{
-    if (*fd >= 0) close(*fd);
-    *fd = -1;
-}
-
-static void close_job(struct app *a)
-{
-    for (uint32_t i = 0; i < a->n_slots; i++) {
-        slot_stop(&a->slot[i]);
-        for (int k = 0; k < RESULTS_PER_SLOT; k++)
-            a->slot[i].result[k].state = RESULT_FREE;
-    }
-    close_fd(&a->runners.spec_fd);
-    close_fd(&a->runners.files_fd);
-}
-
-static err_t keep_spec(struct app *a, struct slice spec)
-{
-    int fd = a->runners.spec_fd = memfd_create("tranche-spec", MFD_CLOEXEC);
-    if (fd < 0) return err_sys(&a->e, "cannot keep the job");
-    for (size_t put = 0; put < spec.n;) {
-        ssize_t n = write(fd, spec.p + put, spec.n - put);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return err_sys(&a->e, "cannot keep the job");
-        put += (size_t)n;
-    }
-    return files_find(&a->runners.files_fd, spec, !uplink_is_tcp(a->opts), &a->e);
-}
-
-// Runners that have this very job open go on with it, and its results are handed over.
-static err_t open_job(struct app *a, const struct link_in *in)
-{
-    const struct msg_JOB *j = &link_msg(in)->JOB;
-    bool same = a->runners.spec_fd >= 0 && hash_equal(a->job, j->job) &&
-                a->limits.result_max_bytes == j->result_max_bytes;
-    if (!same) close_job(a);
-    a->limits = *j;
-    a->job = j->job;
-    a->runners.memory_bytes = j->memory_bytes;
-    if (!same) TRY(keep_spec(a, link_payload(in)));
-    for (uint32_t i = 0; i < a->n_slots; i++) {
-        struct slot *s = &a->slot[i];
-        if (s->result_fd >= 0 && s->result_max != j->result_max_bytes)
-            return err_set(&a->e, ERR_PROTO,
-                           "this job wants results of another size: start "
-                           "the worker again");
-        if (s->result_fd < 0) TRY(slot_open(s, j->result_max_bytes, &a->e));
-        if (s->state == SLOT_EMPTY) TRY(slot_start(s, &a->runners, &a->e));
-    }
-    a->has_job = true;
-    if (same) worker_send_all_held(a);
-    worker_tell_ready(a);
-    return ERR_OK;
-}
-
-static void on_job(struct app *a, const struct link_in *in)
-{
-    if (a->has_job || !a->sid || !link_check(in)) {
-        worker_leave(a, 1, ERR_PROTO,
-                     a->has_job ? "a second job came over one session"
-                     : !a->sid  ? "a job came before WELCOME"
-                                : "the job arrived damaged");
-        return;
-    }
-    if (open_job(a, in) != ERR_OK) worker_leave(a, 1, a->e.code, a->e.text);
 }
 
 static bool assign_is_sane(const struct msg_ASSIGN *m, const struct app *a, size_t payload)
@@ -181,7 +110,8 @@ static void on_message(struct app *a, struct link_in **in)
         a->stop = true;
         a->exit_code = 1;
         break;
-    case MSG_JOB: on_job(a, *in); break;
+    case MSG_JOB: worker_on_job(a, *in); break;
+    case MSG_PIECE: worker_on_piece(a, *in); break;
     case MSG_ASSIGN: on_assign(a, in); break;
     case MSG_CANCEL: on_cancel(a, &m->CANCEL); break;
     case MSG_COMMITTED:

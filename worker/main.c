@@ -34,6 +34,10 @@ static const char help[] =
     "                        wait: keep finished results and look for the coordinator\n"
     "                        again and again (default over tcp); stop: leave when it is\n"
     "                        silent for 12 s\n"
+    "      --cache-size SIZE what files of jobs may take on this host's disk (1GiB); more\n"
+    "                        only while a run needs more. They stand in\n"
+    "                        $TRANCHE_HOME/cache/files, or $XDG_CACHE_HOME/tranche/files\n"
+    "                        (~/.cache/tranche/files)\n"
     "      --volatility P    for tests: kill itself with chance P before each result\n"
     "      --name NAME       the name in reports, without an access file (default: host\n"
     "                        and process id)\n"
@@ -70,7 +74,8 @@ enum {
     LABEL,
     IDLE,
     LOST,
-    VOLATILITY
+    VOLATILITY,
+    CACHE
 };
 
 static const struct option options[] = {
@@ -84,6 +89,7 @@ static const struct option options[] = {
     { "label", required_argument, NULL, LABEL },
     { "idle-timeout", required_argument, NULL, IDLE },
     { "on-server-lost", required_argument, NULL, LOST },
+    { "cache-size", required_argument, NULL, CACHE },
     { "volatility", required_argument, NULL, VOLATILITY },
     { NULL, 0, NULL, 0 },
 };
@@ -127,6 +133,10 @@ static int set_option(struct worker_opts *o, int c, const char **access_file)
             return usage("--on-server-lost is wait or stop", optarg);
         o->on_server_lost = optarg[0] == 'w' ? LOST_WAIT : LOST_STOP;
         break;
+    case CACHE:
+        why = units_size(optarg, &o->cache_bytes);
+        if (why) return usage("--cache-size takes a size, e.g. 4GiB", optarg);
+        break;
     case VOLATILITY:
         o->volatility = strtod(optarg, &end);
         if (*end || end == optarg || !(o->volatility >= 0 && o->volatility <= 1))
@@ -161,7 +171,8 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "--runner") == 0) return runner(argv);
     if (!std_fds_keep()) return 1;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    struct worker_opts o = { .slots = cores > 0 ? (uint32_t)cores : 1 };
+    struct worker_opts o = { .slots = cores > 0 ? (uint32_t)cores : 1,
+                             .cache_bytes = (uint64_t)1 << 30 };
     const char *access_file = NULL;
     opterr = 0;
     for (int c; (c = getopt_long(argc, argv, ":", options, NULL)) != -1;) {

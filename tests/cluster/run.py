@@ -9,6 +9,7 @@ import sys
 
 import kit
 import test_bad_input  # noqa: F401
+import test_files  # noqa: F401
 import test_hosts  # noqa: F401
 import test_kills  # noqa: F401
 import test_load  # noqa: F401

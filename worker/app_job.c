@@ -1,0 +1,125 @@
+// A job is opened: its spec is kept for the runners, its files are found or asked for, and
+// then the runners start.
+
+#include "worker/app_impl.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static void close_job(struct app *a)
+{
+    for (uint32_t i = 0; i < a->n_slots; i++) {
+        slot_stop(&a->slot[i]);
+        for (int k = 0; k < RESULTS_PER_SLOT; k++)
+            a->slot[i].result[k].state = RESULT_FREE;
+    }
+    files_free(&a->files);
+    if (a->runners.spec_fd >= 0) close(a->runners.spec_fd);
+    a->runners.spec_fd = a->runners.files_fd = -1;
+}
+
+static err_t keep_spec(struct app *a, struct slice spec)
+{
+    struct files_opts o = { .in_place = !uplink_is_tcp(a->opts),
+                            .cache_bytes = a->opts->cache_bytes };
+    int fd = a->runners.spec_fd = memfd_create("tranche-spec", MFD_CLOEXEC);
+    if (fd < 0) return err_sys(&a->e, "cannot keep the job");
+    for (size_t put = 0; put < spec.n;) {
+        ssize_t n = write(fd, spec.p + put, spec.n - put);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return err_sys(&a->e, "cannot keep the job");
+        put += (size_t)n;
+    }
+    TRY(files_new(&a->files, spec, &o, &a->e));
+    a->runners.files_fd = files_list_fd(a->files);
+    return ERR_OK;
+}
+
+static err_t start_runners(struct app *a)
+{
+    a->runners_wait = false;
+    for (uint32_t i = 0; i < a->n_slots; i++)
+        if (a->slot[i].state == SLOT_EMPTY)
+            TRY(slot_start(&a->slot[i], &a->runners, &a->e));
+    worker_tell_ready(a);
+    return ERR_OK;
+}
+
+// Runners that have this very job open go on with it, and its results are handed over.
+static err_t open_job(struct app *a, const struct link_in *in)
+{
+    const struct msg_JOB *j = &link_msg(in)->JOB;
+    bool same = a->files && hash_equal(a->job, j->job) &&
+                a->limits.result_max_bytes == j->result_max_bytes;
+    if (!same) close_job(a);
+    a->limits = *j;
+    a->job = j->job;
+    a->runners.memory_bytes = j->memory_bytes;
+    if (!same) TRY(keep_spec(a, link_payload(in)));
+    for (uint32_t i = 0; i < a->n_slots; i++) {
+        struct slot *s = &a->slot[i];
+        if (s->result_fd >= 0 && s->result_max != j->result_max_bytes)
+            return err_set(&a->e, ERR_PROTO,
+                           "this job wants results of another size: start "
+                           "the worker again");
+        if (s->result_fd < 0) TRY(slot_open(s, j->result_max_bytes, &a->e));
+    }
+    a->has_job = true;
+    a->runners_wait = true;
+    files_ask_again(a->files);
+    if (same) worker_send_all_held(a);
+    return ERR_OK;
+}
+
+void worker_on_piece(struct app *a, const struct link_in *in)
+{
+    const struct msg_PIECE *p = &link_msg(in)->PIECE;
+    if (!a->has_job || !hash_equal(p->job, a->job) || p->file > FILE_SET_MAX) return;
+    if (files_take(a->files, (uint32_t)p->file, p->at, link_payload(in), !link_check(in),
+                   &a->e) != ERR_OK)
+        worker_leave(a, 1, a->e.code, a->e.text);
+}
+
+static void ask_for_pieces(struct app *a)
+{
+    struct files_ask ask;
+    while (files_next_ask(a->files, &ask)) {
+        struct msg m = {
+            .type = MSG_NEED,
+            .NEED = { .job = a->job, .file = ask.file, .at = ask.at, .bytes = ask.bytes }
+        };
+        worker_post(a, &m);
+    }
+}
+
+void worker_fetch_files(struct app *a)
+{
+    enum files_state state;
+    a->hurry = false;
+    if (!a->runners_wait || !a->has_job || a->stop) return;
+    err_t rc = files_work(a->files, &state, &a->e);
+    if (rc == ERR_OK && state == FILES_READY) rc = start_runners(a);
+    if (rc != ERR_OK) {
+        worker_leave(a, 1, a->e.code, a->e.text);
+        return;
+    }
+    ask_for_pieces(a);
+    a->hurry = state == FILES_WORK;
+}
+
+void worker_on_job(struct app *a, const struct link_in *in)
+{
+    if (a->has_job || !a->sid || !link_check(in)) {
+        worker_leave(a, 1, ERR_PROTO,
+                     a->has_job ? "a second job came over one session"
+                     : !a->sid  ? "a job came before WELCOME"
+                                : "the job arrived damaged");
+        return;
+    }
+    if (open_job(a, in) == ERR_OK)
+        worker_fetch_files(a);
+    else
+        worker_leave(a, 1, a->e.code, a->e.text);
+}
