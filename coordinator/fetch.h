@@ -21,8 +21,8 @@ struct fetched { // a question, and later its answer
     uint32_t attempt;
     struct job_file *file; // NULL: a chunk; else a piece of this file is asked for, which
                            // is the fetch's to look at until fetch_close
-    uint32_t number; // of the file, the caller's
-    uint64_t at;     // where the piece begins
+    uint32_t number;       // of the file, the caller's
+    uint64_t at;           // where the piece begins
     uint32_t bytes;
     struct chunk_data *data; // what `p` stands in
     uint8_t *piece;          // the same
