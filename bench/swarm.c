@@ -10,6 +10,7 @@
 #include "common/host.h"
 #include "proto/lease.h"
 #include "proto/msg.h"
+#include "proto/outbox.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -36,7 +37,8 @@ struct worker {
 static struct err e;
 static uint64_t batches, messages, ready;
 static int living;
-static ns_t first, last; // answers
+static ns_t first, last;   // answers
+static struct buf answers; // of the worker at hand
 
 static void must(bool ok, const char *what)
 {
@@ -90,6 +92,13 @@ static void hello(struct worker *w)
     say(w, &m);
 }
 
+static void send_answers(struct worker *w)
+{
+    if (answers.n) put_frame(w, 0, answers.p, answers.n);
+    answers.n = 0;
+}
+
+// Answers leave together, as a worker sends them.
 static void answer(struct worker *w, const struct msg_ASSIGN *g)
 {
     struct lease l = LEASE_GET(g);
@@ -99,7 +108,10 @@ static void answer(struct worker *w, const struct msg_ASSIGN *g)
                                  .rows_emitted = g->records,
                                  .read_ns = 1000 } };
     LEASE_PUT(&m.RESULT, &l);
-    say(w, &m);
+    m.epoch = w->epoch;
+    m.sid = w->sid;
+    must(msg_append(&m, NULL, &answers, &e) == ERR_OK, "encoding");
+    if (answers.n > OUTBOX_MAX) send_answers(w);
     last = clock_ns();
     if (!batches++) first = last;
 }
@@ -140,11 +152,14 @@ static void on_message(struct worker *w, const struct msg *m)
 static void on_header(struct worker *w, const uint8_t *p, size_t n)
 {
     struct msg m;
-    if (msg_decode(p, n, &m, &e) != ERR_OK) {
-        fprintf(stderr, "swarm: %s\n", e.text);
-        exit(1);
+    struct slice payload;
+    for (size_t at = 0, used; at < n && w->fd >= 0; at += used) {
+        if (msg_decode_next(p + at, n - at, &m, &payload, &used, &e) != ERR_OK) {
+            fprintf(stderr, "swarm: %s\n", e.text);
+            exit(1);
+        }
+        on_message(w, &m);
     }
-    on_message(w, &m);
 }
 
 // The first frame of a message is its header; payloads are of no interest here.
@@ -179,6 +194,7 @@ static void parse(struct worker *w)
         on_frame(w, w->in.p[at], w->in.p + at + head, n);
         at += head + n;
     }
+    send_answers(w);
     if (at) memmove(w->in.p, w->in.p + at, w->in.n - at);
     w->in.n -= at;
 }
@@ -287,6 +303,7 @@ int main(int argc, char **argv)
         buf_free(&w[i].in);
         buf_free(&w[i].out);
     }
+    buf_free(&answers);
     free(w);
     close(poll_fd);
     return 0;

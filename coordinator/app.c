@@ -16,7 +16,9 @@ enum {
 };
 static const ns_t PING_EVERY = 5 * NS_S, STALLED = 30 * NS_S,
                   UNPLACED = 5 * NS_S,   // nobody can work at all
-    SLEEP_MAX = NS_S, PAUSED = 5 * NS_S; // to stand still is more than to sleep
+    SLEEP_MAX = NS_S, PAUSED = 5 * NS_S, // to stand still is more than to sleep
+    FULL_QUEUE = 5 * NS_MS,
+                  LOOK_AT_PEERS = NS_S / 10; // there may be thousands
 
 void app_fails(struct app *a, const struct err *e)
 {
@@ -119,6 +121,8 @@ static void ping_the_quiet(struct app *a, ns_t now)
     struct session *s, *tmp;
     struct link_events seen = { 0 };
     char line[120];
+    if (now - a->peers_seen < clock_protocol(LOOK_AT_PEERS)) return;
+    a->peers_seen = now;
     if (a->in->link[APP_TCP]) link_state(a->in->link[APP_TCP], &seen);
     bool lost = seen.lost != a->lost_seen;
     a->lost_seen = seen.lost;
@@ -229,20 +233,31 @@ static bool finished(const struct app *a)
     return a->fed && sched_finished(a->sched) && a->in_loader == 0 && a->works.n == 0;
 }
 
+// Sends what was kept for company. False: a queue is full, and nothing will tell when not.
+static bool flush_links(struct app *a)
+{
+    bool all = true;
+    for (int i = 0; i < APP_LINKS; i++)
+        all &= !a->in->link[i] || link_flush(a->in->link[i]);
+    return all;
+}
+
 static void loop(struct app *a)
 {
+    app_take_messages(a);
     while (!a->over && !finished(a)) {
-        app_take_chunks(a);
-        app_take_fetched(a);
-        app_act(a);
-        app_take_messages(a); // sending may have eaten the edge of ZeroMQ's descriptor
         app_take_loaded(a);
         pass_on_says(a);
+        app_take_chunks(a);
+        app_take_fetched(a);
         app_act(a);
         if (a->over || finished(a)) return;
         ns_t next = tick(a);
         app_act(a);
-        wait_for_events(a, next);
+        bool all_left = flush_links(a);
+        a->more |= app_take_messages(a); // sending may have eaten ZeroMQ's edge
+        ns_t soon = clock_ns() + FULL_QUEUE;
+        wait_for_events(a, all_left || next < soon ? next : soon);
         app_take_messages(a);
     }
 }

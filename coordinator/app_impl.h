@@ -42,6 +42,7 @@ struct app {
     struct range fed_to; // the last that the source gave
     bool gathered;       // workers.min are there, or were
     ns_t began, gate_checked, lines_seen;
+    ns_t peers_seen;
     uint64_t lost_seen;                   // connections that ended
     uint64_t endless_seen, too_many_seen; // that were cut
     uint64_t bytes_done, bytes_total, seq;
@@ -73,8 +74,8 @@ void app_reject(struct app *a, struct work *k); // one record that always fails
 void app_add_totals(struct app *a, const struct ledger_row *r);
 
 // ---- app_workers.c ----
-void app_take_messages(struct app *a);
-void app_act(struct app *a); // does what the scheduler says
+bool app_take_messages(struct app *a); // true: there were some, and may be more
+void app_act(struct app *a);           // does what the scheduler says
 // A result of chunk k from any session (0: none any more), this coordinator's or an earlier
 // one's. Takes the message if it is wanted.
 void app_result(struct app *a, struct work *k, const char *worker, uint64_t sid,

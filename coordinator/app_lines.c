@@ -33,9 +33,8 @@ void app_look_at_lines(struct app *a, ns_t now)
 void app_is_on_its_way(struct app *a, struct session *s, const struct work *k,
                        uint32_t attempt, bool begun)
 {
-    struct conns_flow f;
     if (s->peer.link != APP_TCP) return;
-    link_flow(a->in->link[APP_TCP], &s->peer, clock_ns(), &f);
-    sched_sent(a->sched, s->sid, k->id, attempt, begun ? f.given : SCHED_UNSENT);
+    uint64_t given = link_given(a->in->link[APP_TCP], &s->peer);
+    sched_sent(a->sched, s->sid, k->id, attempt, begun ? given : SCHED_UNSENT);
     s->to_come = true;
 }

@@ -6,14 +6,21 @@
 #include <stdio.h>
 #include <string.h>
 
+// Until the loop is about to sleep. Of all others there are few.
+static bool can_wait(enum msg_type type)
+{
+    return type == MSG_ASSIGN || type == MSG_COMMITTED || type == MSG_CANCEL;
+}
+
 bool app_post(struct app *a, struct session *s, struct msg *m, void *payload, size_t n,
               link_free_fn *free_fn, void *hint)
 {
     m->epoch = a->in->load->epoch;
     m->sid = s->sid;
     s->sent = clock_ns();
-    err_t rc = link_send(a->in->link[s->peer.link], &s->peer, m, payload, n, free_fn, hint,
-                         &a->scratch);
+    struct link *l = a->in->link[s->peer.link];
+    err_t rc = (can_wait(m->type) ? link_post : link_send)(l, &s->peer, m, payload, n,
+                                                           free_fn, hint, &a->scratch);
     s->gone |= rc == ERR_CLOSED;
     return rc == ERR_OK;
 }

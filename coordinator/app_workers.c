@@ -327,10 +327,11 @@ static void on_bad_frame(struct app *a, const struct link_peer *p)
 }
 
 // True: there may be more.
-static bool take_messages_of(struct app *a, uint8_t link)
+// How many there were, up to MESSAGES_MAX.
+static int take_messages_of(struct app *a, uint8_t link)
 {
-    for (int n = 0; a->in->link[link] && !a->over; n++) {
-        if (n == MESSAGES_MAX) return true;
+    int n = 0;
+    for (; n < MESSAGES_MAX && a->in->link[link] && !a->over; n++) {
         struct link_peer p;
         struct link_in *in = NULL;
         err_t rc = link_recv(a->in->link[link], &p, &in, &a->scratch);
@@ -340,19 +341,24 @@ static bool take_messages_of(struct app *a, uint8_t link)
         else if (rc != ERR_OK)
             app_say(a, "worker", a->scratch.text);
         else if (!in)
-            return false;
+            return n;
         else
             on_message(a, &p, &in);
         link_in_free(&in);
     }
-    return false;
+    return n;
 }
 
-void app_take_messages(struct app *a)
+bool app_take_messages(struct app *a)
 {
+    int n = 0;
     a->more = false;
-    for (uint8_t i = 0; i < APP_LINKS; i++)
-        a->more |= take_messages_of(a, i);
+    for (uint8_t i = 0; i < APP_LINKS; i++) {
+        int k = take_messages_of(a, i);
+        a->more |= k == MESSAGES_MAX;
+        n += k;
+    }
+    return n > 0;
 }
 
 // ---- what the scheduler wants ----

@@ -85,6 +85,11 @@ void conns_gave(struct conns *c, int fd, uint64_t bytes)
     if (x) x->given += bytes;
 }
 
+uint64_t conns_given(const struct conns *c, int fd)
+{
+    return fd >= 0 && (size_t)fd < c->n && c->v[fd].open ? c->v[fd].given : 0;
+}
+
 // False: the kernel is too old, or the descriptor is closed.
 static bool ask(int fd, struct tcp_info *info)
 {

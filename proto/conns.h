@@ -34,6 +34,7 @@ void conns_end_one(struct conns *c, int fd);
 bool conns_know(const struct conns *c, int fd);
 void conns_spoke(struct conns *c, int fd);                // a whole message of it was taken
 void conns_gave(struct conns *c, int fd, uint64_t bytes); // to libzmq, to be sent
+uint64_t conns_given(const struct conns *c, int fd);
 uint64_t conns_received(int fd); // bytes so far; 0: it cannot be told
 
 struct conns_flow {

@@ -2,10 +2,12 @@
 
 #include "proto/conns.h"
 #include "proto/endpoint.h"
+#include "proto/outbox.h"
 #include "proto/zap.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,15 +48,25 @@ struct link {
     char endpoint[ENDPOINT_HOST + 16];
     uint64_t message_max_bytes;
     size_t connections_max;
-    struct buf head;       // scratch of link_send
-    struct link_in *spare; // where the next message is received
+    struct buf head;     // scratch of link_send
+    struct outboxes out; // messages that wait for link_flush
+    struct frame *spare; // where the next message is received
+    struct frame *open;  // has more messages, from `at`
+    size_t at;
+    struct link_peer open_peer;
     struct link_counts counts;
     struct conns conns; // of a tcp ROUTER
     ns_t looked;        // at them
 };
 
-struct link_in {
+struct frame { // as received: of one message, or of several that came in one
+    _Atomic unsigned refs;
     zmq_msg_t head, body; // must not move: short frames live inside zmq_msg_t
+};
+
+struct link_in {
+    struct frame *frame;
+    struct slice payload; // in it
     struct msg msg;
 };
 
@@ -224,6 +236,7 @@ static err_t link_open(struct link **out, bool router, const char *endpoint,
                        (unsigned long long)o->message_max_bytes, o->hwm);
     struct link *l = calloc(1, sizeof *l);
     if (!l) return err_set(e, ERR_NOMEM, "out of memory");
+    outboxes_init(&l->out);
     l->router = router;
     l->tcp = endpoint_is_tcp(endpoint);
     l->gate = o->gate;
@@ -368,6 +381,11 @@ enum link_state link_state(struct link *l, struct link_events *out)
     return l->state;
 }
 
+uint64_t link_given(const struct link *l, const struct link_peer *peer)
+{
+    return conns_given(&l->conns, peer->connection - 1);
+}
+
 void link_flow(struct link *l, const struct link_peer *peer, ns_t now,
                struct conns_flow *out)
 {
@@ -454,8 +472,9 @@ static size_t frame_wire_bytes(const struct link *l, size_t n)
     return n + (n < 256 ? 2 : 9);
 }
 
-err_t link_send(struct link *l, const struct link_peer *peer, struct msg *m, void *payload,
-                size_t payload_bytes, link_free_fn *free_fn, void *hint, struct err *e)
+static err_t send_alone(struct link *l, const struct link_peer *peer, struct msg *m,
+                        void *payload, size_t payload_bytes, link_free_fn *free_fn,
+                        void *hint, struct err *e)
 {
     struct frames f = { .n = 0 };
     err_t rc = start_frames(l, peer, m, payload_bytes, &f, e);
@@ -476,6 +495,88 @@ err_t link_send(struct link *l, const struct link_peer *peer, struct msg *m, voi
     l->counts.sent++;
     l->counts.bytes_out += l->head.n + payload_bytes;
     return ERR_OK;
+}
+
+// What could not leave waits on. Of a peer that is gone nothing is kept.
+static err_t send_box(struct link *l, struct outbox *x, struct err *e)
+{
+    struct frames f = { .n = 0 };
+    err_t rc = x->id_n ? add_copy(&f, x->id, x->id_n, e) : ERR_OK;
+    if (rc == ERR_OK) rc = add_copy(&f, x->bytes.p, x->bytes.n, e);
+    if (rc != ERR_OK) {
+        drop_frames(&f, 0);
+        return rc;
+    }
+    rc = send_frames(l, &f, e);
+    if (rc == ERR_OK && x->connection)
+        conns_gave(&l->conns, x->connection - 1,
+                   frame_wire_bytes(l, x->bytes.n) - x->bytes.n);
+    if (rc == ERR_OK) l->counts.sent += x->n;
+    if (rc == ERR_OK) l->counts.bytes_out += x->bytes.n;
+    if (rc == ERR_OK || rc == ERR_CLOSED) outbox_empty(&l->out, &x);
+    return rc;
+}
+
+static struct outbox *box_of(struct link *l, const struct link_peer *peer)
+{
+    return peer ? outbox_find(&l->out, peer->id, peer->n)
+                : outbox_find(&l->out, (const uint8_t *)"", 0);
+}
+
+err_t link_send(struct link *l, const struct link_peer *peer, struct msg *m, void *payload,
+                size_t payload_bytes, link_free_fn *free_fn, void *hint, struct err *e)
+{
+    struct outbox *x = box_of(l, peer); // it was said before, and is heard before
+    err_t rc = x ? send_box(l, x, e) : ERR_OK;
+    if (rc != ERR_OK) {
+        if (payload && free_fn) free_fn(payload, hint);
+        return rc;
+    }
+    return send_alone(l, peer, m, payload, payload_bytes, free_fn, hint, e);
+}
+
+static err_t box_add(struct link *l, const struct link_peer *peer, const struct msg *m,
+                     const void *payload, struct err *e)
+{
+    struct outbox *x = peer ? outbox_of(&l->out, peer->id, peer->n)
+                            : outbox_of(&l->out, (const uint8_t *)"", 0);
+    if (!x) return err_set(e, ERR_NOMEM, "out of memory: sending");
+    size_t before = x->bytes.n;
+    err_t rc = msg_append(m, payload, &x->bytes, e);
+    if (rc == ERR_OK) x->n++;
+    if (rc == ERR_OK && peer && peer->connection) {
+        x->connection = peer->connection;
+        conns_gave(&l->conns, x->connection - 1, x->bytes.n - before);
+    }
+    if (!x->n) outbox_empty(&l->out, &x);
+    return rc;
+}
+
+err_t link_post(struct link *l, const struct link_peer *peer, struct msg *m, void *payload,
+                size_t payload_bytes, link_free_fn *free_fn, void *hint, struct err *e)
+{
+    struct outbox *x = box_of(l, peer);
+    err_t rc = x && x->bytes.n >= OUTBOX_MAX ? send_box(l, x, e) : ERR_OK;
+    bool small = payload_bytes <= OUTBOX_PAYLOAD_MAX;
+    if (rc == ERR_OK && !small)
+        return link_send(l, peer, m, payload, payload_bytes, free_fn, hint, e);
+    m->payload_bytes = payload_bytes;
+    if (rc == ERR_OK) rc = box_add(l, peer, m, payload, e);
+    if (payload && free_fn) free_fn(payload, hint);
+    return rc;
+}
+
+bool link_flush(struct link *l)
+{
+    struct outbox *x, *stuck = NULL;
+    struct err e;
+    while ((x = outbox_first(&l->out)) && x != stuck) {
+        err_t rc = send_box(l, x, &e);
+        if (rc == ERR_OK || rc == ERR_CLOSED) continue;
+        list_add(&l->out.waiting, &x->waiting); // its queue is full: the others go on
+        if (!stuck) stuck = x;
+    }
+    return !x;
 }
 
 // Automatic ids are a zero and four bytes. A peer that chose its own could be mistaken for
@@ -512,7 +613,7 @@ static uint64_t drain(struct link *l, zmq_msg_t *last)
 }
 
 // Takes every frame of one message. *named: its peer has an automatic id.
-static int recv_message(struct link *l, struct link_peer *peer, struct link_in *in,
+static int recv_message(struct link *l, struct link_peer *peer, struct frame *in,
                         bool *named, uint64_t *extra)
 {
     int rc = recv_frame(l, &in->head);
@@ -533,13 +634,24 @@ static int recv_message(struct link *l, struct link_peer *peer, struct link_in *
     return rc;
 }
 
-static struct link_in *link_in_new(void)
+static struct frame *frame_new(void)
 {
-    struct link_in *in = malloc(sizeof *in);
-    if (!in) return NULL;
-    zmq_msg_init(&in->head);
-    zmq_msg_init(&in->body);
-    return in;
+    struct frame *f = malloc(sizeof *f);
+    if (!f) return NULL;
+    f->refs = 1;
+    zmq_msg_init(&f->head);
+    zmq_msg_init(&f->body);
+    return f;
+}
+
+static void frame_drop(struct frame **f)
+{
+    if (*f && atomic_fetch_sub(&(*f)->refs, 1) == 1) {
+        zmq_msg_close(&(*f)->head);
+        zmq_msg_close(&(*f)->body);
+        free(*f);
+    }
+    *f = NULL;
 }
 
 static struct slice frame_bytes(const zmq_msg_t *frame)
@@ -560,47 +672,78 @@ static void name_peer(struct link *l, zmq_msg_t *head, struct link_peer *peer)
     conns_spoke(&l->conns, fd);
 }
 
-static err_t check_message(struct link_in *in, bool named, uint64_t extra, struct err *e)
+static err_t check_frames(bool named, uint64_t extra, struct err *e)
 {
-    struct slice head = frame_bytes(&in->head);
-    size_t body = zmq_msg_size(&in->body);
     if (!named) return err_set(e, ERR_PROTO, "the peer chose its own routing id");
-    if (extra)
-        return err_set(e, ERR_PROTO,
-                       "message of %llu frames: it has a header and a payload",
-                       (unsigned long long)extra + 2);
-    TRY(msg_decode(head.p, head.n, &in->msg, e));
-    if (in->msg.payload_bytes != body)
-        return err_set(e, ERR_PROTO, "%s with a payload of %zu bytes: its header says %llu",
-                       msg_type_name(in->msg.type), body,
-                       (unsigned long long)in->msg.payload_bytes);
-    return ERR_OK;
+    if (!extra) return ERR_OK;
+    return err_set(e, ERR_PROTO, "message of %llu frames: it has a header and a payload",
+                   (unsigned long long)extra + 2);
+}
+
+// The message at l->at of the open frame.
+static err_t read_message(struct link *l, struct link_in *in, struct err *e)
+{
+    struct slice head = frame_bytes(&l->open->head), body = frame_bytes(&l->open->body);
+    size_t used;
+    TRY(msg_decode_next(head.p + l->at, head.n - l->at, &in->msg, &in->payload, &used, e));
+    bool alone = l->at == 0 && used == head.n && in->payload.n == 0;
+    l->at += used;
+    if (alone) in->payload = body;
+    if (!alone && body.n)
+        return err_set(e, ERR_PROTO, "several messages in a frame, and a payload frame");
+    if (in->msg.payload_bytes == in->payload.n) return ERR_OK;
+    return err_set(e, ERR_PROTO, "%s with a payload of %zu bytes: its header says %llu",
+                   msg_type_name(in->msg.type), in->payload.n,
+                   (unsigned long long)in->msg.payload_bytes);
+}
+
+// Opens the next frame; l->open stays NULL when nothing is there.
+static err_t open_frame(struct link *l, struct link_peer *peer, struct err *e)
+{
+    bool named;
+    uint64_t extra;
+    *peer = (struct link_peer){ 0 };
+    if (!l->spare) l->spare = frame_new();
+    if (!l->spare) return err_set(e, ERR_NOMEM, "out of memory: receiving");
+    int rc = recv_message(l, peer, l->spare, &named, &extra);
+    if (rc < 0) return zmq_fault(e, "receiving");
+    if (rc == 0) return ERR_OK;
+    name_peer(l, &l->spare->head, peer);
+    l->counts.extra_frames += extra;
+    l->counts.bytes_in += zmq_msg_size(&l->spare->head) + zmq_msg_size(&l->spare->body);
+    err_t bad = check_frames(named, extra, e);
+    if (bad == ERR_OK) {
+        l->open = l->spare;
+        l->open_peer = *peer;
+        l->at = 0;
+        l->spare = NULL;
+    } else {
+        l->counts.refused++;
+        frame_drop(&l->spare);
+    }
+    return bad;
 }
 
 err_t link_recv(struct link *l, struct link_peer *peer, struct link_in **out, struct err *e)
 {
     *out = NULL;
-    *peer = (struct link_peer){ 0 };
-    if (!l->spare) l->spare = link_in_new();
-    if (!l->spare) return err_set(e, ERR_NOMEM, "out of memory: receiving");
-    bool named;
-    uint64_t extra;
-    int rc = recv_message(l, peer, l->spare, &named, &extra);
-    if (rc < 0) return zmq_fault(e, "receiving");
-    if (rc == 0) return ERR_OK;
-    name_peer(l, &l->spare->head, peer);
-    err_t bad = check_message(l->spare, named, extra, e);
-    l->counts.extra_frames += extra;
-    if (bad != ERR_OK) {
+    if (!l->open) TRY(open_frame(l, peer, e));
+    if (!l->open) return ERR_OK;
+    *peer = l->open_peer;
+    struct link_in *in = malloc(sizeof *in);
+    if (!in) return err_set(e, ERR_NOMEM, "out of memory: receiving");
+    err_t bad = read_message(l, in, e);
+    if (bad == ERR_OK) {
+        atomic_fetch_add(&l->open->refs, 1);
+        in->frame = l->open;
+        l->counts.received++;
+        *out = in;
+    } else { // and what stands behind it cannot be found
         l->counts.refused++;
-        link_in_free(&l->spare);
-        return bad;
+        free(in);
     }
-    *out = l->spare;
-    l->spare = NULL;
-    l->counts.received++;
-    l->counts.bytes_in += zmq_msg_size(&(*out)->head) + zmq_msg_size(&(*out)->body);
-    return ERR_OK;
+    if (bad != ERR_OK || l->at == zmq_msg_size(&l->open->head)) frame_drop(&l->open);
+    return bad;
 }
 
 const struct msg *link_msg(const struct link_in *in)
@@ -610,20 +753,19 @@ const struct msg *link_msg(const struct link_in *in)
 
 struct slice link_payload(const struct link_in *in)
 {
-    return frame_bytes(&in->body);
+    return in->payload;
 }
 
 bool link_check(const struct link_in *in)
 {
-    struct slice body = frame_bytes(&in->body);
-    return body.n == 0 || hash_equal(hash_bytes(body.p, body.n), in->msg.payload_hash);
+    return in->payload.n == 0 ||
+           hash_equal(hash_bytes(in->payload.p, in->payload.n), in->msg.payload_hash);
 }
 
 void link_in_free(struct link_in **in)
 {
     if (!*in) return;
-    zmq_msg_close(&(*in)->head);
-    zmq_msg_close(&(*in)->body);
+    frame_drop(&(*in)->frame);
     free(*in);
     *in = NULL;
 }
@@ -645,6 +787,7 @@ void link_close(struct link **l, int linger_ms)
     struct link *x = *l;
     if (!x) return;
     if (x->sock) {
+        link_flush(x);
         zmq_socket_monitor(x->sock, NULL, 0);
         zmq_setsockopt(x->sock, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
         zmq_close(x->sock);
@@ -653,7 +796,9 @@ void link_close(struct link **l, int linger_ms)
     zap_stop(&x->zap);
     while (x->ctx && zmq_ctx_term(x->ctx) != 0 && zmq_errno() == EINTR)
         continue;
-    link_in_free(&x->spare);
+    frame_drop(&x->spare);
+    frame_drop(&x->open);
+    outboxes_free(&x->out);
     buf_free(&x->head);
     conns_free(&x->conns);
     free(x);

@@ -79,6 +79,8 @@ enum link_state link_state(struct link *l, struct link_events *out);
 // What flows between a ROUTER over TCP and one peer, messages under way included.
 void link_flow(struct link *l, const struct link_peer *peer, ns_t now,
                struct conns_flow *out);
+// Its `given` alone, without asking the kernel. What link_post keeps is counted.
+uint64_t link_given(const struct link *l, const struct link_peer *peer);
 
 // Frees a payload that was lent to link_send, from any thread. `hint` is the caller's.
 typedef void link_free_fn(void *data, void *hint);
@@ -93,7 +95,17 @@ MUST_CHECK err_t link_send(struct link *l, const struct link_peer *peer, struct 
                            void *payload, size_t payload_bytes, link_free_fn *free_fn,
                            void *hint, struct err *e);
 
-struct link_in; // a received message: owns its frames
+// As link_send, but a message with a small payload, which is copied and freed at once, may
+// wait for others to this peer, so that they leave in one frame: at link_flush, or before
+// the next link_send to it. ERR_BUSY: many wait already, and its queue is full. That the
+// peer is gone only link_send tells.
+MUST_CHECK err_t link_post(struct link *l, const struct link_peer *peer, struct msg *m,
+                           void *payload, size_t payload_bytes, link_free_fn *free_fn,
+                           void *hint, struct err *e);
+// Sends what link_post kept, as far as queues have room; false: the rest waits on.
+bool link_flush(struct link *l);
+
+struct link_in; // a received message, alone in its frames or one of several
 
 // Takes the next message. ERR_OK with *out = NULL: nothing is there. ERR_PROTO: a message
 // of `peer` was refused, e says why; more may follow (peer->n = 0: of a peer that cannot be

@@ -192,12 +192,13 @@ static int pack_field(msgpack_packer *pk, const struct msg *m, const struct fiel
            msgpack_pack_bin_body(pk, bytes, sizeof bytes);
 }
 
-static void put_fixed(uint8_t *p, size_t n, const struct msg *m)
+static void put_fixed(uint8_t *p, size_t n, const struct msg *m, uint32_t flags)
 {
     memset(p, 0, MSG_FIXED_BYTES);
     put(p + AT_MAGIC, MSG_MAGIC, 4);
     put(p + AT_VERSION, MSG_VERSION, 2);
     put(p + AT_TYPE, m->type, 2);
+    put(p + AT_FLAGS, flags, 4);
     put(p + AT_ARRAY_BYTES, n - MSG_FIXED_BYTES, 4);
     put(p + AT_EPOCH, m->epoch, 8);
     put(p + AT_SID, m->sid, 8);
@@ -206,26 +207,46 @@ static void put_fixed(uint8_t *p, size_t n, const struct msg *m)
     put(p + AT_CHECK, check_word(p, n), 8);
 }
 
-err_t msg_encode(const struct msg *m, struct buf *out, struct err *e)
+static err_t encode(const struct msg *m, uint32_t flags, struct buf *out, struct err *e)
 {
     struct layout l = layout_of(m->type);
+    size_t from = out->n;
     assert(l.name);
-    out->n = 0;
     TRY(buf_reserve(out, MSG_FIXED_BYTES, e));
-    out->n = MSG_FIXED_BYTES;
+    out->n += MSG_FIXED_BYTES;
     struct wire_writer w = { .to = out, .e = e };
     msgpack_packer pk;
     msgpack_packer_init(&pk, &w, wire_write);
     int rc = msgpack_pack_array(&pk, l.n);
     for (uint32_t i = 0; i < l.n && rc == 0; i++)
         rc = pack_field(&pk, m, &l.field[i]);
-    if (rc != 0) return w.rc;
-    assert(out->n <= MSG_HEADER_MAX);
-    put_fixed(out->p, out->n, m);
+    if (rc != 0) {
+        out->n = from;
+        return w.rc;
+    }
+    assert(out->n - from <= MSG_HEADER_MAX);
+    put_fixed(out->p + from, out->n - from, m, flags);
     return ERR_OK;
 }
 
-static err_t check_fixed(const uint8_t *p, size_t n, struct err *e)
+err_t msg_encode(const struct msg *m, struct buf *out, struct err *e)
+{
+    out->n = 0;
+    return encode(m, 0, out, e);
+}
+
+err_t msg_append(const struct msg *m, const void *payload, struct buf *out, struct err *e)
+{
+    size_t from = out->n;
+    TRY(encode(m, MSG_INLINE, out, e));
+    if (!m->payload_bytes) return ERR_OK;
+    err_t rc = buf_add(out, payload, (size_t)m->payload_bytes, e);
+    if (rc != ERR_OK) out->n = from;
+    return rc;
+}
+
+// *head: bytes of the fixed part and the array.
+static err_t check_fixed(const uint8_t *p, size_t n, size_t *head, struct err *e)
 {
     if (n < MSG_FIXED_BYTES || n > MSG_HEADER_MAX)
         return err_set(e, ERR_PROTO, "header frame of %zu bytes: it has %d to %d", n,
@@ -239,14 +260,21 @@ static err_t check_fixed(const uint8_t *p, size_t n, struct err *e)
             "the peer speaks protocol version %u, this program version %d: use the "
             "same release of tranche and tranche-worker",
             (unsigned)get(p + AT_VERSION, 2), MSG_VERSION);
-    if (get(p + AT_ARRAY_BYTES, 4) != n - MSG_FIXED_BYTES)
+    uint64_t array = get(p + AT_ARRAY_BYTES, 4), flags = get(p + AT_FLAGS, 4);
+    bool fits =
+        flags & MSG_INLINE ? array <= n - MSG_FIXED_BYTES : array == n - MSG_FIXED_BYTES;
+    if (!fits)
         return err_set(e, ERR_PROTO, "header frame of %zu bytes says it has %llu", n,
-                       (unsigned long long)get(p + AT_ARRAY_BYTES, 4) + MSG_FIXED_BYTES);
-    if (get(p + AT_CHECK, 8) != check_word(p, n))
+                       (unsigned long long)array + MSG_FIXED_BYTES);
+    *head = MSG_FIXED_BYTES + (size_t)array;
+    if (get(p + AT_CHECK, 8) != check_word(p, *head))
         return err_set(e, ERR_PROTO, "header was damaged on the way: wrong check word");
-    if (get(p + AT_FLAGS, 4) != 0)
-        return err_set(e, ERR_PROTO, "header has unknown flags %x",
-                       (unsigned)get(p + AT_FLAGS, 4));
+    if (flags & ~(uint64_t)MSG_INLINE)
+        return err_set(e, ERR_PROTO, "header has unknown flags %llx",
+                       (unsigned long long)flags);
+    if (flags & MSG_INLINE && get(p + AT_PAYLOAD_BYTES, 8) > n - *head)
+        return err_set(e, ERR_PROTO, "header frame of %zu bytes has no room for %llu more",
+                       n, (unsigned long long)get(p + AT_PAYLOAD_BYTES, 8));
     return ERR_OK;
 }
 
@@ -313,9 +341,11 @@ static err_t take_array(struct msg *m, const struct layout *l, const uint8_t *p,
     return rc;
 }
 
-err_t msg_decode(const uint8_t *p, size_t n, struct msg *out, struct err *e)
+err_t msg_decode_next(const uint8_t *p, size_t n, struct msg *out, struct slice *payload,
+                      size_t *used, struct err *e)
 {
-    TRY(check_fixed(p, n, e));
+    size_t head = 0;
+    TRY(check_fixed(p, n, &head, e));
     *out = (struct msg){
         .type = (enum msg_type)get(p + AT_TYPE, 2),
         .epoch = get(p + AT_EPOCH, 8),
@@ -323,12 +353,24 @@ err_t msg_decode(const uint8_t *p, size_t n, struct msg *out, struct err *e)
         .payload_hash = get_hash(p + AT_PAYLOAD_HASH),
         .payload_bytes = get(p + AT_PAYLOAD_BYTES, 8),
     };
+    bool is_inline = get(p + AT_FLAGS, 4) & MSG_INLINE;
+    *payload = (struct slice){ p + head, is_inline ? (size_t)out->payload_bytes : 0 };
+    *used = head + payload->n;
     struct layout l = layout_of(out->type);
     if (!l.name)
         return err_set(e, ERR_PROTO, "unknown message type %u", (unsigned)out->type);
     if (out->payload_bytes == 0 && (out->payload_hash.lo || out->payload_hash.hi))
         return err_set(e, ERR_PROTO, "%s has a digest but no payload", l.name);
-    return take_array(out, &l, p + MSG_FIXED_BYTES, n - MSG_FIXED_BYTES, e);
+    return take_array(out, &l, p + MSG_FIXED_BYTES, head - MSG_FIXED_BYTES, e);
+}
+
+err_t msg_decode(const uint8_t *p, size_t n, struct msg *out, struct err *e)
+{
+    struct slice payload;
+    size_t used;
+    TRY(msg_decode_next(p, n, out, &payload, &used, e));
+    if (used == n && payload.n == 0) return ERR_OK;
+    return err_set(e, ERR_PROTO, "header frame of %zu bytes has more than one message", n);
 }
 
 struct line { // text that stops at its end

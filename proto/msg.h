@@ -19,7 +19,7 @@ enum {
     MSG_MAGIC = 0x434e5254, // "TRNC"
     MSG_VERSION = 3,
     MSG_FIXED_BYTES = 64,
-    MSG_HEADER_MAX = 64 * 1024, // fixed part + array
+    MSG_HEADER_MAX = 64 * 1024, // of a header frame
 };
 
 // Field kinds of messages.def:
@@ -73,6 +73,19 @@ MUST_CHECK err_t msg_encode(const struct msg *m, struct buf *out, struct err *e)
 // what was wrong; a wrong version names both. Whether a message of this type may come from
 // that side is the caller's to check.
 MUST_CHECK err_t msg_decode(const uint8_t *p, size_t n, struct msg *out, struct err *e);
+
+// Several messages in one frame, each with its payload right behind its array (flag
+// MSG_INLINE of the fixed part).
+enum { MSG_INLINE = 1 };
+// Appends one to `out`, which is as it was on errors. m->payload_bytes of `payload` are
+// copied.
+MUST_CHECK err_t msg_append(const struct msg *m, const void *payload, struct buf *out,
+                            struct err *e);
+// Reads the first message of p[0..n), which may be alone (then as msg_decode, *used = n) or
+// one of several: *used is where the next one begins, and *payload the bytes in between,
+// borrowed. `payload` is empty for one that is alone: its payload has a frame of its own.
+MUST_CHECK err_t msg_decode_next(const uint8_t *p, size_t n, struct msg *out,
+                                 struct slice *payload, size_t *used, struct err *e);
 const char *msg_type_name(enum msg_type t); // "?" for a stranger
 // One line for logs: "RESULT input 0 bytes 0-1048576 attempt 1 rows_read 9000". Leaves out
 // zeros, empty strings and all H128 (tokens are secrets); control characters become '?'.

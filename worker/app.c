@@ -100,7 +100,7 @@ static void on_signal(struct app *a)
     }
 }
 
-static void wait_for_events(struct app *a, struct pollfd *fds)
+static void wait_for_events(struct app *a, struct pollfd *fds, int ms)
 {
     nfds_t n = 0;
     fds[n++] = (struct pollfd){ .fd = uplink_fd(&a->up), .events = POLLIN };
@@ -115,30 +115,38 @@ static void wait_for_events(struct app *a, struct pollfd *fds)
     bool waiting = false;
     for (uint32_t i = 0; i < a->n_slots; i++)
         waiting |= a->queue && a->slot[i].state == SLOT_IDLE;
-    int ms = a->hurry ? 0 : waiting ? 1 : 200;
-    poll(fds, n, ms);
+    poll(fds, n, a->hurry ? 0 : waiting && ms > 1 ? 1 : ms);
+}
+
+static void look_at_slots(struct app *a, const struct pollfd *fds)
+{
+    for (uint32_t i = 0; i < a->n_slots; i++) {
+        struct slot *s = &a->slot[i];
+        const struct pollfd *f = &fds[2 + 3 * i];
+        struct slot_death death;
+        if (f[0].revents) worker_on_answer(a, i);
+        if (f[1].revents) slot_drain_stderr(s);
+        if (f[2].revents && slot_reap(s, &death)) worker_on_death(a, i, &death);
+    }
 }
 
 static void serve(struct app *a, struct pollfd *fds)
 {
     worker_hello(a);
-    worker_take_messages(a);
     while (!a->stop) {
-        wait_for_events(a, fds);
+        // What sending does may eat the edge of ZeroMQ's descriptor: only when nothing is
+        // there after it may we wait.
+        while (worker_take_messages(a))
+            worker_feed(a);
+        // Nothing tells when a queue is no longer full.
+        bool all_left = !a->up.link || link_flush(a->up.link);
+        int ms = worker_take_messages(a) ? 0 : all_left ? 200 : 5;
+        wait_for_events(a, fds, ms);
         on_signal(a);
-        for (uint32_t i = 0; i < a->n_slots; i++) {
-            struct slot *s = &a->slot[i];
-            const struct pollfd *f = &fds[2 + 3 * i];
-            struct slot_death death;
-            if (f[0].revents) worker_on_answer(a, i);
-            if (f[1].revents) slot_drain_stderr(s);
-            if (f[2].revents && slot_reap(s, &death)) worker_on_death(a, i, &death);
-        }
+        look_at_slots(a, fds);
         worker_take_messages(a);
         worker_fetch_files(a);
         worker_feed(a);
-        worker_take_messages(
-            a); // ZeroMQ's descriptor is edge-triggered: sending may have eaten the edge
         tick(a);
     }
 }

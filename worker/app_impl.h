@@ -86,7 +86,7 @@ void worker_on_piece(struct app *a, const struct link_in *in);
 void worker_fetch_files(struct app *a); // goes on with it
 
 // ---- app_messages.c ----
-void worker_take_messages(struct app *a);
+bool worker_take_messages(struct app *a); // true: there were some
 void worker_begin_session(struct app *a); // says HELLO; what an earlier one gave is dropped
 
 #endif

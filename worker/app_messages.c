@@ -143,18 +143,20 @@ static void on_bad_frame(struct app *a)
     }
 }
 
-void worker_take_messages(struct app *a)
+bool worker_take_messages(struct app *a)
 {
+    bool some = false;
     while (a->up.link && !a->stop) {
         struct link_peer none;
         struct link_in *in = NULL;
         err_t rc = link_recv(a->up.link, &none, &in, &a->e);
-        if (rc != ERR_OK) {
+        if (rc == ERR_OK && !in) break;
+        some = true;
+        if (rc != ERR_OK)
             on_bad_frame(a);
-            continue;
-        }
-        if (!in) return;
-        on_message(a, &in);
+        else
+            on_message(a, &in);
         link_in_free(&in);
     }
+    return some;
 }

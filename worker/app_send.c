@@ -7,6 +7,12 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+// Until everything that came is done. Of all others there are few.
+static bool can_wait(enum msg_type type)
+{
+    return type == MSG_RESULT || type == MSG_PROGRESS || type == MSG_NACK;
+}
+
 void worker_post_payload(struct app *a, struct msg *m, void *payload, size_t n,
                          link_free_fn *free_fn, void *hint)
 {
@@ -17,7 +23,8 @@ void worker_post_payload(struct app *a, struct msg *m, void *payload, size_t n,
         if (free_fn) free_fn(payload, hint);
         return;
     }
-    err_t rc = link_send(a->up.link, NULL, m, payload, n, free_fn, hint, &a->e);
+    err_t rc = (can_wait(m->type) ? link_post : link_send)(a->up.link, NULL, m, payload, n,
+                                                           free_fn, hint, &a->e);
     if (rc != ERR_OK && a->sid)
         fprintf(stderr, "tranche-worker: cannot send: %s\n", a->e.text);
 }

@@ -36,6 +36,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     err_t rc = msg_decode(p, n, &m, &e);
     if (rc == ERR_OK) again(&m);
     if (rc != ERR_OK && rc != ERR_PROTO) abort();
+    struct slice payload;
+    for (size_t at = 0, used; at < n; at += used) // as one of several
+        if (msg_decode_next(p + at, n - at, &m, &payload, &used, &e) != ERR_OK) break;
     free(p);
     return 0;
 }

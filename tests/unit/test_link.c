@@ -140,6 +140,103 @@ static void a_message_outlives_its_link(void **state)
     link_in_free(&in);
 }
 
+// Messages that wait for each other.
+
+static void expect_ping(struct link *l, uint64_t seq, size_t payload_bytes)
+{
+    struct err e;
+    struct link_in *in;
+    struct link_peer from;
+    PASS(&e, await(l, &from, &in, &e));
+    EQ_I64(seq, link_msg(in)->PING.seq);
+    EQ_I64(payload_bytes, link_payload(in).n);
+    assert_true(link_check(in));
+    link_in_free(&in);
+}
+
+static void post(struct pair *p, bool down, uint64_t seq, size_t n)
+{
+    struct err e;
+    struct msg m = a_ping(seq);
+    void *bytes = n ? payload(n, (int)seq) : NULL;
+    if (n) m.payload_hash = hash_bytes(bytes, n);
+    PASS(&e, link_post(down ? p->router : p->dealer, down ? &p->peer : NULL, &m, bytes, n,
+                       n ? count_free : NULL, &freed, &e));
+}
+
+static void posted_messages_wait_for_the_flush_and_keep_their_order(void **state)
+{
+    (void)state;
+    for (int down = 0; down < 2; down++) {
+        struct err e;
+        struct pair p;
+        struct link_peer none;
+        struct link_in *in;
+        open_pair(&p);
+        freed = 0;
+        struct link *to = down ? p.dealer : p.router, *from = down ? p.router : p.dealer;
+        for (uint64_t i = 0; i < 100; i++)
+            post(&p, down, i, i % 5 * 20);
+        EQ_I64(80, freed); // each was copied, or had none
+        PASS(&e, link_recv(to, &none, &in, &e));
+        assert_null(in);
+        assert_true(link_flush(from));
+        struct link_counts c;
+        link_count(from, &c);
+        EQ_I64(down ? 100 : 101, c.sent);
+        for (uint64_t i = 0; i < 100; i++)
+            expect_ping(to, i, i % 5 * 20);
+        close_pair(&p);
+    }
+}
+
+static void a_message_that_is_sent_comes_behind_what_was_posted(void **state)
+{
+    (void)state;
+    struct err e;
+    struct pair p;
+    open_pair(&p);
+    post(&p, true, 1, 10);
+    struct msg m = a_ping(2);
+    PASS(&e, link_send(p.router, &p.peer, &m, NULL, 0, NULL, NULL, &e));
+    post(&p, true, 3, 100000); // too large to wait
+    post(&p, true, 4, 0);
+    expect_ping(p.dealer, 1, 10);
+    expect_ping(p.dealer, 2, 0);
+    expect_ping(p.dealer, 3, 100000);
+    link_flush(p.router);
+    expect_ping(p.dealer, 4, 0);
+    close_pair(&p);
+}
+
+static void posting_more_than_a_frame_holds_needs_no_flush(void **state)
+{
+    (void)state;
+    struct pair p;
+    open_pair(&p);
+    for (uint64_t i = 0; i < 40; i++)
+        post(&p, false, i, 3000);
+    expect_ping(p.router, 0, 3000);
+    assert_true(link_flush(p.dealer));
+    for (uint64_t i = 1; i < 40; i++)
+        expect_ping(p.router, i, 3000);
+    close_pair(&p);
+}
+
+static void what_was_posted_to_a_peer_that_is_gone_is_dropped(void **state)
+{
+    (void)state;
+    struct pair p;
+    open_pair(&p);
+    link_close(&p.dealer, 0);
+    await_closed(&p, &p.peer);
+    freed = 0;
+    post(&p, true, 1, 10);
+    assert_true(link_flush(p.router));
+    EQ_I64(1, freed);
+    close_pair(&p);
+}
+
 // Every way in which a payload can end: each is freed exactly once.
 
 static void a_payload_that_cannot_be_sent_is_freed(void **state)
@@ -331,6 +428,10 @@ int main(void)
         cmocka_unit_test(an_answer_reaches_the_peer_that_asked),
         cmocka_unit_test(a_payload_with_another_digest_is_told_apart),
         cmocka_unit_test(a_message_outlives_its_link),
+        cmocka_unit_test(posted_messages_wait_for_the_flush_and_keep_their_order),
+        cmocka_unit_test(a_message_that_is_sent_comes_behind_what_was_posted),
+        cmocka_unit_test(posting_more_than_a_frame_holds_needs_no_flush),
+        cmocka_unit_test(what_was_posted_to_a_peer_that_is_gone_is_dropped),
         cmocka_unit_test(a_payload_that_cannot_be_sent_is_freed),
         cmocka_unit_test(a_full_queue_says_busy_and_takes_more_once_read),
         cmocka_unit_test(a_peer_that_is_gone_is_closed_and_its_payloads_are_freed),

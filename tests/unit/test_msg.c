@@ -379,6 +379,84 @@ static void a_frame_of_any_absurd_size_is_refused(void **state)
     free(p);
 }
 
+// Several in one frame.
+
+static size_t append_all(struct buf *b)
+{
+    struct err e;
+    static uint8_t payload[300];
+    for (size_t i = 0; i < N_OF(all_types); i++) {
+        struct msg m = fixed_msg(all_types[i]);
+        m.payload_bytes = i % 3 * 100;
+        memset(payload, (int)i, sizeof payload);
+        PASS(&e, msg_append(&m, payload, b, &e));
+    }
+    return N_OF(all_types);
+}
+
+static void messages_in_one_frame_come_back_in_order_with_their_payloads(void **state)
+{
+    (void)state;
+    struct err e;
+    struct buf b = { 0 };
+    size_t n = append_all(&b), at = 0, used;
+    for (size_t i = 0; i < n; i++, at += used) {
+        struct msg m = fixed_msg(all_types[i]), got;
+        struct slice payload;
+        m.payload_bytes = i % 3 * 100;
+        if (!m.payload_bytes) m.payload_hash = (struct hash128){ 0 };
+        PASS(&e, msg_decode_next(b.p + at, b.n - at, &got, &payload, &used, &e));
+        same(&m, &got);
+        EQ_I64(m.payload_bytes, payload.n);
+        for (size_t k = 0; k < payload.n; k++)
+            EQ_I64(i, payload.p[k]);
+    }
+    EQ_I64(b.n, at);
+    struct msg got;
+    EXPECT(ERR_PROTO, &e, msg_decode(b.p, b.n, &got, &e));
+    buf_free(&b);
+}
+
+// Every frame that was cut short gives fewer messages and an error, or ends between two.
+static void a_frame_of_many_that_was_cut_is_seen(void **state)
+{
+    (void)state;
+    struct err e;
+    struct buf b = { 0 };
+    size_t whole = append_all(&b);
+    for (size_t n = 0; n < b.n; n++) {
+        uint8_t *copy = malloc(n + !n);
+        memcpy(copy, b.p, n);
+        size_t at = 0, used, found = 0;
+        err_t rc = ERR_OK;
+        for (; at < n && rc == ERR_OK; at += used, found++) {
+            struct msg got;
+            struct slice payload;
+            rc = msg_decode_next(copy + at, n - at, &got, &payload, &used, &e);
+            if (rc != ERR_OK) break;
+        }
+        assert_true(rc == ERR_PROTO || at == n);
+        assert_true(found < whole);
+        free(copy);
+    }
+    buf_free(&b);
+}
+
+static void a_message_that_cannot_be_encoded_leaves_the_frame_as_it_was(void **state)
+{
+    (void)state;
+    struct err e;
+    struct buf b = { 0 };
+    struct msg good = fixed_msg(MSG_PING),
+               bad = { .type = MSG_ASSIGN, .ASSIGN.path = msg_str("a\0b", 3) };
+    good.payload_bytes = 0;
+    PASS(&e, msg_append(&good, NULL, &b, &e));
+    size_t n = b.n;
+    EXPECT(ERR_INVALID, &e, msg_append(&bad, NULL, &b, &e));
+    EQ_I64(n, b.n);
+    buf_free(&b);
+}
+
 // What the encoder does with what it is given.
 
 static struct msg_str after_a_trip(const char *text, size_t n, struct buf *b)
@@ -509,6 +587,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(no_byte_of_a_forged_array_does_harm),
         cmocka_unit_test(text_past_its_limit_is_refused),
         cmocka_unit_test(a_frame_of_any_absurd_size_is_refused),
+        cmocka_unit_test(messages_in_one_frame_come_back_in_order_with_their_payloads),
+        cmocka_unit_test(a_frame_of_many_that_was_cut_is_seen),
+        cmocka_unit_test(a_message_that_cannot_be_encoded_leaves_the_frame_as_it_was),
         cmocka_unit_test(long_text_is_cut_between_characters),
         cmocka_unit_test(text_that_may_not_be_sent_is_mended),
         cmocka_unit_test(a_path_is_kept_byte_for_byte_or_refused),
