@@ -301,7 +301,7 @@ static const struct hostile hostile[] = {
     { "other_magic", MSG_PING, 0, 'X', NULL, "not a message of this protocol" },
     { "another_version_names_both", MSG_PING, 4, 4, NULL,
       "version 4, this program version 3" },
-    { "unknown_flags", MSG_PING, 8, 1, NULL, "unknown flags 1" },
+    { "unknown_flags", MSG_PING, 8, 2, NULL, "unknown flags 2" },
     { "unknown_type", MSG_PING, 6, 200, NULL, "unknown message type 200" },
     { "digest_without_payload", MSG_PING, 40, 1, NULL, "digest but no payload" },
     { "no_array_at_all", MSG_PING, -1, 0, "", "the bytes end" },
