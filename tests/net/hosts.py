@@ -245,10 +245,10 @@ class Hosts:
         return Program(self.t, ["ip", "netns", "exec", self.ns(host), "sh", "-c", script, "sh", boot,
                                 self.t.path("data"), *argv], env={**self.env, **(env or {})})
 
-    def work(self, host, *more, access=None):
+    def work(self, host, *more, access=None, env=None):
         """The worker of a host; the key was made with the same name."""
         way = more if access is False else ("--access", access or f"{host}.access", *more)
-        w = self.on_host(host, [os.path.join(self.t.build, "tranche-worker"), "--slots", "2", *way])
+        w = self.on_host(host, [os.path.join(self.t.build, "tranche-worker"), "--slots", "2", *way], env=env)
         self.worker[host] = w
         return w
 

@@ -153,6 +153,19 @@ static void rejects_of_junk(struct liar *x, const struct msg *a)
     post(x, &m, junk, JUNK);
 }
 
+enum { LONG = 64 << 20 };
+
+// Over a slow line it is under way for hours, and its bytes keep its leases.
+static void long_result(struct liar *x, const struct msg *a)
+{
+    static uint8_t *bytes;
+    struct msg m = result_of(a);
+    if (!bytes) bytes = calloc(1, LONG);
+    if (!bytes) exit(1);
+    m.RESULT.image_bytes = LONG;
+    post(x, &m, bytes, LONG);
+}
+
 static void input_has_changed(struct liar *x, const struct msg *a)
 {
     static const char why[] = "the input has changed, believe me";
@@ -225,6 +238,7 @@ static const struct {
     { "huge-counts", huge_counts, NULL },
     { "huge-lengths", huge_lengths, NULL },
     { "rejects-of-junk", rejects_of_junk, NULL },
+    { "long-result", long_result, NULL },
     { "input-has-changed", input_has_changed, NULL },
     { "refuses-all", refuses_all, NULL },
     { "never-answers", never_answers, NULL },

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """run - hosts in network namespaces: run.py [--build DIR] all|GROUP|NAME...
 
-Group: links (what goes wrong between hosts). As root only. The build must have TEST_HOOKS.
+Groups: links (what goes wrong between hosts), liars (workers that lie), strangers (who should not get in). As root only. The build must have TEST_HOOKS.
 """
 
 import os

@@ -8,12 +8,14 @@ from kit import scenario
 SCALE = 5
 
 
-def told(t, lie, *said, sent_away=False, seconds=20):
+def told(t, lie, *said, sent_away=False, seconds=20, line=None):
     """Two honest hosts and the liar, which comes first."""
     n = Hosts(t, scale=SCALE)
+    if line:
+        n.narrow("w3", line)
     for w in n.names:
         n.key(w)
-    n.coordinate(rate=5000)
+    n.coordinate(rate=20000)
     liar = n.on_host("w3", [os.path.join(t.build, "tests", "net_liar"), t.path("w3.access"), lie, str(seconds)])
     n.worker["w3"] = liar
     n.c.when("worker w3 is here")
@@ -31,9 +33,9 @@ def told(t, lie, *said, sent_away=False, seconds=20):
     t.true(len(n.c.lines) < 80, f"{len(n.c.lines)} lines were said\n{n.c}")
 
 
-def lies(name, *said, sent_away=True):
+def lies(name, *said, **how):
     def fn(t):
-        told(t, name, *said, sent_away=sent_away)
+        told(t, name, *said, **{"sent_away": True, **how})
     fn.__name__ = "a_worker_lies_with_" + name.replace("-", "_")
     scenario("liars")(fn)
 
@@ -49,6 +51,7 @@ lies("huge-lengths", "its key is refused")
 lies("rejects-of-junk", "its key is refused")
 lies("plays-coordinator", "its key is refused")
 lies("hello-flood", "its key is refused")
+lies("long-result", sent_away=False, line="64kbit")
 lies("input-has-changed", sent_away=False)
 lies("refuses-all", sent_away=False)
 lies("never-answers", sent_away=False)

@@ -4,11 +4,14 @@ Protocol time runs SCALE times as fast (a silence of 12 s is one of 2.4 s), but 
 scenario measures what users get.
 """
 
+import glob
+import os
 import signal
+import subprocess
 import time
 
 from hosts import Hosts
-from kit import scenario
+from kit import Failed, scenario
 
 SCALE = 5
 SILENCE = 12.0
@@ -140,7 +143,7 @@ def one_host_has_a_line_of_a_megabit(t):
 @scenario("links")
 def the_only_host_has_a_line_of_a_megabit(t):
     n = Hosts(t, workers=1)
-    rows = 60000
+    rows = 30000
     t.write("data/k.csv", "id,h\n" + "".join(f"{i},{(i * 2654435761) % 4294967296}\n" for i in range(rows)))
     n.key("w1")
     n.narrow("w1", "1mbit")
@@ -152,9 +155,9 @@ def the_only_host_has_a_line_of_a_megabit(t):
 
 @scenario("links")
 def messages_that_take_longer_than_a_silence_and_a_lease(t):
-    """At ten times the speed a silence is 1.2 s and a lease 3 s; a batch takes 4 s down, and its result 4 s up."""
-    n = Hosts(t, workers=1, scale=10)
-    rows, wide = 36000, 40
+    """A silence is 2.4 s and a lease 6 s; a batch takes 4 s down, the next one as much, and a result 4 s up."""
+    n = Hosts(t, workers=1, scale=SCALE)
+    rows, wide = 27000, 40
     t.write("data/k.csv", "id,h,x\n" + "".join(
         f"{i},{(i * 2654435761) % 4294967296},{t.random.getrandbits(wide * 4):0{wide}x}\n" for i in range(rows)))
     n.key("w1")
@@ -165,6 +168,32 @@ def messages_that_take_longer_than_a_silence_and_a_lease(t):
     t.true("has said nothing" not in n.c.text, f"a slow host was taken for a dead one\n{n.c}")
     t.equal(0, last["retries"], f"batches that were sent twice\n{n.everything()}\n")
     t.equal(1, last["workers"], f"sessions\n{n.everything()}\n")
+
+
+def clock_off(by):
+    """The environment of a program whose clock is off, for people; time passes as ever."""
+    lib = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
+    if not lib:
+        raise Failed("libfaketime is not there: see packages_net in packaging/packages.sh")
+    return {"LD_PRELOAD": lib[0], "FAKETIME": by, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
+@scenario("links")
+def the_clocks_of_the_hosts_are_years_apart(t):
+    n = Hosts(t, scale=SCALE)
+    for w in n.names:
+        n.key(w)
+    n.coordinate()
+    for w, by in zip(n.names, ("+365d", "-365d", "+0d")):
+        n.work(w, env=clock_off(by))
+        n.c.when(f"worker {w} is here")
+    now = subprocess.run(["date", "+%Y"], env=dict(os.environ, **clock_off("-365d")), capture_output=True, text=True)
+    t.true(int(now.stdout) < time.localtime().tm_year, f"this clock is right: {now.stdout}{now.stderr}")
+    n.commits(20)
+    time.sleep(1.5 * SILENCE / SCALE)
+    all_work_again(n)
+    last = n.ends()
+    t.equal(3, last["workers"], f"sessions\n{n.everything()}\n")
 
 
 @scenario("links")
@@ -204,10 +233,10 @@ def a_worker_is_killed(t):
 
 
 def recovery(t, n, worker, began, missed):
-    """All that the worker had is committed by others, within 15 s."""
+    """All that the worker had is committed by others. How soon on a calm machine: bench/recovery."""
     had = n.leased(worker)
     while n.unfinished(had):
-        t.true(time.monotonic() - began < 15, f"15 s later there is not yet {n.unfinished(had)}\n{n.everything()}")
+        t.true(time.monotonic() - began < 60, f"60 s later there is not yet {n.unfinished(had)}\n{n.everything()}")
         time.sleep(0.01)
     done = time.monotonic()
     t.true(len(had) > 0, "it had nothing")

@@ -6,6 +6,7 @@ import time
 from hosts import PORT, Hosts
 from kit import Failed, scenario
 
+TOGETHER = 5  # so many strangers at a time
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -32,11 +33,12 @@ def visited(t, n, kinds, access=lambda kind: "", seconds=4, insecure=False, most
             n.work(w)
         n.c.when(f"worker {w} is here")
     n.commits(10)
-    for kind in kinds:
-        s = stranger(n, "w3", kind, access(kind), seconds)
-        while s.p.poll() is None:
+    for i in range(0, len(kinds), TOGETHER):
+        come = [stranger(n, "w3", kind, access(kind), seconds) for kind in kinds[i:i + TOGETHER]]
+        while any(s.p.poll() is None for s in come):
             n.commits(1)
-        s.ends(0)
+        for s in come:
+            s.ends(0)
     n.commits(10)
     kb = resident_kb(n.c)
     last = n.ends()
@@ -85,18 +87,43 @@ def a_worker_is_revoked_while_it_works(t):
     n.c.when("with a key that is not allowed")
 
 
-ENROLLED = ["many_frames", "endless_frames", "claimed_id", "huge_frame", "garbage_messages"]
+ENROLLED = {
+    "many_frames": "message of 1000 frames",
+    "endless_frames": "",
+    "claimed_id": "chose its own routing id",
+    "huge_frame": "",
+    "garbage_messages": "the peer speaks protocol version",
+}
+BANNED = "worker w3 broke the rules 3 times"
 
 
-def enrolled(kind):
+def enrolled(kind, said):
     def fn(t):
-        visited(t, Hosts(t), [kind], access=lambda _: t.path("w3.access"))
+        n = visited(t, Hosts(t), [kind], access=lambda _: t.path("w3.access"))
+        if said:
+            n.c.when(said)
+            n.c.when(BANNED)
     fn.__name__ = f"a_worker_with_a_key_sends_{kind}"
     scenario("strangers")(fn)
 
 
-for k in ENROLLED:
-    enrolled(k)
+for item in ENROLLED.items():
+    enrolled(*item)
+
+
+@scenario("strangers")
+def a_worker_of_another_protocol_is_told_both_versions(t):
+    n = Hosts(t, workers=2)
+    for w in n.names:
+        n.key(w)
+    n.coordinate()
+    n.work("w1")
+    n.commits(10)
+    s = stranger(n, "w2", "other_protocol", t.path("w2.access"), 20)
+    both = "the peer speaks protocol version 9, this program version 2"
+    s.when(both)
+    n.c.when(both)
+    n.ends()
 
 
 @scenario("strangers")
@@ -107,4 +134,4 @@ def without_keys_an_endless_message_does_not_fill_the_memory(t):
 
 @scenario("strangers")
 def without_keys_nobody_can_end_a_run_either(t):
-    visited(t, Hosts(t), ENROLLED + ["no_key", "garbage", "idle"], insecure=True, seconds=3)
+    visited(t, Hosts(t), [*ENROLLED, "no_key", "garbage", "idle"], insecure=True, seconds=3)
