@@ -120,7 +120,7 @@ static uint64_t hash_cell(const struct cell *c, uint64_t seed)
     return hash_text(c->p, c->len, ~seed);
 }
 
-static bool equal(const struct cell *a, const struct cell *b)
+bool agg_cell_equal(const struct cell *a, const struct cell *b)
 {
     int64_t i;
     if (a->kind == b->kind) switch ((enum cell_kind)a->kind) {
@@ -278,7 +278,7 @@ static bool is_key(struct agg_groups *g, uint32_t group, struct cell *const *col
 {
     struct cell *key = g->key + (size_t)group * g->n_keys;
     for (uint32_t k = 0; k < g->n_keys; k++)
-        if (!equal(&key[k], &column[k][row])) return false;
+        if (!agg_cell_equal(&key[k], &column[k][row])) return false;
     for (uint32_t k = 0; k < g->n_keys; k++) // 1.0 gives way to 1
         if (column[k][row].kind == CELL_INTEGER) key[k] = column[k][row];
     return true;

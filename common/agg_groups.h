@@ -24,6 +24,8 @@ MUST_CHECK err_t agg_groups_assign(struct agg_groups *g, const struct vec *const
 // integer is the key. Valid until the next batch.
 const struct cell *agg_groups_key(const struct agg_groups *g, uint32_t group);
 
+bool agg_cell_equal(const struct cell *a, const struct cell *b); // as keys
+
 // The value of a row, misfits as text, NaN as NULL.
 struct cell agg_cell(const struct vec *v, uint32_t row);
 

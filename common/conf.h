@@ -81,8 +81,9 @@ bool conf_cut_by_comma(const struct value *m);
 bool conf_given(const struct conf *c, const char *key);
 // True: go on. False: memory ran out, which is remembered.
 bool conf_ok(struct conf *c, err_t rc);
-void conf_check(struct conf *c);      // what conf_finish does
-void conf_check_load(struct conf *c); // of it, what is about load.*
+void conf_check(struct conf *c);           // what conf_finish does
+void conf_check_aggregate(struct conf *c); // its part about aggregate and merge
+void conf_check_load(struct conf *c);      // of it, what is about load.*
 // The members of a mapping, whose keys begin with `prefix` ("limits.") in the table.
 void conf_walk(struct conf *c, const char *prefix, const struct value *map);
 void conf_steps(struct conf *c, const struct value *v); // what stands below `transform:`

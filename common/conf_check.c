@@ -219,6 +219,7 @@ static void fill_in(struct conf *c)
 void conf_check(struct conf *c)
 {
     check_present(c);
+    conf_check_aggregate(c);
     check_one_source(c);
     check_about_source(c);
     check_dialect(c);

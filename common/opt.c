@@ -141,12 +141,26 @@ const struct opt opt_table[] = {
     { KEY("transform.http", "http"), .section = OPT_TRANSFORM, .metavar = "URL",
       .form = OPT_LIST, .help = "One HTTP request a row", .later = "it transforms with sql",
       .one_of = "transform" },
-    { KEY("aggregate", "aggregate"), .section = OPT_TRANSFORM, .metavar = "SPEC",
-      .form = OPT_ONE, .help = "Aggregates over the whole input",
-      .later = "load the rows and aggregate them in the warehouse" },
-    { KEY("merge", "merge"), .section = OPT_TRANSFORM, .metavar = "SQL", .form = OPT_ONE,
-      .help = "SQL over everything that was loaded",
-      .later = "run that SQL in the warehouse after the load" },
+    { KEY("aggregate.by", "by"), .section = OPT_TRANSFORM, .form = OPT_ONE,
+      .metavar = "COLS", .takes = "column or list of columns",
+      .initial = "all rows are one group",
+      .help =
+          "Columns to group the rows by, after the transforms. The result is one row a "
+          "group, in the order of these columns (a flag takes them with commas between)",
+      .set = set_by },
+    { KEY("aggregate.compute", "compute"), .section = OPT_TRANSFORM, .form = OPT_MAP,
+      .metavar = "NAME=FUNCTION", .takes = "mapping of name to function",
+      .help = "What to compute of each group: count(*), count(x), sum(x), avg(x), min(x), "
+              "max(x), stddev(x), variance(x), median(x), quantile(x, 0.95), "
+              "count_distinct(x); all are exact. Repeatable",
+      .set = set_compute },
+    { KEY("merge.sql", "merge-sql"), .section = OPT_TRANSFORM, .form = OPT_ONE,
+      .metavar = "SQL", .takes = "one SELECT",
+      .help =
+          "A SELECT over the table parts, which has all rows that the batches gave (with "
+          "an aggregate, its result). It is run in the warehouse at the end; what it "
+          "gives becomes the table",
+      .set = set_merge },
 
     { KEY("load.into", "into"), .section = OPT_LOAD, .form = OPT_ONE, .metavar = "URL",
       .takes = "sqlite:PATH or null:",
@@ -166,7 +180,8 @@ const struct opt opt_table[] = {
           "append: add rows to the table, and only new files or the tail of a grown file "
           "when run again; replace: swap in a new table at the end; upsert: a row takes "
           "the place of the one with the same key; incremental: only rows above the "
-          "greatest watermark that is loaded already",
+          "greatest watermark that is loaded already. With aggregate or merge it is "
+          "replace",
       .set = set_choice, MEMBER(mode), .choices = modes },
     { KEY("load.key", "key"), .section = OPT_LOAD, .form = OPT_ONE, .metavar = "COLS",
       .takes = "column, or list of columns",

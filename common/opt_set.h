@@ -24,6 +24,9 @@
     X(sql)             \
     X(plugin)          \
     X(args)            \
+    X(by)              \
+    X(compute)         \
+    X(merge)           \
     X(into)            \
     X(table)           \
     X(key)             \

@@ -114,6 +114,11 @@ void sql_guard_read_only(sqlite3 *db, bool on)
     sqlite3_set_authorizer(db, on ? judge : NULL, on ? &reader : NULL);
 }
 
+void sql_guard_judge(sqlite3 *db, struct sql_guard *g)
+{
+    sqlite3_set_authorizer(db, g ? judge : NULL, g);
+}
+
 struct setting {
     int op, value;
 };

@@ -54,6 +54,9 @@ MUST_CHECK err_t sql_guard_close_doors(struct sql_guard *g, sqlite3 *db, const c
 // dates with their clock. Statements prepared before are not touched.
 void sql_guard_read_only(sqlite3 *db, bool on);
 
+// The same with a guard of the caller's own; NULL: off.
+void sql_guard_judge(sqlite3 *db, struct sql_guard *g);
+
 // Prepares exactly one statement that returns rows. `code` is what a mistake in the SQL is
 // reported as; the sentence has the position, and what is not allowed by its name:
 // "line 1, column 8: no such column: delai", "not allowed in a transform: ATTACH".

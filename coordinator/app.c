@@ -297,8 +297,11 @@ static err_t app_open(struct app *a, struct err *e)
     a->says = queue_new(SAY_QUEUE, QUEUE_ANY);
     if (!a->sched || !a->says) return err_set(e, ERR_NOMEM, "out of memory");
     measure_input(a);
-    tune_init(&a->tune, j->batch_rows ? 1 : j->batch_bytes, a->bytes_total,
-              a->in->slots ? a->in->slots : REMOTE_SLOTS, j->memory_bytes);
+    // An aggregate's batches are cut alike however fast they are: see docs/AGGREGATE.md.
+    uint64_t fixed = j->batch_rows ? 1 : j->batch_bytes;
+    if (!fixed && job_aggregates(j)) fixed = tune_aggregate_bytes(j->memory_bytes);
+    tune_init(&a->tune, fixed, a->bytes_total, a->in->slots ? a->in->slots : REMOTE_SLOTS,
+              j->memory_bytes);
     TRY(loader_start(&a->loader, a->in->ops, a->in->warehouse, say_from_loader, a, e));
     return feeder_start(&a->feeder, a->in->source, &a->tune.target_bytes, e);
 }

@@ -290,16 +290,43 @@ static err_t settle_output(struct plan *p, const struct job *j, const struct loc
     return rc;
 }
 
+// Workers give states then, not rows.
+static err_t plan_aggregate(struct plan *p, const struct job *j, struct err *e)
+{
+    struct schema rows = p->spec.out;
+    p->spec.out = (struct schema){ 0 };
+    err_t rc = agg_of_job(&p->spec.aggregate, j, e);
+    if (rc == ERR_OK) rc = agg_check(&p->spec.aggregate, j, &rows, e);
+    if (rc == ERR_OK) rc = agg_result_schema(&p->spec.aggregate, &rows, &p->rows, e);
+    if (rc == ERR_OK) rc = agg_partial_schema(&p->spec.aggregate, &p->spec.out, e);
+    schema_free(&rows);
+    return rc;
+}
+
 err_t plan_output(struct plan *p, const struct job *j, const struct local *l, struct err *e)
 {
     TRY(settle_output(p, j, l, e));
-    return plan_check_load(p, j, e);
+    if (job_aggregates(j))
+        TRY(plan_aggregate(p, j, e));
+    else
+        TRY(schema_copy(&p->rows, &p->spec.out, e));
+    p->merge = (struct load_merge){ .spec = &p->spec,
+                                    .rows = &p->rows,
+                                    .sql = j->merge_sql,
+                                    .memory_bytes = j->memory_bytes / 2 };
+    return j->merge_sql ? ERR_OK : plan_check_load(p, j, e);
+}
+
+struct load_merge *plan_merge(struct plan *p)
+{
+    return p->merge.sql || agg_given(&p->spec.aggregate) ? &p->merge : NULL;
 }
 
 void plan_free(struct plan *p)
 {
     source_close(&p->source);
     spec_free(&p->spec);
+    schema_free(&p->rows);
     for (size_t i = 0; i < p->notes.n; i++)
         free(p->notes.v[i]);
     free(p->notes.v);

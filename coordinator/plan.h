@@ -14,6 +14,8 @@ struct plan {
     struct spec spec;     // in, out, dialect, transforms, tables, params
     struct strings notes; // for the user, a line each
     struct buf sample;
+    struct schema rows;      // what the transforms give; with an aggregate: what that gives
+    struct load_merge merge; // sql and aggregate, when there are any: plan_merge
     struct hash128 identity;
     struct buf sources; // as written, one a line
     uint64_t estimate_rows;
@@ -35,6 +37,8 @@ MUST_CHECK err_t plan_output(struct plan *p, const struct job *j, const struct l
 // ERR_INVALID: load.key, load.watermark or load.indexes names a column that the output
 // lacks (plan_load.c).
 MUST_CHECK err_t plan_check_load(const struct plan *p, const struct job *j, struct err *e);
+// What the warehouse makes of the rows in the end; NULL: they are the table.
+struct load_merge *plan_merge(struct plan *p);
 void plan_free(struct plan *p);
 
 #endif

@@ -37,7 +37,7 @@ static err_t check_names(const struct schema *s, const char *key,
 
 err_t plan_check_load(const struct plan *p, const struct job *j, struct err *e)
 {
-    const struct schema *s = &p->spec.out;
+    const struct schema *s = &p->rows;
     TRY(check_names(s, "load.key", &j->key, e));
     for (size_t i = 0; i < j->n_indexes; i++)
         TRY(check_names(s, "load.indexes", &j->indexes[i], e));

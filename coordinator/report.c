@@ -55,7 +55,8 @@ static void headline(const struct report *r, FILE *out)
     else
         format_seconds(r->seconds, time, sizeof time);
     fprintf(out, "%s: %s rows into %s (table %s) in %s, %s rows/s%s\n", r->job->name,
-            count(t->rows_loaded, rows), r->job->into_written, r->job->table, time,
+            count(r->merge ? r->merge->rows_out : t->rows_loaded, rows),
+            r->job->into_written, r->job->table, time,
             count((uint64_t)((double)t->rows_read / s), rate),
             r->resumed ? "; continued an earlier run" : "");
 }
@@ -85,6 +86,9 @@ static void sheet(const struct report *r, FILE *out)
     if (r->job->mode == MODE_INCREMENTAL)
         fprintf(out, "  skipped by watermark, at or below what is loaded: %s\n",
                 count(b.skipped, x[0]));
+    if (r->merge)
+        fprintf(out, "  they were merged into %s row%s\n", count(r->merge->rows_out, x[0]),
+                r->merge->rows_out == 1 ? "" : "s");
     if (b.misfits)
         fprintf(out, "  %s value%s did not fit the inferred type and %s kept as text\n",
                 count(b.misfits, x[0]), b.misfits == 1 ? "" : "s",
@@ -167,6 +171,7 @@ void report_json(const struct report *r, FILE *out)
     NUMBER("rows_refused", t->rows_refused);
     if (r->job->mode == MODE_UPSERT) NUMBER("rows_replaced", t->rows_replaced);
     if (r->job->mode == MODE_INCREMENTAL) NUMBER("rows_skipped", t->rows_skipped);
+    if (r->merge) NUMBER("rows_merged", r->merge->rows_out);
     NUMBER("chunks", t->chunks);
     NUMBER("chunks_cached", 0);
     NUMBER("retries", t->retries);

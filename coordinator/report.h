@@ -16,6 +16,7 @@ struct report {
     const struct app_totals *run_totals;
     const struct source_input *inputs;
     uint32_t n_inputs;
+    const struct load_merge *merge;    // NULL: the rows are the table
     const struct ledger_row *by_input; // of the whole load, proven by the warehouse; NULL:
                                        // the run did not get so far
     bool resumed, nothing_new, balanced;

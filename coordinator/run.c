@@ -97,6 +97,15 @@ static err_t open_input(struct run *r, struct err *e)
     return ERR_OK;
 }
 
+static err_t check_merge(const struct run *r, struct err *e)
+{
+    const struct job *j = r->job;
+    if (r->ops->merges || (!j->merge_sql && !job_aggregates(j))) return ERR_OK;
+    return err_set(e, ERR_INVALID,
+                   "%s is done in the warehouse, and %s is none: load into sqlite:PATH",
+                   job_aggregates(j) ? "aggregate" : "merge", j->into_written);
+}
+
 static err_t open_warehouse(struct run *r, struct err *e)
 {
     r->ops = warehouse_find(r->job->into);
@@ -105,6 +114,7 @@ static err_t open_warehouse(struct run *r, struct err *e)
                        r->job->into_written);
     r->plan.spec.sink = strdup(r->ops->sink);
     if (!r->plan.spec.sink) return err_set(e, ERR_NOMEM, "out of memory");
+    TRY(check_merge(r, e));
     return r->ops->open(&r->warehouse, r->job->into, say, r, e);
 }
 
@@ -183,7 +193,8 @@ static err_t begin_load(struct run *r, struct err *e)
                                 .watermark = r->job->watermark,
                                 .indexes = r->job->indexes,
                                 .n_indexes = r->job->n_indexes,
-                                .fresh = r->job->fresh };
+                                .fresh = r->job->fresh,
+                                .merge = plan_merge(&r->plan) };
     struct load_input *in = NULL;
     struct buf params = { 0 };
     uint32_t n = 0;
@@ -382,6 +393,7 @@ static bool print_report(struct run *r, const char *status, const char *error,
                         .run_totals = &r->totals,
                         .inputs = in,
                         .n_inputs = n,
+                        .merge = plan_merge(&r->plan),
                         .by_input = r->by_input,
                         .resumed = r->load.resumed,
                         .nothing_new = r->load.complete_before,
@@ -592,7 +604,7 @@ int run_check(const struct job *j)
         printf("%s: ok, %u file%s, about %llu rows\n", j->name, n, n == 1 ? "" : "s",
                (unsigned long long)r.plan.estimate_rows);
         print_schema("input", &r.plan.spec.in);
-        if (j->n_steps) print_schema("output", &r.plan.spec.out);
+        if (j->n_steps || job_aggregates(j)) print_schema("output", &r.plan.rows);
         printf("into %s, table %s\n", j->into_written, j->table);
     } else if (j->output == OUTPUT_JSON) {
         printf("{\"job\":");

@@ -8,6 +8,11 @@ static uint64_t clamp(uint64_t v, uint64_t low, uint64_t high)
     return v < low ? low : v > high ? high : v;
 }
 
+uint64_t tune_aggregate_bytes(uint64_t memory_bytes)
+{
+    return clamp(memory_bytes / 64, TUNE_MIN_BYTES, TUNE_MAX_BYTES / 2);
+}
+
 void tune_init(struct tune *t, uint64_t fixed_bytes, uint64_t total_bytes, uint32_t slots,
                uint64_t memory_bytes)
 {

@@ -24,6 +24,8 @@ struct tune {
 // `total_bytes` of input (0: unknown) shared by `slots`.
 void tune_init(struct tune *t, uint64_t fixed_bytes, uint64_t total_bytes, uint32_t slots,
                uint64_t memory_bytes);
+// The size of an aggregate's chunks, which follows from limits.memory alone.
+uint64_t tune_aggregate_bytes(uint64_t memory_bytes);
 void tune_learn(struct tune *t, uint64_t chunk_bytes, ns_t run);
 
 #endif

@@ -227,6 +227,7 @@ static void null_close(struct warehouse **w)
 const struct warehouse_ops warehouse_null = {
     .scheme = "null",
     .sink = "null",
+    .merges = true, // there is nothing to merge
     .open = null_open,
     .query_value = null_query_value,
     .begin = null_begin,

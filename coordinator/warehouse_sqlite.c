@@ -309,6 +309,7 @@ static err_t open_warehouse(struct warehouse **out, const char *url, warehouse_s
 const struct warehouse_ops warehouse_sqlite = {
     .scheme = "sqlite",
     .sink = "sqlite",
+    .merges = true,
     .open = open_warehouse,
     .query_value = wsq_query_value,
     .begin = wsq_begin,

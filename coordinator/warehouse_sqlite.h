@@ -69,6 +69,10 @@ struct warehouse {
     struct wsq_columns key;      // MODE_UPSERT
     struct wsq_columns *indexes; // to be built at the end
     size_t n_indexes;
+    struct load_merge *merge;            // as given to begin(); NULL: none
+    const struct strings *merge_indexes; // with a merge: to be built at the end
+    size_t n_merge_indexes;
+    struct buf lookups;             // names of the lookup tables in temp
     struct wsq_watermark watermark; // MODE_INCREMENTAL
     uint64_t replaced;              // rows, by the statement that runs
     struct load_input *inputs;      // as given to begin()
@@ -139,6 +143,8 @@ MUST_CHECK err_t wsq_slot_insert(struct warehouse *w, unsigned slot, struct ledg
 // ---- the user's table (warehouse_sqlite_table.c)
 
 MUST_CHECK err_t wsq_table_check_name(const char *table, struct err *e);
+MUST_CHECK err_t wsq_table_create(struct warehouse *w, const char *table,
+                                  const struct schema *s, struct err *e);
 // Creates `table` with the schema's columns, or checks that the one there takes them.
 MUST_CHECK err_t wsq_table_ensure(struct warehouse *w, const char *table, struct err *e);
 MUST_CHECK err_t wsq_table_exists(struct warehouse *w, const char *table, bool *exists,
@@ -164,14 +170,33 @@ MUST_CHECK err_t wsq_table_rowid(struct warehouse *w, const char *table, const c
 MUST_CHECK err_t wsq_table_mark(struct warehouse *w, const char *table, const char *rowid,
                                 int64_t first, int64_t last, struct hash128 *mark,
                                 struct err *e);
-// In MODE_REPLACE's last transaction: target takes the table's name, its indexes and
+// In MODE_REPLACE's last transaction: `staged` takes the table's name, its indexes and
 // triggers. wsq_swap_prepare before, wsq_swap_done after that transaction, however it
 // ended.
 MUST_CHECK err_t wsq_swap_prepare(struct warehouse *w, struct err *e);
-MUST_CHECK err_t wsq_swap(struct warehouse *w, struct err *e);
+MUST_CHECK err_t wsq_swap(struct warehouse *w, const char *staged, struct err *e);
 void wsq_swap_done(struct warehouse *w);
 
+// ---- aggregates and merge (warehouse_sqlite_merge.c). Without a merge all do nothing.
+
+// After the tables are there: whether merge.sql is good. Outside a transaction.
+MUST_CHECK err_t wsq_merge_try(struct warehouse *w, struct err *e);
+// The states of an aggregate in a result; any thread may call it. ERR_PROTO.
+MUST_CHECK err_t wsq_merge_check(const struct warehouse *w, const struct result *r,
+                                 struct err *e);
+// Around the last transaction, whatever its end.
+MUST_CHECK err_t wsq_merge_prepare(struct warehouse *w, struct err *e);
+void wsq_merge_done(struct warehouse *w);
+// In it: a table is made of the target, which is dropped. *result is its name, malloced.
+// The schema and the indexes are those of the result from now on.
+MUST_CHECK err_t wsq_merge(struct warehouse *w, char **result, struct err *e);
+
 // ---- keys and indexes (warehouse_sqlite_index.c)
+
+// Finds the columns of load.indexes in the schema.
+MUST_CHECK err_t wsq_indexes_take(struct warehouse *w, const struct strings *indexes,
+                                  size_t n, struct err *e);
+void wsq_indexes_free(struct warehouse *w);
 
 // The columns by number; every name is in the schema.
 MUST_CHECK err_t wsq_columns_find(const struct schema *s, const struct strings *names,

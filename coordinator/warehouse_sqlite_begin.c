@@ -403,11 +403,9 @@ void wsq_forget_load(struct warehouse *w)
     sqlite3_free(w->empty_image);
     w->table = w->rejects = w->target = w->insert = w->insert_rule = w->insert_row = NULL;
     wsq_columns_free(&w->key);
-    for (size_t i = 0; w->indexes && i <= w->n_indexes; i++)
-        wsq_columns_free(&w->indexes[i]);
-    free(w->indexes);
-    w->indexes = NULL;
-    w->n_indexes = 0;
+    wsq_indexes_free(w);
+    w->merge = NULL;
+    buf_free(&w->lookups);
     wsq_watermark_free(&w->watermark);
     w->empty_image = NULL;
     schema_free(&w->schema);
@@ -429,12 +427,10 @@ static err_t take_columns(struct warehouse *w, const struct load_identity *id,
         w->watermark.column = schema_find(&w->schema, id->watermark);
         assert(w->watermark.column >= 0);
     }
-    w->indexes = calloc(id->n_indexes + 1, sizeof *w->indexes);
-    if (!w->indexes) return err_set(e, ERR_NOMEM, "out of memory");
-    for (; w->n_indexes < id->n_indexes; w->n_indexes++)
-        TRY(wsq_columns_find(&w->schema, &id->indexes[w->n_indexes],
-                             &w->indexes[w->n_indexes], e));
-    return ERR_OK;
+    w->merge = id->merge;
+    w->merge_indexes = id->indexes;
+    w->n_merge_indexes = id->merge ? id->n_indexes : 0;
+    return id->merge ? ERR_OK : wsq_indexes_take(w, id->indexes, id->n_indexes, e);
 }
 
 static err_t take_arguments(struct warehouse *w, const struct load_identity *id,
@@ -483,6 +479,7 @@ err_t wsq_begin(struct warehouse *w, const struct load_identity *id,
     wsq_forget_load(w);
     TRY(wsq_ready(w, e));
     err_t rc = take_arguments(w, id, schema, inputs, n_inputs, e);
+    if (rc == ERR_OK) rc = wsq_merge_try(w, e);
     if (rc == ERR_OK) rc = begin(w, id, params, state, e);
     if (rc != ERR_OK) {
         load_state_free(state);

@@ -34,9 +34,11 @@ err_t wsq_check(const struct warehouse *w, const struct result *r, struct err *e
 {
     TRY(ledger_check_row(&r->row, e));
     TRY(check_rejects(r, e));
-    if (r->image)
-        return sqlite_image_check(r->image, r->image_bytes, (const char *)w->image_sql.p,
-                                  w->schema.n, r->row.rows_emitted, e);
+    if (r->image) {
+        TRY(sqlite_image_check(r->image, r->image_bytes, (const char *)w->image_sql.p,
+                               w->schema.n, r->row.rows_emitted, e));
+        return wsq_merge_check(w, r, e);
+    }
     if (r->row.rows_emitted)
         return err_set(e, ERR_PROTO, "%" PRIu64 " rows were announced, none came",
                        r->row.rows_emitted);

@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -111,6 +112,15 @@ static err_t already_finished(struct warehouse *w, bool *yes, struct err *e)
                    (long long)w->load_id, (long long)w->epoch);
 }
 
+static err_t swap_in(struct warehouse *w, struct err *e)
+{
+    char *result = NULL;
+    if (w->merge) TRY(wsq_merge(w, &result, e));
+    err_t rc = wsq_swap(w, result ? result : w->target, e);
+    free(result);
+    return rc;
+}
+
 static err_t finish_in_txn(struct warehouse *w, const uint64_t *input_end, bool swap,
                            struct ledger_row *totals, struct err *e)
 {
@@ -125,7 +135,7 @@ static err_t finish_in_txn(struct warehouse *w, const uint64_t *input_end, bool 
         TRY(wsq_exec(w, e, "dropping the staged table", "DROP TABLE main.\"%w\"",
                      w->target));
     if (w->mode == MODE_REPLACE && swap) {
-        TRY(wsq_swap(w, e));
+        TRY(swap_in(w, e));
         TRY(forget_replaced(w, e));
     } else if (!drop) {
         TRY(wsq_indexes_build(w, w->table, e));
@@ -160,9 +170,11 @@ err_t wsq_finish(struct warehouse *w, const uint64_t *input_end, bool swap,
     TRY(wsq_ready(w, e));
     bool swaps = w->mode == MODE_REPLACE && swap;
     TRY(wsq_indexes_prepare(w, e));
-    if (swaps) TRY(wsq_swap_prepare(w, e));
-    err_t rc = finish(w, input_end, swap, totals_by_input, e);
+    err_t rc = wsq_merge_prepare(w, e);
+    if (rc == ERR_OK && swaps) rc = wsq_swap_prepare(w, e);
+    if (rc == ERR_OK) rc = finish(w, input_end, swap, totals_by_input, e);
     if (swaps) wsq_swap_done(w);
+    wsq_merge_done(w);
     wsq_indexes_done(w);
     return rc;
 }

@@ -61,6 +61,27 @@ static err_t index_name(const struct warehouse *w, const struct wsq_columns *c,
     return rc;
 }
 
+void wsq_indexes_free(struct warehouse *w)
+{
+    for (size_t i = 0; w->indexes && i <= w->n_indexes; i++)
+        wsq_columns_free(&w->indexes[i]);
+    free(w->indexes);
+    w->indexes = NULL;
+    w->n_indexes = 0;
+}
+
+err_t wsq_indexes_take(struct warehouse *w, const struct strings *indexes, size_t n,
+                       struct err *e)
+{
+    wsq_indexes_free(w);
+    w->indexes = calloc(n + 1, sizeof *w->indexes);
+    if (!w->indexes) return err_set(e, ERR_NOMEM, "out of memory");
+    for (; w->n_indexes < n; w->n_indexes++)
+        TRY(wsq_columns_find(&w->schema, &indexes[w->n_indexes], &w->indexes[w->n_indexes],
+                             e));
+    return ERR_OK;
+}
+
 // ---- the key of an upsert
 
 static err_t make_key(struct warehouse *w, struct err *e)

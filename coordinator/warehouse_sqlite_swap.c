@@ -71,23 +71,24 @@ void wsq_swap_done(struct warehouse *w)
         wsq_give_up(w); // opened again, it has them
 }
 
-static err_t swap(struct warehouse *w, struct buf *statements, struct err *e)
+static err_t swap(struct warehouse *w, const char *staged, struct buf *statements,
+                  struct err *e)
 {
     TRY(wsq_table_no_view(w, w->table, e));
     TRY(keep_statements(w, statements, e));
     TRY(wsq_indexes_check(w, w->table, e)); // while the old ones are still there
     TRY(wsq_exec(w, e, "dropping the old table", "DROP TABLE IF EXISTS main.\"%w\"",
                  w->table));
-    TRY(wsq_indexes_build(w, w->target, e));
+    TRY(wsq_indexes_build(w, staged, e));
     TRY(wsq_exec(w, e, "renaming the new table", "ALTER TABLE main.\"%w\" RENAME TO \"%w\"",
-                 w->target, w->table));
+                 staged, w->table));
     return run_statements(w, statements, e);
 }
 
-err_t wsq_swap(struct warehouse *w, struct err *e)
+err_t wsq_swap(struct warehouse *w, const char *staged, struct err *e)
 {
     struct buf statements = { 0 };
-    err_t rc = swap(w, &statements, e);
+    err_t rc = swap(w, staged, &statements, e);
     buf_free(&statements);
     return rc;
 }

@@ -116,12 +116,13 @@ static err_t check_columns(struct warehouse *w, const char *table, struct err *e
     return rc;
 }
 
-static err_t create(struct warehouse *w, const char *table, struct err *e)
+err_t wsq_table_create(struct warehouse *w, const char *table, const struct schema *s,
+                       struct err *e)
 {
     struct buf sql = { 0 };
     err_t rc = ERR_OK;
-    for (uint32_t i = 0; rc == ERR_OK && i < w->schema.n; i++) {
-        const struct field *f = &w->schema.f[i];
+    for (uint32_t i = 0; rc == ERR_OK && i < s->n; i++) {
+        const struct field *f = &s->f[i];
         char *column = sqlite3_mprintf("%s\"%w\"%s%s", i ? "," : "", f->name,
                                        *type_sqlite_decl(f->type) ? " " : "",
                                        type_sqlite_decl(f->type));
@@ -141,7 +142,7 @@ err_t wsq_table_ensure(struct warehouse *w, const char *table, struct err *e)
     bool exists;
     TRY(wsq_table_exists(w, table, &exists, e));
     if (!exists) {
-        TRY(create(w, table, e));
+        TRY(wsq_table_create(w, table, &w->schema, e));
     } else {
         TRY(wsq_table_no_view(w, table, e));
         TRY(check_columns(w, table, e));

@@ -127,10 +127,8 @@ static const struct row rows[] = {
       "1:10: source.postgres: not in this version of tranche (" TRANCHE_VERSION
       "); it reads csv, lines, jsonl and range" },
     { "later_keys",
-      GOOD "aggregate: {by: [a]}\ncache: true\nsteps: []\n"
+      GOOD "name: a\ncache: true\nsteps: []\n"
            "batch: {bytes: 5}\ntransform: {http: {url: x}}\n",
-      "3:1: aggregate: not in this version of tranche (" TRANCHE_VERSION
-      "); load the rows and aggregate them in the warehouse\n"
       "4:1: cache: not in this version of tranche (" TRANCHE_VERSION "); leave it out\n"
       "5:1: steps: not in this version of tranche (" TRANCHE_VERSION
       "); run the jobs one after another\n"

@@ -1,0 +1,433 @@
+// The end of a load whose rows are not the table: states of an aggregate, and SQL over
+// `parts`. All of it is part of the last transaction, so a crash leaves the parts as they
+// were, and the next run merges again.
+
+#include "coordinator/warehouse_sqlite.h"
+
+#include "common/agg_groups.h"
+#include "common/agg_merge.h"
+#include "common/crash.h"
+#include "common/sql_guard.h"
+#include "proto/spec_sql.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static const char PARTS[] = "parts", WHERE[] = "merge";
+
+// ---- rows from a statement, and into a table
+
+static struct cell cell_at(sqlite3_stmt *st, int i)
+{
+    struct cell c = { .kind = CELL_NULL };
+    switch (sqlite3_column_type(st, i)) {
+    case SQLITE_INTEGER:
+        return (struct cell){ .kind = CELL_INTEGER, .i = sqlite3_column_int64(st, i) };
+    case SQLITE_FLOAT:
+        return (struct cell){ .kind = CELL_REAL, .r = sqlite3_column_double(st, i) };
+    case SQLITE_TEXT: c.kind = CELL_TEXT; break;
+    case SQLITE_BLOB: c.kind = CELL_BLOB; break;
+    default: return c;
+    }
+    c.p = sqlite3_column_blob(st, i);
+    c.len = (uint32_t)sqlite3_column_bytes(st, i);
+    return c;
+}
+
+static err_t prepare_insert(struct warehouse *w, const char *table, uint32_t columns,
+                            sqlite3_stmt **st, struct err *e)
+{
+    char *marks = calloc(columns, 2);
+    if (!marks) return err_set(e, ERR_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < columns; i++)
+        memcpy(marks + 2 * i, i + 1 < columns ? "?," : "?", i + 1 < columns ? 2 : 1);
+    err_t rc = wsq_prepare(w, st, e, "INSERT INTO main.\"%w\" VALUES(%s)", table, marks);
+    free(marks);
+    return rc;
+}
+
+static err_t insert_row(struct warehouse *w, sqlite3_stmt *st, struct err *e)
+{
+    bool row;
+    TRY(wsq_step(w, st, &row, e, "adding a row of the result"));
+    sqlite3_reset(st);
+    w->merge->rows_out++;
+    return ERR_OK;
+}
+
+// ---- the aggregate
+
+struct group { // the rows that are being merged
+    struct agg_merge *merge;
+    uint32_t n_keys, n_states, n_fn;
+    struct cell *key; // of the group; text lies in `text`
+    struct cell *row; // keys and states that were read
+    struct cell *value;
+    struct buf *text;
+    bool open;
+};
+
+static void group_close(struct group *g)
+{
+    for (uint32_t i = 0; g->text && i < g->n_keys; i++)
+        buf_free(&g->text[i]);
+    agg_merge_free(&g->merge);
+    free(g->key);
+    free(g->row);
+    free(g->value);
+    free(g->text);
+}
+
+static err_t group_open(struct group *g, const struct agg *a, uint64_t memory_bytes,
+                        struct err *e)
+{
+    *g = (struct group){ .n_keys = (uint32_t)a->by.n, .n_fn = (uint32_t)a->n_fn };
+    TRY(agg_merge_new(&g->merge, a, memory_bytes, e));
+    g->n_states = agg_merge_states(g->merge);
+    g->key = calloc(g->n_keys + 1, sizeof *g->key);
+    g->row = calloc(g->n_keys + g->n_states + 1, sizeof *g->row);
+    g->value = calloc(g->n_fn + 1, sizeof *g->value);
+    g->text = calloc(g->n_keys + 1, sizeof *g->text);
+    if (g->key && g->row && g->value && g->text) return ERR_OK;
+    return err_set(e, ERR_NOMEM, "out of memory");
+}
+
+static void group_read(struct group *g, sqlite3_stmt *st)
+{
+    for (uint32_t i = 0; i < g->n_keys + g->n_states; i++)
+        g->row[i] = cell_at(st, (int)i);
+}
+
+// Where members of a group differ, 1 and 1.0, the integer is the key.
+static bool group_has(struct group *g)
+{
+    for (uint32_t i = 0; i < g->n_keys; i++)
+        if (!agg_cell_equal(&g->key[i], &g->row[i])) return false;
+    for (uint32_t i = 0; i < g->n_keys; i++)
+        if (g->row[i].kind == CELL_INTEGER) g->key[i] = g->row[i];
+    return true;
+}
+
+static err_t group_start(struct group *g, struct err *e)
+{
+    for (uint32_t i = 0; i < g->n_keys; i++) {
+        struct cell *key = &g->key[i];
+        *key = g->row[i];
+        if (key->kind != CELL_TEXT && key->kind != CELL_BLOB) continue;
+        g->text[i].n = 0;
+        TRY(buf_reserve(&g->text[i], (size_t)key->len + 1, e));
+        if (key->len) TRY(buf_add(&g->text[i], key->p, key->len, e));
+        key->p = g->text[i].p;
+    }
+    agg_merge_start(g->merge);
+    g->open = true;
+    return ERR_OK;
+}
+
+static err_t bind_cells(struct warehouse *w, sqlite3_stmt *st, const struct cell *c,
+                        uint32_t n, uint32_t first, struct err *e)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        int rc = spec_sql_bind_cell(st, (int)(first + i) + 1, &c[i]);
+        if (rc != SQLITE_OK) return wsq_fail(w, rc, e, "binding a value");
+    }
+    return ERR_OK;
+}
+
+static err_t group_end(struct warehouse *w, struct group *g, sqlite3_stmt *into,
+                       struct err *e)
+{
+    if (!g->open) return ERR_OK;
+    TRY(agg_merge_result(g->merge, g->value, e));
+    TRY(bind_cells(w, into, g->key, g->n_keys, 0, e));
+    TRY(bind_cells(w, into, g->value, g->n_fn, g->n_keys, e));
+    return insert_row(w, into, e);
+}
+
+static err_t merge_groups(struct warehouse *w, struct group *g, sqlite3_stmt *from,
+                          sqlite3_stmt *into, struct err *e)
+{
+    bool row;
+    for (;;) {
+        TRY(wsq_step(w, from, &row, e, "reading the parts"));
+        if (!row) break;
+        group_read(g, from);
+        if (!g->open || !group_has(g)) {
+            TRY(group_end(w, g, into, e));
+            TRY(group_start(g, e));
+        }
+        TRY(agg_merge_add(g->merge, g->row + g->n_keys, e));
+    }
+    if (!g->open && g->n_keys == 0) TRY(group_start(g, e)); // of no rows there is one row
+    return group_end(w, g, into, e);
+}
+
+// Sorted by the keys, so that one group is in memory at a time. SQLite sorts in bounded
+// memory and temporary files.
+static err_t prepare_parts(struct warehouse *w, uint32_t n_keys, sqlite3_stmt **st,
+                           struct err *e)
+{
+    struct buf order = { 0 };
+    err_t rc = buf_printf(&order, e, "%s", n_keys ? " ORDER BY 1" : "");
+    for (uint32_t i = 1; rc == ERR_OK && i < n_keys; i++)
+        rc = buf_printf(&order, e, ",%u", i + 1);
+    if (rc == ERR_OK)
+        rc = wsq_prepare(w, st, e, "SELECT * FROM main.\"%w\"%s", w->target, order.p);
+    buf_free(&order);
+    return rc;
+}
+
+static err_t aggregate(struct warehouse *w, const char *table, struct err *e)
+{
+    const struct load_merge *m = w->merge;
+    sqlite3_stmt *from = NULL, *into = NULL;
+    struct group g;
+    err_t rc = wsq_table_create(w, table, m->rows, e);
+    if (rc == ERR_OK) rc = prepare_insert(w, table, m->rows->n, &into, e);
+    if (rc == ERR_OK) rc = prepare_parts(w, (uint32_t)m->spec->aggregate.by.n, &from, e);
+    if (rc == ERR_OK) {
+        rc = group_open(&g, &m->spec->aggregate, m->memory_bytes, e);
+        if (rc == ERR_OK) rc = merge_groups(w, &g, from, into, e);
+        group_close(&g);
+    }
+    sqlite3_finalize(from);
+    sqlite3_finalize(into);
+    return rc;
+}
+
+// ---- a chunk's states are looked at before they are taken in
+
+static err_t check_rows(sqlite3_stmt *st, struct group *g, struct err *e)
+{
+    int rc;
+    for (uint64_t row = 1; (rc = sqlite3_step(st)) == SQLITE_ROW; row++) {
+        group_read(g, st);
+        agg_merge_start(g->merge);
+        err_t bad = agg_merge_add(g->merge, g->row + g->n_keys, e);
+        if (bad != ERR_OK) return err_wrap(e, bad, "row %" PRIu64, row);
+    }
+    if (rc == SQLITE_DONE) return ERR_OK;
+    return err_set(e, rc == SQLITE_NOMEM ? ERR_NOMEM : ERR_PROTO, "states: %s",
+                   sqlite3_errstr(rc));
+}
+
+static err_t check_image(sqlite3 *db, const struct warehouse *w, const struct result *r,
+                         struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+    struct group g;
+    sqlite3_int64 n = (sqlite3_int64)r->image_bytes;
+    int rc = sqlite3_deserialize(db, "main", (uint8_t *)(uintptr_t)r->image, n, n,
+                                 SQLITE_DESERIALIZE_READONLY);
+    if (rc == SQLITE_OK) rc = sqlite3_prepare_v2(db, "SELECT * FROM t", -1, &st, NULL);
+    if (rc != SQLITE_OK)
+        return err_set(e, rc == SQLITE_NOMEM ? ERR_NOMEM : ERR_PROTO, "states: %s",
+                       sqlite3_errstr(rc));
+    err_t out = group_open(&g, &w->merge->spec->aggregate, w->merge->memory_bytes, e);
+    if (out == ERR_OK) out = check_rows(st, &g, e);
+    group_close(&g);
+    sqlite3_finalize(st);
+    return out;
+}
+
+err_t wsq_merge_check(const struct warehouse *w, const struct result *r, struct err *e)
+{
+    sqlite3 *db = NULL;
+    if (!w->merge || !agg_given(&w->merge->spec->aggregate) || !r->image) return ERR_OK;
+    int rc =
+        sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    err_t out = rc == SQLITE_OK ? check_image(db, w, r, e)
+                                : err_set(e, ERR_NOMEM, "%s", sqlite3_errstr(rc));
+    sqlite3_close(db);
+    return out;
+}
+
+// ---- SQL over parts
+
+struct reading { // what the statement may read
+    const struct warehouse *w;
+    struct buf *names; // of lookup tables
+};
+
+static const char *judge_read(void *arg, const char *table, const char *column)
+{
+    const struct reading *r = arg;
+    const char *staged = r->w->target; // NULL: only tried
+    if (!*column || strcasecmp(table, PARTS) == 0) return NULL;
+    if (staged && strncasecmp(table, staged, strlen(staged)) == 0)
+        return NULL; // what stands behind parts
+    if (strcasecmp(table, "json_each") == 0 || strcasecmp(table, "json_tree") == 0)
+        return NULL;
+    if (spec_sql_has_name(r->names, table)) return NULL;
+    return "a table that is not parts nor a lookup table (read it with params)";
+}
+
+// The statement, its params bound, and its columns. What fails is the user's SQL.
+static err_t prepare_sql(struct warehouse *w, struct buf *names, sqlite3_stmt **st,
+                         struct schema *columns, struct err *e)
+{
+    const struct load_merge *m = w->merge;
+    struct reading reading = { w, names };
+    struct sql_guard guard = { .read = judge_read, .arg = &reading, .clock = true };
+    sql_guard_judge(w->db, &guard);
+    err_t rc = sql_guard_prepare(w->db, m->sql, WHERE, ERR_INVALID, st, e);
+    if (rc == ERR_INVALID) {
+        struct spec_sql_known known = { PARTS, PARTS, m->rows, names };
+        rc = spec_sql_say_more(w->db, &known, m->sql, rc, e);
+    }
+    if (rc == ERR_OK) rc = spec_sql_columns(*st, columns, e);
+    if (rc == ERR_OK) rc = spec_sql_bind(*st, m->spec, e);
+    sql_guard_judge(w->db, NULL);
+    return rc == ERR_TRANSFORM ? ERR_INVALID : rc;
+}
+
+static err_t copy_rows(struct warehouse *w, sqlite3_stmt *from, sqlite3_stmt *into,
+                       struct err *e)
+{
+    int rc, n = sqlite3_column_count(from);
+    while ((rc = sqlite3_step(from)) == SQLITE_ROW) {
+        for (int i = 0; i < n; i++) {
+            rc = sqlite3_bind_value(into, i + 1, sqlite3_column_value(from, i));
+            if (rc != SQLITE_OK) return wsq_fail(w, rc, e, "binding a value");
+        }
+        TRY(insert_row(w, into, e));
+    }
+    if (rc == SQLITE_DONE) return ERR_OK;
+    if ((rc & 0xff) == SQLITE_ERROR)
+        return err_set(e, ERR_INVALID, "merge: %s", sqlite3_errmsg(w->db));
+    return wsq_fail(w, rc, e, "merging");
+}
+
+static err_t run_sql(struct warehouse *w, const char *parts, const char *table,
+                     struct schema *columns, struct err *e)
+{
+    sqlite3_stmt *from = NULL, *into = NULL;
+    TRY(wsq_exec(w, e, "merging", "CREATE TEMP VIEW %s AS SELECT * FROM main.\"%w\"", PARTS,
+                 parts));
+    w->merge->rows_out = 0;
+    err_t rc = prepare_sql(w, &w->lookups, &from, columns, e);
+    if (rc == ERR_OK) rc = wsq_table_create(w, table, columns, e);
+    if (rc == ERR_OK) rc = prepare_insert(w, table, columns->n, &into, e);
+    if (rc == ERR_OK) rc = copy_rows(w, from, into, e);
+    sqlite3_finalize(from);
+    sqlite3_finalize(into);
+    if (rc == ERR_OK) rc = wsq_exec(w, e, "merging", "DROP VIEW temp.%s", PARTS);
+    return rc == ERR_INVALID ? err_wrap(e, rc, "merge.sql") : rc;
+}
+
+// ---- before and after the last transaction
+
+static err_t drop_lookups(struct warehouse *w, struct err *e)
+{
+    for (size_t at = 0; at < w->lookups.n;) {
+        const char *name = (const char *)w->lookups.p + at;
+        TRY(wsq_exec(w, e, "merging", "DROP TABLE IF EXISTS temp.\"%w\"", name));
+        at += strlen(name) + 1;
+    }
+    w->lookups.n = 0;
+    return ERR_OK;
+}
+
+err_t wsq_merge_prepare(struct warehouse *w, struct err *e)
+{
+    if (!w->merge) return ERR_OK;
+    TRY(wsq_exec(w, e, "preparing the merge", "PRAGMA temp_store=FILE"));
+    w->lookups.n = 0;
+    if (!w->merge->sql) return ERR_OK;
+    err_t rc = spec_sql_tables_load(w->db, w->merge->spec, "temp", &w->lookups, e);
+    return rc == ERR_TRANSFORM ? ERR_INVALID : rc;
+}
+
+void wsq_merge_done(struct warehouse *w)
+{
+    if (!w->merge || !w->db) return;
+    if (drop_lookups(w, NULL) != ERR_OK ||
+        sqlite3_exec(w->db, "PRAGMA temp_store=MEMORY", NULL, NULL, NULL) != SQLITE_OK)
+        wsq_give_up(w); // opened again, it has it
+}
+
+// ---- the whole
+
+// load.indexes are those of the table, whose columns are known only now.
+static err_t take_columns(struct warehouse *w, const struct schema *columns, struct err *e)
+{
+    schema_free(&w->schema);
+    TRY(schema_copy(&w->schema, columns, e));
+    return wsq_indexes_take(w, w->merge_indexes, w->n_merge_indexes, e);
+}
+
+static err_t merge(struct warehouse *w, const char *parts, const char *result,
+                   struct err *e)
+{
+    const struct load_merge *m = w->merge;
+    struct schema columns = { 0 };
+    bool aggregates = agg_given(&m->spec->aggregate);
+    w->merge->rows_out = 0;
+    crash_point("merge-before");
+    if (aggregates) TRY(aggregate(w, m->sql ? parts : result, e));
+    crash_point("merge-after-aggregate");
+    err_t rc = ERR_OK;
+    if (m->sql)
+        rc = run_sql(w, aggregates ? parts : w->target, result, &columns, e);
+    else
+        rc = schema_copy(&columns, m->rows, e);
+    crash_point("merge-after-sql");
+    if (rc == ERR_OK) rc = take_columns(w, &columns, e);
+    schema_free(&columns);
+    TRY(rc);
+    if (aggregates && m->sql)
+        TRY(wsq_exec(w, e, "dropping the parts", "DROP TABLE main.\"%w\"", parts));
+    return wsq_exec(w, e, "dropping the parts", "DROP TABLE main.\"%w\"", w->target);
+}
+
+err_t wsq_merge(struct warehouse *w, char **out, struct err *e)
+{
+    char *parts = NULL;
+    *out = NULL;
+    if (asprintf(&parts, "%s_parts", w->target) < 0) parts = NULL;
+    if (asprintf(out, "%s_result", w->target) < 0) *out = NULL;
+    err_t rc =
+        parts && *out ? merge(w, parts, *out, e) : err_set(e, ERR_NOMEM, "out of memory");
+    free(parts);
+    if (rc == ERR_OK) return ERR_OK;
+    free(*out);
+    *out = NULL;
+    return rc;
+}
+
+// The statement is tried before a load begins, over parts without a row.
+static err_t try_sql(struct warehouse *w, struct buf *names, struct err *e)
+{
+    const struct load_merge *m = w->merge;
+    sqlite3_stmt *st = NULL;
+    struct schema columns = { 0 };
+    char *sql = spec_sql_create("temp", PARTS, m->rows);
+    if (!sql) return err_set(e, ERR_NOMEM, "out of memory");
+    int code = sqlite3_exec(w->db, sql, NULL, NULL, NULL);
+    sqlite3_free(sql);
+    if (code != SQLITE_OK) return wsq_fail(w, code, e, "trying the merge");
+    err_t rc = prepare_sql(w, names, &st, &columns, e);
+    sqlite3_finalize(st);
+    for (size_t i = 0; rc == ERR_OK && i < w->n_merge_indexes; i++)
+        for (size_t k = 0; rc == ERR_OK && k < w->merge_indexes[i].n; k++)
+            if (schema_find(&columns, w->merge_indexes[i].v[k]) < 0)
+                rc = err_set(e, ERR_INVALID,
+                             "load.indexes: the result of merge has no column '%.60s'",
+                             w->merge_indexes[i].v[k]);
+    schema_free(&columns);
+    err_t dropped = wsq_exec(w, rc == ERR_OK ? e : NULL, "trying the merge",
+                             "DROP TABLE temp.%s", PARTS);
+    return rc == ERR_OK ? dropped : rc;
+}
+
+err_t wsq_merge_try(struct warehouse *w, struct err *e)
+{
+    if (!w->merge || !w->merge->sql) return ERR_OK;
+    err_t rc = wsq_merge_prepare(w, e);
+    if (rc == ERR_OK) rc = try_sql(w, &w->lookups, e);
+    wsq_merge_done(w);
+    return rc == ERR_INVALID ? err_wrap(e, rc, "merge.sql") : rc;
+}
