@@ -55,6 +55,21 @@ static void check_about_source(struct conf *c)
                            about[i].what);
 }
 
+static void check_database(struct conf *c)
+{
+    const struct job *j = c->job;
+    if (j->source == SOURCE_SQLITE && !j->query && !j->sqlite_table)
+        conf_wrong_key(
+            c, "source.sqlite",
+            "what shall be read of it? give source.query or source.sqlite_table");
+    if (j->query && j->sqlite_table)
+        conf_wrong_key(c, "source.sqlite_table",
+                       "source.query is given too; only one of them can be");
+    if (j->batch_by && j->source != SOURCE_SQLITE && j->source != SOURCE_NONE)
+        conf_wrong_key(c, "batch.by",
+                       "only a source that comes in rows keeps groups together: sqlite");
+}
+
 static void check_present(struct conf *c)
 {
     if (c->n_mistakes) return; // such as a misspelt key: that one is missing
@@ -222,6 +237,7 @@ void conf_check(struct conf *c)
     conf_check_aggregate(c);
     check_one_source(c);
     check_about_source(c);
+    check_database(c);
     check_dialect(c);
     check_stdin(c);
     check_types(c);

@@ -34,9 +34,9 @@ static struct work *add_work(struct app *a, struct chunk_data **c, struct work *
     // runs alone, after six it is halved. One record is never given up for that: the deaths
     // may have been somebody else's.
     failures += past.failed + (past.unfinished >= 3);
-    if (past.unfinished >= 6 && d->records > 1) failures = SCHED_HOPELESS;
-    if (sched_chunk_add(a->sched, k->id, d->range, d->records, held_bytes(d), failures,
-                        past.last, clock_ns()) != ERR_OK) {
+    if (past.unfinished >= 6 && chunk_data_parts(d) > 1) failures = SCHED_HOPELESS;
+    if (sched_chunk_add(a->sched, k->id, d->range, chunk_data_parts(d), held_bytes(d),
+                        failures, past.last, clock_ns()) != ERR_OK) {
         app_fails_nomem(a);
     }
     k->scheduled = true;
@@ -44,25 +44,42 @@ static struct work *add_work(struct app *a, struct chunk_data **c, struct work *
     return k;
 }
 
-static struct load_item *rejected_item(struct app *a, struct work *k, const uint8_t *raw,
-                                       size_t raw_n, const char *reason)
+// One reject for each of the chunk's records: a bad record is one, a group has many.
+static err_t add_rejects(struct app *a, const struct chunk_data *c,
+                         const struct chunk_data *bytes, const char *reason,
+                         struct rejects *to, struct err *e)
+{
+    struct buf raw = { 0 };
+    size_t at = 0;
+    err_t rc = ERR_OK;
+    for (uint64_t i = 0; rc == ERR_OK && i < c->records; i++) {
+        raw.n = 0;
+        rc = source_show(a->in->source, bytes, &at, &raw, e);
+        bool lines = c->first_line != 0;
+        struct reject r = { .line = c->first_line,
+                            .byte = c->range.begin + (lines ? 0 : i),
+                            .reason = { (const uint8_t *)reason, strlen(reason) },
+                            .raw = { raw.p, raw.n } };
+        if (rc == ERR_OK) rc = rejects_add(to, &r, e);
+    }
+    buf_free(&raw);
+    return rc;
+}
+
+static struct load_item *rejected_item(struct app *a, struct work *k,
+                                       const struct chunk_data *bytes, const char *reason)
 {
     struct load_item *i = calloc(1, sizeof *i);
     const struct chunk_data *c = k->chunk->data;
-    while (raw_n && (raw[raw_n - 1] == '\n' || raw[raw_n - 1] == '\r'))
-        raw_n--;
-    struct reject r = { .line = c->first_line,
-                        .byte = c->range.begin,
-                        .reason = { (const uint8_t *)reason, strlen(reason) },
-                        .raw = { raw, raw_n } };
-    if (!i || rejects_add(&i->own, &r, &a->scratch) != ERR_OK) {
-        free(i);
+    if (!i || add_rejects(a, c, bytes, reason, &i->own, &a->scratch) != ERR_OK) {
+        load_item_free(&i);
         app_fails_nomem(a);
         return NULL;
     }
     i->result.rejects = (struct slice){ i->own.bytes.p, i->own.bytes.n };
-    i->result.row =
-        (struct ledger_row){ .state = LEDGER_REJECTED, .rows_read = 1, .rows_rejected = 1 };
+    i->result.row = (struct ledger_row){ .state = LEDGER_REJECTED,
+                                         .rows_read = c->records,
+                                         .rows_rejected = c->records };
     return i;
 }
 
@@ -75,7 +92,7 @@ static void on_bad_record(struct app *a, struct feed *x)
     }
     const struct chunk_data *c = k->chunk->data;
     app_say(a, "input", x->e.text);
-    struct load_item *i = rejected_item(a, k, c->bytes, c->held, x->e.text);
+    struct load_item *i = rejected_item(a, k, c, x->e.text);
     if (i) app_put_in_order(a, k, i);
 }
 
@@ -329,17 +346,12 @@ void app_reject(struct app *a, struct work *k)
 {
     struct chunk_data *again[2] = { NULL, NULL };
     const struct chunk_data *c = k->chunk->data;
-    const uint8_t *raw = c->bytes;
-    if (!raw) {
-        if (source_reread(a->in->source, c->range, c->first_line, c->digest, false, again,
-                          &a->scratch) != ERR_OK) {
-            app_fails(a, &a->scratch);
-            return;
-        }
-        raw = again[0]->bytes;
+    if (!c->bytes && source_reread(a->in->source, c->range, c->first_line, c->digest, false,
+                                   again, &a->scratch) != ERR_OK) {
+        app_fails(a, &a->scratch);
+        return;
     }
-    struct load_item *i =
-        rejected_item(a, k, raw, again[0] ? again[0]->held : c->held, k->failure);
+    struct load_item *i = rejected_item(a, k, again[0] ? again[0] : c, k->failure);
     chunk_data_free(&again[0]);
     chunk_data_free(&again[1]);
     if (i) app_put_in_order(a, k, i);

@@ -176,7 +176,7 @@ static void tell_failure(struct app *a, struct work *k, const struct msg_FAIL *f
              (unsigned long long)f->run_ms, k->failure, tail ? "; stderr: " : "", tail,
              f->stderr_tail.p + f->stderr_tail.n - tail);
     // The first words of a poison chunk are news; the hundredth bisection of it is not.
-    bool single = k->chunk->data->records == 1;
+    bool single = chunk_data_parts(k->chunk->data) == 1;
     if (a->t->splits < 4 || (single && a->told_single < TOLD_SINGLE))
         app_say(a, "attempt", line);
     if (single && ++a->told_single == TOLD_SINGLE)

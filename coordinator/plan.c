@@ -150,6 +150,8 @@ static err_t identify(struct plan *p, const struct job *j, struct err *e)
     if (rc == ERR_OK) rc = identify_files(p, &text, e);
     for (size_t i = 0; rc == ERR_OK && i < j->files.n; i++)
         rc = buf_printf(&p->sources, e, "%s%s", i ? "\n" : "", j->files.v[i]);
+    if (rc == ERR_OK && j->sqlite_written)
+        rc = buf_printf(&p->sources, e, "%s", j->sqlite_written);
     if (rc == ERR_OK && j->source == SOURCE_RANGE)
         rc = buf_printf(&p->sources, e, "range %llu", (unsigned long long)j->range_rows);
     if (rc == ERR_OK) p->identity = hash_bytes(text.p, text.n);

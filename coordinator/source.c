@@ -58,9 +58,9 @@ static const struct source_ops *ops_of(enum job_source kind)
     case SOURCE_LINES: return &source_lines;
     case SOURCE_JSONL: return &source_jsonl;
     case SOURCE_RANGE: return &source_range;
+    case SOURCE_SQLITE: return &source_sqlite;
     case SOURCE_NONE:
-    case SOURCE_CSV:
-    case SOURCE_SQLITE: break;
+    case SOURCE_CSV: break;
     }
     return &source_csv;
 }
@@ -160,4 +160,15 @@ err_t source_halve(const struct source *s, const struct chunk_data *c,
 {
     out[0] = out[1] = NULL;
     return s->ops->halve(s, c, out, e);
+}
+
+err_t source_show(const struct source *s, const struct chunk_data *c, size_t *at,
+                  struct buf *to, struct err *e)
+{
+    if (s->ops->show) return s->ops->show(s, c, at, to, e);
+    size_t n = c->held;
+    *at = n;
+    while (n && (c->bytes[n - 1] == '\n' || c->bytes[n - 1] == '\r'))
+        n--;
+    return buf_add(to, c->bytes, n, e);
 }

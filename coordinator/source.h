@@ -4,8 +4,8 @@
 // csv, lines, jsonl: regular files are cut by reference (the chunk says where its bytes
 // are); stdin and compressed files are cut by value (the chunk holds its bytes, CSV_PAD
 // bytes readable before and past them).
-// range: chunks are numbers of rows and hold nothing. Ranges of its input, offsets and
-// sizes count rows.
+// sqlite: chunks hold rows (common/row_code), in ranges of their numbers.
+// range: chunks are numbers of rows and hold nothing.
 
 #ifndef COORDINATOR_SOURCE_H
 #define COORDINATOR_SOURCE_H
@@ -37,6 +37,7 @@ struct source_input { // one file, stdin, or the rows of something else
 struct chunk_data { // what a worker needs; owned by whoever holds it
     struct range range;
     uint64_t records;      // blank lines counted
+    uint64_t groups;       // of batch.by, which stay whole; 0: every record may stand alone
     uint64_t lines;        // LFs in it
     uint64_t first_line;   // physical line of its first byte, from 1
     bool unterminated;     // the last record has no line end
@@ -47,6 +48,11 @@ struct chunk_data { // what a worker needs; owned by whoever holds it
                  // bad chunk REJECT_RAW_MAX at most
 };
 void chunk_data_free(struct chunk_data **c);
+// How many pieces it can be taken apart to.
+static inline uint64_t chunk_data_parts(const struct chunk_data *c)
+{
+    return c->groups ? c->groups : c->records;
+}
 
 // What the ledger already has of an input: sorted by begin, not overlapping.
 struct committed {
@@ -131,5 +137,11 @@ MUST_CHECK err_t source_reread(const struct source *s, struct range r, uint64_t 
 // back as it is.
 MUST_CHECK err_t source_halve(const struct source *s, const struct chunk_data *c,
                               struct chunk_data *out[2], struct err *e);
+
+// A record of a chunk that holds its bytes, as a person shall see it: appended to `to`, and
+// *at (0 at first) moves to the next one. A chunk of text is taken as one record, without
+// its line end.
+MUST_CHECK err_t source_show(const struct source *s, const struct chunk_data *c, size_t *at,
+                             struct buf *to, struct err *e);
 
 #endif

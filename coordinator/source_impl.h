@@ -60,10 +60,14 @@ struct source_ops {
                                struct chunk_data *out[2], struct err *e);
     MUST_CHECK err_t (*halve)(const struct source *s, const struct chunk_data *c,
                               struct chunk_data *out[2], struct err *e);
+    // NULL: records are bytes of text.
+    MUST_CHECK err_t (*show)(const struct source *s, const struct chunk_data *c, size_t *at,
+                             struct buf *to, struct err *e);
     void (*close)(struct source *s); // what the kind alone knows of; copes with half of it
 };
 
-extern const struct source_ops source_csv, source_lines, source_jsonl, source_range;
+extern const struct source_ops source_csv, source_lines, source_jsonl, source_range,
+    source_sqlite;
 
 struct source {
     const struct source_ops *ops;
@@ -107,6 +111,10 @@ uint8_t *source_block(size_t n);
 // in `names` (empty: there is none).
 MUST_CHECK err_t source_read_head(struct source *s, uint32_t input, struct stream *in,
                                   struct strings *names, struct err *e);
+
+// Gives the columns the types that the job says.
+MUST_CHECK err_t source_give_types(const struct job *j, struct schema *schema,
+                                   struct err *e);
 
 void cutter_close(struct cutter *c);
 

@@ -375,7 +375,7 @@ static err_t no_such_column(const struct schema *schema, const char *name, struc
                    all ? "" : ", ...");
 }
 
-static err_t give_types(const struct job *j, struct schema *schema, struct err *e)
+err_t source_give_types(const struct job *j, struct schema *schema, struct err *e)
 {
     for (size_t i = 0; i < j->types.n; i++) {
         const struct job_pair *p = &j->types.v[i];
@@ -398,7 +398,7 @@ static err_t sample(struct sampler *m, const struct job *j, struct schema *schem
                     struct err *e)
 {
     TRY(source_names(m->s, schema, NULL, e));
-    TRY(give_types(j, schema, e));
+    TRY(source_give_types(j, schema, e));
     m->n_columns = schema->n;
     m->columns = calloc(schema->n, sizeof *m->columns);
     if (!m->columns) return err_set(e, ERR_NOMEM, "out of memory");

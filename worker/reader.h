@@ -31,7 +31,8 @@ struct reader_ops {
     // want are copied. ERR_INVALID: the spec makes no sense to this reader.
     MUST_CHECK err_t (*open)(void **state, const struct spec *spec, const bool *want,
                              struct err *e);
-    // Starts `out` anew, with the columns of spec->in; unwanted ones stay absent. Rows that
+    // Starts `out` anew, with the columns of spec->in; unwanted ones stay absent, and any
+    // may be ANY, whatever the schema says. Rows that
     // break the rules are appended to `rejects`, in the order of the input. The batch may
     // point into the chunk. Errors: ERR_NOMEM, ERR_TOOBIG; ERR_PROTO: the bytes are not
     // what the coordinator's half writes.
@@ -45,6 +46,7 @@ extern const struct reader_ops reader_csv;
 extern const struct reader_ops reader_lines;
 extern const struct reader_ops reader_jsonl;
 extern const struct reader_ops reader_range;
+extern const struct reader_ops reader_rows;
 
 const struct reader_ops *reader_find(const char *name); // NULL: none; "" is csv
 

@@ -130,3 +130,176 @@ def json_lines_come_through_a_pipe_and_compressed(t):
     t.equal(0, t.finish(p, input=text).code, "exit code")
     for table in ("g", "s"):
         t.equal([(3000, 4498500)], t.rows("wh.db", f"SELECT count(*), sum(id) FROM {table}"), table)
+
+
+def database(t, rows=20000, name="s.db"):
+    import sqlite3
+    con = sqlite3.connect(t.path(name))
+    con.executescript("CREATE TABLE sales(id INTEGER PRIMARY KEY, region TEXT, day DATE, amount REAL, n, raw BLOB, ok BOOL)")
+    con.executemany("INSERT INTO sales VALUES(?, ?, ?, ?, ?, ?, ?)",
+                    ((i, f"region {i // 1000:02d}", f"2024-01-{i % 28 + 1:02d}", i / 4, i if i % 2 else f"n{i}",
+                      bytes([0, i % 256]), i % 2) for i in range(rows)))
+    con.commit()
+    con.close()
+
+
+@scenario("sources", "smoke")
+def a_table_of_a_database_is_copied_value_by_value(t):
+    database(t)
+    r = t.run("run", "--sqlite", "s.db", "--sqlite-table", "sales", "--into", "sqlite:wh.db", "--table", "c",
+              "--output", "json").json
+    t.equal((20000, 20000), (r["load"]["rows_read"], r["load"]["rows_loaded"]), "rows")
+    t.equal([("id", "INTEGER"), ("region", "TEXT"), ("day", "TEXT"), ("amount", "REAL"), ("n", ""), ("raw", ""),
+             ("ok", "INTEGER")], t.rows("wh.db", "SELECT name, type FROM pragma_table_info('c')"), "columns")
+    want = t.rows("s.db", "SELECT *, typeof(n), typeof(raw) FROM sales ORDER BY id")
+    t.equal(want, t.rows("wh.db", "SELECT *, typeof(n), typeof(raw) FROM c ORDER BY rowid"), "values")
+
+
+@scenario("sources")
+def a_query_keeps_its_order_and_goes_through_sql(t):
+    database(t)
+    t.run("run", "--sqlite", "s.db", "--query", "SELECT region, amount FROM sales ORDER BY id DESC", "--batch-rows", 3000,
+          "--sql", "SELECT region, sum(amount) AS a FROM batch GROUP BY region ORDER BY region DESC",
+          "--into", "sqlite:wh.db", "--table", "c")
+    t.equal(49997500.0, t.one("wh.db", "SELECT sum(a) FROM c"), "sum")
+    t.equal([("region 19",), ("region 18",)], t.rows("wh.db", "SELECT region FROM c ORDER BY rowid LIMIT 2"), "order")
+
+
+@scenario("sources")
+def a_killed_query_goes_on_where_it_stopped(t):
+    database(t)
+    args = ("run", "--sqlite", "s.db", "--query", "SELECT * FROM sales ORDER BY id", "--batch-rows", 300,
+            "--into", "sqlite:wh.db", "--table", "k")
+    for n in (1, 3):
+        t.run(*args, want=-9, env={"TRANCHE_CRASH_AT": f"commit-after-commit:{n}"})
+    r = resumed(t, args)
+    t.true(r["resumed"], "resumed")
+    t.equal([(20000, 20000, 199990000)],
+            t.rows("wh.db", "SELECT count(*), count(DISTINCT id), sum(id) FROM k"), "rows")
+
+
+@scenario("sources")
+def a_query_over_changed_rows_is_not_resumed(t):
+    database(t, 3000)
+    args = ("run", "--sqlite", "s.db", "--query", "SELECT * FROM sales ORDER BY id", "--batch-rows", 100,
+            "--into", "sqlite:wh.db", "--table", "k")
+    t.run(*args, want=-9, env={"TRANCHE_CRASH_AT": "commit-after-commit:1"})
+    import sqlite3
+    con = sqlite3.connect(t.path("s.db"))
+    con.execute("UPDATE sales SET amount = -1 WHERE id = 5")
+    con.commit()
+    r = t.run(*args, want=1)
+    t.says(r, "s.db: the query gives other values in the rows 0-", "--fresh starts over")
+    con.execute("DELETE FROM sales")
+    con.commit()
+    con.close()
+    t.says(t.run(*args, want=1), "s.db: the query gives no more the rows 0-")
+    resumed(t, (*args, "--fresh"))
+    t.equal(0, t.one("wh.db", "SELECT count(*) FROM k"), "rows after --fresh")
+
+
+@scenario("sources")
+def only_the_new_rows_of_a_query_are_loaded_again(t):
+    import sqlite3
+    database(t, 1000)
+    args = ("run", "--sqlite", "s.db", "--query", "SELECT * FROM sales ORDER BY id", "--into", "sqlite:wh.db",
+            "--table", "k")
+    resumed(t, args)
+    con = sqlite3.connect(t.path("s.db"))
+    con.execute("INSERT INTO sales(id) VALUES(1000), (1001)")
+    con.commit()
+    con.close()
+    t.equal(2, resumed(t, args)["rows_read"], "rows read by the second run")
+    t.equal(1002, t.one("wh.db", "SELECT count(*) FROM k"), "rows")
+
+
+@scenario("sources")
+def a_poison_row_of_a_query_stands_alone(t):
+    database(t, 3000)
+    r = t.run("run", "--sqlite", "s.db", "--query", "SELECT id, region FROM sales ORDER BY id", "--retries", 1,
+              "--sql", "SELECT id, CASE WHEN id = 2001 THEN json('{') ELSE id END AS v FROM batch",
+              "--into", "sqlite:wh.db", "--table", "k", "--bad-rows", 1, "--output", "json", want=3).json
+    t.equal((3000, 2999, 1), tuple(r["load"][k] for k in ("rows_read", "rows_loaded", "rows_rejected")), "rows")
+    t.equal([(None, 2001, b"2001,region 02")],
+            t.rows("wh.db", "SELECT line, byte_offset, raw FROM k_rejects"), "the reject")
+
+
+@scenario("sources")
+def rows_that_are_no_text_are_rejected(t):
+    import sqlite3
+    con = sqlite3.connect(t.path("s.db"))
+    con.executescript("CREATE TABLE t(a, b); INSERT INTO t VALUES(1, 'good'), (2, CAST(x'41ff' AS TEXT)), "
+                      "(3, CAST(x'4100' AS TEXT)), (4, 'x')")
+    con.close()
+    args = ("run", "--sqlite", "s.db", "--sqlite-table", "t", "--into", "sqlite:wh.db", "--bad-rows", 4)
+    t.run(*args, "--table", "k", want=3)
+    t.equal([(1, "good"), (4, "x")], t.rows("wh.db", "SELECT * FROM k"), "rows")
+    t.equal([(1, "b", "byte 1 of the text is not UTF-8"), (2, "b", "NUL byte at 1 of the text")],
+            t.rows("wh.db", 'SELECT byte_offset, "column", reason FROM k_rejects ORDER BY 1'), "rejects")
+    t.run(*args, "--type", "a=boolean", "--table", "typed", want=3)
+    t.equal([(1, "good")], t.rows("wh.db", "SELECT * FROM typed"), "rows of a given type")
+    t.equal([(3, "a", "the value is not of the type boolean")], t.rows(
+        "wh.db", 'SELECT byte_offset, "column", reason FROM typed_rejects ORDER BY 1 DESC LIMIT 1'), "reject")
+
+
+@scenario("sources", "smoke")
+def whole_groups_stay_in_one_batch(t):
+    database(t)
+    args = ("run", "--sqlite", "s.db", "--batch-by", "region", "--into", "sqlite:wh.db",
+            "--sql", "SELECT region, count(*) AS n FROM batch GROUP BY region ORDER BY region")
+    for size in (("--batch-rows", 1), ("--batch-rows", 1500), ("--batch-bytes", "1"), ()):
+        t.run(*args, *size, "--query", "SELECT * FROM sales ORDER BY region", "--table", "g", "--mode", "replace")
+        t.equal([(f"region {i:02d}", 1000) for i in range(20)],
+                t.rows("wh.db", "SELECT region, n FROM g ORDER BY rowid"), f"groups with {size}")
+    r = t.run(*args, "--query", "SELECT * FROM sales ORDER BY id % 10000", "--table", "x", want=2)
+    t.says(r, "batch.by: the group 'region 00' begins at row 0 and again at row 2; the rows must come ordered")
+
+
+@scenario("sources")
+def a_group_that_always_fails_is_rejected_as_a_whole(t):
+    database(t, 5000)
+    r = t.run("run", "--sqlite", "s.db", "--batch-by", "region", "--query", "SELECT region, id FROM sales ORDER BY id",
+              "--sql", "SELECT region, count(*) AS n, json(CASE WHEN max(id) = 2999 THEN '{' END) AS v FROM batch "
+              "GROUP BY region", "--into", "sqlite:wh.db", "--table", "g", "--retries", 0, "--bad-rows", 1000,
+              "--output", "json", want=3).json
+    t.equal((5000, 1000), (r["load"]["rows_read"], r["load"]["rows_rejected"]), "rows")
+    t.equal([(f"region {i:02d}", 1000) for i in (0, 1, 3, 4)], t.rows("wh.db", "SELECT region, n FROM g ORDER BY 1"),
+            "groups")
+    t.equal([(1000, 2000, 2999)], t.rows("wh.db", "SELECT count(*), min(byte_offset), max(byte_offset) FROM g_rejects"),
+            "rejects")
+
+
+@scenario("sources")
+def a_group_above_the_limit_is_an_error(t):
+    import sqlite3
+    con = sqlite3.connect(t.path("s.db"))
+    con.executescript("CREATE TABLE t(g, x); INSERT INTO t VALUES('small', 1); "
+                      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) "
+                      "INSERT INTO t SELECT 'large', hex(zeroblob(60000)) FROM n;")
+    con.close()
+    r = t.run("run", "--sqlite", "s.db", "--query", "SELECT * FROM t ORDER BY g DESC", "--batch-by", "g",
+              "--memory", "16MiB", "--into", "null:", want=2)
+    t.says(r, "batch.by: the group 'large' has more than 8388608 bytes", "raise --memory")
+    t.run("run", "--sqlite", "s.db", "--query", "SELECT * FROM t ORDER BY g DESC", "--batch-by", "g",
+          "--memory", "64MiB", "--into", "null:")
+
+
+@scenario("sources")
+def mistakes_about_a_database_are_told(t):
+    database(t, 10)
+    t.write("no.db", "this is no database, but long enough to be looked at" * 100)
+    for args, says in (
+        (("--sqlite", "s.db"), "--sqlite: what shall be read of it? give source.query or source.sqlite_table"),
+        (("--sqlite", "s.db", "--query", "SELECT 1", "--sqlite-table", "sales"), "only one of them can be"),
+        (("--sqlite", "gone.db", "--sqlite-table", "t"), "gone.db does not exist"),
+        (("--sqlite", "no.db", "--sqlite-table", "t"), "no.db is not a SQLite database"),
+        (("--sqlite", "s.db", "--sqlite-table", "tt"), "source.sqlite_table: "),
+        (("--sqlite", "s.db", "--query", "DELETE FROM sales"), "source.query: "),
+        (("--sqlite", "s.db", "--query", "SELECT regio FROM sales"), "no such column: regio"),
+        (("--sqlite", "s.db", "--query", "ATTACH 'x' AS y"), "source.query: "),
+        (("--sqlite", "s.db", "--sqlite-table", "sales", "--batch-by", "regio"),
+         "batch.by: the query has no column 'regio'"),
+        (("--csv", "x.csv", "--batch-by", "a"), "only a source that comes in rows keeps groups together"),
+        (("--csv", "x.csv", "--query", "SELECT 1"), "it is about sqlite, which is not the source"),
+    ):
+        t.says(t.run("run", *args, "--into", "null:", want=2), says)

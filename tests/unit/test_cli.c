@@ -74,7 +74,8 @@ static const struct row rows[] = {
     { "one_dash_too_few", "tranche|run|-csv|a.csv",
       "tranche: unknown flag '-csv'; did you mean '--csv'?\n" HINT },
     { "ambiguous_flag", JOB "--ba|1",
-      "tranche: --ba could be --batch-bytes, --batch-rows, --bad-rows; write it "
+      "tranche: --ba could be --batch-bytes, --batch-rows, --batch-by, --bad-rows; write "
+      "it "
       "out\n" HINT },
     { "value_for_a_switch", JOB "--fresh=1", "tranche: --fresh takes no value\n" HINT },
     { "value_missing", JOB "--table",
@@ -100,7 +101,7 @@ static const struct row rows[] = {
       "tranche: --output: 'xml' is none of human, json and quiet\n" },
     { "later_flags", JOB "--postgres|x|--exec|./clean.py",
       "tranche: --postgres: not in this version of tranche (" TRANCHE_VERSION
-      "); it reads csv, lines, jsonl and range\n"
+      "); it reads csv, lines, jsonl, sqlite and range\n"
       "tranche: --exec: not in this version of tranche (" TRANCHE_VERSION
       "); it transforms with sql\n" },
     { "nobody_works", JOB "-j|0",

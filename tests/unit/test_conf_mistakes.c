@@ -125,7 +125,7 @@ static const struct row rows[] = {
     // Not in this version.
     { "later_source", "source: {postgres: a}\nload: {into: 'null:'}\n",
       "1:10: source.postgres: not in this version of tranche (" TRANCHE_VERSION
-      "); it reads csv, lines, jsonl and range" },
+      "); it reads csv, lines, jsonl, sqlite and range" },
     { "later_keys",
       GOOD "name: a\ncache: true\nsteps: []\n"
            "batch: {bytes: 5}\ntransform: {http: {url: x}}\n",
