@@ -255,6 +255,7 @@ static void loop(struct app *a)
         ns_t next = tick(a);
         app_act(a);
         bool all_left = flush_links(a);
+        loader_flush(a->loader);
         a->more |= app_take_messages(a); // sending may have eaten ZeroMQ's edge
         ns_t soon = clock_ns() + FULL_QUEUE;
         wait_for_events(a, all_left || next < soon ? next : soon);

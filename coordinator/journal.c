@@ -10,7 +10,7 @@ enum { TEXT_MAX = 8192, QUEUE_MAX = 16 << 20, QUEUE_FLUSH = 1 << 20 };
 
 struct entry { // what journal_flush writes; the texts follow without NUL
     enum journal_statement what;
-    uint32_t attempt;
+    uint32_t attempt, chunks;
     struct range range;
     int64_t at_ms, ms, peak_kb;
     uint32_t load_n, a_n, b_n; // a: worker, outcome or kind; b: text
@@ -68,6 +68,7 @@ void journal_close(struct journal **j_)
     sqlite3_close(j->db);
     run_lock_release(&j->lock);
     buf_free(&j->queue);
+    spans_free(&j->spans);
     free(j->load_name);
     free(j);
     *j_ = NULL;
@@ -92,11 +93,13 @@ static err_t add(struct journal *j, struct entry x, const char *load, const char
             return err_wrap(e, rc, "history is lost");
         }
     }
+    if (x.what != S_ATTEMPT) spans_break(&j->spans);
     x.at_ms = clock_wall_ms();
     x.load_n = text_length(load);
     x.a_n = text_length(a);
     x.b_n = text_length(b);
     TRY(buf_reserve(&j->queue, sizeof x + x.load_n + x.a_n + x.b_n, e));
+    if (x.what == S_ATTEMPT) j->last_attempt = j->queue.n;
     const struct slice parts[] = { { (const uint8_t *)&x, sizeof x },
                                    { (const uint8_t *)load, x.load_n },
                                    { (const uint8_t *)a, x.a_n },
@@ -108,21 +111,58 @@ static err_t add(struct journal *j, struct entry x, const char *load, const char
     return ERR_OK;
 }
 
+// As that of the attempt before.
+static bool same_load(const struct journal *j, const char *load)
+{
+    struct entry last;
+    if (!j->spans.last) return false;
+    memcpy(&last, j->queue.p + j->last_attempt, sizeof last);
+    return last.load_n == text_length(load) &&
+           memcmp(j->queue.p + j->last_attempt + sizeof last, load, last.load_n) == 0;
+}
+
 err_t journal_attempt(struct journal *j, const char *load, struct range r, uint32_t attempt,
                       const char *worker, struct err *e)
 {
-    struct entry x = { .what = S_ATTEMPT, .range = r, .attempt = attempt };
-    return add(j, x, load, worker, NULL, e);
+    const struct span *span;
+    if (!same_load(j, load)) spans_break(&j->spans);
+    TRY(spans_add(&j->spans, r, attempt, worker ? worker : "", &span, e));
+    if (span) { // its row is not written yet: flushing ends the last span
+        struct entry x;
+        memcpy(&x, j->queue.p + j->last_attempt, sizeof x);
+        x.range = span->range;
+        x.chunks = span->chunks;
+        memcpy(j->queue.p + j->last_attempt, &x, sizeof x);
+        return ERR_OK;
+    }
+    struct entry x = { .what = S_ATTEMPT, .range = r, .attempt = attempt, .chunks = 1 };
+    err_t rc = add(j, x, load, worker, NULL, e);
+    if (rc != ERR_OK) spans_break(&j->spans);
+    return rc;
 }
 
 err_t journal_attempt_end(struct journal *j, const char *load, struct range r,
                           uint32_t attempt, const char *outcome, int64_t ms,
                           int64_t peak_kb, const char *text, struct err *e)
 {
+    struct span_end end;
     struct entry x = {
         .what = S_ATTEMPT_END, .range = r, .attempt = attempt, .ms = ms, .peak_kb = peak_kb
     };
-    return add(j, x, load, outcome, text, e);
+    spans_end(&j->spans, r, attempt, ms, peak_kb, &end);
+    bool ok = strcmp(outcome, "ok") == 0;
+    if (!end.in_span) return add(j, x, load, outcome, text, e);
+    if (!ok) {
+        x.what = S_ATTEMPT_OWN;
+        TRY(add(j, x, load, outcome, text, e));
+    }
+    if (!end.whole) return ERR_OK;
+    x = (struct entry){ .what = S_ATTEMPT_END,
+                        .range = end.span.range,
+                        .attempt = attempt,
+                        .ms = end.span.ms,
+                        .peak_kb = end.span.peak_kb };
+    return add(j, x, load, "ok", "", e);
 }
 
 err_t journal_event(struct journal *j, const char *kind, const char *text, struct err *e)
@@ -206,6 +246,7 @@ static err_t write_entry(struct journal *j, const struct entry *x, const char *t
         bind_run(j, q, 6);
         bind_text(q, 7, a, x->a_n);
         sqlite3_bind_int64(q, 8, x->at_ms);
+        sqlite3_bind_int64(q, 9, x->chunks);
     } else {
         bind_text(q, 6, a, x->a_n);
         sqlite3_bind_int64(q, 7, x->ms);
@@ -238,6 +279,7 @@ err_t journal_finish(struct journal *j, err_t rc, struct err *e)
 
 err_t journal_flush(struct journal *j, struct err *e)
 {
+    spans_break(&j->spans); // its row is about to be written
     if (!j->queue.n) return ERR_OK;
     TRY(journal_step(j, S_BEGIN, e));
     TRY(journal_finish(j, write_queue(j, e), e));

@@ -46,6 +46,7 @@ MUST_CHECK err_t journal_run_end(struct journal *j, const struct journal_run *ru
 // Attempts, their ends and events are kept in memory until journal_flush makes them durable
 // together, in one short transaction: other runs share the file. What a failed flush could
 // not write is tried again by the next; past 16 MiB it is dropped. Texts are cut at 8 KiB.
+// Attempts on consecutive small chunks for one worker share a row (journal_spans.h).
 // `load` names the load (warehouse, table, load id) so that numbers survive a restart.
 MUST_CHECK err_t journal_attempt(struct journal *j, const char *load, struct range r,
                                  uint32_t attempt, const char *worker, struct err *e);

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 4200, APPLICATION = 0x5472616e, VERSION = 1, BUSY_MS = 5000 };
+enum { PATH_BYTES = 4200, APPLICATION = 0x5472616e, VERSION = 2, BUSY_MS = 5000 };
 
 static const char tables[] =
     "CREATE TABLE runs(seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT, "
@@ -23,13 +23,15 @@ static const char tables[] =
     "INT,"
     " chunks INT, retries INT, bytes_read INT, workers INT, error TEXT);"
     "CREATE TABLE loads(seq INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
-    // `begin` and `end` are byte offsets of input number `input`; no outcome: unfinished.
+    // chunks > 1: consecutive ones, all of the worker; those that did not end well have
+    // rows of their own beside it. `begin` and `end` are byte offsets of input number
+    // `input`; no outcome: unfinished.
     "CREATE TABLE attempts(seq INTEGER PRIMARY KEY, load INT NOT NULL REFERENCES "
     "loads(seq),"
     " input INT NOT NULL, begin INT NOT NULL, \"end\" INT NOT NULL, attempt INT NOT NULL,"
     " run INT REFERENCES runs(seq), worker TEXT, started_ms INT, outcome TEXT, ms INT, "
     "peak_kb INT,"
-    " text TEXT);"
+    " text TEXT, chunks INT NOT NULL DEFAULT 1);"
     "CREATE UNIQUE INDEX attempts_of ON attempts(load, input, begin, \"end\", attempt);"
     "CREATE TABLE events(seq INTEGER PRIMARY KEY, run INT REFERENCES runs(seq),"
     " at_ms INT NOT NULL, kind TEXT NOT NULL, text TEXT);";
@@ -98,7 +100,7 @@ static err_t connect(sqlite3 **db, const char *path, struct err *e)
         *db, "PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; PRAGMA trusted_schema=OFF", e);
 }
 
-enum state { READY, EMPTY, NOT_OURS, NEWER };
+enum state { READY, OLDER, EMPTY, NOT_OURS, NEWER };
 
 // What is in the file. An error is damage, or nothing that a new file would help against.
 static err_t look(sqlite3 *db, enum state *state, struct err *e)
@@ -110,8 +112,9 @@ static err_t look(sqlite3 *db, enum state *state, struct err *e)
     *state = objects == 0         ? EMPTY
              : app != APPLICATION ? NOT_OURS
              : version > VERSION  ? NEWER
+             : version < VERSION  ? OLDER
                                   : READY;
-    if (*state != READY) return ERR_OK;
+    if (*state != READY && *state != OLDER) return ERR_OK;
     // Every column there is, and the rightmost path of each tree: where the next row goes.
     static const char *const probes[] = {
         "SELECT seq, id, name, job_file, into_url, \"table\", spec, holder, lock_key, "
@@ -183,6 +186,22 @@ static err_t create_tables(sqlite3 *db, struct err *e)
              APPLICATION, VERSION);
     TRY(journal_db_exec(db, "PRAGMA journal_mode=WAL; BEGIN IMMEDIATE", e));
     err_t rc = journal_db_exec(db, tables, e);
+    if (rc == ERR_OK) rc = journal_db_exec(db, mark, e);
+    if (rc != ERR_OK) sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return rc;
+}
+
+// Version 1 had a row for each attempt.
+static err_t upgrade(sqlite3 *db, struct err *e)
+{
+    int64_t version;
+    char mark[120];
+    snprintf(mark, sizeof mark, "PRAGMA user_version=%d; COMMIT", VERSION);
+    TRY(journal_db_exec(db, "BEGIN IMMEDIATE", e));
+    err_t rc = number(db, "PRAGMA user_version", &version, e);
+    if (rc == ERR_OK && version < VERSION)
+        rc = journal_db_exec(
+            db, "ALTER TABLE attempts ADD COLUMN chunks INT NOT NULL DEFAULT 1", e);
     if (rc == ERR_OK) rc = journal_db_exec(db, mark, e);
     if (rc != ERR_OK) sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
     return rc;
@@ -267,6 +286,7 @@ err_t journal_db_open(sqlite3 **db, const char *dir, bool create, char *note,
         drop(db);
         return ERR_OK;
     }
+    if (rc == ERR_OK && create && state == OLDER) rc = upgrade(*db, e);
     if (rc == ERR_OK) rc = journal_db_exec(*db, "PRAGMA synchronous=NORMAL", e);
     if (rc != ERR_OK) drop(db);
     return rc;

@@ -18,7 +18,9 @@ struct loader {
     pthread_t checker, committer;
     bool checking, committing;        // the threads run
     struct queue *in, *checked, *out; // limits.memory bounds them
-    size_t inside;                    // items pushed and not yet taken: each has room
+    size_t inside, room;              // items pushed and not yet taken: each has room
+    struct load_item *kept[AT_ONCE];  // pushed, and not yet handed over
+    size_t n_kept, kept_bytes;
     const struct warehouse_ops *ops;
     struct warehouse *w;
     warehouse_say *say;
@@ -36,6 +38,11 @@ void load_item_free(struct load_item **ii)
     rejects_free(&i->own);
     free(i);
     *ii = NULL;
+}
+
+static size_t item_bytes(const struct load_item *i)
+{
+    return i->result.image_bytes + i->result.rejects.n;
 }
 
 static void pass_on(struct queue *to, struct load_item **item, size_t n)
@@ -212,7 +219,7 @@ static void *checker_main(void *arg)
         size_t from = 0, bytes = 0;
         for (size_t i = 0; i < n; i++) {
             if (item[i]->kind == LOAD_RESULT) check(l, item[i]);
-            bytes += item[i]->result.image_bytes + item[i]->result.rejects.n;
+            bytes += item_bytes(item[i]);
             if (bytes < AT_ONCE_BYTES && i + 1 < n) continue;
             pass_on(l->checked, item + from, i + 1 - from);
             from = i + 1;
@@ -249,14 +256,32 @@ err_t loader_start(struct loader **out, const struct warehouse_ops *ops,
     return ERR_OK;
 }
 
-bool loader_push(struct loader *l, struct load_item **i)
+void loader_flush(struct loader *l)
+{
+    pass_on(l->in, l->kept, l->n_kept);
+    l->n_kept = l->kept_bytes = 0;
+}
+
+// Whatever is inside may stand in any of the queues.
+static bool reserve(struct loader *l, size_t n)
 {
     struct queue *q[] = { l->in, l->checked, l->out };
+    if (n <= l->room) return true;
+    size_t room = l->room ? 2 * l->room : AT_ONCE;
     for (size_t k = 0; k < sizeof q / sizeof q[0]; k++)
-        if (!queue_reserve(q[k], l->inside + 1)) return false;
-    if (!queue_push(l->in, *i, 0)) return false;
+        if (!queue_reserve(q[k], room)) return false;
+    l->room = room;
+    return true;
+}
+
+bool loader_push(struct loader *l, struct load_item **i)
+{
+    if (!l->checking || !reserve(l, l->inside + 1)) return false;
     l->inside++;
+    l->kept[l->n_kept++] = *i;
+    l->kept_bytes += item_bytes(*i);
     *i = NULL;
+    if (l->n_kept == AT_ONCE || l->kept_bytes >= AT_ONCE_BYTES) loader_flush(l);
     return true;
 }
 
@@ -286,6 +311,7 @@ void loader_give_up_waiting(struct loader *l)
 void loader_stop(struct loader *l)
 {
     if (l->checking) {
+        loader_flush(l);
         queue_close(l->in);
         pthread_join(l->checker, NULL);
         l->checking = false;
@@ -302,6 +328,8 @@ void loader_free(struct loader **ll)
     struct loader *l = *ll;
     if (!l) return;
     loader_stop(l);
+    for (size_t k = 0; k < l->n_kept; k++)
+        load_item_free(&l->kept[k]);
     struct load_item *i;
     struct queue **q[] = { &l->in, &l->checked, &l->out };
     for (size_t n = 0; n < sizeof q / sizeof q[0]; n++) {

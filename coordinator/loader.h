@@ -35,9 +35,10 @@ struct loader;
 MUST_CHECK err_t loader_start(struct loader **out, const struct warehouse_ops *ops,
                               struct warehouse *w, warehouse_say *say, void *say_arg,
                               struct err *e);
-// Takes it, and never waits; false: it has ended, or memory is out. Push and take are for
-// one thread.
+// Takes it, and never waits; false: it has ended, or memory is out. Small results are kept
+// until there are many, or until loader_flush. Push, flush and take are for one thread.
 bool loader_push(struct loader *l, struct load_item **i);
+void loader_flush(struct loader *l);
 struct load_item *loader_next(struct loader *l); // an outcome, or NULL
 size_t loader_take(struct loader *l, struct load_item **out, size_t max); // up to `max`
 int loader_fd(const struct loader *l);         // readable: an outcome is there

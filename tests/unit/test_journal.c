@@ -1,4 +1,5 @@
 #include "coordinator/journal.h"
+#include "coordinator/journal_spans.h"
 #include "coordinator/run_lock.h"
 #include "tests/test.h"
 
@@ -204,6 +205,130 @@ static void attempts_of_the_run_itself_are_not_unfinished(void **state)
     begin(j, "b");
     EQ_I64(0, past(j, r1).unfinished);
     EQ_I64(1, query("SELECT count(*) FROM attempts WHERE outcome = 'interrupted'"));
+    journal_close(&j);
+}
+
+// ---- spans of small chunks ----
+
+static struct range small_chunk(uint64_t i)
+{
+    return (struct range){ 0, i * 10, i * 10 + 10 };
+}
+
+static void give_out(struct journal *j, uint64_t from, uint64_t to, const char *worker)
+{
+    for (uint64_t i = from; i < to; i++)
+        PASS(&e, journal_attempt(j, load, small_chunk(i), 1, worker, &e));
+}
+
+static void small_chunks_given_out_together_share_a_row(void **state)
+{
+    (void)state;
+    struct journal *j = open_journal("k");
+    struct journal_run run = begin(j, "a");
+    give_out(j, 0, 100, "w1");
+    give_out(j, 100, 150, "w2");
+    PASS(&e, journal_flush(j, &e));
+    EQ_I64(2, query("SELECT count(*) FROM attempts"));
+    EQ_I64(150, query("SELECT sum(chunks) FROM attempts"));
+    EQ_I64(1000, query("SELECT \"end\" FROM attempts WHERE worker = 'w1' AND begin = 0"));
+    for (uint64_t i = 0; i < 100; i++) {
+        EQ_I64(1, past(j, small_chunk(i)).last);
+        PASS(&e, journal_attempt_end(j, load, small_chunk(i), 1, "ok", 2, 5, "", &e));
+    }
+    PASS(&e, journal_flush(j, &e));
+    EQ_I64(200, query("SELECT ms FROM attempts WHERE outcome = 'ok' AND worker = 'w1'"));
+    EQ_I64(0,
+           query("SELECT count(*) FROM attempts WHERE outcome = 'ok' AND worker = 'w2'"));
+    PASS(&e, journal_run_end(j, &run, &e));
+    EQ_I64(1, query("SELECT count(*) FROM attempts WHERE outcome = 'interrupted'"));
+    journal_close(&j);
+}
+
+static void what_fails_in_a_span_gets_a_row_of_its_own(void **state)
+{
+    (void)state;
+    struct journal *j = open_journal("k");
+    begin(j, "a");
+    give_out(j, 0, 10, "w1");
+    PASS(&e, journal_flush(j, &e));
+    for (uint64_t i = 0; i < 10; i++)
+        PASS(&e, journal_attempt_end(j, load, small_chunk(i), 1, i == 4 ? "failed" : "ok",
+                                     1, 1, i == 4 ? "no" : "", &e));
+    PASS(&e, journal_flush(j, &e));
+    EQ_I64(1, past(j, small_chunk(4)).failed);
+    EQ_I64(0, past(j, small_chunk(3)).failed);
+    EQ_I64(1, query("SELECT count(*) FROM attempts WHERE outcome = 'failed' AND begin = 40"
+                    " AND worker = 'w1' AND text = 'no'"));
+    EQ_I64(1, query("SELECT count(*) FROM attempts WHERE outcome = 'ok' AND chunks = 10"));
+    journal_close(&j);
+}
+
+static void what_no_longer_stands_side_by_side_starts_another_row(void **state)
+{
+    (void)state;
+    struct journal *j = open_journal("k");
+    begin(j, "a");
+    give_out(j, 0, 2, "w");
+    give_out(j, 3, 5, "w"); // a gap
+    PASS(&e, journal_flush(j, &e));
+    give_out(j, 5, 6, "w");                                         // flushed in between
+    PASS(&e, journal_attempt(j, load, small_chunk(6), 2, "w", &e)); // another number
+    PASS(&e, journal_attempt(j, "other", small_chunk(7), 2, "w", &e));
+    PASS(&e, journal_attempt(j, load, (struct range){ 0, 80, 80 + SPAN_MAX }, 1, "w", &e));
+    PASS(&e, journal_attempt(j, load, (struct range){ 0, 80 + SPAN_MAX, 90 + SPAN_MAX }, 1,
+                             "w", &e));
+    PASS(&e, journal_flush(j, &e));
+    EQ_I64(7, query("SELECT count(*) FROM attempts"));
+    EQ_I64(2, query("SELECT count(*) FROM attempts WHERE chunks = 2"));
+    journal_close(&j);
+}
+
+static void die_with_a_span_in_flight(void)
+{
+    struct journal *j = open_journal("k");
+    begin(j, "dies");
+    give_out(j, 0, 10, "w");
+    if (journal_flush(j, &e) ||
+        journal_attempt_end(j, load, small_chunk(3), 1, "failed", 1, 1, "", &e) ||
+        journal_attempt_end(j, load, small_chunk(5), 1, "ok", 1, 1, "", &e) ||
+        journal_flush(j, &e))
+        _exit(1);
+}
+
+static void a_span_in_flight_counts_for_each_of_its_chunks(void **state)
+{
+    (void)state;
+    kill_child(child_at(die_with_a_span_in_flight));
+    struct journal *j = open_journal("k");
+    begin(j, "next");
+    for (uint64_t i = 0; i < 10; i++) {
+        EQ_I64(1, past(j, small_chunk(i)).last);
+        EQ_I64(i != 3, past(j, small_chunk(i)).unfinished);
+        EQ_I64(i == 3, past(j, small_chunk(i)).failed);
+    }
+    EQ_I64(0, past(j, small_chunk(10)).last);
+    EQ_I64(0, past(j, (struct range){ 0, 95, 105 }).last);
+    journal_close(&j);
+}
+
+static void a_history_of_version_1_is_continued(void **state)
+{
+    (void)state;
+    struct journal *j = open_journal("k");
+    begin(j, "a");
+    PASS(&e, journal_attempt(j, load, r1, 3, "w", &e));
+    journal_close(&j);
+    query("ALTER TABLE attempts DROP COLUMN chunks");
+    query("PRAGMA user_version = 1");
+    j = open_journal("k");
+    assert_string_equal("", journal_note(j));
+    begin(j, "b");
+    EQ_I64(3, past(j, r1).last);
+    give_out(j, 0, 3, "w");
+    PASS(&e, journal_flush(j, &e));
+    EQ_I64(2, query("PRAGMA user_version"));
+    EQ_I64(2, query("SELECT count(*) FROM attempts"));
     journal_close(&j);
 }
 
@@ -492,6 +617,11 @@ int main(void)
         T(a_killed_run_leaves_what_was_flushed_unfinished),
         T(a_run_that_died_between_result_and_commit_counts_once),
         T(attempts_of_the_run_itself_are_not_unfinished),
+        T(small_chunks_given_out_together_share_a_row),
+        T(what_fails_in_a_span_gets_a_row_of_its_own),
+        T(what_no_longer_stands_side_by_side_starts_another_row),
+        T(a_span_in_flight_counts_for_each_of_its_chunks),
+        T(a_history_of_version_1_is_continued),
         T(long_and_missing_texts_are_taken),
         T(a_range_that_sqlite_cannot_hold_is_refused),
         T(what_a_full_disk_refused_is_written_later),

@@ -98,6 +98,7 @@ static void push(struct fixture *f, enum load_kind kind, uint64_t id, uint64_t r
     i->result.row.rows_read = rows_read;
     assert_true(loader_push(f->l, &i));
     assert_null(i);
+    loader_flush(f->l);
 }
 
 // Outcomes must come in the order in which they went in.
