@@ -255,9 +255,12 @@ const struct opt opt_table[] = {
       .help = "Batches that are worked on at a time on this machine; 0: only workers of "
               "other hosts work, see --listen",
       .set = set_workers, MEMBER(workers_local), .max = 1024 },
-    { KEY("workers.concurrency", "concurrency"), .section = OPT_WORKERS, .metavar = "N",
-      .form = OPT_ONE, .help = "Batches at a time in one slot",
-      .later = "use workers.local" },
+    { KEY("workers.concurrency", "concurrency"), .section = OPT_WORKERS, .form = OPT_ONE,
+      .metavar = "N", .takes = "count, 1 to 1000", .initial = "1",
+      .help =
+          "Batches at a time in each of those, for transforms that mostly wait: exec and "
+          "plugin run at the same time, the rest one after another",
+      .set = set_count, MEMBER(workers_concurrency), .min = 1, .max = 1000 },
     { KEY("workers.min", "min-workers"), .section = OPT_WORKERS, .metavar = "N",
       .form = OPT_ONE, .takes = "count, 0 to 10000", .initial = "0",
       .help = "Begin when so many workers are there, the one of this machine counted",

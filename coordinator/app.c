@@ -288,7 +288,9 @@ static err_t app_open(struct app *a, struct err *e)
                             .lease = clock_protocol(30 * NS_S),
                             .retry_backoff = 50 * NS_MS,
                             .retries = j->retries,
-                            .credit_min = 2,
+                            // Of those that wait for something else nobody waits for the
+                            // next batch: credit_work sees to the quick ones among them.
+                            .credit_min = j->workers_concurrency > 1 ? 1 : 2,
                             .credit_max = 64,
                             .credit_work = 5 * NS_MS,
                             .memory_bytes = j->memory_bytes / 2 };
@@ -301,7 +303,8 @@ static err_t app_open(struct app *a, struct err *e)
     // An aggregate's batches are cut alike however fast they are: see docs/AGGREGATE.md.
     uint64_t fixed = j->batch_rows ? 1 : j->batch_bytes;
     if (!fixed && job_aggregates(j)) fixed = tune_aggregate_bytes(j->memory_bytes);
-    tune_init(&a->tune, fixed, a->bytes_total, a->in->slots ? a->in->slots : REMOTE_SLOTS,
+    tune_init(&a->tune, fixed, a->bytes_total,
+              (a->in->slots ? a->in->slots : REMOTE_SLOTS) * j->workers_concurrency,
               j->memory_bytes);
     TRY(loader_start(&a->loader, a->in->ops, a->in->warehouse, say_from_loader, a, e));
     return feeder_start(&a->feeder, a->in->source, &a->tune.target_bytes, e);

@@ -137,7 +137,8 @@ static void welcome(struct app *a, struct session *s)
                      .JOB = { .job = a->job,
                               .timeout_ms = (uint64_t)j->timeout_ms,
                               .result_max_bytes = a->in->result_max_bytes,
-                              .memory_bytes = j->worker_memory_bytes / s->slots } };
+                              .memory_bytes = j->worker_memory_bytes / s->slots,
+                              .concurrency = j->workers_concurrency } };
     app_post(a, s, &w, NULL, 0, NULL, NULL);
     app_post(a, s, &m, a->in->spec->p, a->in->spec->n, NULL, NULL);
 }
@@ -186,7 +187,8 @@ static void join(struct app *a, struct session *s, ns_t now)
 {
     if (s->joined || !s->fits || !a->gathered) return;
     s->joined = true;
-    if (sched_worker_join(a->sched, s->sid, s->slots, now) != ERR_OK) app_fails_nomem(a);
+    uint32_t lanes = s->slots * a->in->job->workers_concurrency;
+    if (sched_worker_join(a->sched, s->sid, lanes, now) != ERR_OK) app_fails_nomem(a);
 }
 
 void app_ready(struct app *a, struct session *s, ns_t now)

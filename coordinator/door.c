@@ -10,7 +10,8 @@ enum {
     FILES_OWN = 100, // of the run itself
     CONNECTIONS_MAX = 1000,
     HWM = 1024,
-    TAKE_HWM = 4, // a peer may be hostile, and a message 128 MiB long
+    HWM_LANES = 65536, // of workers with hundreds of batches in flight
+    TAKE_HWM = 4,      // a peer may be hostile, and a message 128 MiB long
     DIR_BYTES = 4200,
     LINGER_MS = 200
 };
@@ -73,7 +74,7 @@ static size_t allow_many_files(void)
 err_t door_open(struct door *d, const struct job *j, uint64_t largest, struct err *e)
 {
     struct link_opts o = { .message_max_bytes = largest + MSG_HEADER_MAX,
-                           .hwm = HWM,
+                           .hwm = j->workers_concurrency > 1 ? HWM_LANES : HWM,
                            .take_hwm = TAKE_HWM,
                            .keys = d->gate ? &d->keys : NULL,
                            .gate = d->gate,

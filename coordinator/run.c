@@ -14,7 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SLOT_BYTES_MIN = 16 << 20 }; // with less, a runner takes no ordinary batch
+enum {
+    SLOT_BYTES_MIN = 16 << 20,  // with less, a runner takes no ordinary batch
+    LANE_BYTES_MIN = 512 << 10, // a stack, and a small batch on its way
+};
 
 static const ns_t BEGIN_LOCKED_MAX = 10 * NS_S; // a lock at the start is waited for so long
 
@@ -57,6 +60,22 @@ static void state_folder(struct run *r)
                  r->job->dir ? r->job->dir : ".");
 }
 
+// Each batch in flight needs a thread, and room for its rows.
+static err_t check_lanes(struct run *r, struct err *e)
+{
+    uint64_t slots = r->slots ? r->slots : 1, lanes = r->job->workers_concurrency;
+    uint64_t fit = r->job->worker_memory_bytes / slots / LANE_BYTES_MIN;
+    if (lanes <= 1 || lanes <= fit) return ERR_OK;
+    return err_set(
+        e, ERR_INVALID,
+        "workers.concurrency: %llu batches at a time in %llu slots share "
+        "limits.worker_memory, and each needs 512 KiB at least: take --concurrency "
+        "%llu, or --worker-memory %lluMiB",
+        (unsigned long long)lanes, (unsigned long long)slots,
+        (unsigned long long)(fit ? fit : 1),
+        (unsigned long long)(slots * lanes * LANE_BYTES_MIN >> 20));
+}
+
 // As many as the cores, unless their memory would not do.
 static err_t choose_slots(struct run *r, struct err *e)
 {
@@ -77,12 +96,13 @@ static err_t choose_slots(struct run *r, struct err *e)
     return ERR_OK;
 }
 
-static const struct link_opts ipc_link = { .message_max_bytes =
-                                               (uint64_t)SPEC_MAX_BYTES + 4096,
-                                           .hwm = 1024 };
-
 static err_t start_worker(struct run *r, struct err *e)
 {
+    enum { HWM = 1024, LANES_FOR_MORE = 8 }; // ZeroMQ lets half of it pass in a burst
+    uint64_t lanes = (uint64_t)r->slots * r->job->workers_concurrency;
+    struct link_opts ipc_link = { .message_max_bytes = (uint64_t)SPEC_MAX_BYTES + 4096,
+                                  .hwm = HWM };
+    if (lanes * LANES_FOR_MORE > HWM) ipc_link.hwm = (int)(lanes * LANES_FOR_MORE);
     TRY(local_open(&r->local, e));
     if (!r->slots) return ERR_OK;
     TRY(link_listen(&r->ipc, r->local.endpoint, &ipc_link, e));
@@ -272,6 +292,7 @@ static err_t open_door(struct run *r, struct err *e)
 static err_t open_all(struct run *r, struct err *e)
 {
     TRY(choose_slots(r, e));
+    TRY(check_lanes(r, e));
     state_folder(r);
     TRY(door_prepare(&r->door, r->job, r->state_dir, e));
     TRY(start_worker(r, e)); // it starts while we read the input

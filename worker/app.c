@@ -18,12 +18,12 @@ static void beat(struct app *a, ns_t now)
 {
     if (now < a->next_beat) return;
     a->next_beat = now + a->heartbeat;
-    for (uint32_t i = 0; i < a->n_slots; i++) {
+    for (uint32_t i = 0; i < a->n_slots * a->lanes; i++) {
         const struct task *t = a->running[i];
         if (!t) continue;
         struct msg m = { .type = MSG_PROGRESS };
         COPY_LEASE(m.PROGRESS, t->assign);
-        m.PROGRESS.cpu_ms = (uint64_t)slot_cpu_ms(&a->slot[i]);
+        m.PROGRESS.cpu_ms = (uint64_t)slot_cpu_ms(&a->slot[i / a->lanes]);
         worker_post(a, &m);
     }
 }
@@ -32,18 +32,27 @@ static void stop_late_batches(struct app *a, ns_t now)
 {
     // A second more than the transform's own deadline: its sentence is better than ours.
     ns_t limit = (ns_t)a->limits.timeout_ms * NS_MS + NS_S;
-    for (uint32_t i = 0; i < a->n_slots; i++) {
+    for (uint32_t i = 0; i < a->n_slots * a->lanes; i++) {
         struct task *t = a->running[i];
-        if (!t || t->timed_out || now - a->slot[i].started < limit) continue;
+        if (!t || t->timed_out || now - t->started < limit) continue;
         t->timed_out = true;
-        slot_kill(&a->slot[i]);
+        slot_kill(&a->slot[i / a->lanes]);
     }
+}
+
+// Job code runs already when a runner opens its transforms.
+static void stop_late_starts(struct app *a, ns_t now)
+{
+    ns_t limit = (ns_t)a->limits.timeout_ms * NS_MS + NS_S;
+    for (uint32_t i = 0; i < a->n_slots; i++)
+        if (a->slot[i].state == SLOT_STARTING && now - a->slot[i].started >= limit)
+            slot_kill(&a->slot[i]);
 }
 
 static bool is_busy(const struct app *a)
 {
     bool busy = a->queue != NULL;
-    for (uint32_t i = 0; i < a->n_slots; i++)
+    for (uint32_t i = 0; i < a->n_slots * a->lanes; i++)
         busy |= a->running[i] != NULL;
     return busy;
 }
@@ -74,6 +83,7 @@ static void tick(struct app *a)
     beat(a, now);
     breathe(a, now);
     stop_late_batches(a, now);
+    stop_late_starts(a, now);
     mind_the_uplink(a, now);
     if (is_busy(a) || a->runners_wait) a->worked = now;
     ns_t idle = a->opts->idle_timeout_ms * NS_MS;
@@ -111,10 +121,11 @@ static void wait_for_events(struct app *a, struct pollfd *fds, int ms)
         fds[n++] = (struct pollfd){ .fd = s->errors, .events = POLLIN };
         fds[n++] = (struct pollfd){ .fd = s->pidfd, .events = POLLIN };
     }
-    // While the link holds every result of an idle slot, look again soon.
+    // While the link holds every result of a slot that wants room, look again soon.
     bool waiting = false;
     for (uint32_t i = 0; i < a->n_slots; i++)
-        waiting |= a->queue && a->slot[i].state == SLOT_IDLE;
+        waiting |=
+            (a->queue && a->slot[i].state == SLOT_IDLE) || slot_wants_room(&a->slot[i]);
     poll(fds, n, a->hurry ? 0 : waiting && ms > 1 ? 1 : ms);
 }
 
@@ -166,9 +177,8 @@ static err_t app_open(struct app *a, struct err *e)
         a->slot[i] = (struct slot){
             .pidfd = -1, .channel = -1, .errors = -1, .input_fd = -1, .result_fd = -1
         };
-    a->running = calloc(a->n_slots, sizeof *a->running);
     a->held = calloc((size_t)a->n_slots * RESULTS_PER_SLOT, sizeof *a->held);
-    if (!a->slot || !a->running || !a->held) return err_set(e, ERR_NOMEM, "out of memory");
+    if (!a->slot || !a->held) return err_set(e, ERR_NOMEM, "out of memory");
     if (getrandom(&a->instance, sizeof a->instance, 0) != sizeof a->instance)
         return err_sys(e, "no random numbers");
     return uplink_open(&a->up, a->opts, e);
@@ -178,10 +188,10 @@ static void app_close(struct app *a)
 {
     worker_drop_queue(a, false);
     uplink_close(&a->up, a->draining && a->exit_code == 0 ? DRAINED_MS : GOODBYE_MS);
-    for (uint32_t i = 0; a->slot && a->running && i < a->n_slots; i++) {
+    for (uint32_t i = 0; i < a->n_slots * a->lanes; i++)
         worker_task_free(&a->running[i]);
+    for (uint32_t i = 0; a->slot && i < a->n_slots; i++)
         slot_close(&a->slot[i]);
-    }
     free(a->slot);
     free(a->running);
     free(a->held);

@@ -11,13 +11,14 @@
 #include "worker/slot.h"
 #include "worker/uplink.h"
 
-struct task { // an ASSIGN that waits for a slot or runs in one
+struct task { // an ASSIGN that waits for a lane of a slot or runs in one
     struct task *next;
     struct msg_ASSIGN assign;
-    char path[TASK_PATH_MAX];
     struct link_in *in; // keeps the payload of a by-value chunk until it is handed over
+    ns_t started;
     bool cancelled;
     bool timed_out;
+    char path[]; // of the assignment, with its NUL
 };
 
 struct held { // a finished result, as it was sent; its bytes stand in the slot's region
@@ -41,14 +42,19 @@ struct app {
     bool runners_wait;       // for the files
     bool hurry;              // there is work on them, no need to wait for events
     struct slot *slot;
-    struct task **running; // one a slot
-    uint32_t n_slots, ready;
+    struct task **running;   // one a lane of each slot
+    uint32_t n_slots, lanes; // of each; 0: there was no job yet
     struct task *queue, **queue_end;
     uint64_t seq;
     bool has_job, told_ready, draining, stop;
     int exit_code;
     struct err e;
 };
+
+static inline struct task **worker_lane(struct app *a, uint32_t slot, uint32_t lane)
+{
+    return &a->running[(size_t)slot * a->lanes + lane];
+}
 
 // The lease goes back exactly as it came: only the coordinator can make or check one.
 #define COPY_LEASE(to, from)                                                      \
@@ -72,7 +78,8 @@ void worker_leave(struct app *a, int exit_code, err_t code, const char *text);
 void worker_task_free(struct task **t);
 void worker_queue_push(struct app *a, struct task *t);
 struct task *worker_queue_unlink(struct app *a, struct task **at);
-void worker_feed(struct app *a); // gives waiting tasks to idle slots
+void worker_feed(
+    struct app *a); // gives waiting tasks to free lanes, and room to those done
 void worker_on_answer(struct app *a, uint32_t i);
 void worker_on_death(struct app *a, uint32_t i, const struct slot_death *death);
 void worker_tell_ready(struct app *a);    // once every slot has the job open

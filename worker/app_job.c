@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -47,16 +48,34 @@ static err_t start_runners(struct app *a)
     return ERR_OK;
 }
 
+// Only before runners are started; what the old lanes ran was dropped with their session.
+static err_t set_lanes(struct app *a, uint64_t n)
+{
+    if (n < 1 || n > RUNNER_LANES_MAX)
+        return err_set(&a->e, ERR_PROTO, "this job wants %llu batches at a time in a slot",
+                       (unsigned long long)n);
+    struct task **running = calloc((size_t)a->n_slots * n, sizeof *running);
+    if (!running) return err_set(&a->e, ERR_NOMEM, "out of memory");
+    free(a->running);
+    a->running = running;
+    a->lanes = (uint32_t)n;
+    for (uint32_t i = 0; i < a->n_slots; i++)
+        TRY(slot_set_lanes(&a->slot[i], a->lanes, &a->e));
+    return ERR_OK;
+}
+
 // Runners that have this very job open go on with it, and its results are handed over.
 static err_t open_job(struct app *a, const struct link_in *in)
 {
     const struct msg_JOB *j = &link_msg(in)->JOB;
     bool same = a->files && hash_equal(a->job, j->job) &&
-                a->limits.result_max_bytes == j->result_max_bytes;
+                a->limits.result_max_bytes == j->result_max_bytes &&
+                a->limits.concurrency == j->concurrency;
     if (!same) close_job(a);
     a->limits = *j;
     a->job = j->job;
     a->runners.memory_bytes = j->memory_bytes;
+    if (!same) TRY(set_lanes(a, j->concurrency));
     if (!same) TRY(keep_spec(a, link_payload(in)));
     for (uint32_t i = 0; i < a->n_slots; i++) {
         struct slot *s = &a->slot[i];

@@ -46,7 +46,7 @@ static void on_assign(struct app *a, struct link_in **in)
         worker_post_nack(a, m, ERR_PROTO, "this assignment makes no sense");
         return;
     }
-    struct task *t = calloc(1, sizeof *t);
+    struct task *t = calloc(1, sizeof *t + m->path.n + 1);
     if (!t) {
         worker_post_nack(a, m, ERR_NOMEM, "out of memory");
         return;
@@ -76,11 +76,12 @@ static void on_cancel(struct app *a, const struct msg_CANCEL *c)
         worker_task_free(&t);
         return;
     }
-    for (uint32_t i = 0; i < a->n_slots; i++) {
+    for (uint32_t i = 0; i < a->n_slots * a->lanes; i++) {
         struct task *t = a->running[i];
         if (!t || !same_attempt(&t->assign, c)) continue;
+        // Nobody else's work ends with it: in company it runs on, and is dropped.
         t->cancelled = true;
-        slot_kill(&a->slot[i]);
+        if (a->slot[i / a->lanes].busy == 1) slot_kill(&a->slot[i / a->lanes]);
     }
 }
 

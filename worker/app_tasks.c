@@ -36,7 +36,7 @@ struct task *worker_queue_unlink(struct app *a, struct task **at)
     return t;
 }
 
-static err_t give(struct app *a, uint32_t i, struct task *t, int region)
+static err_t give(struct app *a, uint32_t i, uint32_t lane, struct task *t, int region)
 {
     static struct runner_task r;
     struct slot *s = &a->slot[i];
@@ -47,32 +47,52 @@ static err_t give(struct app *a, uint32_t i, struct task *t, int region)
                               .first_line = t->assign.first_line,
                               .digest = t->assign.digest,
                               .dev = t->assign.dev,
-                              .ino = t->assign.ino };
-    memcpy(r.path, t->path, sizeof r.path);
+                              .ino = t->assign.ino,
+                              .lane = lane };
+    memcpy(r.path, t->path, strlen(t->path) + 1);
     if (!t->path[0]) {
         if (r.bytes) TRY(slot_put_input(s, link_payload(t->in), &a->e));
         link_in_free(&t->in);
     }
-    return slot_give(s, &r, region, clock_ns(), &a->e);
+    t->started = clock_ns();
+    return slot_give(s, &r, region, &a->e);
 }
 
-// Gives waiting tasks to idle slots.
+static void give_next(struct app *a, uint32_t i)
+{
+    struct slot *s = &a->slot[i];
+    int lane = slot_free_lane(s), region = SLOT_NO_REGION;
+    if (lane < 0) return;
+    if (s->lanes == 1 && (region = slot_room(s)) < 0)
+        return; // the link still holds every result: it will say when not
+    struct task *t = worker_queue_unlink(a, &a->queue);
+    *worker_lane(a, i, (uint32_t)lane) = t;
+    if (give(a, i, (uint32_t)lane, t, region) == ERR_OK) return;
+    worker_post_fail(a, t, a->e.code, FAIL_CLASS_RESOURCE, a->e.text, NULL, NULL,
+                     clock_ns());
+    worker_task_free(worker_lane(a, i, (uint32_t)lane));
+    slot_kill(s); // its channel is broken: the death is seen by reap
+}
+
+static void give_room(struct app *a, uint32_t i)
+{
+    struct slot *s = &a->slot[i];
+    for (uint32_t k = 0; k < s->lanes; k++) {
+        if (!s->lane[k].wants_room) continue;
+        int region = slot_room(s);
+        if (region < 0) return;
+        if (slot_give_room(s, k, region, &a->e) == ERR_OK) continue;
+        slot_kill(s);
+        return;
+    }
+}
+
 void worker_feed(struct app *a)
 {
-    for (uint32_t i = 0; i < a->n_slots && a->queue; i++) {
-        struct slot *s = &a->slot[i];
-        if (s->state != SLOT_IDLE) continue;
-        int region = slot_room(s);
-        if (region < 0) continue; // the link still holds every result: it will say when not
-        struct task *t = worker_queue_unlink(a, &a->queue);
-        a->running[i] = t;
-        if (give(a, i, t, region) == ERR_OK) continue;
-        if (s->state == SLOT_BUSY) continue;
-        worker_post_fail(a, t, a->e.code, FAIL_CLASS_RESOURCE, a->e.text, NULL, NULL,
-                         clock_ns());
-        worker_task_free(&a->running[i]);
-        slot_kill(s); // its channel is broken: the death is seen by reap
-    }
+    for (uint32_t i = 0; i < a->n_slots; i++)
+        if (slot_wants_room(&a->slot[i])) give_room(a, i);
+    for (uint32_t i = 0; i < a->n_slots && a->queue; i++)
+        give_next(a, i);
 }
 
 static void result_sent(void *data, void *hint)
@@ -114,12 +134,11 @@ void worker_send_all_held(struct app *a)
                 send_held(a, i, k);
 }
 
-static void post_result(struct app *a, uint32_t i, const struct task *t,
+static void post_result(struct app *a, uint32_t i, uint32_t region, const struct task *t,
                         const struct runner_done *d)
 {
     die_perhaps(a);
-    struct slot *s = &a->slot[i];
-    struct result_region *r = &s->result[s->filling];
+    struct result_region *r = &a->slot[i].result[region];
     size_t n = d->image_bytes + d->rejects_bytes;
     struct rusage use;
     struct msg m = { .type = MSG_RESULT, .payload_hash = d->payload_hash };
@@ -142,8 +161,8 @@ static void post_result(struct app *a, uint32_t i, const struct task *t,
     r->seq = ++a->seq;
     r->token = t->assign.token;
     if (r->touched_bytes < n) r->touched_bytes = n;
-    a->held[i * RESULTS_PER_SLOT + s->filling] = (struct held){ .msg = m, .bytes = n };
-    send_held(a, i, s->filling);
+    a->held[i * RESULTS_PER_SLOT + region] = (struct held){ .msg = m, .bytes = n };
+    send_held(a, i, region);
 }
 
 static enum fail_class class_of(err_t code)
@@ -169,11 +188,12 @@ void worker_tell_ready(struct app *a)
     if (a->told_ready || !a->has_job || !up) return;
     a->told_ready = true;
     a->worked = clock_ns();
-    struct msg m = { .type = MSG_READY, .READY = { .job = a->job, .slots = a->n_slots } };
+    struct msg m = { .type = MSG_READY,
+                     .READY = { .job = a->job, .slots = a->n_slots * a->lanes } };
     worker_post(a, &m);
 }
 
-static void on_first_answer(struct app *a, const struct runner_done *d, struct slot *s)
+static void on_opened(struct app *a, const struct runner_done *d, struct slot *s)
 {
     if (d->code != ERR_OK) {
         s->state = SLOT_STARTING; // it exits now
@@ -183,52 +203,87 @@ static void on_first_answer(struct app *a, const struct runner_done *d, struct s
     worker_tell_ready(a);
 }
 
+static void on_done(struct app *a, uint32_t i, const struct runner_done *d)
+{
+    struct slot *s = &a->slot[i];
+    struct task **at = worker_lane(a, i, d->lane), *t = *at;
+    int region = s->lane[d->lane].region;
+    bool good = d->code == ERR_OK && d->image_bytes <= s->result_max &&
+                d->rejects_bytes <= s->result_max - d->image_bytes;
+    s->lane[d->lane].region = SLOT_NO_REGION;
+    if (t && good && !t->cancelled) {
+        post_result(a, i, (uint32_t)region, t, d);
+    } else {
+        if (region != SLOT_NO_REGION) s->result[region].state = RESULT_FREE;
+        if (t && t->cancelled)
+            worker_post_nack(a, &t->assign, ERR_OK, "cancelled");
+        else if (t)
+            worker_post_fail(a, t, d->code, class_of(d->code), d->text, s, NULL,
+                             t->started);
+    }
+    worker_task_free(at);
+}
+
 void worker_on_answer(struct app *a, uint32_t i)
 {
     static struct runner_done d;
-    struct slot *s = &a->slot[i];
-    bool first = s->state == SLOT_STARTING;
-    if (!slot_take(s, &d)) return;
-    if (first) {
-        on_first_answer(a, &d, s);
-        return;
+    while (slot_take(&a->slot[i], &d)) {
+        if (d.what == RUNNER_OPENED) on_opened(a, &d, &a->slot[i]);
+        if (d.what == RUNNER_DONE) on_done(a, i, &d);
     }
-    struct task *t = a->running[i];
-    if (t && d.code == ERR_OK && d.image_bytes <= s->result_max &&
-        d.rejects_bytes <= s->result_max - d.image_bytes) {
-        post_result(a, i, t, &d);
-    } else if (t) {
-        s->result[s->filling].state = RESULT_FREE;
-        worker_post_fail(a, t, d.code, class_of(d.code), d.text, s, NULL, s->started);
+}
+
+static void post_death(struct app *a, const struct task *t, const struct slot *s,
+                       const struct slot_death *death, bool innocent)
+{
+    char text[600];
+    if (t->cancelled) {
+        worker_post_nack(a, &t->assign, ERR_OK, "cancelled");
+    } else if (t->timed_out) {
+        snprintf(text, sizeof text,
+                 "took longer than limits.timeout (%llu ms) and was stopped",
+                 (unsigned long long)a->limits.timeout_ms);
+        worker_post_fail(a, t, ERR_TIMEOUT, FAIL_CLASS_TIMEOUT, text, s, death, t->started);
+    } else if (innocent) {
+        worker_post_nack(a, &t->assign, ERR_OK,
+                         "its runner ended because of another batch");
+    } else {
+        snprintf(text, sizeof text, "the runner %s", death->text);
+        worker_post_fail(a, t, ERR_DIED, FAIL_CLASS_SIGNAL, text, s, death, t->started);
     }
-    worker_task_free(&a->running[i]);
+}
+
+// When it is known for whose sake the process ended, the others in flight are innocent.
+// When not, each of them is suspected, and runs alone the next time.
+static void post_deaths(struct app *a, uint32_t i, const struct slot_death *death)
+{
+    const struct slot *s = &a->slot[i];
+    bool stopped = false;
+    for (uint32_t k = 0; k < a->lanes; k++) {
+        const struct task *t = *worker_lane(a, i, k);
+        stopped |= t && (t->timed_out || t->cancelled);
+    }
+    for (uint32_t k = 0; k < a->lanes; k++) {
+        struct task **t = worker_lane(a, i, k);
+        bool known =
+            stopped || (s->culprit >= 0 && *worker_lane(a, i, (uint32_t)s->culprit));
+        if (*t) post_death(a, *t, s, death, known && (stopped || (int)k != s->culprit));
+    }
+    for (uint32_t k = 0; k < a->lanes; k++)
+        worker_task_free(worker_lane(a, i, k));
 }
 
 void worker_on_death(struct app *a, uint32_t i, const struct slot_death *death)
 {
     struct slot *s = &a->slot[i];
-    struct task *t = a->running[i];
-    if (t && t->cancelled) {
-        worker_post_nack(a, &t->assign, ERR_OK, "cancelled");
-    } else if (t && t->timed_out) {
-        char text[128];
-        snprintf(text, sizeof text,
-                 "took longer than limits.timeout (%llu ms) and was stopped",
-                 (unsigned long long)a->limits.timeout_ms);
-        worker_post_fail(a, t, ERR_TIMEOUT, FAIL_CLASS_TIMEOUT, text, s, death, s->started);
-    } else if (t) {
-        char text[600];
-        snprintf(text, sizeof text, "the runner %s", death->text);
-        worker_post_fail(a, t, ERR_DIED, FAIL_CLASS_SIGNAL, text, s, death, s->started);
-    }
-    if (!t && s->deaths >= START_DEATHS_MAX && !a->stop) {
+    post_deaths(a, i, death);
+    if (s->deaths >= START_DEATHS_MAX && !a->stop) {
         char text[1024];
         snprintf(text, sizeof text, "a runner cannot be started: it %s%s%.*s", death->text,
                  s->tail_n ? "; its last words: " : "",
                  (int)(s->tail_n < 400 ? s->tail_n : 400), s->tail);
         worker_leave(a, 1, ERR_DIED, text);
     }
-    worker_task_free(&a->running[i]);
     if (!a->stop && slot_start(s, &a->runners, &a->e) != ERR_OK)
         worker_leave(a, 1, a->e.code, a->e.text);
 }
@@ -246,8 +301,9 @@ void worker_drop_queue(struct app *a, bool say)
 void worker_drop_work(struct app *a)
 {
     worker_drop_queue(a, false);
-    for (uint32_t i = 0; i < a->n_slots; i++) {
-        if (a->running[i]) slot_stop(&a->slot[i]);
+    for (uint32_t i = 0; i < a->n_slots * a->lanes; i++) {
+        struct slot *s = &a->slot[i / a->lanes];
+        if (a->running[i] && s->pid) slot_stop(s);
         worker_task_free(&a->running[i]);
     }
 }

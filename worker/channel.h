@@ -21,6 +21,7 @@ enum {
     RUNNER_FDS_END = 8,
 
     RESULTS_PER_SLOT = 4,
+    RUNNER_LANES_MAX = 1000,
     TASK_PATH_MAX = 4096,
 };
 
@@ -30,18 +31,33 @@ struct runner_file {
     char path[FILE_PATH_MAX + 1];
 };
 
+enum { RUNNER_NO_ROOM = UINT32_MAX };
+
+// A chunk to work on. With several lanes it names no result region: the lane asks for one,
+// and then gets a task that names lane and region and nothing else.
 struct runner_task {
     uint64_t begin, end; // in the input: bytes, or numbers of rows
     uint64_t bytes;      // in the input memory, or of the file from `begin` on
     uint64_t first_line;
-    struct hash128 digest;    // of the chunk's bytes
-    uint64_t dev, ino;        // of the file, for by-reference chunks
-    uint32_t result;          // which result region to fill
+    struct hash128 digest; // of the chunk's bytes
+    uint64_t dev, ino;     // of the file, for by-reference chunks
+    uint32_t lane;
+    uint32_t result;          // which result region to fill; RUNNER_NO_ROOM
     char path[TASK_PATH_MAX]; // "": the bytes are in the input memory
 };
 
-struct runner_done { // also sent once after the start: the spec is opened, or why not
-    err_t code;      // ERR_OK: image then rejects stand in the result region
+enum runner_says {
+    RUNNER_OPENED,     // once, after the start: the spec is opened, or why not
+    RUNNER_TAKEN,      // several lanes: the input memory is free for the next chunk
+    RUNNER_WANTS_ROOM, // several lanes: for the result
+    RUNNER_DONE,       // ERR_OK: image then rejects stand in the result region
+    RUNNER_CRASHES,    // several lanes: in this one; its death follows
+};
+
+struct runner_done {
+    enum runner_says what;
+    uint32_t lane;
+    err_t code;
     char text[1024];
     uint64_t rows_read, rows_parsed, rows_rejected, rows_blank, rows_emitted, misfits;
     uint64_t image_bytes, rejects_bytes;

@@ -3,6 +3,7 @@
 #include "common/std_fds.h"
 #include "common/units.h"
 #include "worker/app.h"
+#include "worker/channel.h"
 #include "worker/describe.h"
 #include "worker/runner.h"
 
@@ -57,10 +58,12 @@ static int usage(const char *text, const char *arg)
     return 2;
 }
 
-static int runner(char **argv) // --runner RESULT_MAX MEMORY
+static int runner(char **argv) // --runner RESULT_MAX MEMORY LANES
 {
-    if (!argv[2] || !argv[3]) return usage("--runner is not for people", NULL);
-    runner_main(strtoull(argv[2], NULL, 10), strtoull(argv[3], NULL, 10));
+    unsigned long lanes = argv[2] && argv[3] && argv[4] ? strtoul(argv[4], NULL, 10) : 0;
+    if (lanes < 1 || lanes > RUNNER_LANES_MAX)
+        return usage("--runner is not for people", NULL);
+    runner_main(strtoull(argv[2], NULL, 10), strtoull(argv[3], NULL, 10), (uint32_t)lanes);
 }
 
 enum {

@@ -3,37 +3,57 @@
 #include "common/sink.h"
 #include "worker/transform.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+// A step of the job, as all lanes have it.
 struct stage {
     const struct transform_ops *ops;
-    void *state;
+    void *state; // of those that share it: the steps that never wait
     struct schema out;
-    struct batch batch;
 };
 
 struct pipeline {
     const struct spec *spec;
+    pthread_mutex_t turn; // held while something runs that lanes share
     const struct reader_ops *reader;
     void *reader_state;
-    struct batch parsed;
     struct stage *stages;
     size_t n_stages;
+    struct pipeline_lane *first;
     const struct sink_ops *sink;
     void *sink_state;
 };
 
-// `step` NULL: the aggregate, which follows the transforms.
-static err_t open_stage(struct stage *s, const struct spec *spec, const struct step *step,
-                        const struct schema *in, bool *want, struct err *e)
+struct pipeline_lane {
+    struct pipeline *p;
+    struct batch parsed;
+    struct lane_stage {
+        void *state; // own, of those that wait; else NULL
+        struct batch batch;
+    } * stages;
+    const struct batch *result; // of the last stage; NULL: none
+};
+
+static void *state_of(const struct pipeline_lane *l, size_t i)
 {
+    return l->p->stages[i].ops->waits ? l->stages[i].state : l->p->stages[i].state;
+}
+
+// The aggregate follows the transforms.
+static err_t open_stage(struct pipeline *p, size_t i, const struct schema *in, bool *want,
+                        struct err *e)
+{
+    struct stage *s = &p->stages[i];
+    const struct step *step = i < p->spec->n_steps ? &p->spec->steps[i] : NULL;
     const struct transform_ops *ops =
         step ? transform_find(step->kind) : &transform_aggregate;
     if (!ops)
         return err_set(e, ERR_INVALID, "this worker has no transform '%s'",
                        step_kind_name(step->kind));
-    err_t rc = ops->open(&s->state, spec, in, step, want, &s->out, e);
+    void **state = ops->waits ? &p->first->stages[i].state : &s->state;
+    err_t rc = ops->open(state, p->spec, in, step, want, &s->out, e);
     if (rc == ERR_OK) s->ops = ops;
     return rc;
 }
@@ -47,21 +67,16 @@ static err_t open_stages(struct pipeline *p, bool *want, struct err *e)
 {
     const struct spec *spec = p->spec;
     const struct schema *in = &spec->in;
-    size_t n = count_stages(spec);
-    p->stages = calloc(n, sizeof *p->stages);
-    if (!p->stages) return err_set(e, ERR_NOMEM, "out of memory");
-    for (size_t i = 0; i < n; i++) {
-        const struct step *step = i < spec->n_steps ? &spec->steps[i] : NULL;
-        struct stage *s = &p->stages[i];
+    for (size_t i = 0; i < count_stages(spec); i++) {
         bool *reads = i == 0 ? want : calloc(in->n ? in->n : 1, sizeof *reads);
         if (!reads) return err_set(e, ERR_NOMEM, "out of memory");
         p->n_stages = i + 1;
-        err_t rc = open_stage(s, spec, step, in, reads, e);
+        err_t rc = open_stage(p, i, in, reads, e);
         if (i != 0) free(reads);
-        if (rc != ERR_OK && step && spec->n_steps > 1)
+        if (rc != ERR_OK && i < spec->n_steps && spec->n_steps > 1)
             return err_wrap(e, rc, "transform step %zu of %zu", i + 1, spec->n_steps);
         TRY(rc);
-        in = &s->out;
+        in = &p->stages[i].out;
     }
     return ERR_OK;
 }
@@ -102,13 +117,30 @@ static err_t open_all(struct pipeline *p, struct err *e)
     return open_sink(p, e);
 }
 
+static err_t lane_new(struct pipeline_lane **out, struct pipeline *p, struct err *e)
+{
+    struct pipeline_lane *l = calloc(1, sizeof *l);
+    if (l) l->stages = calloc(p->spec->n_steps + 1, sizeof *l->stages);
+    if (!l || !l->stages) {
+        free(l);
+        return err_set(e, ERR_NOMEM, "out of memory");
+    }
+    l->p = p;
+    *out = l;
+    return ERR_OK;
+}
+
 err_t pipeline_open(struct pipeline **out, const struct spec *spec, struct err *e)
 {
     *out = NULL;
     struct pipeline *p = calloc(1, sizeof *p);
     if (!p) return err_set(e, ERR_NOMEM, "out of memory");
     p->spec = spec;
-    err_t rc = open_all(p, e);
+    pthread_mutex_init(&p->turn, NULL);
+    p->stages = calloc(spec->n_steps + 1, sizeof *p->stages);
+    err_t rc =
+        p->stages ? lane_new(&p->first, p, e) : err_set(e, ERR_NOMEM, "out of memory");
+    if (rc == ERR_OK) rc = open_all(p, e);
     if (rc == ERR_OK)
         *out = p;
     else
@@ -116,46 +148,160 @@ err_t pipeline_open(struct pipeline **out, const struct spec *spec, struct err *
     return rc;
 }
 
+void pipeline_lane_close(struct pipeline_lane **lane)
+{
+    struct pipeline_lane *l = *lane;
+    *lane = NULL;
+    if (!l) return;
+    for (size_t i = l->p->n_stages; i-- > 0;) {
+        const struct transform_ops *ops = l->p->stages[i].ops;
+        batch_free(&l->stages[i].batch);
+        if (ops && ops->waits) ops->close(&l->stages[i].state);
+    }
+    batch_free(&l->parsed);
+    free(l->stages);
+    free(l);
+}
+
 void pipeline_close(struct pipeline **pp)
 {
     struct pipeline *p = *pp;
     if (!p) return;
+    pipeline_lane_close(&p->first);
     for (size_t i = p->n_stages; i-- > 0;) {
-        batch_free(&p->stages[i].batch);
-        if (p->stages[i].ops) p->stages[i].ops->close(&p->stages[i].state);
+        const struct transform_ops *ops = p->stages[i].ops;
+        if (ops && !ops->waits) ops->close(&p->stages[i].state);
         schema_free(&p->stages[i].out);
     }
     free(p->stages);
     if (p->sink) p->sink->close(&p->sink_state);
-    batch_free(&p->parsed);
     if (p->reader) p->reader->close(&p->reader_state);
+    pthread_mutex_destroy(&p->turn);
     free(p);
     *pp = NULL;
 }
 
-// The first fault counts; later ones mostly follow from it.
-static err_t finish_stages(struct pipeline *p, err_t rc, struct err *e)
+struct pipeline_lane *pipeline_first_lane(struct pipeline *p)
 {
-    for (size_t i = p->n_stages; i-- > 0;) {
-        const struct stage *s = &p->stages[i];
-        if (!s->ops->done) continue;
-        err_t done = s->ops->done(s->state, rc == ERR_OK ? e : NULL);
-        if (rc == ERR_OK) rc = done;
-    }
+    return p->first;
+}
+
+// ---- further lanes ----
+
+static bool same_columns(const struct schema *a, const struct schema *b)
+{
+    bool same = a->n == b->n;
+    for (uint32_t i = 0; same && i < a->n; i++)
+        same = a->f[i].type == b->f[i].type && strcmp(a->f[i].name, b->f[i].name) == 0;
+    return same;
+}
+
+static err_t open_again(struct pipeline_lane *l, size_t i, const struct schema *in,
+                        struct err *e)
+{
+    const struct stage *s = &l->p->stages[i];
+    const struct spec *spec = l->p->spec;
+    struct schema out = { 0 };
+    bool *want = calloc(in->n ? in->n : 1, sizeof *want);
+    if (!want) return err_set(e, ERR_NOMEM, "out of memory");
+    err_t rc = s->ops->open(&l->stages[i].state, spec, in, &spec->steps[i], want, &out, e);
+    if (rc == ERR_OK && !same_columns(&out, &s->out))
+        rc =
+            err_set(e, ERR_TRANSFORM,
+                    "the %s gives other columns when it is opened once more", s->ops->name);
+    free(want);
+    schema_free(&out);
     return rc;
 }
 
-static err_t apply_stages(struct pipeline *p, ns_t deadline, const struct batch **out,
-                          struct err *e)
+err_t pipeline_lane_open(struct pipeline_lane **out, struct pipeline *p, struct err *e)
 {
-    const struct batch *b = &p->parsed;
+    const struct schema *in = &p->spec->in;
+    TRY(lane_new(out, p, e));
     for (size_t i = 0; i < p->n_stages; i++) {
-        struct stage *s = &p->stages[i];
-        TRY(s->ops->apply(s->state, b, &s->batch, deadline, e));
-        b = &s->batch;
+        err_t rc = p->stages[i].ops->waits ? open_again(*out, i, in, e) : ERR_OK;
+        if (rc != ERR_OK) {
+            pipeline_lane_close(out);
+            return rc;
+        }
+        in = &p->stages[i].out;
     }
-    *out = b;
     return ERR_OK;
+}
+
+// ---- batches ----
+
+err_t pipeline_parse(struct pipeline_lane *l, const struct reader_chunk *chunk,
+                     struct rejects *rejects, struct pipeline_stats *stats, struct err *e)
+{
+    struct pipeline *p = l->p;
+    pthread_mutex_lock(&p->turn);
+    ns_t start = clock_ns();
+    err_t rc =
+        p->reader->read(p->reader_state, chunk, &l->parsed, rejects, &stats->read, e);
+    stats->parse_ns = clock_ns() - start;
+    pthread_mutex_unlock(&p->turn);
+    return rc;
+}
+
+static err_t apply_stage(struct pipeline_lane *l, size_t i, const struct batch *in,
+                         ns_t deadline, struct err *e)
+{
+    const struct transform_ops *ops = l->p->stages[i].ops;
+    if (!ops->waits) pthread_mutex_lock(&l->p->turn);
+    err_t rc = ops->apply(state_of(l, i), in, &l->stages[i].batch, deadline, e);
+    if (!ops->waits) pthread_mutex_unlock(&l->p->turn);
+    return rc;
+}
+
+err_t pipeline_apply(struct pipeline_lane *l, ns_t deadline, struct pipeline_stats *stats,
+                     struct err *e)
+{
+    ns_t start = clock_ns();
+    const struct batch *b = &l->parsed;
+    l->result = NULL;
+    for (size_t i = 0; i < l->p->n_stages; i++) {
+        TRY(apply_stage(l, i, b, deadline, e));
+        b = &l->stages[i].batch;
+    }
+    l->result = b;
+    stats->rows_emitted = b->rows;
+    stats->apply_ns = clock_ns() - start;
+    return ERR_OK;
+}
+
+err_t pipeline_encode(struct pipeline_lane *l, struct region *to,
+                      struct pipeline_stats *stats, struct err *e)
+{
+    struct pipeline *p = l->p;
+    err_t rc = ERR_OK;
+    if (!p->sink) return ERR_OK;
+    pthread_mutex_lock(&p->turn);
+    ns_t start = clock_ns();
+    rc = p->sink->encode(p->sink_state, l->result, to, e);
+    stats->encode_ns = clock_ns() - start;
+    pthread_mutex_unlock(&p->turn);
+    return rc;
+}
+
+// The first fault counts; later ones mostly follow from it.
+err_t pipeline_done(struct pipeline_lane *l, err_t rc, struct err *e)
+{
+    for (size_t i = l->p->n_stages; i-- > 0;) {
+        const struct transform_ops *ops = l->p->stages[i].ops;
+        if (!ops->done || !state_of(l, i)) continue;
+        err_t done = ops->done(state_of(l, i), rc == ERR_OK ? e : NULL);
+        if (rc == ERR_OK) rc = done;
+    }
+    l->result = NULL;
+    return rc;
+}
+
+void pipeline_lane_shrink(struct pipeline_lane *l)
+{
+    batch_free(&l->parsed);
+    for (size_t i = 0; i < l->p->n_stages; i++)
+        batch_free(&l->stages[i].batch);
 }
 
 const struct schema *pipeline_schema(const struct pipeline *p)
@@ -167,39 +313,14 @@ void pipeline_settle(struct pipeline *p, const uint8_t *sample, size_t n, ns_t d
                      struct schema *io)
 {
     struct rejects rejects = { 0 };
-    struct reader_stats stats = { 0 };
+    struct pipeline_stats stats = { 0 };
     struct reader_chunk chunk = { .bytes = sample, .n = n, .end = n, .first_line = 1 };
-    const struct batch *b;
-    err_t rc = p->reader->read(p->reader_state, &chunk, &p->parsed, &rejects, &stats, NULL);
+    err_t rc = pipeline_parse(p->first, &chunk, &rejects, &stats, NULL);
     rejects_free(&rejects);
-    if (rc == ERR_OK) rc = apply_stages(p, deadline, &b, NULL);
-    if (rc == ERR_OK) transform_settle(io, b);
+    if (rc == ERR_OK) rc = pipeline_apply(p->first, deadline, &stats, NULL);
+    if (rc == ERR_OK) transform_settle(io, p->first->result);
     // What fails on a sample says nothing about the types, nor against the job: the batch
     // it fails on will be retried, bisected and explained.
-    rc = finish_stages(p, rc, NULL);
+    rc = pipeline_done(p->first, rc, NULL);
     (void)rc;
-}
-
-static err_t apply_and_encode(struct pipeline *p, ns_t deadline, struct region *to,
-                              struct pipeline_stats *stats, struct err *e)
-{
-    ns_t parsed = clock_ns();
-    const struct batch *b;
-    TRY(apply_stages(p, deadline, &b, e));
-    ns_t applied = clock_ns();
-    if (p->sink) TRY(p->sink->encode(p->sink_state, b, to, e));
-    stats->rows_emitted = b->rows;
-    stats->apply_ns = applied - parsed;
-    stats->encode_ns = clock_ns() - applied;
-    return ERR_OK;
-}
-
-err_t pipeline_run(struct pipeline *p, const struct reader_chunk *chunk, ns_t deadline,
-                   struct region *to, struct rejects *rejects, struct pipeline_stats *stats,
-                   struct err *e)
-{
-    ns_t start = clock_ns();
-    TRY(p->reader->read(p->reader_state, chunk, &p->parsed, rejects, &stats->read, e));
-    stats->parse_ns = clock_ns() - start;
-    return finish_stages(p, apply_and_encode(p, deadline, to, stats, e), e);
 }

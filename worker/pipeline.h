@@ -8,7 +8,8 @@
 #include "common/rejects.h"
 #include "worker/reader.h"
 
-struct pipeline;
+struct pipeline;      // what all batches share: reader, sink, steps that never wait
+struct pipeline_lane; // what one batch in flight needs for itself
 
 struct pipeline_stats {
     struct reader_stats read;
@@ -30,9 +31,26 @@ const struct schema *pipeline_schema(const struct pipeline *p);
 void pipeline_settle(struct pipeline *p, const uint8_t *sample, size_t n, ns_t deadline,
                      struct schema *io);
 
-// Runs one chunk. The image is appended to `to`, the rejects to `rejects`.
-MUST_CHECK err_t pipeline_run(struct pipeline *p, const struct reader_chunk *chunk,
-                              ns_t deadline, struct region *to, struct rejects *rejects,
-                              struct pipeline_stats *stats, struct err *e);
+// Several batches are in flight in lanes. Each lane is used by one thread at a time; what
+// lanes share runs one at a time, so that calls may come from any number of threads.
+struct pipeline_lane *pipeline_first_lane(struct pipeline *p); // lives as long as p
+// A further one, with an instance of its own of every step that waits. Closed before p.
+MUST_CHECK err_t pipeline_lane_open(struct pipeline_lane **out, struct pipeline *p,
+                                    struct err *e);
+void pipeline_lane_close(struct pipeline_lane **lane);
+
+// One chunk: parse, apply, encode, and in any case done; the chunk's bytes must be there
+// until then. The rows that break the rules are appended to `rejects`, the image to `to`.
+MUST_CHECK err_t pipeline_parse(struct pipeline_lane *l, const struct reader_chunk *chunk,
+                                struct rejects *rejects, struct pipeline_stats *stats,
+                                struct err *e);
+MUST_CHECK err_t pipeline_apply(struct pipeline_lane *l, ns_t deadline,
+                                struct pipeline_stats *stats, struct err *e);
+MUST_CHECK err_t pipeline_encode(struct pipeline_lane *l, struct region *to,
+                                 struct pipeline_stats *stats, struct err *e);
+// `rc` is how it went so far; returned, unless a step finds fault with the end.
+MUST_CHECK err_t pipeline_done(struct pipeline_lane *l, err_t rc, struct err *e);
+// Gives back the memory that a lane keeps for its next batch.
+void pipeline_lane_shrink(struct pipeline_lane *l);
 
 #endif

@@ -1,14 +1,12 @@
 #include "worker/runner.h"
 
-#include "common/clock.h"
-#include "worker/channel.h"
-#include "worker/pipeline.h"
 #include "worker/runner_files.h"
+#include "worker/runner_lane.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
-#include <stdio.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,18 +15,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-struct runner {
-    struct spec spec;
-    struct pipeline *pipeline;
-    uint8_t *input, *results;
-    size_t input_bytes; // mapped
-    uint64_t result_max;
-    int file; // the input read last, by reference
-    uint64_t dev, ino;
-    uint8_t *block; // bytes read by reference, CSV_PAD around them
-    size_t block_cap;
-};
 
 void runner_harden(uint64_t memory_bytes)
 {
@@ -76,7 +62,6 @@ static err_t open_runner(struct runner *r, uint64_t result_max, struct err *e)
 {
     uint8_t *p = NULL;
     size_t n = 0;
-    r->file = -1;
     TRY(map_all(r, result_max, e));
     err_t rc = read_whole_fd(RUNNER_FD_SPEC, &p, &n, e);
     if (rc == ERR_OK) rc = spec_decode(&r->spec, p, n, e);
@@ -86,158 +71,95 @@ static err_t open_runner(struct runner *r, uint64_t result_max, struct err *e)
     return rc;
 }
 
-static err_t open_input(struct runner *r, const struct runner_task *t, struct err *e)
+// Lanes may use the parts of a thousand; blocks that a batch leaves go back at once.
+static void tune_malloc(void)
 {
-    if (r->file >= 0 && r->dev == t->dev && r->ino == t->ino) return ERR_OK;
-    if (r->file >= 0) close(r->file);
-    r->file = open(t->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (r->file < 0) return err_sys(e, "cannot open %s", t->path);
-    struct stat st;
-    if (fstat(r->file, &st)) return err_sys(e, "cannot stat %s", t->path);
-    if ((uint64_t)st.st_dev != t->dev || (uint64_t)st.st_ino != t->ino) {
-        close(r->file);
-        r->file = -1;
-        return err_set(e, ERR_CHANGED, "%s was replaced by another file during the run",
-                       t->path);
+    enum { ARENAS = 2, FROM_THE_SYSTEM = 32 << 10 };
+    mallopt(M_ARENA_MAX, ARENAS);
+    mallopt(M_MMAP_THRESHOLD, FROM_THE_SYSTEM);
+}
+
+static err_t open_lanes(struct runner *r, uint32_t n, struct err *e)
+{
+    r->lane = calloc(n, sizeof *r->lane);
+    if (!r->lane) return err_set(e, ERR_NOMEM, "out of memory");
+    pthread_mutex_init(&r->lock, NULL);
+    r->n_lanes = n;
+    for (uint32_t i = 0; i < n; i++) {
+        struct runner_lane *l = &r->lane[i];
+        l->r = r;
+        l->number = i;
+        l->input.file = -1;
+        pthread_cond_init(&l->wake, NULL);
     }
-    r->dev = t->dev;
-    r->ino = t->ino;
+    r->lane[0].p = pipeline_first_lane(r->pipeline);
     return ERR_OK;
 }
 
-// By reference: the range of the file, into a block of our own.
-static err_t read_range(struct runner *r, const struct runner_task *t,
-                        const uint8_t **bytes, struct err *e)
+static void begin(struct runner_lane *l, const struct runner_task *t)
 {
-    size_t n = (size_t)t->bytes;
-    TRY(open_input(r, t, e));
-    if (r->block_cap < n + 2 * CSV_PAD) {
-        free(r->block);
-        r->block_cap = 0;
-        r->block = malloc(n + n / 4 + 2 * CSV_PAD);
-        if (!r->block)
-            return err_set(e, ERR_NOMEM, "out of memory: a chunk of %zu bytes", n);
-        r->block_cap = n + n / 4 + 2 * CSV_PAD;
-        memset(r->block, 0, CSV_PAD);
-    }
-    uint8_t *p = r->block + CSV_PAD;
-    for (size_t got = 0; got < n;) {
-        ssize_t k = pread(r->file, p + got, n - got, (off_t)(t->begin + got));
-        if (k < 0 && errno == EINTR) continue;
-        if (k < 0) return err_sys(e, "cannot read %s at byte %zu", t->path, t->begin + got);
-        if (k == 0)
-            return err_set(e, ERR_CHANGED,
-                           "%s was truncated during the run: it ends before byte %llu",
-                           t->path, (unsigned long long)(t->begin + got + 1));
-        got += (size_t)k;
-    }
-    memset(p + n, 0, CSV_PAD);
-    *bytes = p;
-    return ERR_OK;
+    memcpy(&l->task, t, offsetof(struct runner_task, path));
+    memcpy(l->task.path, t->path, strnlen(t->path, TASK_PATH_MAX - 1) + 1);
+    l->start = clock_ns();
+    l->region = t->result;
 }
 
-// By value: the parent has put the bytes into the input memory.
-static err_t map_input(struct runner *r, size_t n, const uint8_t **bytes, struct err *e)
+// With lanes the shared memory is wanted for the next chunk at once.
+static void begin_in_thread(struct runner *r, struct runner_lane *l)
 {
-    if (r->input_bytes < n + 2 * CSV_PAD) {
-        if (r->input) munmap(r->input, r->input_bytes);
-        r->input_bytes = 0;
-        r->input = mmap(NULL, n + 2 * CSV_PAD, PROT_READ, MAP_SHARED, RUNNER_FD_INPUT, 0);
-        if (r->input == MAP_FAILED) {
-            r->input = NULL;
-            return err_sys(e, "cannot map a chunk of %zu bytes", n);
-        }
-        r->input_bytes = n + 2 * CSV_PAD;
-    }
-    *bytes = r->input + CSV_PAD;
-    return ERR_OK;
-}
-
-static err_t get_bytes(struct runner *r, const struct runner_task *t, const uint8_t **bytes,
-                       struct err *e)
-{
-    size_t n = (size_t)t->bytes;
-    if (t->path[0])
-        TRY(read_range(r, t, bytes, e));
-    else if (n)
-        TRY(map_input(r, n, bytes, e));
-    if (!hash_equal(hash_bytes(*bytes, n), t->digest))
-        return err_set(
-            e, ERR_CHANGED,
-            "%s changed during the run: bytes %llu-%llu are not what was read before",
-            t->path[0] ? t->path : "a chunk", (unsigned long long)t->begin,
-            (unsigned long long)t->end);
-    return ERR_OK;
-}
-
-static err_t run(struct runner *r, const struct runner_task *t, struct runner_done *d,
-                 struct rejects *rejects, struct err *e)
-{
-    ns_t start = clock_ns(), cpu = clock_cpu_ns();
-    ns_t deadline = start + (ns_t)r->spec.timeout_ms * NS_MS;
     const uint8_t *bytes = NULL;
-    struct pipeline_stats s = { 0 };
-    struct region to = { .p = r->results + t->result * r->result_max,
-                         .cap = r->result_max };
-
-    TRY(get_bytes(r, t, &bytes, e));
-    d->read_ns = (uint64_t)(clock_ns() - start);
-    struct reader_chunk c = { .bytes = bytes,
-                              .n = (size_t)t->bytes,
-                              .begin = t->begin,
-                              .end = t->end,
-                              .first_line = t->first_line };
-    TRY(pipeline_run(r->pipeline, &c, deadline, &to, rejects, &s, e));
-    TRY(runner_files_check(&r->spec, e)); // it must have been the same program till here
-    if (rejects->bytes.n > to.cap - to.n)
-        return err_set(e, ERR_TOOBIG,
-                       "image and rejects of %zu bytes are larger than the limit of %zu",
-                       to.n + rejects->bytes.n, to.cap);
-    if (rejects->bytes.n) memcpy(to.p + to.n, rejects->bytes.p, rejects->bytes.n);
-    d->image_bytes = to.n;
-    d->rejects_bytes = rejects->bytes.n;
-    d->payload_hash = hash_bytes(to.p, to.n + rejects->bytes.n);
-    d->rows_read = s.read.rows;
-    d->rows_parsed = s.read.parsed;
-    d->rows_rejected = s.read.rejected;
-    d->rows_blank = s.read.blank;
-    d->misfits = s.read.misfits;
-    d->rows_emitted = s.rows_emitted;
-    d->parse_ns = (uint64_t)s.parse_ns;
-    d->apply_ns = (uint64_t)s.apply_ns;
-    d->encode_ns = (uint64_t)s.encode_ns;
-    d->cpu_ns = (uint64_t)(clock_cpu_ns() - cpu);
-    return ERR_OK;
+    struct err e = { 0 };
+    err_t rc = ERR_OK;
+    if (l->task.bytes && !l->task.path[0]) {
+        size_t n = (size_t)l->task.bytes;
+        rc = runner_input_map(&r->shared, n, &bytes, &e);
+        if (rc == ERR_OK) rc = runner_input_copy(&l->input, bytes, n, &e);
+    }
+    struct runner_done d = { .what = RUNNER_TAKEN, .lane = l->number };
+    runner_say(&d);
+    if (rc == ERR_OK) {
+        runner_lane_start(l);
+        return;
+    }
+    d = (struct runner_done){ .what = RUNNER_DONE, .lane = l->number, .code = rc };
+    memcpy(d.text, e.text, sizeof d.text);
+    runner_say(&d);
 }
 
-static void answer(const struct runner_done *d)
+static void take(struct runner *r, const struct runner_task *t)
 {
-    if (send(RUNNER_FD_CHANNEL, d, sizeof *d, MSG_NOSIGNAL) != (ssize_t)sizeof *d) _exit(1);
+    bool threads = r->n_lanes > 1;
+    if (t->lane >= r->n_lanes) _exit(0);
+    struct runner_lane *l = &r->lane[t->lane];
+    if (t->result >= RESULTS_PER_SLOT && !(threads && t->result == RUNNER_NO_ROOM))
+        _exit(0);
+    if (threads && t->result != RUNNER_NO_ROOM) {
+        runner_lane_give_room(l, t->result);
+        return;
+    }
+    if (t->end <= t->begin) _exit(0);
+    begin(l, t);
+    threads ? begin_in_thread(r, l) : runner_lane_work(l);
 }
 
-void runner_main(uint64_t result_max_bytes, uint64_t memory_bytes)
+void runner_main(uint64_t result_max_bytes, uint64_t memory_bytes, uint32_t lanes)
 {
     static struct runner r;
     static struct runner_task t;
     struct err e = { 0 };
 
     runner_harden(memory_bytes);
-    struct runner_done d = { .code = open_runner(&r, result_max_bytes, &e) };
+    if (lanes > 1) tune_malloc();
+    struct runner_done d = { .what = RUNNER_OPENED,
+                             .code = open_runner(&r, result_max_bytes, &e) };
+    if (d.code == ERR_OK) d.code = open_lanes(&r, lanes, &e);
     memcpy(d.text, e.text, sizeof d.text);
-    answer(&d);
+    runner_say(&d);
     if (d.code != ERR_OK) _exit(0);
-    struct rejects rejects = { 0 };
     for (;;) {
         ssize_t n = recv(RUNNER_FD_CHANNEL, &t, sizeof t, 0);
         if (n < 0 && errno == EINTR) continue;
-        if (n != (ssize_t)sizeof t || t.end <= t.begin || t.result >= RESULTS_PER_SLOT)
-            _exit(0);
-        d = (struct runner_done){ 0 };
-        e.text[0] = 0;
-        rejects.bytes.n = 0;
-        rejects.n = 0;
-        d.code = run(&r, &t, &d, &rejects, &e);
-        memcpy(d.text, e.text, sizeof d.text);
-        answer(&d);
+        if (n != (ssize_t)sizeof t) _exit(0);
+        take(&r, &t);
     }
 }

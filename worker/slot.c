@@ -36,6 +36,9 @@ err_t slot_open(struct slot *s, uint64_t result_max, struct err *e)
                         .errors = -1,
                         .input_fd = -1,
                         .result_fd = -1,
+                        .lane = s->lane,
+                        .lanes = s->lanes,
+                        .culprit = -1,
                         .result_max = result_max };
     TRY(memory_new("tranche-results", result_max * RESULTS_PER_SLOT, &s->result_fd, e));
     TRY(memory_new("tranche-input", 0, &s->input_fd, e));
@@ -52,8 +55,34 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
+static void free_lane(struct slot_lane *l)
+{
+    *l = (struct slot_lane){ .region = SLOT_NO_REGION };
+}
+
+err_t slot_set_lanes(struct slot *s, uint32_t n, struct err *e)
+{
+    struct slot_lane *lane = realloc(s->lane, n * sizeof *lane);
+    if (!lane) return err_set(e, ERR_NOMEM, "out of memory: %u batches at a time", n);
+    s->lane = lane;
+    s->lanes = n;
+    s->busy = 0;
+    for (uint32_t i = 0; i < n; i++)
+        free_lane(&lane[i]);
+    return ERR_OK;
+}
+
+// What its lanes did is lost; the culprit is still to be asked for.
 static void close_process(struct slot *s)
 {
+    for (uint32_t i = 0; i < s->lanes; i++) {
+        int region = s->lane[i].region;
+        if (region != SLOT_NO_REGION && s->result[region].state == RESULT_FILLING)
+            s->result[region].state = RESULT_FREE;
+        free_lane(&s->lane[i]);
+    }
+    s->busy = 0;
+    s->taking = false;
     close_fd(&s->pidfd);
     close_fd(&s->channel);
     close_fd(&s->errors);
@@ -67,7 +96,6 @@ void slot_stop(struct slot *s)
         kill(s->pid, SIGKILL);
         waitpid(s->pid, NULL, 0);
     }
-    if (s->state == SLOT_BUSY) s->result[s->filling].state = RESULT_FREE;
     close_process(s);
 }
 
@@ -78,6 +106,9 @@ void slot_close(struct slot *s)
     s->results = NULL;
     close_fd(&s->input_fd);
     close_fd(&s->result_fd);
+    free(s->lane);
+    s->lane = NULL;
+    s->lanes = 0;
 }
 
 // In the child. Everything else is close-on-exec; what the runner needs gets its number.
@@ -100,10 +131,11 @@ static void exec_runner(int channel, const struct slot_job *job, const struct sl
     int null = open("/dev/null", O_RDWR);
     if (null >= 0) dup2(null, STDIN_FILENO), dup2(null, STDOUT_FILENO);
     syscall(SYS_close_range, RUNNER_FDS_END, ~0U, 0);
-    char max[32], mem[32];
+    char max[32], mem[32], lanes[16];
     snprintf(max, sizeof max, "%zu", s->result_max);
     snprintf(mem, sizeof mem, "%llu", (unsigned long long)job->memory_bytes);
-    execl("/proc/self/exe", "tranche-runner", "--runner", max, mem, (char *)NULL);
+    snprintf(lanes, sizeof lanes, "%u", s->lanes);
+    execl("/proc/self/exe", "tranche-runner", "--runner", max, mem, lanes, (char *)NULL);
     dprintf(STDERR_FILENO, "cannot start a runner: %s\n", strerror(errno));
     _exit(127);
 }
@@ -131,6 +163,7 @@ err_t slot_start(struct slot *s, const struct slot_job *job, struct err *e)
     s->errors = err_pipe[0];
     s->pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
     s->state = SLOT_STARTING;
+    s->culprit = -1;
     s->started = clock_ns();
     s->tail_n = 0;
     if (s->pidfd < 0) return err_sys(e, "cannot watch a runner (pidfd_open)");
@@ -167,7 +200,6 @@ bool slot_reap(struct slot *s, struct slot_death *d)
         snprintf(d->text, sizeof d->text, "exited with code %d, peak memory %lld KiB",
                  d->exit_code, (long long)d->peak_kb);
     }
-    if (s->state == SLOT_BUSY) s->result[s->filling].state = RESULT_FREE;
     if (s->state == SLOT_STARTING) s->deaths++;
     close_process(s);
     return true;
@@ -218,26 +250,89 @@ err_t slot_put_input(struct slot *s, struct slice bytes, struct err *e)
     return ERR_OK;
 }
 
-err_t slot_give(struct slot *s, struct runner_task *t, int region, ns_t now, struct err *e)
+int slot_free_lane(const struct slot *s)
 {
-    t->result = (uint32_t)region;
+    if (s->state < SLOT_IDLE || s->taking || s->busy == s->lanes) return -1;
+    for (uint32_t i = 0; i < s->lanes; i++)
+        if (!s->lane[i].busy) return (int)i;
+    return -1;
+}
+
+static err_t tell(struct slot *s, const struct runner_task *t, struct err *e)
+{
     if (send(s->channel, t, sizeof *t, MSG_NOSIGNAL) != (ssize_t)sizeof *t)
         return err_sys(e, "cannot reach the runner");
-    s->result[region].state = RESULT_FILLING;
-    s->filling = (uint32_t)region;
-    s->started = now;
+    return ERR_OK;
+}
+
+err_t slot_give(struct slot *s, struct runner_task *t, int region, struct err *e)
+{
+    struct slot_lane *l = &s->lane[t->lane];
+    t->result = region == SLOT_NO_REGION ? RUNNER_NO_ROOM : (uint32_t)region;
+    TRY(tell(s, t, e));
+    if (region != SLOT_NO_REGION) s->result[region].state = RESULT_FILLING;
+    *l = (struct slot_lane){ .busy = true, .region = region };
+    s->busy++;
+    s->taking = s->lanes > 1;
     s->state = SLOT_BUSY;
     return ERR_OK;
+}
+
+bool slot_wants_room(const struct slot *s)
+{
+    for (uint32_t i = 0; i < s->lanes; i++)
+        if (s->lane[i].wants_room) return true;
+    return false;
+}
+
+err_t slot_give_room(struct slot *s, uint32_t lane, int region, struct err *e)
+{
+    static struct runner_task t;
+    t = (struct runner_task){ .lane = lane, .result = (uint32_t)region };
+    TRY(tell(s, &t, e));
+    s->result[region].state = RESULT_FILLING;
+    s->lane[lane].region = region;
+    s->lane[lane].wants_room = false;
+    return ERR_OK;
+}
+
+// The runner runs job code, which may write to any descriptor.
+static bool makes_sense(const struct slot *s, const struct runner_done *d)
+{
+    bool busy = d->lane < s->lanes && s->lane[d->lane].busy;
+    switch (d->what) {
+    case RUNNER_OPENED: return s->state == SLOT_STARTING;
+    case RUNNER_TAKEN: return s->taking;
+    case RUNNER_WANTS_ROOM: return busy && s->lane[d->lane].region == SLOT_NO_REGION;
+    case RUNNER_DONE:
+        return busy && (d->code != ERR_OK || s->lane[d->lane].region != SLOT_NO_REGION);
+    case RUNNER_CRASHES: return d->lane < s->lanes;
+    }
+    return false;
 }
 
 bool slot_take(struct slot *s, struct runner_done *d)
 {
     if (s->channel < 0) return false;
     ssize_t n = recv(s->channel, d, sizeof *d, MSG_DONTWAIT);
-    if (n != (ssize_t)sizeof *d) return false;
+    if (n != (ssize_t)sizeof *d || !makes_sense(s, d)) return false;
     d->text[sizeof d->text - 1] = 0;
-    s->deaths = 0;
-    s->state = SLOT_IDLE;
+    switch (d->what) {
+    case RUNNER_OPENED:
+        s->deaths = 0;
+        s->state = SLOT_IDLE;
+        break;
+    case RUNNER_TAKEN: s->taking = false; break;
+    case RUNNER_WANTS_ROOM: s->lane[d->lane].wants_room = true; break;
+    case RUNNER_CRASHES: s->culprit = (int)d->lane; break;
+    case RUNNER_DONE:
+        s->lane[d->lane].busy = false;
+        s->lane[d->lane].wants_room = false;
+        s->busy--;
+        s->deaths = 0;
+        if (s->busy == 0) s->state = SLOT_IDLE;
+        break;
+    }
     return true;
 }
 

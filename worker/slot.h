@@ -1,4 +1,5 @@
-// slot - one runner process and the shared memory it works in.
+// slot - one runner process and the shared memory it works in. It has one batch in flight,
+// or one in each of its lanes (workers.concurrency).
 //
 //  EMPTY --slot_start--> STARTING --its first answer--> IDLE --slot_give--> BUSY
 //    ^                      |                             ^                  |
@@ -33,16 +34,27 @@ struct result_region {
 
 enum { STDERR_TAIL = 4096 };
 
+enum { SLOT_NO_REGION = -1 };
+
+struct slot_lane {
+    bool busy;
+    bool wants_room; // it has a result and no region for it
+    int region;      // that it fills; SLOT_NO_REGION
+};
+
 struct slot {
-    enum slot_state state;
+    enum slot_state state; // IDLE: no lane is busy
     pid_t pid;
     int pidfd, channel, errors; // -1: none
     int input_fd, result_fd;    // memfds, live as long as the slot
     uint8_t *results;           // mapped
     size_t result_max, input_cap;
     struct result_region result[RESULTS_PER_SLOT];
-    ns_t started;           // of the task when BUSY, of the process when STARTING
-    uint32_t filling;       // result region of the running task
+    struct slot_lane *lane;
+    uint32_t lanes, busy;   // busy: how many of them
+    bool taking;            // several lanes: the input memory is not free yet
+    int culprit;            // lane in which the process is about to die; -1: not known
+    ns_t started;           // of the process
     uint32_t deaths;        // in a row while starting
     char tail[STDERR_TAIL]; // last bytes of the runner's stderr
     size_t tail_n;
@@ -55,6 +67,9 @@ struct slot_death {
     char text[512]; // "was killed by signal 9 (Killed), peak memory 1024 KiB"
 };
 
+// How many batches may be in flight from the next start on. Tasks of the old lanes are
+// gone.
+MUST_CHECK err_t slot_set_lanes(struct slot *s, uint32_t n, struct err *e);
 // Shared memory of a slot. `result_max` bytes a result, untouched pages cost nothing.
 MUST_CHECK err_t slot_open(struct slot *s, uint64_t result_max, struct err *e);
 void slot_stop(struct slot *s);  // kills the runner; the memory stays, the link may read it
@@ -74,9 +89,16 @@ bool slot_reap(struct slot *s, struct slot_death *d);
 int slot_room(struct slot *s);
 // Copies the bytes of a by-value chunk into the input memory.
 MUST_CHECK err_t slot_put_input(struct slot *s, struct slice bytes, struct err *e);
-MUST_CHECK err_t slot_give(struct slot *s, struct runner_task *t, int region, ns_t now,
+// The lane that can take a task now; -1: none.
+int slot_free_lane(const struct slot *s);
+// Gives lane t->lane a task; `region` may be SLOT_NO_REGION when there are several lanes.
+MUST_CHECK err_t slot_give(struct slot *s, struct runner_task *t, int region,
                            struct err *e);
-// True: an answer was there. The slot is IDLE (or, after a failed start, as it was).
+bool slot_wants_room(const struct slot *s); // one of its lanes does
+// For a lane that wants_room.
+MUST_CHECK err_t slot_give_room(struct slot *s, uint32_t lane, int region, struct err *e);
+// True: something was said, and makes sense. After RUNNER_DONE the lane is free; its region
+// is the caller's to mark.
 bool slot_take(struct slot *s, struct runner_done *d);
 void slot_drain_stderr(struct slot *s); // also passes it on to our own stderr
 void slot_release(struct slot *s, struct hash128 token); // COMMITTED: its room is free

@@ -15,8 +15,10 @@ bool uplink_is_tcp(const struct worker_opts *o)
 static err_t connect_link(struct uplink *u, struct err *e)
 {
     const struct worker_opts *o = u->opts;
+    // Every batch in flight says in one go that it goes on, and there may be thousands.
+    enum { HWM = 65536 };
     struct link_opts l = { .message_max_bytes = (uint64_t)SPEC_MAX_BYTES + 4096,
-                           .hwm = 1024,
+                           .hwm = HWM,
                            .insecure = o->insecure };
     if (o->access) {
         l.keys = &o->access->own;

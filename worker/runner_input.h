@@ -1,0 +1,36 @@
+// runner_input - the bytes of one chunk, as a runner gets them.
+
+#ifndef WORKER_RUNNER_INPUT_H
+#define WORKER_RUNNER_INPUT_H
+
+#include "common/csv.h"
+#include "worker/channel.h"
+
+#include <stddef.h>
+
+struct runner_input { // zero-initialised but for file
+    int file;         // the input read last, by reference; -1: none
+    uint64_t dev, ino;
+    uint8_t *block; // bytes of our own, CSV_PAD around them
+    size_t block_cap;
+    uint8_t *map; // the shared input memory
+    size_t map_bytes;
+};
+
+// By reference: reads the range of the file into the block.
+MUST_CHECK err_t runner_input_read(struct runner_input *in, const struct runner_task *t,
+                                   const uint8_t **bytes, struct err *e);
+// By value: the bytes where the parent has put them.
+MUST_CHECK err_t runner_input_map(struct runner_input *in, size_t n, const uint8_t **bytes,
+                                  struct err *e);
+// Copies bytes into the block: the shared memory is wanted for the next chunk.
+MUST_CHECK err_t runner_input_copy(struct runner_input *in, const uint8_t *from, size_t n,
+                                   struct err *e);
+void runner_input_shrink(struct runner_input *in); // gives back file and block
+
+static inline const uint8_t *runner_input_block(const struct runner_input *in)
+{
+    return in->block + CSV_PAD;
+}
+
+#endif

@@ -1,0 +1,47 @@
+// runner_lane - one batch in flight in a runner.
+//
+// A runner without concurrency has one lane, which its main thread works in. With
+// workers.concurrency each lane has a thread of its own, started when it is first needed;
+// it asks for room for its result only when it has one, so that results of a few lanes, not
+// of all, take memory at a time.
+
+#ifndef WORKER_RUNNER_LANE_H
+#define WORKER_RUNNER_LANE_H
+
+#include "worker/pipeline.h"
+#include "worker/runner_input.h"
+
+#include <pthread.h>
+
+struct runner {
+    struct spec spec;
+    struct pipeline *pipeline;
+    uint8_t *results;
+    uint64_t result_max;
+    struct runner_input shared; // where the parent puts bytes
+    pthread_mutex_t lock;       // of what lanes wait for
+    struct runner_lane *lane;
+    uint32_t n_lanes;
+};
+
+struct runner_lane {
+    struct runner *r;
+    uint32_t number;
+    struct pipeline_lane *p; // NULL: not opened yet
+    struct runner_input input;
+    struct runner_task task;
+    ns_t start;
+    pthread_cond_t wake; // has_task or region changed
+    bool started, has_task;
+    uint32_t region; // for the result; RUNNER_NO_ROOM: none yet
+};
+
+void runner_say(const struct runner_done *d); // ends the process when the parent is gone
+
+// Runs the lane's task to its end and says how it ended.
+void runner_lane_work(struct runner_lane *l);
+// Lets the lane's own thread do it.
+void runner_lane_start(struct runner_lane *l);
+void runner_lane_give_room(struct runner_lane *l, uint32_t region);
+
+#endif
