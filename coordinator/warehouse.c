@@ -3,11 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const struct warehouse_ops warehouse_sqlite, warehouse_null;
+extern const struct warehouse_ops warehouse_sqlite, warehouse_csv, warehouse_jsonl,
+    warehouse_null;
 
 const struct warehouse_ops *warehouse_find(const char *url)
 {
-    static const struct warehouse_ops *const all[] = { &warehouse_sqlite, &warehouse_null };
+    static const struct warehouse_ops *const all[] = { &warehouse_sqlite, &warehouse_csv,
+                                                       &warehouse_jsonl, &warehouse_null };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         size_t n = strlen(all[i]->scheme);
         if (strncmp(url, all[i]->scheme, n) == 0 && url[n] == ':') return all[i];

@@ -1,6 +1,6 @@
 // The connection to a SQLite warehouse: opened hardened, and errors said in sentences.
 
-#include "coordinator/warehouse_sqlite.h"
+#include "coordinator/warehouse_file.h"
 
 #include "common/sql_functions.h"
 #include "common/sql_guard.h"
@@ -260,7 +260,7 @@ static err_t connect_db(struct warehouse *w, struct err *e)
     TRY(same_file(w, e));
     TRY(harden(w, e));
     TRY(settle_format(w, e));
-    return w->load_id ? wsq_slots_attach(w, e) : ERR_OK;
+    return w->load_id ? w->store->attach(w, e) : ERR_OK;
 }
 
 err_t wsq_ready(struct warehouse *w, struct err *e)
@@ -271,39 +271,46 @@ err_t wsq_ready(struct warehouse *w, struct err *e)
     return rc;
 }
 
-static void close_warehouse(struct warehouse **pw)
+void wsq_close(struct warehouse **pw)
 {
     struct warehouse *w = *pw;
     if (!w) return;
     wsq_txn_rollback(w);
     wsq_give_up(w);
     wsq_forget_load(w);
+    wf_free(&w->files);
     free(w->path);
     free(w->shown);
     free(w);
     *pw = NULL;
 }
 
-static err_t open_warehouse(struct warehouse **out, const char *url, warehouse_say *say,
-                            void *say_arg, struct err *e)
+err_t wsq_open(struct warehouse **out, const char *path, const struct wsq_store *store,
+               warehouse_say *say, void *say_arg, struct err *e)
 {
     *out = NULL;
     struct warehouse *w = calloc(1, sizeof *w);
     if (!w) return err_set(e, ERR_NOMEM, "out of memory");
+    w->store = store;
     w->say = say;
     w->say_arg = say_arg;
     w->busy_ms = BUSY_MS;
-    const char *path = strchr(url, ':') + 1;
     err_t rc = wsq_resolve(path, &w->path, e);
     if (rc == ERR_OK && !(w->shown = strdup(path)))
         rc = err_set(e, ERR_NOMEM, "out of memory");
     if (rc == ERR_OK) rc = wsq_ready(w, e);
     if (rc != ERR_OK) {
-        close_warehouse(&w);
+        wsq_close(&w);
         return rc;
     }
     *out = w;
     return ERR_OK;
+}
+
+static err_t open_warehouse(struct warehouse **out, const char *url, warehouse_say *say,
+                            void *say_arg, struct err *e)
+{
+    return wsq_open(out, strchr(url, ':') + 1, &wsq_tables, say, say_arg, e);
 }
 
 const struct warehouse_ops warehouse_sqlite = {
@@ -317,5 +324,5 @@ const struct warehouse_ops warehouse_sqlite = {
     .commit = wsq_commit,
     .note = wsq_note,
     .finish = wsq_finish,
-    .close = close_warehouse,
+    .close = wsq_close,
 };

@@ -37,14 +37,48 @@ struct wsq_watermark {
     uint64_t skipped;        // rows at or below the floor, by the statement that runs
 };
 
-struct wsq_added {                 // what one result brought, beside the counts
-    int64_t first, last;           // rowids; 0: not to be had
+struct wsq_added { // what one result brought, beside the counts
+    bool marked;   // `mark` is one: see wsq_table_mark
+    struct hash128 mark;
+    int64_t first, last; // rowids, or bytes of the output from 1; 0: not to be had
     const sqlite3_value *greatest; // watermark; NULL: none
 };
 
+// Where the rows of a load go. The ledger is a SQLite database in any case; what a store
+// does inside one of its transactions must bear to be done again after a rollback.
+struct wsq_store {
+    // What an earlier run could not tidy up any more, in begin()'s transaction.
+    err_t (*tidy)(struct warehouse *w, struct err *e);
+    // w->target is there and takes the schema: made, or checked. In begin()'s transaction.
+    err_t (*ensure)(struct warehouse *w, struct err *e);
+    err_t (*settle)(struct warehouse *w, struct err *e); // after it
+    err_t (*attach)(struct warehouse *w, struct err *e); // to a connection opened again
+    // Any thread; ERR_PROTO: the bytes are not `row.rows_emitted` rows of the schema.
+    err_t (*check)(const struct warehouse *w, const struct result *r, struct err *e);
+    // A group of results: before its transaction; in it, first, for each with rows, and
+    // last; and after it, whatever happened.
+    err_t (*fill)(struct warehouse *w, unsigned slot, const struct result *r,
+                  struct err *e);
+    err_t (*start)(struct warehouse *w, struct err *e);
+    err_t (*add)(struct warehouse *w, unsigned slot, struct result *r,
+                 struct rejects *refused, struct wsq_added *added, struct err *e);
+    err_t (*sync)(struct warehouse *w, struct err *e);
+    void (*empty)(struct warehouse *w, unsigned slot);
+    // The end: before the last transaction; in it; after it, however it ended.
+    err_t (*prepare)(struct warehouse *w, bool swaps, struct err *e);
+    err_t (*complete)(struct warehouse *w, bool swaps, bool drops, struct err *e);
+    err_t (*done)(struct warehouse *w, bool swaps, bool complete, struct err *e);
+    // Takes back what a load put in: into the table, or into its own staged one.
+    err_t (*drop_rows)(struct warehouse *w, uint64_t load_id, struct err *e);
+    err_t (*drop_staged)(struct warehouse *w, const char *staging, struct err *e);
+};
+extern const struct wsq_store wsq_tables; // warehouse_sqlite_store.c
+
 struct warehouse {
-    char *path;  // resolved and absolute
-    char *shown; // as the user wrote it
+    const struct wsq_store *store;
+    struct wf *files; // of a store of files; see warehouse_file.h
+    char *path;       // resolved and absolute
+    char *shown;      // as the user wrote it
     warehouse_say *say;
     void *say_arg;
     int busy_ms; // how long one step waits for another process's lock
@@ -55,6 +89,7 @@ struct warehouse {
     // The load, from begin() on; load_id 0: none.
     uint64_t load_id, epoch;
     enum job_mode mode;
+    char *place;           // "table t of wh.db", "out.csv"
     char *table, *rejects; // names as the user has them
     char *target;          // where rows go: the table, or the one staged for MODE_REPLACE
     const char *rowid;     // the name by which the target's rowid can be had; NULL: none
@@ -80,6 +115,7 @@ struct warehouse {
     uint32_t *ids;             // number in the ledger of each input
     struct load_input *stored; // inputs as the ledger numbers them
     size_t n_stored;
+    bool torn;      // an unfinished load may have left more than is committed
     size_t n_known; // of them, those that the load knew before this run
     sqlite3_stmt *cached[WSQ_N_CACHED];
 };
@@ -265,15 +301,20 @@ MUST_CHECK err_t wsq_inputs_check_gone(struct warehouse *w, struct err *e);
 
 // ---- the verbs
 
+MUST_CHECK err_t wsq_open(struct warehouse **out, const char *path,
+                          const struct wsq_store *store, warehouse_say *say, void *say_arg,
+                          struct err *e);
+void wsq_close(struct warehouse **w);
+
 MUST_CHECK err_t wsq_query_value(struct warehouse *w, const char *sql, struct arena *mem,
                                  struct cell *value, struct err *e);
 MUST_CHECK err_t wsq_begin(struct warehouse *w, const struct load_identity *id,
                            const struct schema *schema, const struct load_input *inputs,
                            size_t n_inputs, const struct buf *params,
                            struct load_state *state, struct err *e);
-// table NULL: its rows stay.
-MUST_CHECK err_t wsq_drop_load(struct warehouse *w, uint64_t load_id, const char *table,
+MUST_CHECK err_t wsq_drop_load(struct warehouse *w, uint64_t load_id, bool its_rows,
                                const char *staging, struct err *e);
+MUST_CHECK err_t wsq_drop_rows(struct warehouse *w, uint64_t load_id, struct err *e);
 void wsq_forget_load(struct warehouse *w); // frees what begin() made
 MUST_CHECK err_t wsq_check(const struct warehouse *w, const struct result *r,
                            struct err *e);

@@ -1,7 +1,7 @@
 // Which load this is: a new one, one to be continued, or one that stands in the way. All of
 // it, with the new epoch, is one transaction; the ledger is read after it (R3).
 
-#include "coordinator/warehouse_sqlite.h"
+#include "coordinator/warehouse_file.h"
 
 #include "common/crash.h"
 
@@ -72,7 +72,7 @@ static err_t find_loads(struct warehouse *w, const struct load_identity *id,
         "SELECT load_id, epoch, state, mode, sources, spec, staging, started, host,"
         "pid FROM main.tranche_runs WHERE table_name = %Q COLLATE NOCASE "
         "AND state IN ('loading','complete') ORDER BY load_id",
-        id->table));
+        w->table));
     err_t rc;
     while ((rc = wsq_step(w, st, &row, e, "reading tranche_runs")) == ERR_OK && row) {
         struct load_row load = { 0 };
@@ -130,8 +130,8 @@ static err_t insert_run(struct warehouse *w, const struct load_identity *id,
         "(SELECT watermark FROM main.tranche_runs WHERE table_name = ?2 COLLATE NOCASE AND "
         "sources = ?3 AND spec = ?4 AND mode = ?5 AND state = 'complete' "
         "ORDER BY load_id DESC LIMIT 1))"));
-    err_t rc = wsq_bind(w, st, e, "itttttbttti", (int64_t)w->load_id, id->table,
-                        id->sources, spec, mode_name(id->mode), (const char *)json->p,
+    err_t rc = wsq_bind(w, st, e, "itttttbttti", (int64_t)w->load_id, w->table, id->sources,
+                        spec, mode_name(id->mode), (const char *)json->p,
                         (const void *)(params ? params->p : NULL), params ? params->n : 0,
                         id->mode == MODE_REPLACE ? w->target : NULL, when, host,
                         (int64_t)getpid());
@@ -165,7 +165,7 @@ static err_t start_new(struct warehouse *w, const struct load_identity *id,
     w->epoch = 1;
     TRY(set_target(w, NULL, e));
     TRY(wsq_inputs_match(w, e));
-    TRY(wsq_table_ensure(w, w->target, e));
+    TRY(w->store->ensure(w, e));
     err_t rc = stored_json(w, &json, e);
     if (rc == ERR_OK) rc = insert_run(w, id, &json, params, e);
     buf_free(&json);
@@ -193,22 +193,6 @@ static err_t check_headers(struct warehouse *w, struct err *e)
         was->data_begin = w->inputs[i].data_begin;
     }
     return ERR_OK;
-}
-
-static err_t check_rows_are_there(struct warehouse *w, struct err *e)
-{
-    int64_t rows;
-    bool any, exists;
-    TRY(wsq_table_exists(w, w->target, &exists, e));
-    if (exists) return ERR_OK;
-    TRY(wsq_int(w, e, &rows, &any,
-                "SELECT sum(rows_loaded) FROM main.tranche_ledger WHERE load = %lld",
-                (long long)w->load_id));
-    if (rows == 0) return ERR_OK;
-    return err_set(e, ERR_INVALID,
-                   "table %s of %s is gone, but load %" PRIu64
-                   " had put %lld rows into it. --fresh starts over",
-                   w->target, w->shown, w->load_id, (long long)rows);
 }
 
 static err_t update_run(struct warehouse *w, const struct buf *json,
@@ -244,8 +228,7 @@ static err_t go_on(struct warehouse *w, const struct load_row *load,
     TRY(wsq_inputs_match(w, e));
     if (!params) TRY(wsq_inputs_check_gone(w, e));
     TRY(check_headers(w, e));
-    TRY(check_rows_are_there(w, e));
-    TRY(wsq_table_ensure(w, w->target, e));
+    TRY(w->store->ensure(w, e));
     err_t rc = stored_json(w, &json, e);
     if (rc == ERR_OK) rc = update_run(w, &json, params, e);
     buf_free(&json);
@@ -262,9 +245,9 @@ static err_t refuse(struct warehouse *w, const struct load_row *load, struct err
                 "SELECT sum(rows_loaded) FROM main.tranche_ledger WHERE load = %lld",
                 (long long)load->id));
     return err_set(e, ERR_INVALID,
-                   "table %s of %s has another unfinished load: load %" PRIu64 ", %s, with "
+                   "%s has another unfinished load: load %" PRIu64 ", %s, with "
                    "%lld rows so far. Its own command, unchanged, continues it; --fresh %s",
-                   w->table, w->shown, load->id, load->who, (long long)rows,
+                   w->place, load->id, load->who, (long long)rows,
                    load->upsert ? "forgets it, and its rows stay"
                                 : "drops it and those rows");
 }
@@ -272,7 +255,7 @@ static err_t refuse(struct warehouse *w, const struct load_row *load, struct err
 // Those of an upsert stay: the next one replaces them.
 static err_t drop(struct warehouse *w, const struct load_row *load, struct err *e)
 {
-    return wsq_drop_load(w, load->id, load->upsert ? NULL : w->table, load->staging, e);
+    return wsq_drop_load(w, load->id, !load->upsert, load->staging, e);
 }
 
 // An incremental load has one for each run.
@@ -295,6 +278,7 @@ static err_t decide(struct warehouse *w, const struct load_identity *id,
 {
     static const struct buf none;
     const struct load_row *unfinished = &loads->unfinished, *complete = &loads->complete;
+    w->torn = unfinished->id != 0;
     if (id->fresh) {
         if (unfinished->id) TRY(drop(w, unfinished, e));
         TRY(drop_complete(w, id, loads, e));
@@ -323,6 +307,7 @@ static err_t begin_in_txn(struct warehouse *w, const struct load_identity *id,
                  "main.tranche_runs WHERE state IN ('dropped','replaced') "
                  "AND table_name = %Q COLLATE NOCASE)",
                  w->table));
+    TRY(w->store->tidy(w, e));
     err_t rc = find_loads(w, id, &loads, e);
     if (rc == ERR_OK) rc = decide(w, id, &loads, params, state, e);
     loads_free(&loads);
@@ -394,6 +379,7 @@ void wsq_forget_load(struct warehouse *w)
         sqlite3_finalize(w->cached[i]);
         w->cached[i] = NULL;
     }
+    free(w->place);
     free(w->table);
     free(w->rejects);
     free(w->target);
@@ -401,7 +387,8 @@ void wsq_forget_load(struct warehouse *w)
     sqlite3_free(w->insert_rule);
     sqlite3_free(w->insert_row);
     sqlite3_free(w->empty_image);
-    w->table = w->rejects = w->target = w->insert = w->insert_rule = w->insert_row = NULL;
+    w->place = w->table = w->rejects = w->target = w->insert = w->insert_rule =
+        w->insert_row = NULL;
     wsq_columns_free(&w->key);
     wsq_indexes_free(w);
     w->merge = NULL;
@@ -437,11 +424,16 @@ static err_t take_arguments(struct warehouse *w, const struct load_identity *id,
                             const struct schema *schema, const struct load_input *inputs,
                             size_t n_inputs, struct err *e)
 {
-    TRY(wsq_table_check_name(id->table, e));
+    if (!w->files) TRY(wsq_table_check_name(id->table, e));
     if (schema->n == 0) return err_set(e, ERR_INVALID, "the rows have no column");
     w->mode = id->mode;
-    w->table = strdup(id->table);
-    if (!w->table || asprintf(&w->rejects, "%s_rejects", id->table) < 0)
+    if (w->files) {
+        TRY(wf_names(w, e));
+    } else {
+        w->table = strdup(id->table);
+        if (asprintf(&w->place, "table %s of %s", id->table, w->shown) < 0) w->place = NULL;
+    }
+    if (!w->table || !w->place || asprintf(&w->rejects, "%s_rejects", w->table) < 0)
         return err_set(e, ERR_NOMEM, "out of memory");
     TRY(schema_copy(&w->schema, schema, e));
     TRY(sqlite_image_sql(schema, &w->image_sql, e));
@@ -465,8 +457,7 @@ static err_t begin(struct warehouse *w, const struct load_identity *id,
     TRY(wsq_txn_commit(w, e));
     crash_point("begin-after-commit");
     TRY(tell(w, state, e));
-    TRY(wsq_slots_attach(w, e));
-    return wsq_table_plan(w, e);
+    return w->store->settle(w, e);
 }
 
 err_t wsq_begin(struct warehouse *w, const struct load_identity *id,

@@ -34,11 +34,7 @@ err_t wsq_check(const struct warehouse *w, const struct result *r, struct err *e
 {
     TRY(ledger_check_row(&r->row, e));
     TRY(check_rejects(r, e));
-    if (r->image) {
-        TRY(sqlite_image_check(r->image, r->image_bytes, (const char *)w->image_sql.p,
-                               w->schema.n, r->row.rows_emitted, e));
-        return wsq_merge_check(w, r, e);
-    }
+    if (r->image) return w->store->check(w, r, e);
     if (r->row.rows_emitted)
         return err_set(e, ERR_PROTO, "%" PRIu64 " rows were announced, none came",
                        r->row.rows_emitted);
@@ -74,7 +70,7 @@ static err_t add_one(struct warehouse *w, unsigned slot, struct result *r,
     }
     if (*dup) return ERR_OK;
     r->row.rows_loaded = r->row.rows_refused = r->row.rows_replaced = 0;
-    if (r->image) TRY(wsq_slot_insert(w, slot, &r->row, refused, &added, e));
+    if (r->image) TRY(w->store->add(w, slot, r, refused, &added, e));
     crash_point("commit-after-rows");
     TRY(add_rejects(w, r->row.range.input, r->rejects, e));
     TRY(add_rejects(w, r->row.range.input,
@@ -88,13 +84,14 @@ static err_t add_all(struct warehouse *w, struct result *const *group, unsigned 
                      bool *const *dup, struct err *e)
 {
     TRY(wsq_ledger_fence(w, e));
+    TRY(w->store->start(w, e));
     for (unsigned i = 0; i < n; i++) {
         struct rejects refused = { 0 };
         err_t rc = add_one(w, i, group[i], &refused, dup[i], e);
         rejects_free(&refused);
         TRY(rc);
     }
-    return ERR_OK;
+    return w->store->sync(w, e);
 }
 
 // ---- a group: as many results as there are slots
@@ -103,8 +100,7 @@ static err_t run_group(struct warehouse *w, struct result *const *group, unsigne
                        bool *const *dup, struct err *e)
 {
     for (unsigned i = 0; i < n; i++)
-        if (group[i]->image)
-            TRY(wsq_slot_fill(w, i, group[i]->image, group[i]->image_bytes, e));
+        if (group[i]->image) TRY(w->store->fill(w, i, group[i], e));
     crash_point("commit-before-begin");
     TRY(wsq_txn_begin(w, e));
     err_t rc = add_all(w, group, n, dup, e);
@@ -118,11 +114,10 @@ static err_t run_group(struct warehouse *w, struct result *const *group, unsigne
     return ERR_OK;
 }
 
-// The images belong to the caller again, whatever happened.
 static void empty_slots(struct warehouse *w, struct result *const *group, unsigned n)
 {
-    for (unsigned i = 0; i < n && w->db; i++)
-        if (group[i]->image && wsq_slot_clear(w, i, NULL) != ERR_OK) wsq_give_up(w);
+    for (unsigned i = 0; i < n; i++)
+        if (group[i]->image) w->store->empty(w, i);
 }
 
 static err_t commit_group(struct warehouse *w, struct result *const *group, unsigned n,

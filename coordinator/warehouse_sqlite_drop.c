@@ -81,9 +81,9 @@ static err_t drop_ranges(struct warehouse *w, struct dropping *d, struct err *e)
     }
 }
 
-static err_t drop_rows(struct warehouse *w, uint64_t load_id, const char *table,
-                       struct err *e)
+err_t wsq_drop_rows(struct warehouse *w, uint64_t load_id, struct err *e)
 {
+    const char *table = w->table;
     struct dropping d = { .table = table, .load_id = load_id };
     int64_t n;
     bool exists, any, loaded;
@@ -102,15 +102,14 @@ static err_t drop_rows(struct warehouse *w, uint64_t load_id, const char *table,
     return rc;
 }
 
-err_t wsq_drop_load(struct warehouse *w, uint64_t load_id, const char *table,
+err_t wsq_drop_load(struct warehouse *w, uint64_t load_id, bool its_rows,
                     const char *staging, struct err *e)
 {
     bool rejects;
     if (staging)
-        TRY(wsq_exec(w, e, "dropping the staged table", "DROP TABLE IF EXISTS main.\"%w\"",
-                     staging));
-    else if (table)
-        TRY(drop_rows(w, load_id, table, e));
+        TRY(w->store->drop_staged(w, staging, e));
+    else if (its_rows)
+        TRY(w->store->drop_rows(w, load_id, e));
     TRY(wsq_table_exists(w, w->rejects, &rejects, e));
     if (rejects)
         TRY(wsq_exec(w, e, "dropping rejects", "DELETE FROM main.\"%w\" WHERE run = %lld",

@@ -112,15 +112,6 @@ static err_t already_finished(struct warehouse *w, bool *yes, struct err *e)
                    (long long)w->load_id, (long long)w->epoch);
 }
 
-static err_t swap_in(struct warehouse *w, struct err *e)
-{
-    char *result = NULL;
-    if (w->merge) TRY(wsq_merge(w, &result, e));
-    err_t rc = wsq_swap(w, result ? result : w->target, e);
-    free(result);
-    return rc;
-}
-
 static err_t finish_in_txn(struct warehouse *w, const uint64_t *input_end, bool swap,
                            struct ledger_row *totals, struct err *e)
 {
@@ -131,15 +122,9 @@ static err_t finish_in_txn(struct warehouse *w, const uint64_t *input_end, bool 
     TRY(prove(w, input_end, totals, e));
     if (done) return ERR_OK;
     bool drop = w->mode == MODE_REPLACE && !swap;
-    if (drop)
-        TRY(wsq_exec(w, e, "dropping the staged table", "DROP TABLE main.\"%w\"",
-                     w->target));
-    if (w->mode == MODE_REPLACE && swap) {
-        TRY(swap_in(w, e));
-        TRY(forget_replaced(w, e));
-    } else if (!drop) {
-        TRY(wsq_indexes_build(w, w->table, e));
-    }
+    bool swaps = w->mode == MODE_REPLACE && swap;
+    TRY(w->store->complete(w, swaps, drop, e));
+    if (swaps) TRY(forget_replaced(w, e));
     if (w->mode == MODE_UPSERT) TRY(forget_upserts(w, e));
     err_t rc = remember_inputs(w, &json, e);
     if (rc == ERR_OK) rc = mark_run(w, drop ? "dropped" : "complete", &json, e);
@@ -169,12 +154,8 @@ err_t wsq_finish(struct warehouse *w, const uint64_t *input_end, bool swap,
     assert(w->load_id);
     TRY(wsq_ready(w, e));
     bool swaps = w->mode == MODE_REPLACE && swap;
-    TRY(wsq_indexes_prepare(w, e));
-    err_t rc = wsq_merge_prepare(w, e);
-    if (rc == ERR_OK && swaps) rc = wsq_swap_prepare(w, e);
+    err_t rc = w->store->prepare(w, swaps, e);
     if (rc == ERR_OK) rc = finish(w, input_end, swap, totals_by_input, e);
-    if (swaps) wsq_swap_done(w);
-    wsq_merge_done(w);
-    wsq_indexes_done(w);
-    return rc;
+    err_t after = w->store->done(w, swaps, rc == ERR_OK, rc == ERR_OK ? e : NULL);
+    return rc == ERR_OK ? after : rc;
 }

@@ -193,26 +193,23 @@ err_t wsq_ledger_add(struct warehouse *w, const struct ledger_row *row,
 {
     sqlite3_stmt *st;
     bool more;
-    int64_t first = added->first, last = added->last;
     char digest[HASH_HEX], result[HASH_HEX], mark[HASH_HEX], worker[sizeof row->worker + 1];
     hash_hex(row->digest, digest);
     hash_hex(row->result_digest, result);
     snprintf(worker, sizeof worker, "%.*s", (int)sizeof row->worker, row->worker);
-    if (first) {
-        struct hash128 h;
-        TRY(wsq_table_mark(w, w->target, w->rowid, first, last, &h, e));
-        hash_hex(h, mark);
-    }
+    hash_hex(added->mark, mark);
     TRY(wsq_cached(w, WSQ_LEDGER_ADD, &st, e));
-    TRY(wsq_bind(w, st, e, first ? "iiiitiiiiiiiiiittiitiit" : "iiiitiiiiiiiiiittiitnnn",
-                 (int64_t)w->load_id, (int64_t)w->ids[row->range.input],
-                 (int64_t)row->range.begin, (int64_t)row->range.end,
-                 ledger_state_name(row->state), (int64_t)row->records, (int64_t)row->lines,
-                 (int64_t)row->unterminated, (int64_t)row->rows_read,
-                 (int64_t)row->rows_parsed, (int64_t)row->rows_rejected,
-                 (int64_t)row->rows_emitted, (int64_t)row->rows_loaded,
-                 (int64_t)row->rows_refused, (int64_t)row->misfits, digest, result,
-                 (int64_t)w->epoch, (int64_t)row->attempt, worker, first, last, mark));
+    const char *kinds = !added->first   ? "iiiitiiiiiiiiiittiitnnn"
+                        : added->marked ? "iiiitiiiiiiiiiittiitiit"
+                                        : "iiiitiiiiiiiiiittiitiin";
+    TRY(wsq_bind(
+        w, st, e, kinds, (int64_t)w->load_id, (int64_t)w->ids[row->range.input],
+        (int64_t)row->range.begin, (int64_t)row->range.end, ledger_state_name(row->state),
+        (int64_t)row->records, (int64_t)row->lines, (int64_t)row->unterminated,
+        (int64_t)row->rows_read, (int64_t)row->rows_parsed, (int64_t)row->rows_rejected,
+        (int64_t)row->rows_emitted, (int64_t)row->rows_loaded, (int64_t)row->rows_refused,
+        (int64_t)row->misfits, digest, result, (int64_t)w->epoch, (int64_t)row->attempt,
+        worker, added->first, added->last, mark));
     int rc = sqlite3_bind_int64(st, 24, (int64_t)row->rows_replaced);
     if (rc == SQLITE_OK) rc = sqlite3_bind_int64(st, 25, (int64_t)row->rows_skipped);
     if (rc == SQLITE_OK)

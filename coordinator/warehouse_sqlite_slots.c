@@ -7,6 +7,8 @@
 
 #include "coordinator/warehouse_sqlite.h"
 
+#include "common/csv_quote.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -75,20 +77,6 @@ static bool is_refusal(int rc)
     return (rc & 0xff) == SQLITE_CONSTRAINT || (rc & 0xff) == SQLITE_MISMATCH;
 }
 
-static err_t add_quoted(struct buf *out, const char *p, size_t n, struct err *e)
-{
-    bool plain = true;
-    for (size_t i = 0; i < n && plain; i++)
-        plain = p[i] != '"' && p[i] != ',' && p[i] != '\n' && p[i] != '\r';
-    if (plain && n) return buf_add(out, p, n, e);
-    TRY(buf_add(out, "\"", 1, e));
-    for (size_t i = 0; i < n; i++) {
-        if (p[i] == '"') TRY(buf_add(out, "\"", 1, e));
-        TRY(buf_add(out, p + i, 1, e));
-    }
-    return buf_add(out, "\"", 1, e);
-}
-
 // The row as a line of CSV, NULL as the empty field: what a person can correct and load.
 static err_t row_as_csv(sqlite3_stmt *row, struct buf *out, struct err *e)
 {
@@ -103,7 +91,7 @@ static err_t row_as_csv(sqlite3_stmt *row, struct buf *out, struct err *e)
         }
         const char *p = (const char *)sqlite3_column_text(row, i);
         if (!p) return err_set(e, ERR_NOMEM, "out of memory");
-        TRY(add_quoted(out, p, (size_t)sqlite3_column_bytes(row, i), e));
+        TRY(csv_quote(out, p, (size_t)sqlite3_column_bytes(row, i), e));
     }
     return ERR_OK;
 }
@@ -301,5 +289,6 @@ err_t wsq_slot_insert(struct warehouse *w, unsigned slot, struct ledger_row *row
         return ERR_OK; // its rowids are the table's affair
     added->first = before + 1;
     added->last = end;
-    return ERR_OK;
+    added->marked = true;
+    return wsq_table_mark(w, w->target, w->rowid, added->first, end, &added->mark, e);
 }

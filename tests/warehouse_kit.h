@@ -3,6 +3,7 @@
 #ifndef TESTS_WAREHOUSE_KIT_H
 #define TESTS_WAREHOUSE_KIT_H
 
+#include "common/sink.h"
 #include "common/sqlite_image.h"
 #include "coordinator/warehouse.h"
 #include "tests/test.h"
@@ -148,13 +149,15 @@ static inline struct result kit_result(struct kit *k, uint32_t input, uint64_t b
                                        uint64_t end)
 {
     struct err e;
-    struct sqlite_image *im;
+    const struct sink_ops *sink = sink_find(k->ops->sink);
+    void *encoder;
     uint32_t n = (uint32_t)((end - begin + 9) / 10);
     struct batch b = kit_batch(&k->schema, (int64_t)(begin / 10 + 1000 * input), n);
     size_t at = k->images.n;
-    PASS(&e, sqlite_image_new(&im, &k->schema, 4096, &e));
-    PASS(&e, sqlite_image_write(im, &b, &k->images, &e));
-    sqlite_image_free(&im);
+    assert_non_null(sink);
+    PASS(&e, sink->open(&encoder, &k->schema, &e));
+    PASS(&e, sink->encode(encoder, &b, &k->images, &e));
+    sink->close(&encoder);
     batch_free(&b);
     return (struct result){
         .row = { .range = { input, begin, end },

@@ -1,0 +1,75 @@
+// warehouse_file - rows as text files (prefix wf_): csv:out.csv, jsonl:out.jsonl,
+// csv:out/part-*.csv. Workers send text, the coordinator writes it where the last committed
+// byte is.
+//
+// The ledger is a SQLite database beside the output (out.csv.ledger) with the tables of
+// every warehouse and one more, tranche_output, that says how many bytes of each file are
+// committed. Text is on the disk before the transaction that counts it commits; what stands
+// behind the counted bytes after a crash is cut off.
+//
+//   state of an output file, in tranche_output
+//     open   bytes may be added. A part has `.tranche` behind its name on the disk
+//     full   a part that takes no more: to be renamed
+//     done   a whole part, under its own name
+//     trash  to be deleted
+
+#ifndef COORDINATOR_WAREHOUSE_FILE_H
+#define COORDINATOR_WAREHOUSE_FILE_H
+
+#include "coordinator/warehouse_sqlite.h"
+
+#include <sys/stat.h>
+
+struct wf {
+    const char *format; // "csv", "jsonl"
+    char *shown;        // as the user wrote it
+    char *dir;          // absolute
+    char *base;         // the file's name; of parts with one '*'
+    bool parts;
+    uint64_t part_bytes; // a part with as many takes no more
+    struct buf header;   // of every new file; empty for jsonl
+    int fd;              // of `current`; -1: none is open
+    char *current;       // the file that rows go to, as tranche_output names it; or NULL
+    uint64_t at;         // where its next byte goes
+    bool swapped;        // the new file has taken the old one's name already
+};
+
+void wf_free(struct wf **f);
+MUST_CHECK err_t wf_names(struct warehouse *w, struct err *e); // w->table, w->place
+extern const struct wsq_store wf_store;                        // warehouse_file_store.c
+
+// ---- on the disk (warehouse_file_disk.c)
+
+// The absolute path of a file of the output; malloced, NULL: no memory.
+char *wf_path(const struct wf *f, const char *name, bool unfinished_part);
+// *there = false: there is no such file. ERR_INVALID: it is no regular file.
+MUST_CHECK err_t wf_stat(const struct wf *f, const char *path, struct stat *st, bool *there,
+                         struct err *e);
+// A file with the header in it, on the disk for good. `visible`: it gets its name when it
+// is whole.
+MUST_CHECK err_t wf_create(const struct wf *f, const char *path, bool visible,
+                           uint64_t *ino, struct err *e);
+MUST_CHECK err_t wf_open_at(struct wf *f, const char *path, uint64_t bytes, struct err *e);
+MUST_CHECK err_t wf_still_there(const struct wf *f, struct err *e); // `current`, as opened
+void wf_close_fd(struct wf *f);
+MUST_CHECK err_t wf_write(struct wf *f, const uint8_t *p, size_t n, struct err *e);
+MUST_CHECK err_t wf_sync(struct wf *f, struct err *e);
+MUST_CHECK err_t wf_cut(struct wf *f, uint64_t bytes, struct err *e); // and on the disk
+// For good. `new_name`: nothing may have it yet.
+MUST_CHECK err_t wf_rename(const struct wf *f, const char *from, const char *to,
+                           bool new_name, struct err *e);
+// A file that is there already must end its last line, and have the schema's columns.
+MUST_CHECK err_t wf_check_there(const struct wf *f, const char *path, uint64_t size,
+                                const struct schema *s, struct err *e);
+
+// ---- text that workers sent (warehouse_file_check.c)
+
+MUST_CHECK err_t wf_check_text(const char *format, const struct schema *s,
+                               const struct result *r, struct err *e);
+
+// ---- rejects as a file (warehouse_file_rejects.c)
+
+// Writes OUT.rejects anew, with all that the ledger has; removes it when there are none.
+MUST_CHECK err_t wf_rejects_export(struct warehouse *w, struct err *e);
+
+#endif
