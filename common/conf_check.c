@@ -214,7 +214,7 @@ static void derive_table(struct conf *c)
     }
     if (made)
         set_text(c, &j->table, table);
-    else if (strcmp(j->into, "null:") == 0)
+    else if (strcmp(j->into, "null:") == 0 || job_into_text(j))
         set_text(c, &j->table, "data");
     else
         conf_wrong_job(c, "no name for the table can be made from %s; give %s",

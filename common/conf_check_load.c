@@ -2,6 +2,34 @@
 
 #include "common/conf.h"
 
+#include <string.h>
+
+// Text has rows one after the other, and nothing else.
+static void check_text(struct conf *c)
+{
+    const struct job *j = c->job;
+    bool parts = job_into_text(j) && strchr(j->into, '*');
+    if (!job_into_text(j)) return;
+    if (j->mode == MODE_UPSERT || j->mode == MODE_INCREMENTAL)
+        conf_wrong_key(c, "load.mode",
+                       "%s needs a database to look rows up in; into %s rows are appended, "
+                       "or replace it",
+                       j->mode == MODE_UPSERT ? "upsert" : "incremental", j->into_written);
+    if (j->mode == MODE_REPLACE && parts)
+        conf_wrong_key(
+            c, "load.mode",
+            "several files cannot be swapped in at one moment; give load.into one "
+            "file, or use append");
+    if (j->mode == MODE_REPLACE && strncmp(j->into, "stdout:", 7) == 0)
+        conf_wrong_key(c, "load.mode", "there is nothing on standard output to replace");
+    if (j->n_indexes)
+        conf_wrong_key(c, "load.indexes",
+                       "a text file has no indexes; into sqlite:PATH there "
+                       "are some");
+    if (conf_given(c, "load.table"))
+        conf_wrong_key(c, "load.table", "a text file has no tables");
+}
+
 void conf_check_load(struct conf *c)
 {
     const struct job *j = c->job;
@@ -22,4 +50,5 @@ void conf_check_load(struct conf *c)
                        "give load.watermark, or --watermark updated_at");
     if (!incremental && conf_given(c, "load.watermark"))
         conf_wrong_key(c, "load.watermark", "only the mode incremental has a watermark");
+    check_text(c);
 }

@@ -3,6 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool job_into_text(const struct job *j)
+{
+    static const char *const schemes[] = { "csv:", "jsonl:", "stdout:" };
+    for (size_t i = 0; j->into && i < sizeof schemes / sizeof *schemes; i++)
+        if (strncmp(j->into, schemes[i], strlen(schemes[i])) == 0) return true;
+    return false;
+}
+
 void job_init(struct job *j)
 {
     *j = (struct job){

@@ -97,6 +97,8 @@ struct job {
 void job_init(struct job *j); // every default of docs/JOBFILE.md; nothing given yet
 void job_free(struct job *j); // copes with a job that was read half
 
+bool job_into_text(const struct job *j); // csv:, jsonl:, stdout:
+
 static inline bool job_aggregates(const struct job *j)
 {
     return j->agg_by.n || j->agg_compute.n;

@@ -169,10 +169,13 @@ const struct opt opt_table[] = {
       .set = set_merge },
 
     { KEY("load.into", "into"), .section = OPT_LOAD, .form = OPT_ONE, .metavar = "URL",
-      .takes = "sqlite:PATH or null:",
+      .takes = "sqlite:PATH, csv:PATH, jsonl:PATH, stdout: or null:",
       .help =
           "Where the rows go: sqlite:PATH, a database file that is created when missing; "
-          "null: runs everything and keeps nothing",
+          "csv:PATH and jsonl:PATH, a text file, or files of about 64 MiB when its name "
+          "has "
+          "a *; stdout: (or stdout:jsonl), which cannot be resumed; null: runs everything "
+          "and keeps nothing",
       .set = set_into },
     { KEY("load.table", "table"), .section = OPT_LOAD, .form = OPT_ONE, .metavar = "NAME",
       .takes = "text", .initial = "made from the job's name, or from the first file's",

@@ -1,7 +1,6 @@
 // The setters of load, params and tables.
 
 #include "common/opt_set.h"
-#include "common/suggest.h"
 #include "common/text.h"
 
 #include <stdio.h>
@@ -19,69 +18,6 @@ bool opt_sql_is_good(struct conf *c, const struct opt *o, const struct value *v,
     else
         return true;
     return false;
-}
-
-static bool is_later(const char *scheme)
-{
-    static const char *const later[] = { "postgres", "postgresql", "csv", "jsonl",
-                                         "stdout" };
-    for (size_t i = 0; i < sizeof later / sizeof *later; i++)
-        if (strcmp(scheme, later[i]) == 0) return true;
-    return false;
-}
-
-static void destination_wrong(struct conf *c, const struct opt *o, const struct value *v)
-{
-    const char *text = v->text;
-    size_t n = strcspn(text, ":");
-    char scheme[32] = "";
-    if (n < sizeof scheme) memcpy(scheme, text, n);
-    struct suggest s = { .word = scheme };
-    suggest_offer(&s, "sqlite");
-    suggest_offer(&s, "null");
-    if (is_later(scheme))
-        conf_wrong(c, o, v, "%s: " LATER "; it loads into sqlite:PATH", QUOTED(text));
-    else if (s.best)
-        conf_wrong(c, o, v, "%s is no destination; did you mean '%s:'?", QUOTED(text),
-                   s.best);
-    else if (text[n] == ':')
-        conf_wrong(c, o, v,
-                   "%s is no destination; it is sqlite:PATH or null:", QUOTED(text));
-    else
-        conf_wrong(c, o, v, "%s has no scheme; e.g. sqlite:warehouse.db", QUOTED(text));
-}
-
-static void set_sqlite(struct conf *c, const struct opt *o, const struct value *v,
-                       const char *path)
-{
-    if (!*path)
-        conf_wrong(c, o, v, "no path; e.g. sqlite:warehouse.db");
-    else if (strncmp(path, "//", 2) == 0)
-        conf_wrong(c, o, v, "%s: write sqlite:PATH, without the slashes of a URL",
-                   QUOTED(v->text));
-    else if (strcmp(path, ":memory:") == 0)
-        conf_wrong(c, o, v, "a database in memory is gone at the end; give it a path");
-    else if (opt_path_is_good(c, o, v, path)) {
-        char *resolved = conf_resolve(c, path), *url = NULL;
-        if (resolved && asprintf(&url, "sqlite:%s", resolved) < 0) url = NULL;
-        if (conf_ok(c, url ? ERR_OK : ERR_NOMEM) &&
-            opt_copy_text(c, &c->job->into_written, v->text))
-            opt_copy_text(c, &c->job->into, url);
-        free(resolved);
-        free(url);
-    }
-}
-
-void set_into(struct conf *c, const struct opt *o, const struct value *v)
-{
-    const char *text = opt_single(c, o, v);
-    if (!text) return;
-    if (strncmp(text, "sqlite:", 7) == 0)
-        set_sqlite(c, o, v, text + 7);
-    else if (strcmp(text, "null:") != 0)
-        destination_wrong(c, o, v);
-    else if (opt_copy_text(c, &c->job->into_written, text))
-        opt_copy_text(c, &c->job->into, text);
 }
 
 const char *opt_table_name_wrong(const char *name)

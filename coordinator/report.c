@@ -44,9 +44,9 @@ static void headline(const struct report *r, FILE *out)
     const struct app_totals *t = r->run_totals;
     if (r->nothing_new && t->rows_loaded == 0) {
         fprintf(out,
-                "%s: nothing new since the last run; the table is as it was (--fresh "
+                "%s: nothing new since the last run; %s is as it was (--fresh "
                 "starts over)\n",
-                r->job->name);
+                r->job->name, job_into_text(r->job) ? r->job->into_written : "the table");
         return;
     }
     double s = r->seconds > 0 ? r->seconds : 1e-9;
@@ -54,10 +54,11 @@ static void headline(const struct report *r, FILE *out)
         snprintf(time, sizeof time, "%.2f s", r->seconds);
     else
         format_seconds(r->seconds, time, sizeof time);
-    fprintf(out, "%s: %s rows into %s (table %s) in %s, %s rows/s%s\n", r->job->name,
+    bool table = !job_into_text(r->job);
+    fprintf(out, "%s: %s rows into %s%s%s%s in %s, %s rows/s%s\n", r->job->name,
             count(r->merge ? r->merge->rows_out : t->rows_loaded, rows),
-            r->job->into_written, r->job->table, time,
-            count((uint64_t)((double)t->rows_read / s), rate),
+            r->job->into_written, table ? " (table " : "", table ? r->job->table : "",
+            table ? ")" : "", time, count((uint64_t)((double)t->rows_read / s), rate),
             r->resumed ? "; continued an earlier run" : "");
 }
 
@@ -69,6 +70,21 @@ static void file_line(const struct source_input *in, const struct ledger_row *ro
     fprintf(out, "  %-40s %12s read %12s loaded %9s rejected  %s\n", in->name,
             count(row->rows_read, read), count(row->rows_loaded, loaded),
             count(row->rows_rejected + row->rows_refused, rejected), bytes);
+}
+
+static void where_rejects_are(const struct job *j, FILE *out)
+{
+    static const char columns[] = "(file, line, byte_offset, column, reason, raw)";
+    if (!job_into_text(j))
+        fprintf(out, "  rejected rows stand in %s_rejects %s\n", j->table, columns);
+    else if (strncmp(j->into, "stdout:", 7) == 0)
+        fprintf(out, "  rejected rows are not kept; the first ones were named above\n");
+    else
+        fprintf(out, "  rejected rows stand in %.*s%s.rejects %s\n",
+                (int)strcspn(strchr(j->into_written, ':') + 1, "*"),
+                strchr(j->into_written, ':') + 1,
+                strchr(j->into_written, '*') ? strchr(j->into_written, '*') + 1 : "",
+                columns);
 }
 
 static void sheet(const struct report *r, FILE *out)
@@ -93,11 +109,7 @@ static void sheet(const struct report *r, FILE *out)
         fprintf(out, "  %s value%s did not fit the inferred type and %s kept as text\n",
                 count(b.misfits, x[0]), b.misfits == 1 ? "" : "s",
                 b.misfits == 1 ? "is" : "are");
-    if (b.rejected + b.refused)
-        fprintf(out,
-                "  rejected rows stand in %s_rejects (file, line, byte_offset, column, "
-                "reason, raw)\n",
-                r->job->table);
+    if (b.rejected + b.refused) where_rejects_are(r->job, out);
     uint32_t shown = r->n_inputs > 1 ? r->n_inputs : 0;
     if (shown > FILES_SHOWN) shown = FILES_SHOWN;
     for (uint32_t i = 0; i < shown; i++)

@@ -277,7 +277,7 @@ static err_t make_spec(struct run *r, struct err *e)
 static err_t open_door(struct run *r, struct err *e)
 {
     char load[sizeof r->load_name + 32], line[400];
-    bool resumable = strcmp(r->ops->scheme, "null") != 0;
+    bool resumable = !r->ops->forgets;
     snprintf(load, sizeof load, "%s %llu", r->load_name,
              (unsigned long long)r->load.load_id);
     TRY(door_secret(&r->door, r->job, r->state_dir, resumable ? load : NULL, &r->spec, e));
@@ -400,6 +400,12 @@ static void keep_record(struct run *r, const char *status, int code, const char 
     if (r->journal && journal_run_end(r->journal, &r->record, &e) != ERR_OK) say(r, e.text);
 }
 
+// Standard output may be what the rows go to.
+static FILE *report_stream(const struct job *j)
+{
+    return j->into && strncmp(j->into, "stdout:", 7) == 0 ? stderr : stdout;
+}
+
 // False: it could not be written. Whoever waits for it must not take silence for success.
 static bool print_report(struct run *r, const char *status, const char *error,
                          bool balanced)
@@ -421,11 +427,12 @@ static bool print_report(struct run *r, const char *status, const char *error,
                         .balanced = balanced,
                         .seconds = (double)(clock_ns() - r->started) / (double)NS_S,
                         .coordinator_cpu_seconds = (double)clock_cpu_ns() / (double)NS_S };
+    FILE *out = report_stream(r->job);
     if (r->job->output == OUTPUT_JSON)
-        report_json(&x, stdout);
+        report_json(&x, out);
     else if (r->job->output == OUTPUT_HUMAN && r->by_input)
-        report_human(&x, stdout);
-    if (fflush(stdout) == 0 && !ferror(stdout)) return true;
+        report_human(&x, out);
+    if (fflush(out) == 0 && !ferror(out)) return true;
     fprintf(stderr, "tranche: the report cannot be written to standard output: %s\n",
             strerror(errno));
     return false;
@@ -439,7 +446,7 @@ static int end_badly(struct run *r, err_t rc, const struct err *e)
                                                   : "failed";
     progress_end(&r->progress);
     fprintf(stderr, "tranche: %s\n", e->text);
-    if (r->load.load_id && r->totals.chunks + r->load.n_ledger > 0)
+    if (r->load.load_id && !r->ops->forgets && r->totals.chunks + r->load.n_ledger > 0)
         fprintf(stderr,
                 "tranche: what was committed is safe; the same command continues there\n");
     keep_record(r, status, code, e->text);
@@ -538,8 +545,11 @@ static void stop_at_once(void *arg, int signo)
         }
     }
     // Not through stdio: the main thread may hold its locks and be stuck.
-    dprintf(STDERR_FILENO, "tranche: %s; the same command continues\n", error);
-    if (json && write(STDOUT_FILENO, json, n) < 0) n = 0; // nobody reads it
+    dprintf(STDERR_FILENO, "tranche: %s; %s\n", error,
+            r->ops && r->ops->forgets
+                ? "what was done is not kept: run it again from the start"
+                : "the same command continues");
+    if (json && write(fileno(report_stream(r->job)), json, n) < 0) n = 0; // nobody reads it
     local_abandon(&r->local);
     _exit(CLI_INTERRUPTED);
 }
@@ -626,7 +636,8 @@ int run_check(const struct job *j)
                (unsigned long long)r.plan.estimate_rows);
         print_schema("input", &r.plan.spec.in);
         if (j->n_steps || job_aggregates(j)) print_schema("output", &r.plan.rows);
-        printf("into %s, table %s\n", j->into_written, j->table);
+        printf("into %s%s%s\n", j->into_written, job_into_text(j) ? "" : ", table ",
+               job_into_text(j) ? "" : j->table);
     } else if (j->output == OUTPUT_JSON) {
         printf("{\"job\":");
         json_string(j->name, stdout);

@@ -4,12 +4,15 @@
 #include <string.h>
 
 extern const struct warehouse_ops warehouse_sqlite, warehouse_csv, warehouse_jsonl,
-    warehouse_null;
+    warehouse_stdout, warehouse_stdout_jsonl, warehouse_null;
 
 const struct warehouse_ops *warehouse_find(const char *url)
 {
-    static const struct warehouse_ops *const all[] = { &warehouse_sqlite, &warehouse_csv,
-                                                       &warehouse_jsonl, &warehouse_null };
+    static const struct warehouse_ops *const all[] = {
+        &warehouse_sqlite, &warehouse_csv,  &warehouse_jsonl,
+        &warehouse_stdout, &warehouse_null,
+    };
+    if (strcmp(url, "stdout:jsonl") == 0) return &warehouse_stdout_jsonl;
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         size_t n = strlen(all[i]->scheme);
         if (strncmp(url, all[i]->scheme, n) == 0 && url[n] == ':') return all[i];

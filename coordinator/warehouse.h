@@ -99,8 +99,9 @@ struct warehouse;
 typedef void warehouse_say(void *arg, const char *text);
 
 struct warehouse_ops {
-    const char *scheme; // "sqlite", "null"
+    const char *scheme; // "sqlite", "csv", "jsonl", "stdout", "null"
     const char *sink;   // name of the worker half
+    bool forgets;       // nothing of a load is kept, so none can be resumed
     bool merges;        // load_identity.merge may be given
     // Opens or creates, hardened as RELIABILITY.md 3.3. Nothing is written yet.
     err_t (*open)(struct warehouse **w, const char *url, warehouse_say *say, void *say_arg,

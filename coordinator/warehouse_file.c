@@ -2,8 +2,6 @@
 
 #include "coordinator/warehouse_file.h"
 
-#include "common/csv_write.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

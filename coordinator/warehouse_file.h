@@ -17,6 +17,7 @@
 #define COORDINATOR_WAREHOUSE_FILE_H
 
 #include "coordinator/warehouse_sqlite.h"
+#include "coordinator/warehouse_text.h"
 
 #include <sys/stat.h>
 
@@ -61,11 +62,6 @@ MUST_CHECK err_t wf_rename(const struct wf *f, const char *from, const char *to,
 // A file that is there already must end its last line, and have the schema's columns.
 MUST_CHECK err_t wf_check_there(const struct wf *f, const char *path, uint64_t size,
                                 const struct schema *s, struct err *e);
-
-// ---- text that workers sent (warehouse_file_check.c)
-
-MUST_CHECK err_t wf_check_text(const char *format, const struct schema *s,
-                               const struct result *r, struct err *e);
 
 // ---- rejects as a file (warehouse_file_rejects.c)
 

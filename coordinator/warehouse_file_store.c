@@ -3,7 +3,6 @@
 #include "coordinator/warehouse_file.h"
 
 #include "common/crash.h"
-#include "common/csv_write.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -97,25 +96,6 @@ static err_t tidy(struct warehouse *w, struct err *e)
 }
 
 // ---- one file
-
-static err_t make_header(struct warehouse *w, struct err *e)
-{
-    static const struct csv_dialect dialect = { .delimiter = ',', .quote = '"' };
-    struct wf *f = w->files;
-    struct csv_writer *writer = NULL;
-    size_t room = 64;
-    f->header.n = 0;
-    if (strcmp(f->format, "csv") != 0) return ERR_OK;
-    for (uint32_t i = 0; i < w->schema.n; i++)
-        room += 2 * strlen(w->schema.f[i].name) + 40;
-    TRY(buf_reserve(&f->header, room, e));
-    struct region to = { f->header.p, room, 0 };
-    TRY(csv_writer_new(&writer, &dialect, &w->schema, e));
-    err_t rc = csv_write_header(writer, &to, e);
-    csv_writer_free(&writer);
-    f->header.n = to.n;
-    return rc;
-}
 
 static err_t is_an_input(struct warehouse *w, const struct stat *st, struct err *e)
 {
@@ -314,7 +294,7 @@ static err_t ensure(struct warehouse *w, struct err *e)
     struct wf *f = w->files;
     f->swapped = false;
     TRY(set_current(f, NULL, e));
-    TRY(make_header(w, e));
+    TRY(text_header(f->format, &w->schema, &f->header, e));
     if (f->parts) return ensure_parts(w, e);
     char *path = wf_path(f, w->target, false);
     err_t rc = path ? ensure_file(w, w->target, path, e) : nomem(e);
@@ -347,7 +327,7 @@ static err_t attach(struct warehouse *w, struct err *e)
 
 static err_t check(const struct warehouse *w, const struct result *r, struct err *e)
 {
-    return wf_check_text(w->files->format, &w->schema, r, e);
+    return text_check(w->files->format, &w->schema, r, e);
 }
 
 static err_t fill(struct warehouse *w, unsigned slot, const struct result *r, struct err *e)

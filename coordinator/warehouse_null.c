@@ -1,22 +1,12 @@
 // The warehouse that keeps nothing: the same rules about ranges, in memory. It measures
 // what everything else costs.
 
-#include "coordinator/ledger.h"
+#include "coordinator/warehouse_null.h"
 
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct warehouse {
-    bool loading;
-    struct load_input *inputs; // names owned
-    size_t n_inputs;
-    struct ledger_row *rows; // sorted: ledger_compare
-    size_t n_rows, cap;
-    struct ledger_row *splits; // any order
-    size_t n_splits, cap_splits;
-};
 
 static err_t null_open(struct warehouse **w, const char *url, warehouse_say *say,
                        void *say_arg, struct err *e)
@@ -40,7 +30,10 @@ static void forget(struct warehouse *w)
     free(w->inputs);
     free(w->rows);
     free(w->splits);
-    *w = (struct warehouse){ 0 };
+    w->loading = false;
+    w->inputs = NULL;
+    w->rows = w->splits = NULL;
+    w->n_inputs = w->n_rows = w->cap = w->n_splits = w->cap_splits = 0;
 }
 
 static err_t copy_inputs(struct load_input **to, size_t *n_to,
@@ -71,10 +64,10 @@ static err_t start(struct warehouse *w, const struct load_input *inputs, size_t 
     return ERR_OK;
 }
 
-static err_t null_begin(struct warehouse *w, const struct load_identity *id,
-                        const struct schema *schema, const struct load_input *inputs,
-                        size_t n_inputs, const struct buf *params, struct load_state *state,
-                        struct err *e)
+err_t null_begin(struct warehouse *w, const struct load_identity *id,
+                 const struct schema *schema, const struct load_input *inputs,
+                 size_t n_inputs, const struct buf *params, struct load_state *state,
+                 struct err *e)
 {
     (void)id, (void)schema;
     *state = (struct load_state){ 0 };
@@ -149,6 +142,7 @@ static err_t take(struct warehouse *w, struct result *r, bool *dup, struct err *
         r->row.rows_refused = have->rows_refused;
     }
     if (have) return ERR_OK;
+    if (w->write) TRY(w->write(w, r, e));
     TRY(grow(&w->rows, w->n_rows, &w->cap, e));
     r->row.rows_loaded = r->row.rows_emitted;
     r->row.rows_refused = 0;
@@ -159,14 +153,14 @@ static err_t take(struct warehouse *w, struct result *r, bool *dup, struct err *
     return ERR_OK;
 }
 
-static err_t null_check(const struct warehouse *w, const struct result *r, struct err *e)
+err_t null_check(const struct warehouse *w, const struct result *r, struct err *e)
 {
     (void)w;
     return ledger_check_row(&r->row, e);
 }
 
-static err_t null_commit(struct warehouse *w, struct result *results, size_t n, bool *dup,
-                         size_t *failed, struct err *e)
+err_t null_commit(struct warehouse *w, struct result *results, size_t n, bool *dup,
+                  size_t *failed, struct err *e)
 {
     err_t damage = ERR_OK;
     assert(w->loading);
@@ -183,7 +177,7 @@ static err_t null_commit(struct warehouse *w, struct result *results, size_t n, 
     return damage;
 }
 
-static err_t null_note(struct warehouse *w, const struct ledger_row *row, struct err *e)
+err_t null_note(struct warehouse *w, const struct ledger_row *row, struct err *e)
 {
     assert(w->loading && row->range.input < w->n_inputs && row->state == LEDGER_SPLIT);
     TRY(ledger_check_row(row, e));
@@ -198,8 +192,8 @@ static err_t null_note(struct warehouse *w, const struct ledger_row *row, struct
     return ERR_OK;
 }
 
-static err_t null_finish(struct warehouse *w, const uint64_t *input_end, bool swap,
-                         struct ledger_row *totals_by_input, struct err *e)
+err_t null_finish(struct warehouse *w, const uint64_t *input_end, bool swap,
+                  struct ledger_row *totals_by_input, struct err *e)
 {
     (void)swap;
     size_t at = 0;
@@ -216,7 +210,7 @@ static err_t null_finish(struct warehouse *w, const uint64_t *input_end, bool sw
     return ERR_OK;
 }
 
-static void null_close(struct warehouse **w)
+void null_close(struct warehouse **w)
 {
     if (!*w) return;
     forget(*w);
@@ -226,6 +220,7 @@ static void null_close(struct warehouse **w)
 
 const struct warehouse_ops warehouse_null = {
     .scheme = "null",
+    .forgets = true,
     .sink = "null",
     .merges = true, // there is nothing to merge
     .open = null_open,

@@ -134,13 +134,45 @@ static const struct row rows[] = {
       "); run the jobs one after another\n"
       "7:13: transform.http: not in this version of tranche (" TRANCHE_VERSION
       "); it transforms with sql" },
-    { "later_values", "source: {csv: a, encoding: latin-1}\nload: {into: 'csv:out.csv'}\n",
+    { "later_values", "source: {csv: a, encoding: latin-1}\nload: {into: 'postgres:x'}\n",
       "1:18: source.encoding: 'latin-1': not in this version of tranche (" TRANCHE_VERSION
       "); it reads utf-8\n"
-      "2:8: load.into: 'csv:out.csv': not in this version of tranche (" TRANCHE_VERSION
+      "2:8: load.into: 'postgres:x': not in this version of tranche (" TRANCHE_VERSION
       "); it loads into sqlite:PATH" },
 
     // Ways to load.
+    { "upsert_into_text",
+      "source: {csv: a}\nload: {into: 'csv:o.csv', mode: upsert, key: id}\n",
+      "2:27: load.mode: upsert needs a database to look rows up in; into csv:o.csv rows "
+      "are "
+      "appended, or replace it" },
+    { "incremental_into_text",
+      "source: {csv: a}\nload: {into: 'jsonl:o', mode: incremental, watermark: d}\n",
+      "2:25: load.mode: incremental needs a database to look rows up in; into jsonl:o rows "
+      "are appended, or replace it" },
+    { "replace_of_parts",
+      "source: {csv: a}\nload: {into: 'csv:o/p-*.csv', mode: replace}\n",
+      "2:31: load.mode: several files cannot be swapped in at one moment; give load.into "
+      "one file, or use append" },
+    { "replace_of_standard_output",
+      "source: {csv: a}\nload: {into: 'stdout:', mode: replace}\n",
+      "2:25: load.mode: there is nothing on standard output to replace" },
+    { "indexes_of_text", "source: {csv: a}\nload: {into: 'csv:o', indexes: [[a]]}\n",
+      "2:23: load.indexes: a text file has no indexes; into sqlite:PATH there are some" },
+    { "table_of_text", "source: {csv: a}\nload: {into: 'csv:o', table: t}\n",
+      "2:23: load.table: a text file has no tables" },
+    { "two_stars", "source: {csv: a}\nload: {into: 'csv:o/*-*.csv'}\n",
+      "2:8: load.into: 'csv:o/*-*.csv': one '*', in the name of the file, stands for the "
+      "numbers of the parts; e.g. csv:out/part-*.csv" },
+    { "star_in_a_folder", "source: {csv: a}\nload: {into: 'csv:*/o.csv'}\n",
+      "2:8: load.into: 'csv:*/o.csv': one '*', in the name of the file, stands for the "
+      "numbers of the parts; e.g. csv:out/part-*.csv" },
+    { "text_without_a_path", "source: {csv: a}\nload: {into: 'csv:'}\n",
+      "2:8: load.into: no path; e.g. csv:out.csv" },
+    { "dash_for_standard_output", "source: {csv: a}\nload: {into: 'csv:-'}\n",
+      "2:8: load.into: for standard output write stdout:" },
+    { "standard_output_of_another_kind", "source: {csv: a}\nload: {into: 'stdout:xml'}\n",
+      "2:8: load.into: 'stdout:xml': it is stdout:csv or stdout:jsonl" },
     { "upsert_without_key", "source: {csv: a}\nload: {into: 'null:', mode: upsert}\n",
       "2:23: load.mode: upsert replaces rows by their key, and there is none; give "
       "load.key, or --key id" },
@@ -235,7 +267,8 @@ static const struct row rows[] = {
     { "destination_misspelt", "source: {csv: a}\nload: {into: 'sqllite:x.db'}\n",
       "2:8: load.into: 'sqllite:x.db' is no destination; did you mean 'sqlite:'?" },
     { "destination_unknown", "source: {csv: a}\nload: {into: 'mysql:x'}\n",
-      "2:8: load.into: 'mysql:x' is no destination; it is sqlite:PATH or null:" },
+      "2:8: load.into: 'mysql:x' is no destination; it is sqlite:PATH, csv:PATH, "
+      "jsonl:PATH, stdout: or null:" },
     { "destination_without_a_path", "source: {csv: a}\nload: {into: 'sqlite:'}\n",
       "2:8: load.into: no path; e.g. sqlite:warehouse.db" },
     { "destination_in_memory", "source: {csv: a}\nload: {into: 'sqlite::memory:'}\n",

@@ -1,12 +1,15 @@
-// Is it as many rows of the schema as it says? Text of workers is not trusted: one that
-// leaves a quote open would swallow what others send.
+// Text of workers is not trusted: one that leaves a quote open would swallow what others
+// send.
 
-#include "coordinator/warehouse_file.h"
+#include "coordinator/warehouse_text.h"
 
 #include "common/csv_scan.h"
+#include "common/csv_write.h"
 
 #include <inttypes.h>
 #include <string.h>
+
+static const struct csv_dialect DIALECT = { .delimiter = ',', .quote = '"' };
 
 struct rows { // of CSV, as far as they were looked at
     uint64_t n;
@@ -31,11 +34,10 @@ static void count_block(struct rows *rows, const struct csv_block *b, uint64_t w
 static err_t check_csv(const uint8_t *p, size_t n, uint32_t columns, uint64_t rows_said,
                        struct err *e)
 {
-    static const struct csv_dialect dialect = { .delimiter = ',', .quote = '"' };
     struct csv_scan scan;
     struct rows rows = { 0 };
     uint8_t tail[64] = { 0 };
-    csv_scan_init(&scan, &dialect, NULL);
+    csv_scan_init(&scan, &DIALECT, NULL);
     size_t whole = n & ~(size_t)63;
     for (size_t at = 0; at < whole; at += 64) {
         struct csv_block b = csv_scan_block(&scan, p + at, 64);
@@ -71,10 +73,28 @@ static err_t check_jsonl(const uint8_t *p, size_t n, uint64_t rows_said, struct 
                    rows_said, rows);
 }
 
-err_t wf_check_text(const char *format, const struct schema *s, const struct result *r,
-                    struct err *e)
+err_t text_check(const char *format, const struct schema *s, const struct result *r,
+                 struct err *e)
 {
     return strcmp(format, "csv") == 0
                ? check_csv(r->image, r->image_bytes, s->n, r->row.rows_emitted, e)
                : check_jsonl(r->image, r->image_bytes, r->row.rows_emitted, e);
+}
+
+err_t text_header(const char *format, const struct schema *s, struct buf *out,
+                  struct err *e)
+{
+    struct csv_writer *writer = NULL;
+    size_t room = 64;
+    out->n = 0;
+    if (strcmp(format, "csv") != 0) return ERR_OK;
+    for (uint32_t i = 0; i < s->n; i++)
+        room += 2 * strlen(s->f[i].name) + 40;
+    TRY(buf_reserve(out, room, e));
+    struct region to = { out->p, room, 0 };
+    TRY(csv_writer_new(&writer, &DIALECT, s, e));
+    err_t rc = csv_write_header(writer, &to, e);
+    csv_writer_free(&writer);
+    out->n = to.n;
+    return rc;
 }

@@ -1,0 +1,113 @@
+// The setter of load.into: a scheme, and the path that it wants.
+
+#include "common/opt_set.h"
+#include "common/suggest.h"
+#include "common/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct scheme {
+    const char *name;
+    const char *example; // NULL: it takes no path
+    bool parts;          // a '*' in the file's name stands for numbers
+    bool later;          // not in this version
+} SCHEMES[] = {
+    { "sqlite", "sqlite:warehouse.db", false, false },
+    { "csv", "csv:out.csv", true, false },
+    { "jsonl", "jsonl:out.jsonl", true, false },
+    { "stdout", NULL, false, false },
+    { "null", NULL, false, false },
+    { "postgres", NULL, false, true },
+    { "postgresql", NULL, false, true },
+};
+
+static const struct scheme *find(const char *text, size_t n)
+{
+    for (size_t i = 0; i < sizeof SCHEMES / sizeof *SCHEMES; i++)
+        if (strlen(SCHEMES[i].name) == n && memcmp(SCHEMES[i].name, text, n) == 0)
+            return &SCHEMES[i];
+    return NULL;
+}
+
+static void no_destination(struct conf *c, const struct opt *o, const struct value *v,
+                           size_t n)
+{
+    char scheme[32] = "";
+    if (n < sizeof scheme) memcpy(scheme, v->text, n);
+    struct suggest s = { .word = scheme };
+    for (size_t i = 0; i < sizeof SCHEMES / sizeof *SCHEMES; i++)
+        suggest_offer(&s, SCHEMES[i].name);
+    if (s.best)
+        conf_wrong(c, o, v, "%s is no destination; did you mean '%s:'?", QUOTED(v->text),
+                   s.best);
+    else if (v->text[n] == ':')
+        conf_wrong(c, o, v,
+                   "%s is no destination; it is sqlite:PATH, csv:PATH, jsonl:PATH, stdout: "
+                   "or null:",
+                   QUOTED(v->text));
+    else
+        conf_wrong(c, o, v, "%s has no scheme; e.g. sqlite:warehouse.db", QUOTED(v->text));
+}
+
+static void set_url(struct conf *c, const char *written, const char *url)
+{
+    if (opt_copy_text(c, &c->job->into_written, written))
+        opt_copy_text(c, &c->job->into, url);
+}
+
+static bool stars_are_good(const char *path, bool parts)
+{
+    const char *slash = strrchr(path, '/'), *star = strchr(path, '*');
+    return !star || (parts && star > (slash ? slash : path - 1) && !strchr(star + 1, '*'));
+}
+
+static void set_path(struct conf *c, const struct opt *o, const struct value *v,
+                     const struct scheme *s, const char *path)
+{
+    if (!*path)
+        conf_wrong(c, o, v, "no path; e.g. %s", s->example);
+    else if (strncmp(path, "//", 2) == 0)
+        conf_wrong(c, o, v, "%s: write %s:PATH, without the slashes of a URL",
+                   QUOTED(v->text), s->name);
+    else if (strcmp(path, ":memory:") == 0)
+        conf_wrong(c, o, v, "a database in memory is gone at the end; give it a path");
+    else if (strcmp(path, "-") == 0)
+        conf_wrong(c, o, v, "for standard output write stdout:");
+    else if (s->parts && !stars_are_good(path, true))
+        conf_wrong(c, o, v,
+                   "%s: one '*', in the name of the file, stands for the numbers of the "
+                   "parts; e.g. %s:out/part-*.%s",
+                   QUOTED(v->text), s->name, s->name);
+    else if (opt_path_is_good(c, o, v, path)) {
+        char *resolved = conf_resolve(c, path), *url = NULL;
+        if (resolved && asprintf(&url, "%s:%s", s->name, resolved) < 0) url = NULL;
+        if (conf_ok(c, url ? ERR_OK : ERR_NOMEM)) set_url(c, v->text, url);
+        free(resolved);
+        free(url);
+    }
+}
+
+void set_into(struct conf *c, const struct opt *o, const struct value *v)
+{
+    const char *text = opt_single(c, o, v);
+    if (!text) return;
+    size_t n = strcspn(text, ":");
+    const struct scheme *s = text[n] ? find(text, n) : NULL;
+    const char *rest = s ? text + n + 1 : "";
+    if (!s)
+        no_destination(c, o, v, n);
+    else if (s->later)
+        conf_wrong(c, o, v, "%s: " LATER "; it loads into sqlite:PATH", QUOTED(text));
+    else if (s->example)
+        set_path(c, o, v, s, rest);
+    else if (!*rest)
+        set_url(c, text, text);
+    else if (strcmp(s->name, "stdout") != 0)
+        conf_wrong(c, o, v, "%s: write %s:", QUOTED(text), s->name);
+    else if (strcmp(rest, "csv") == 0 || strcmp(rest, "jsonl") == 0)
+        set_url(c, text, strcmp(rest, "csv") == 0 ? "stdout:" : text);
+    else
+        conf_wrong(c, o, v, "%s: it is stdout:csv or stdout:jsonl", QUOTED(text));
+}

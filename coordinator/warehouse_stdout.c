@@ -1,0 +1,137 @@
+// Rows to standard output, in the order of their commits. Nothing can be taken back, so
+// nothing can be resumed either; ranges follow the rules of null:.
+
+#include "coordinator/warehouse_null.h"
+
+#include "coordinator/warehouse_text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { REJECTS_SAID = 10 };
+
+static err_t write_out(const uint8_t *p, size_t n, struct err *e)
+{
+    while (n) {
+        ssize_t k = write(STDOUT_FILENO, p, n);
+        if (k < 0 && errno == EINTR) continue;
+        if (k < 0 && errno == EPIPE)
+            return err_set(e, ERR_CLOSED,
+                           "whoever read standard output has closed it: not all rows were "
+                           "written");
+        if (k <= 0) return err_sys(e, "standard output can't be written");
+        p += k;
+        n -= (size_t)k;
+    }
+    return ERR_OK;
+}
+
+// There is no table for them: the first ones are said.
+static void say_rejects(struct warehouse *w, const struct result *r)
+{
+    size_t at = 0;
+    bool bad;
+    struct reject one;
+    char text[1400];
+    while (rejects_next(r->rejects, &at, &one, &bad)) {
+        if (w->n_rejects++ >= REJECTS_SAID || !w->say) continue;
+        snprintf(text, sizeof text, "rejected: %.300s, line %" PRIu64 "%s%.*s: %.*s",
+                 w->inputs[r->row.range.input].name, one.line, one.column.n ? ", " : "",
+                 (int)(one.column.n < 200 ? one.column.n : 200), (const char *)one.column.p,
+                 (int)(one.reason.n < 600 ? one.reason.n : 600),
+                 (const char *)one.reason.p);
+        w->say(w->say_arg, text);
+    }
+    if (w->n_rejects > REJECTS_SAID &&
+        w->n_rejects - r->row.rows_rejected <= REJECTS_SAID && w->say)
+        w->say(w->say_arg, "further rejected rows are counted only: load into a file or a "
+                           "database to keep them");
+}
+
+static err_t check(const struct warehouse *w, const struct result *r, struct err *e)
+{
+    TRY(null_check(w, r, e));
+    if (r->image) return text_check(w->format, &w->schema, r, e);
+    if (r->row.rows_emitted == 0) return ERR_OK;
+    return err_set(e, ERR_PROTO, "%" PRIu64 " rows were announced, none came",
+                   r->row.rows_emitted);
+}
+
+static err_t write_result(struct warehouse *w, const struct result *r, struct err *e)
+{
+    if (!r->checked) TRY(check(w, r, e));
+    if (r->image) TRY(write_out(r->image, r->image_bytes, e));
+    say_rejects(w, r);
+    return ERR_OK;
+}
+
+static err_t open_format(struct warehouse **out, const char *format, warehouse_say *say,
+                         void *say_arg, struct err *e)
+{
+    struct warehouse *w = calloc(1, sizeof *w);
+    *out = w;
+    if (!w) return err_set(e, ERR_NOMEM, "out of memory");
+    w->write = write_result;
+    w->format = format;
+    w->say = say;
+    w->say_arg = say_arg;
+    return ERR_OK;
+}
+
+static err_t open_csv(struct warehouse **out, const char *url, warehouse_say *say,
+                      void *say_arg, struct err *e)
+{
+    (void)url;
+    return open_format(out, "csv", say, say_arg, e);
+}
+
+static err_t open_jsonl(struct warehouse **out, const char *url, warehouse_say *say,
+                        void *say_arg, struct err *e)
+{
+    (void)url;
+    return open_format(out, "jsonl", say, say_arg, e);
+}
+
+static err_t query_value(struct warehouse *w, const char *sql, struct arena *mem,
+                         struct cell *value, struct err *e)
+{
+    (void)w, (void)sql, (void)mem, (void)value;
+    return err_set(e, ERR_INVALID, "stdout: has no tables to read parameters from");
+}
+
+static err_t begin(struct warehouse *w, const struct load_identity *id,
+                   const struct schema *schema, const struct load_input *inputs,
+                   size_t n_inputs, const struct buf *params, struct load_state *state,
+                   struct err *e)
+{
+    struct buf header = { 0 };
+    schema_free(&w->schema);
+    TRY(null_begin(w, id, schema, inputs, n_inputs, params, state, e));
+    err_t rc = schema_copy(&w->schema, schema, e);
+    if (rc == ERR_OK) rc = text_header(w->format, schema, &header, e);
+    if (rc == ERR_OK) rc = write_out(header.p, header.n, e);
+    buf_free(&header);
+    if (rc != ERR_OK) load_state_free(state);
+    return rc;
+}
+
+static void close_stdout(struct warehouse **w)
+{
+    if (*w) schema_free(&(*w)->schema);
+    null_close(w);
+}
+
+#define VERBS                                                                          \
+    .query_value = query_value, .begin = begin, .check = check, .commit = null_commit, \
+    .note = null_note, .finish = null_finish, .close = close_stdout
+
+const struct warehouse_ops warehouse_stdout = {
+    .scheme = "stdout", .forgets = true, .sink = "csv", .open = open_csv, VERBS
+};
+const struct warehouse_ops warehouse_stdout_jsonl = {
+    .scheme = "stdout:jsonl", .forgets = true, .sink = "jsonl", .open = open_jsonl, VERBS
+};
