@@ -182,10 +182,12 @@ static ns_t tick(struct app *a)
     app_gather(a, now);
     explain_a_stall(a, now);
     struct sched_counts c;
+    uint32_t n;
     sched_count(a->sched, &c);
     a->t->retries = c.retries;
     struct progress_view v = { .bytes_done = a->bytes_done,
                                .bytes_total = a->bytes_total,
+                               .in_rows = source_inputs(a->in->source, &n)->in_rows,
                                .rows = a->t->rows_read,
                                .rejects = a->t->rows_rejected,
                                .workers = c.workers,

@@ -67,10 +67,12 @@ void progress_render(const struct progress *p, const struct progress_view *v, ns
 {
     double took = (double)(now - p->started) / (double)NS_S, done = share(v);
     if (took <= 0) took = 1e-9;
-    char rows[32], rate[32], bytes[32], eta[32] = "", percent[16] = "", rejects[48] = "";
+    char rows[32], rate[32], speed[32], bytes[40] = "", eta[32] = "", percent[16] = "",
+                                        rejects[48] = "";
     format_count(v->rows, rows, sizeof rows);
     format_count((uint64_t)((double)v->rows / took), rate, sizeof rate);
-    format_bytes((double)v->bytes_done / took, bytes, sizeof bytes);
+    format_bytes((double)v->bytes_done / took, speed, sizeof speed);
+    if (!v->in_rows) snprintf(bytes, sizeof bytes, "  %s/s", speed);
     if (done >= 0) snprintf(percent, sizeof percent, "%3.0f%%  ", done * 100);
     double left = seconds_left(p, v, now);
     if (left >= 0) {
@@ -83,8 +85,8 @@ void progress_render(const struct progress *p, const struct progress_view *v, ns
         format_count(v->rejects, n, sizeof n);
         snprintf(rejects, sizeof rejects, "  %s rejected", n);
     }
-    snprintf(out, cap, "%s%s rows  %s rows/s  %s/s%s  %u worker%s%s%s%s", percent, rows,
-             rate, bytes, eta, v->workers, v->workers == 1 ? "" : "s", rejects,
+    snprintf(out, cap, "%s%s rows  %s rows/s%s%s  %u worker%s%s%s%s", percent, rows, rate,
+             bytes, eta, v->workers, v->workers == 1 ? "" : "s", rejects,
              v->waits_for ? "  waiting: " : "", v->waits_for ? v->waits_for : "");
 }
 
@@ -100,8 +102,9 @@ void progress_render_json(const struct progress *p, const struct progress_view *
         out, cap,
         "{\"progress\":{\"seconds\":%.1f,\"rows\":%llu,\"bytes\":%llu,\"bytes_total\":%s,"
         "\"eta_seconds\":%s,\"workers\":%u,\"busy\":%u,\"rejected\":%llu}}",
-        took, (unsigned long long)v->rows, (unsigned long long)v->bytes_done, total, eta,
-        v->workers, v->slots_busy, (unsigned long long)v->rejects);
+        took, (unsigned long long)v->rows,
+        v->in_rows ? 0 : (unsigned long long)v->bytes_done, v->in_rows ? "null" : total,
+        eta, v->workers, v->slots_busy, (unsigned long long)v->rejects);
 }
 
 static void clear_bar(struct progress *p)

@@ -16,6 +16,7 @@
 
 struct progress_view {
     uint64_t bytes_done, bytes_total; // total 0: unknown
+    bool in_rows;                     // those bytes are rows of a source that has no bytes
     uint64_t rows, rejects;
     uint32_t workers, slots_busy;
     const char *waits_for; // when nothing moves; NULL otherwise

@@ -89,6 +89,22 @@ static int look_whether_to_stop(void *arg)
     return poll(&p, 1, 0) > 0;
 }
 
+// The load would wait for the read transaction, and that for the load.
+static err_t check_not_warehouse(const struct job *j, const struct stat *source,
+                                 struct err *e)
+{
+    static const char scheme[] = "sqlite:";
+    struct stat st;
+    if (!j->into || strncmp(j->into, scheme, sizeof scheme - 1) != 0) return ERR_OK;
+    if (stat(j->into + sizeof scheme - 1, &st) != 0 || st.st_dev != source->st_dev ||
+        st.st_ino != source->st_ino)
+        return ERR_OK;
+    return err_set(e, ERR_INVALID,
+                   "%s is both read and loaded into: load into another file, e.g. "
+                   "sqlite:new.db",
+                   j->sqlite_written);
+}
+
 static err_t open_database(struct source *s, const struct job *j, struct err *e)
 {
     struct sqlite_source *q = s->own;
@@ -99,6 +115,7 @@ static err_t open_database(struct source *s, const struct job *j, struct err *e)
                    : err_sys(e, "cannot examine %s", j->sqlite_written);
     if (!S_ISREG(st.st_mode))
         return err_set(e, ERR_INVALID, "%s is not a database file", j->sqlite_written);
+    TRY(check_not_warehouse(j, &st, e));
     s->in->dev = st.st_dev;
     s->in->ino = st.st_ino;
     s->in->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
