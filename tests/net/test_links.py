@@ -208,6 +208,25 @@ def the_coordinator_stands_still_for_a_minute(t):
 
 
 @scenario("links")
+def the_coordinators_host_is_cut_off_and_starts_again(t):
+    """Its workers' connections are half open: nobody ever told them that the other end is gone."""
+    n = Hosts(t, scale=SCALE)
+    n.start()
+    n.cut("c")
+    n.c.kill()
+    first = n.feed
+    first.finish()
+    time.sleep(0.5 * SILENCE / SCALE)  # not yet missed
+    n.heal("c")
+    n.coordinate()
+    for w in n.names:
+        n.c.when(f"worker {w} is here", 60)
+    t.wait_until(lambda: n.feed.rows > first.rows, "the input is as far as it was")
+    all_work_again(n)
+    n.ends()
+
+
+@scenario("links")
 def a_host_vanishes_without_a_word(t):
     n = Hosts(t)
     n.start()

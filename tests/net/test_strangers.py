@@ -120,7 +120,7 @@ def a_worker_of_another_protocol_is_told_both_versions(t):
     n.work("w1")
     n.commits(10)
     s = stranger(n, "w2", "other_protocol", t.path("w2.access"), 20)
-    both = "the peer speaks protocol version 9, this program version 2"
+    both = "the peer speaks protocol version 9, this program version "
     s.when(both)
     n.c.when(both)
     n.ends()
