@@ -291,17 +291,17 @@ class Hosts:
         return time.monotonic()
 
     def leased(self, worker):
-        """The ranges that a worker was given and has not answered for."""
+        """What a worker was given and has not answered for: [begin, end, batches], neighbours perhaps as one."""
         db = os.path.join(self.t.dir, ".tranche", "runs.db")
         con = sqlite3.connect(f"file:{db}?mode=ro", uri=True, timeout=10)
         try:
-            return con.execute('SELECT begin, "end" FROM attempts WHERE worker = ? AND outcome IS NULL', (worker,)).fetchall()
+            return con.execute('SELECT begin, "end", chunks FROM attempts WHERE worker = ? AND outcome IS NULL', (worker,)).fetchall()
         finally:
             con.close()
 
-    def unfinished(self, ranges):
-        done = set(self.ledger("SELECT byte_begin, byte_end FROM tranche_ledger"))
-        return [r for r in ranges if r not in done]
+    def unfinished(self, spans):
+        done = "SELECT coalesce(sum(byte_end - byte_begin), 0) FROM tranche_ledger WHERE byte_begin >= ? AND byte_end <= ?"
+        return [x for x in spans if sum(n for (n,) in self.ledger(done, x[0], x[1])) < x[1] - x[0]]
 
     def workers(self):
         return {w for (w,) in self.ledger("SELECT DISTINCT worker FROM tranche_ledger")}

@@ -258,6 +258,6 @@ def recovery(t, n, worker, began, missed):
         t.true(time.monotonic() - began < 60, f"60 s later there is not yet {n.unfinished(had)}\n{n.everything()}")
         time.sleep(0.01)
     done = time.monotonic()
-    t.true(len(had) > 0, "it had nothing")
-    t.true(len(had) <= 64 * 2, f"it had {len(had)} batches")
-    return f"its {len(had)} batches are committed after {done - began:.1f} s"
+    batches = sum(x[2] for x in had)
+    t.true(batches > 0, "it had nothing")
+    return f"its {batches} batches are committed after {done - began:.1f} s"
