@@ -13,6 +13,8 @@
 #define KEY(k, f) .key = k, .flag = f, .commands = RUN_CHECK
 
 static const char *const modes[] = { "append", "replace", "upsert", "incremental", NULL };
+static const char *const formats[] = { "csv", "jsonl", NULL };
+static const char *const sandboxes[] = { "default", "strict", "none", NULL };
 static const char *const outputs[] = { "human", "json", "quiet", NULL };
 static const char *const progresses[] = { "auto", "json", "none", NULL };
 
@@ -123,23 +125,44 @@ const struct opt opt_table[] = {
           "A SELECT over the table batch, run by SQLite on every batch. Repeatable: each "
           "one reads the result of the one before as batch",
       .one_of = "transform", .set = set_sql },
-    { KEY("transform.exec", "exec"), .section = OPT_TRANSFORM, .metavar = "COMMAND",
-      .form = OPT_LIST, .help = "A program", .later = "it transforms with sql",
-      .one_of = "transform" },
-    { KEY("transform.format", NULL), .section = OPT_TRANSFORM,
-      .help = "What the program reads and writes", .later = "it transforms with sql" },
-    { KEY("transform.persistent", NULL), .section = OPT_TRANSFORM,
-      .help = "Keep the program alive", .later = "it transforms with sql" },
-    { KEY("transform.env", NULL), .section = OPT_TRANSFORM,
-      .help = "The program's environment", .later = "it transforms with sql" },
+    { KEY("transform.exec", "exec"), .section = OPT_TRANSFORM, .form = OPT_LIST,
+      .metavar = "COMMAND", .takes = "program and arguments, as a list or one text",
+      .help = "A program that gets every batch on its standard input and writes the "
+              "result, see "
+              "docs/EXEC.md. No shell: one text is split at spaces, quotes keep words "
+              "together. "
+              "Repeatable",
+      .one_of = "transform", .set = set_exec },
+    { KEY("transform.format", "exec-format"), .section = OPT_TRANSFORM, .form = OPT_ONE,
+      .metavar = "csv|jsonl", .takes = "csv or jsonl", .initial = "csv",
+      .help =
+          "What the program reads and writes: CSV with a header, or JSON lines. The flag "
+          "stands behind --exec",
+      .set = set_choice, .at = offsetof(struct step, format), .choices = formats },
+    { KEY("transform.persistent", "persistent"), .section = OPT_TRANSFORM,
+      .form = OPT_SWITCH, .takes = "true or false", .initial = "false",
+      .help =
+          "Keep the program running for many batches, a line 'tranche-batch BYTES ROWS' "
+          "before each. The flag stands behind --exec",
+      .set = set_bool, .at = offsetof(struct step, persistent) },
+    { KEY("transform.env", "env"), .section = OPT_TRANSFORM, .form = OPT_MAP,
+      .metavar = "NAME=VALUE", .takes = "mapping of name to text",
+      .help = "Variables that the program gets beside the usual ones. The flag is "
+              "repeatable, behind --exec",
+      .set = set_env },
+    { KEY("transform.sandbox", "sandbox"), .section = OPT_TRANSFORM, .form = OPT_ONE,
+      .metavar = "default|strict|none", .takes = "default, strict or none",
+      .initial = "default",
+      .help = "What the program may do; default: write its scratch folder only; strict: no "
+              "network, read the system and the job's folder only; none: all that the user "
+              "may. The flag stands behind --exec",
+      .set = set_choice, .at = offsetof(struct step, sandbox), .choices = sandboxes },
     { KEY("transform.plugin", "plugin"), .section = OPT_TRANSFORM, .form = OPT_LIST,
       .metavar = "FILE", .takes = "path of a shared library",
       .help =
           "A shared library that exports tranche_plugin(): batches in and out as Arrow C "
           "Data, see docs/PLUGIN.md. Repeatable",
       .one_of = "transform", .set = set_plugin },
-    { KEY("transform.sandbox", NULL), .section = OPT_TRANSFORM,
-      .help = "What the program may do", .later = "it transforms with sql" },
     { KEY("transform.args", "plugin-arg"), .section = OPT_TRANSFORM, .form = OPT_MAP,
       .metavar = "NAME=VALUE", .takes = "mapping of name to text",
       .help = "What a plugin is opened with. The flag is repeatable, behind --plugin",

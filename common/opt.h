@@ -55,7 +55,7 @@ struct opt {
 
     // Reading: `set` puts a value into the job, or says what is wrong with it (conf_wrong).
     void (*set)(struct conf *c, const struct opt *o, const struct value *v);
-    size_t at;                  // offset of the member in struct job
+    size_t at;                  // offset of the member in struct job or step
     uint64_t min, max;          // of numbers, sizes and durations (ms)
     const char *const *choices; // NULL-terminated, in the order of the enum
 };

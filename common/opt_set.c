@@ -9,9 +9,10 @@
 #include <string.h>
 #include <strings.h>
 
+// Inside of a step all options are its own.
 static void *member(struct conf *c, const struct opt *o)
 {
-    return (char *)c->job + o->at;
+    return (c->step ? (char *)c->step : (char *)c->job) + o->at;
 }
 
 // The text of a single value; NULL: it is none, which has been said.

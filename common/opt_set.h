@@ -22,6 +22,8 @@
     X(nulls)           \
     X(batch_bytes)     \
     X(sql)             \
+    X(exec)            \
+    X(env)             \
     X(plugin)          \
     X(args)            \
     X(by)              \

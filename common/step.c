@@ -22,10 +22,23 @@ static err_t copy_text(char **to, const char *from, struct err *e)
     return *to ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory");
 }
 
+static err_t copy_files(struct step *to, const struct step *from, struct err *e)
+{
+    if (from->n_files == 0) return ERR_OK;
+    to->files = malloc(from->n_files * sizeof *to->files);
+    if (!to->files) return err_set(e, ERR_NOMEM, "out of memory");
+    memcpy(to->files, from->files, from->n_files * sizeof *to->files);
+    to->n_files = from->n_files;
+    return ERR_OK;
+}
+
 static err_t copy_parts(struct step *to, const struct step *from, struct err *e)
 {
     TRY(copy_text(&to->sql, from->sql, e));
     TRY(copy_text(&to->dir, from->dir, e));
+    TRY(copy_text(&to->said, from->said, e));
+    TRY(schema_copy(&to->out, &from->out, e));
+    TRY(copy_files(to, from, e));
     TRY(copy_text(&to->path, from->path, e));
     TRY(copy_text(&to->path_written, from->path_written, e));
     TRY(strings_copy(&to->argv, &from->argv, e));
@@ -52,6 +65,9 @@ void step_free(struct step *s)
     strings_free(&s->argv);
     job_pairs_free(&s->env);
     free(s->dir);
+    free(s->files);
+    schema_free(&s->out);
+    free(s->said);
     free(s->path);
     free(s->path_written);
     job_pairs_free(&s->args);

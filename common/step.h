@@ -4,8 +4,11 @@
 #define COMMON_STEP_H
 
 #include "common/job_lists.h"
+#include "common/types.h"
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 // X(NAME, wire number, key in job files)
 #define STEP_KINDS(X)  \
@@ -23,6 +26,11 @@ enum step_kind {
 enum step_format { STEP_CSV, STEP_JSONL };                   // wire numbers too
 enum step_sandbox { STEP_BOXED, STEP_STRICT, STEP_UNBOXED }; // likewise
 
+struct step_file { // an argument of a program: instead of it the program gets the file's
+                   // path
+    uint32_t argument, file; // numbers in argv and in the spec's files
+};
+
 struct step { // owns all of it; what its kind does not use is zero
     enum step_kind kind;
     int line, column; // where it stands in the job file, from 1; 0: a flag. Not sent.
@@ -33,8 +41,12 @@ struct step { // owns all of it; what its kind does not use is zero
     enum step_format format;
     bool persistent; // one process for many batches
     enum step_sandbox sandbox;
-    struct job_pairs env; // over the default environment
-    char *dir;            // the folder it runs in, and where its paths stand
+    struct job_pairs env;    // over the default environment
+    char *dir;               // the folder it runs in, and where its paths stand
+    struct step_file *files; // the arguments that are files of the job
+    size_t n_files;
+    struct schema out; // its columns, once it was tried; empty: not yet
+    char *said;        // what its sandbox is like on the host where it was tried
 
     char *path;         // PLUGIN: the library, resolved like the job's other paths
     char *path_written; // not sent

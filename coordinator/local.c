@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/csv.h"
+#include "common/scratch.h"
 #include "proto/spec.h"
 
 #include <dirent.h>
@@ -159,6 +160,7 @@ void local_close(struct local *l)
         if (!l->told_to_stop || poll(&p, 1, GOODBYE_MS) != 1) kill(l->pid, SIGKILL);
         waitpid(l->pid, NULL, 0);
         close(l->pidfd);
+        scratch_sweep(); // of runners that were killed with it
     }
     if (l->dir[0]) remove_folder(l->dir);
     *l = (struct local){ .pidfd = -1 };
@@ -235,7 +237,7 @@ static err_t converse(struct pipes p, const struct buf *spec, const struct buf *
     }
 }
 
-static err_t read_answer(const struct buf *a, int status, struct schema *out, struct err *e)
+static err_t read_answer(const struct buf *a, int status, struct spec *out, struct err *e)
 {
     uint32_t code;
     if (a->n < sizeof code || !WIFEXITED(status) || WEXITSTATUS(status)) {
@@ -249,13 +251,13 @@ static err_t read_answer(const struct buf *a, int status, struct schema *out, st
     memcpy(&code, a->p, sizeof code);
     const uint8_t *body = a->p + sizeof code;
     size_t n = a->n - sizeof code;
-    if (code == ERR_OK) return spec_decode_schema(out, body, n, e);
+    if (code == ERR_OK) return spec_decode(out, body, n, e);
     return err_set(e, code < ERR_N ? (err_t)code : ERR_PROTO, "%.*s",
                    (int)(n < 1000 ? n : 1000), (const char *)body);
 }
 
 err_t local_describe(const struct local *l, const struct buf *spec,
-                     const struct buf *sample, struct schema *out, struct err *e)
+                     const struct buf *sample, struct spec *out, struct err *e)
 {
     struct pipes p;
     struct buf answer = { 0 };

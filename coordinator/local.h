@@ -5,7 +5,7 @@
 
 #include "common/buf.h"
 #include "common/err.h"
-#include "common/types.h"
+#include "proto/spec.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,9 +35,10 @@ void local_close(
 void local_abandon(const struct local *l);
 
 // Asks a worker process what columns a job gives: `tranche-worker --describe`.
-// The request is a spec; the sample whole records. ERR_* and the sentence are the worker's.
+// The request is a spec; the sample whole records. *out, the caller's to free, has its
+// columns and those that steps were found to give, but no params and tables. ERR_* and the
+// sentence are the worker's.
 MUST_CHECK err_t local_describe(const struct local *l, const struct buf *spec,
-                                const struct buf *sample, struct schema *out,
-                                struct err *e);
+                                const struct buf *sample, struct spec *out, struct err *e);
 
 #endif

@@ -1,5 +1,7 @@
 #include "coordinator/plan.h"
 
+#include "coordinator/programs.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -189,6 +191,7 @@ err_t plan_input(struct plan *p, const struct job *j, struct err *e)
     bool csv = j->source == SOURCE_CSV;
     TRY(copy_dialect(&p->spec.dialect, csv ? source_dialect(p->source) : &of_tables, e));
     TRY(copy_steps(&p->spec, j, e));
+    TRY(programs_add(&p->spec, e));
     p->spec.timeout_ms = j->timeout_ms;
     p->spec.memory_bytes = j->worker_memory_bytes;
     TRY(read_tables(p, j, e));
@@ -280,9 +283,12 @@ static err_t settle_output(struct plan *p, const struct job *j, const struct loc
 {
     if (j->n_steps == 0) return schema_copy(&p->spec.out, &p->spec.in, e);
     struct buf request = { 0 };
+    struct spec answer = { 0 };
     schema_free(&p->spec.out);
     err_t rc = spec_encode(&p->spec, &request, e);
-    if (rc == ERR_OK) rc = local_describe(l, &request, &p->sample, &p->spec.out, e);
+    if (rc == ERR_OK) rc = local_describe(l, &request, &p->sample, &answer, e);
+    if (rc == ERR_OK) rc = programs_learned(&p->spec, &answer, &p->notes, e);
+    spec_free(&answer);
     buf_free(&request);
     if (rc == ERR_TRANSFORM || rc == ERR_INVALID) {
         char place[512];

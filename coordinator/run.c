@@ -109,11 +109,24 @@ static err_t start_worker(struct run *r, struct err *e)
     return local_start(&r->local, r->slots, e);
 }
 
+static void say_notes(struct run *r, size_t from)
+{
+    for (size_t i = from; i < r->plan.notes.n; i++)
+        say(r, r->plan.notes.v[i]);
+}
+
 static err_t open_input(struct run *r, struct err *e)
 {
     TRY(plan_input(&r->plan, r->job, e));
-    for (size_t i = 0; i < r->plan.notes.n; i++)
-        say(r, r->plan.notes.v[i]);
+    say_notes(r, 0);
+    return ERR_OK;
+}
+
+static err_t settle_output(struct run *r, struct err *e)
+{
+    size_t said = r->plan.notes.n;
+    TRY(plan_output(&r->plan, r->job, &r->local, e));
+    say_notes(r, said);
     return ERR_OK;
 }
 
@@ -300,7 +313,7 @@ static err_t open_all(struct run *r, struct err *e)
     TRY(take_run_lock(r, e));
     TRY(open_warehouse(r, e));
     TRY(plan_params(&r->plan, r->job, r->ops, r->warehouse, e));
-    TRY(plan_output(&r->plan, r->job, &r->local, e));
+    TRY(settle_output(r, e));
     TRY(begin_load(r, e));
     name_load(r);
     TRY(skip_committed(r, e));
@@ -600,7 +613,7 @@ static err_t check(struct run *r, struct err *e)
     if (!warehouse_find(r->job->into))
         return err_set(e, ERR_INVALID, "load.into: no warehouse of this kind: %s",
                        r->job->into_written);
-    if (r->job->params.n == 0) return plan_output(&r->plan, r->job, &r->local, e);
+    if (r->job->params.n == 0) return settle_output(r, e);
     // Params are read from the warehouse, which a check does not touch: stand-ins do.
     r->plan.spec.params = calloc(r->job->params.n, sizeof *r->plan.spec.params);
     if (!r->plan.spec.params) return err_set(e, ERR_NOMEM, "out of memory");
@@ -610,7 +623,7 @@ static err_t check(struct run *r, struct err *e)
         r->plan.spec.n_params = i + 1;
         if (!r->plan.spec.params[i].name) return err_set(e, ERR_NOMEM, "out of memory");
     }
-    return plan_output(&r->plan, r->job, &r->local, e);
+    return settle_output(r, e);
 }
 
 int run_check(const struct job *j)

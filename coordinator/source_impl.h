@@ -5,7 +5,7 @@
 #define COORDINATOR_SOURCE_IMPL_H
 
 #include "common/csv_split.h"
-#include "coordinator/infer.h"
+#include "common/infer.h"
 #include "coordinator/source.h"
 #include "coordinator/source_stream.h"
 

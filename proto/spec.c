@@ -80,7 +80,7 @@ static err_t enc_dialect(struct enc *x, const struct csv_dialect *d)
     return ERR_OK;
 }
 
-static err_t enc_schema(struct enc *x, const struct schema *s)
+err_t enc_schema(struct enc *x, const struct schema *s)
 {
     TRY(check_unique(s, x->w.e));
     TRY(enc_array(x, s->n, SCHEMA_MAX_COLUMNS, "columns"));
@@ -225,7 +225,7 @@ static err_t dec_field(const obj *o, struct schema *s, struct err *e)
     return schema_add(s, name->ptr, name->size, (enum type)type, part[2].via.boolean, e);
 }
 
-static err_t dec_schema(const obj *o, struct schema *s, struct err *e)
+err_t dec_schema(const obj *o, struct schema *s, struct err *e)
 {
     TRY(dec_array(o, 0, SCHEMA_MAX_COLUMNS, "columns", e));
     for (uint32_t i = 0; i < o->via.array.size; i++)
@@ -341,7 +341,7 @@ static err_t dec_spec(const obj *o, void *out, struct err *e)
     TRY(dec_u64(&part[8], UINT64_MAX, &s->memory_bytes, "memory", e));
     TRY(dec_u64(&part[9], UINT64_MAX, &s->result_max_bytes, "result size", e));
     TRY(dec_files(&part[10], &s->files, e));
-    TRY(dec_check_tables(s, e));
+    TRY(dec_check_files(s, e));
     TRY(dec_input(&part[11], s, e));
     if (o->via.array.size == SPEC_FIELDS) return ERR_OK;
     return dec_aggregate(&part[SPEC_FIELDS], &s->aggregate, e);

@@ -120,6 +120,9 @@ static inline err_t dec_texts(const obj *o, char ***v, size_t *n, size_t max,
     return ERR_OK;
 }
 
+// Of proto/spec.c.
+err_t enc_schema(struct enc *x, const struct schema *s);
+err_t dec_schema(const obj *o, struct schema *s, struct err *e);
 // Of proto/spec_step.c.
 err_t enc_step(struct enc *x, const struct step *s);
 err_t dec_steps(const obj *o, struct spec *s, struct err *e);
@@ -128,7 +131,8 @@ err_t enc_files(struct enc *x, const struct file_set *s);
 err_t dec_files(const obj *o, struct file_set *s, struct err *e);
 err_t enc_table_file(struct enc *x, const struct spec_table *t);
 err_t dec_table_file(const obj *o, struct spec_table *t, struct err *e);
-err_t dec_check_tables(const struct spec *s, struct err *e); // their files are there
+err_t dec_check_files(const struct spec *s,
+                      struct err *e); // those that are named are there
 
 // Of proto/spec_aggregate.c.
 err_t enc_aggregate(struct enc *x, const struct agg *a);

@@ -92,9 +92,19 @@ err_t dec_files(const obj *o, struct file_set *s, struct err *e)
     return ERR_OK;
 }
 
-// A table's file is there, and long enough.
-err_t dec_check_tables(const struct spec *s, struct err *e)
+static err_t check_steps(const struct spec *s, struct err *e)
 {
+    for (size_t i = 0; i < s->n_steps; i++)
+        for (size_t k = 0; k < s->steps[i].n_files; k++)
+            if (s->steps[i].files[k].file >= s->files.n)
+                return err_set(e, ERR_PROTO, "transform: its file is none of the job's");
+    return ERR_OK;
+}
+
+// A table's file is there, and long enough; those of programs are there.
+err_t dec_check_files(const struct spec *s, struct err *e)
+{
+    TRY(check_steps(s, e));
     for (size_t i = 0; i < s->n_tables; i++) {
         const struct spec_table *t = &s->tables[i];
         if (t->csv) continue;

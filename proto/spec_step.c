@@ -2,7 +2,7 @@
 
 #include "proto/spec_codec.h"
 
-enum { SQL_PARTS = 2, EXEC_PARTS = 7, PLUGIN_PARTS = 3 };
+enum { SQL_PARTS = 2, EXEC_PARTS = 10, PLUGIN_PARTS = 3 };
 
 static err_t enc_texts(struct enc *x, const struct strings *s, size_t max, const char *what)
 {
@@ -30,7 +30,15 @@ static err_t enc_exec(struct enc *x, const struct step *s)
     PACK(msgpack_pack_uint8(&x->pk, s->persistent));
     PACK(msgpack_pack_uint8(&x->pk, (uint8_t)s->sandbox));
     TRY(enc_pairs(x, &s->env, "variables of a program"));
-    return enc_text(x, s->dir, "folder of a program");
+    TRY(enc_text(x, s->dir, "folder of a program"));
+    TRY(enc_array(x, s->n_files, SPEC_ARGV_MAX, "files of a program"));
+    for (size_t i = 0; i < s->n_files; i++) {
+        PACK(msgpack_pack_array(&x->pk, 2));
+        PACK(msgpack_pack_uint32(&x->pk, s->files[i].argument));
+        PACK(msgpack_pack_uint32(&x->pk, s->files[i].file));
+    }
+    TRY(enc_schema(x, &s->out));
+    return enc_text(x, s->said, "sandbox of a program");
 }
 
 static err_t enc_plugin(struct enc *x, const struct step *s)
@@ -73,6 +81,23 @@ static err_t dec_pairs(const obj *o, struct job_pairs *p, const char *what, stru
     return ERR_OK;
 }
 
+static err_t dec_step_files(const obj *o, struct step *s, struct err *e)
+{
+    TRY(dec_array(o, 0, SPEC_ARGV_MAX, "files of a program", e));
+    void *p;
+    TRY(dec_alloc(&p, o->via.array.size, sizeof *s->files, "files of a program", e));
+    s->files = p;
+    for (; s->n_files < o->via.array.size; s->n_files++) {
+        const obj *pair = &o->via.array.ptr[s->n_files];
+        uint64_t argument = 0, file = 0;
+        TRY(dec_array(pair, 2, 2, "file of a program", e));
+        TRY(dec_u64(&pair->via.array.ptr[0], s->argv.n - 1, &argument, "argument", e));
+        TRY(dec_u64(&pair->via.array.ptr[1], FILE_SET_MAX - 1, &file, "file", e));
+        s->files[s->n_files] = (struct step_file){ (uint32_t)argument, (uint32_t)file };
+    }
+    return ERR_OK;
+}
+
 static err_t dec_exec(const obj *part, struct step *s, struct err *e)
 {
     uint64_t format = 0, persistent = 0, sandbox = 0;
@@ -85,7 +110,10 @@ static err_t dec_exec(const obj *part, struct step *s, struct err *e)
     s->persistent = persistent;
     s->sandbox = (enum step_sandbox)sandbox;
     TRY(dec_pairs(&part[4], &s->env, "env", e));
-    return dec_text(&part[5], &s->dir, "folder of a program", e);
+    TRY(dec_text(&part[5], &s->dir, "folder of a program", e));
+    TRY(dec_step_files(&part[6], s, e));
+    TRY(dec_schema(&part[7], &s->out, e));
+    return dec_text(&part[8], &s->said, "sandbox of a program", e);
 }
 
 static err_t dec_plugin(const obj *part, struct step *s, struct err *e)

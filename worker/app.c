@@ -1,5 +1,7 @@
 #include "worker/app_impl.h"
 
+#include "common/scratch.h"
+
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -192,6 +194,7 @@ static void app_close(struct app *a)
         worker_task_free(&a->running[i]);
     for (uint32_t i = 0; a->slot && i < a->n_slots; i++)
         slot_close(&a->slot[i]);
+    scratch_sweep(); // of runners that were killed
     free(a->slot);
     free(a->running);
     free(a->held);

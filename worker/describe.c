@@ -1,9 +1,11 @@
 #include "worker/describe.h"
 
 #include "common/csv.h"
+#include "common/scratch.h"
 #include "worker/pipeline.h"
 #include "worker/runner.h"
 #include "worker/runner_files.h"
+#include "worker/xf_exec.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -67,11 +69,18 @@ static void say(int fd, err_t code, const void *body, size_t n)
     }
 }
 
-static void say_schema(int fd, const struct schema *s)
+// The spec with its columns, and those of its steps.
+static void say_columns(int fd, const struct spec *spec, const struct schema *s)
 {
     struct buf b = { 0 };
     struct err e;
-    err_t rc = spec_encode_schema(s, &b, &e);
+    struct spec only = *spec;
+    only.params = NULL;
+    only.tables = NULL;
+    only.n_params = only.n_tables = 0;
+    only.aggregate = (struct agg){ 0 };
+    only.out = *s;
+    err_t rc = spec_encode(&only, &b, &e);
     if (rc == ERR_OK)
         say(fd, rc, b.p, b.n);
     else
@@ -92,16 +101,17 @@ static void answer(struct request *r, int fd)
     struct schema s = { 0 };
     struct err e;
     err_t rc = runner_files_open_local(&r->spec, &e);
+    if (rc == ERR_OK) rc = pipeline_learn(&r->spec, r->sample, r->sample_bytes, &e);
     if (rc == ERR_OK) rc = pipeline_open(&p, &r->spec, &e);
     if (rc == ERR_OK) rc = schema_copy(&s, pipeline_schema(p), &e);
     if (rc != ERR_OK) {
         say(fd, rc, e.text, strlen(e.text));
         return;
     }
-    say_schema(fd, &s);
+    say_columns(fd, &r->spec, &s);
     if (!settled(&s))
         pipeline_settle(p, r->sample, r->sample_bytes, clock_ns() + r->settle, &s);
-    say_schema(fd, &s);
+    say_columns(fd, &r->spec, &s);
     schema_free(&s);
     pipeline_close(&p);
 }
@@ -179,11 +189,20 @@ static bool is_good(const struct buf *message)
     return code == ERR_OK;
 }
 
+// Programs are tried before; see xf_exec_learn.
+static ns_t open_time(const struct spec *spec)
+{
+    ns_t limit = (ns_t)spec->timeout_ms * NS_MS;
+    for (size_t i = 0; i < spec->n_steps; i++)
+        if (spec->steps[i].kind == STEP_EXEC) limit += XF_EXEC_LEARN_TIME;
+    return limit;
+}
+
 static err_t ask(struct request *r, struct buf *message, struct err *e)
 {
     int pair[2], status = 0;
     if (pipe2(pair, O_CLOEXEC)) return err_sys(e, "cannot ask the transform");
-    ns_t open_until = clock_ns() + (ns_t)r->spec.timeout_ms * NS_MS;
+    ns_t open_until = clock_ns() + open_time(&r->spec);
     pid_t self = getpid(), pid = fork();
     if (pid == 0) child(r, pair[1], self);
     close(pair[1]);
@@ -208,6 +227,7 @@ static err_t describe(struct buf *message, struct err *e)
     err_t rc = read_stdin(&in, e);
     if (rc == ERR_OK) rc = read_request(&r, &in, e);
     if (rc == ERR_OK) rc = ask(&r, message, e);
+    scratch_sweep(); // the child may have been killed
     spec_free(&r.spec);
     buf_free(&in);
     return rc;

@@ -2,6 +2,7 @@
 
 #include "common/sink.h"
 #include "worker/transform.h"
+#include "worker/xf_exec.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -309,18 +310,61 @@ const struct schema *pipeline_schema(const struct pipeline *p)
     return p->n_stages ? &p->stages[p->n_stages - 1].out : &p->spec->in;
 }
 
-void pipeline_settle(struct pipeline *p, const uint8_t *sample, size_t n, ns_t deadline,
-                     struct schema *io)
+static err_t read_sample(struct pipeline *p, const uint8_t *sample, size_t n)
 {
     struct rejects rejects = { 0 };
     struct pipeline_stats stats = { 0 };
     struct reader_chunk chunk = { .bytes = sample, .n = n, .end = n, .first_line = 1 };
     err_t rc = pipeline_parse(p->first, &chunk, &rejects, &stats, NULL);
     rejects_free(&rejects);
+    return rc;
+}
+
+void pipeline_settle(struct pipeline *p, const uint8_t *sample, size_t n, ns_t deadline,
+                     struct schema *io)
+{
+    struct pipeline_stats stats = { 0 };
+    err_t rc = read_sample(p, sample, n);
     if (rc == ERR_OK) rc = pipeline_apply(p->first, deadline, &stats, NULL);
     if (rc == ERR_OK) transform_settle(io, p->first->result);
     // What fails on a sample says nothing about the types, nor against the job: the batch
     // it fails on will be retried, bisected and explained.
     rc = pipeline_done(p->first, rc, NULL);
     (void)rc;
+}
+
+// The steps before it on the sample. What they cannot take says nothing: then there is no
+// row.
+static err_t learn_step(const struct spec *head, struct step *step, const uint8_t *sample,
+                        size_t n, struct err *e)
+{
+    struct pipeline *p;
+    struct batch none = { 0 };
+    struct pipeline_stats stats = { 0 };
+    TRY(pipeline_open(&p, head, e));
+    err_t rc = read_sample(p, sample, n);
+    if (rc == ERR_OK)
+        rc = pipeline_apply(p->first, clock_ns() + (ns_t)head->timeout_ms * NS_MS, &stats,
+                            NULL);
+    rc = xf_exec_learn(head, step, pipeline_schema(p),
+                       rc == ERR_OK ? p->first->result : &none, e);
+    rc = pipeline_done(p->first, rc, e);
+    pipeline_close(&p);
+    return rc;
+}
+
+err_t pipeline_learn(struct spec *spec, const uint8_t *sample, size_t n, struct err *e)
+{
+    for (size_t i = 0; i < spec->n_steps; i++) {
+        struct step *step = &spec->steps[i];
+        if (step->kind != STEP_EXEC || step->out.n) continue;
+        struct spec head = *spec; // borrows
+        head.n_steps = i;
+        head.out = (struct schema){ 0 };
+        err_t rc = learn_step(&head, step, sample, n, e);
+        if (rc != ERR_OK && spec->n_steps > 1)
+            return err_wrap(e, rc, "transform step %zu of %zu", i + 1, spec->n_steps);
+        TRY(rc);
+    }
+    return ERR_OK;
 }

@@ -22,7 +22,8 @@ void runner_harden(uint64_t memory_bytes)
     setrlimit(RLIMIT_CORE, &none);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     // Private memory only: the shared regions are large and mostly untouched.
-    struct rlimit data = { memory_bytes, memory_bytes };
+    // The soft limit alone: a program that transforms may take a larger share, see xf_exec.
+    struct rlimit data = { memory_bytes, RLIM_INFINITY };
     if (memory_bytes) setrlimit(RLIMIT_DATA, &data);
 #else
     (void)memory_bytes;
@@ -159,7 +160,9 @@ void runner_main(uint64_t result_max_bytes, uint64_t memory_bytes, uint32_t lane
     for (;;) {
         ssize_t n = recv(RUNNER_FD_CHANNEL, &t, sizeof t, 0);
         if (n < 0 && errno == EINTR) continue;
-        if (n != (ssize_t)sizeof t) _exit(0);
+        if (n != (ssize_t)sizeof t) break;
         take(&r, &t);
     }
+    if (r.n_lanes == 1) pipeline_close(&r.pipeline); // programs end, their folders go
+    _exit(0);
 }

@@ -46,6 +46,9 @@ extern const struct transform_ops transform_plugin;
 // The spec's aggregate; `step` is NULL. Its result is what agg_partial_schema says.
 extern const struct transform_ops transform_aggregate;
 
+// A program. step->out says its columns; the runner is made its parent, see child.h.
+extern const struct transform_ops transform_exec;
+
 // NULL: no transform of this kind is built in.
 const struct transform_ops *transform_find(enum step_kind kind);
 

@@ -99,11 +99,25 @@ static const struct row rows[] = {
       "tranche: --mode: 'upsrt' is none of append, replace, upsert and incremental; did "
       "you mean 'upsert'?\n"
       "tranche: --output: 'xml' is none of human, json and quiet\n" },
-    { "later_flags", JOB "--postgres|x|--exec|./clean.py",
+    { "later_flags", JOB "--postgres|x|--http|x",
       "tranche: --postgres: not in this version of tranche (" TRANCHE_VERSION
       "); it reads csv, lines, jsonl, sqlite and range\n"
-      "tranche: --exec: not in this version of tranche (" TRANCHE_VERSION
+      "tranche: --http: not in this version of tranche (" TRANCHE_VERSION
       "); it transforms with sql\n" },
+    { "step_flags_without_a_step", JOB "--persistent|--exec|./x",
+      "tranche: --persistent stands behind the transform that it is about\n" HINT },
+    { "step_flags_behind_another_kind", JOB "--sql|SELECT 1|--persistent",
+      "tranche: --persistent: is for exec, and this step is sql\n" },
+    { "shell_commands", JOB "--exec|cat;sort|--exec|'x|--exec| ",
+      "tranche: --exec: 'cat;sort': no shell runs it; quote the character if the program "
+      "shall see it, or write [sh, -c, '...']\n"
+      "tranche: --exec: ''x': a quote that is never closed\n"
+      "tranche: --exec: no program; e.g. [python3, clean.py]\n" },
+    { "bad_step_flags", JOB "--exec|x|--exec-format|xml|--sandbox|strct|--env|A B=c",
+      "tranche: --exec-format: 'xml' is none of csv and jsonl\n"
+      "tranche: --sandbox: 'strct' is none of default, strict and none; did you mean "
+      "'strict'?\n"
+      "tranche: --env: 'A B' is no name for a variable; letters, digits and _ make one\n" },
     { "nobody_works", JOB "-j|0",
       "tranche: --workers: 0, only workers of other hosts: they come in through "
       "--listen\n" },
@@ -147,6 +161,39 @@ static void is_refused_with(void **state)
     EQ_I64(CLI_USAGE, s.code);
     assert_string_equal("", s.out);
     assert_string_equal(row->err, s.err);
+    said_free(&s);
+}
+
+static void steps_of_flags_keep_their_order(void **state)
+{
+    (void)state;
+    struct said s =
+        say("tranche|run|--csv|a.csv|--into|null:|--sql|SELECT 1|--exec|a 'b c' "
+            "\"d\\\"e\" f\\ g '' h'i'|--persistent|--env|A=1|--env|B=x=y|"
+            "--sandbox|strict|--plugin|./p.so|--plugin-arg|n=5|--exec|./z|"
+            "--exec-format|jsonl");
+    EQ_I64(-1, s.code);
+    assert_string_equal("", s.err);
+    const struct job *j = &s.cli.job;
+    EQ_I64(4, j->n_steps);
+    EQ_I64(STEP_SQL, j->steps[0].kind);
+    const struct step *x = &j->steps[1];
+    static const char *const words[] = { "a", "b c", "d\"e", "f g", "", "hi" };
+    EQ_I64(STEP_EXEC, x->kind);
+    EQ_I64(N_OF(words), x->argv.n);
+    for (size_t i = 0; i < N_OF(words); i++)
+        assert_string_equal(words[i], x->argv.v[i]);
+    assert_true(x->persistent);
+    EQ_I64(STEP_STRICT, x->sandbox);
+    EQ_I64(STEP_CSV, x->format);
+    assert_string_equal("1", job_pairs_get(&x->env, "A"));
+    assert_string_equal("x=y", job_pairs_get(&x->env, "B"));
+    assert_string_equal(".", x->dir);
+    EQ_I64(STEP_PLUGIN, j->steps[2].kind);
+    assert_string_equal("5", job_pairs_get(&j->steps[2].args, "n"));
+    EQ_I64(STEP_EXEC, j->steps[3].kind);
+    EQ_I64(STEP_JSONL, j->steps[3].format);
+    assert_false(j->steps[3].persistent);
     said_free(&s);
 }
 
@@ -452,6 +499,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(flags_alone_make_a_job),
+        cmocka_unit_test(steps_of_flags_keep_their_order),
         cmocka_unit_test(columns_in_flags_stand_between_commas),
         cmocka_unit_test(every_other_flag_is_read),
         cmocka_unit_test(workers_of_other_hosts_are_read),

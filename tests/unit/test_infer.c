@@ -1,4 +1,4 @@
-#include "coordinator/infer.h"
+#include "common/infer.h"
 
 #include "tests/source_kit.h"
 #include "tests/test.h"

@@ -57,6 +57,8 @@ static void add_exec(struct spec *s)
     PASS(&e, strings_add(&step.argv, "", 0, &e));
     PASS(&e, job_pairs_set(&step.env, "A", "b=c", &e));
     PASS(&e, job_pairs_set(&step.env, "EMPTY", "", &e));
+    step.said = dup("strict");
+    add_column(&step.out, "id", TYPE_INTEGER, false);
     PASS(&e, steps_add(&s->steps, &s->n_steps, &step, &e));
 }
 
@@ -194,6 +196,9 @@ static void same_step(const struct step *a, const struct step *b)
     same_text(a->sql, b->sql);
     same_text(a->dir, b->dir);
     same_text(a->path, b->path);
+    if (a->said) assert_string_equal(a->said, b->said);
+    same_schema(&a->out, &b->out);
+    EQ_I64(a->n_files, b->n_files);
     EQ_I64(a->argv.n, b->argv.n);
     for (size_t i = 0; i < a->argv.n; i++)
         assert_string_equal(a->argv.v[i], b->argv.v[i]);
@@ -586,24 +591,36 @@ static const struct hostile hostile[] = {
       "transform: kind 1 with 3 parts" },
     { "program_without_arguments", "c090909090a4",
       "c09091"
-      "970290000000"
-      "90a09090a4",
+      "9a0290000000"
+      "90a09090a09090a4",
       "program: an empty list" },
     { "program_of_a_strange_format", "c090909090a4",
       "c09091"
-      "970291a161020000"
-      "90a09090a4",
+      "9a0291a161020000"
+      "90a09090a09090a4",
       "format: not an integer" },
     { "program_with_a_strange_sandbox", "c090909090a4",
       "c09091"
-      "970291a161000003"
-      "90a09090a4",
+      "9a0291a161000003"
+      "90a09090a09090a4",
       "sandbox: not an integer" },
     { "variable_without_value", "c090909090a4",
       "c09091"
-      "970291a161000000"
-      "9191a178a09090a4",
+      "9a0291a161000000"
+      "9191a178a09090a09090a4",
       "env: not a list of 2" },
+    { "file_of_no_argument", "c090909090a4",
+      "c09091"
+      "9a0291a161000000"
+      "90a091920100"
+      "90a09090a4",
+      "argument: not an integer" },
+    { "file_that_the_job_lacks", "c090909090a4",
+      "c09091"
+      "9a0291a161000000"
+      "90a091920000"
+      "90a09090a4",
+      "its file is none of the job's" },
     { "plugin_with_a_number", "c090909090a4",
       "c09091"
       "930305909090a4",

@@ -1,4 +1,4 @@
-#include "coordinator/infer.h"
+#include "common/infer.h"
 
 #include <string.h>
 

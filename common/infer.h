@@ -6,8 +6,8 @@
 // has a decimal point. Booleans are inferred of JSON only. A quoted value counts like an
 // unquoted one. A column of which only NULLs were seen is text.
 
-#ifndef COORDINATOR_INFER_H
-#define COORDINATOR_INFER_H
+#ifndef COMMON_INFER_H
+#define COMMON_INFER_H
 
 #include "common/csv_read.h"
 #include "common/json_line.h"

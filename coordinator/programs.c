@@ -1,0 +1,64 @@
+#include "coordinator/programs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+// Programs in the job's folder: `./clean.py`, `clean.py` behind python3. What is found in
+// PATH, and absolute paths, are each host's own.
+static err_t add_files(struct spec *spec, struct step *s, struct err *e)
+{
+    for (size_t i = 0; i < s->argv.n; i++) {
+        const char *text = s->argv.v[i];
+        char path[FILE_PATH_MAX + 1];
+        struct stat st;
+        uint32_t number;
+        if (*text == '/' || !*text || (i == 0 && !strchr(text, '/'))) continue;
+        if (snprintf(path, sizeof path, "%s/%s", s->dir, text) >= (int)sizeof path)
+            continue;
+        if (stat(path, &st) || !S_ISREG(st.st_mode)) continue;
+        TRY(file_set_add(&spec->files, path, &number, e));
+        struct step_file *v = realloc(s->files, (s->n_files + 1) * sizeof *v);
+        if (!v) return err_set(e, ERR_NOMEM, "out of memory");
+        s->files = v;
+        v[s->n_files++] = (struct step_file){ (uint32_t)i, number };
+    }
+    return ERR_OK;
+}
+
+err_t programs_add(struct spec *spec, struct err *e)
+{
+    for (size_t i = 0; i < spec->n_steps; i++) {
+        struct step *s = &spec->steps[i];
+        if (s->kind != STEP_EXEC) continue;
+        char *dir = realpath(s->dir, NULL);
+        if (!dir) return err_sys(e, "cannot find the folder %s", s->dir);
+        free(s->dir);
+        s->dir = dir;
+        TRY(add_files(spec, s, e));
+    }
+    return ERR_OK;
+}
+
+// The columns, and what was learned of steps that had to be tried for them.
+err_t programs_learned(struct spec *spec, struct spec *answer, struct strings *notes,
+                       struct err *e)
+{
+    if (answer->n_steps != spec->n_steps)
+        return err_set(e, ERR_PROTO, "the worker speaks of other transforms");
+    spec->out = answer->out;
+    answer->out = (struct schema){ 0 };
+    for (size_t i = 0; i < answer->n_steps; i++) {
+        struct step *to = &spec->steps[i], *from = &answer->steps[i];
+        struct schema unknown = to->out;
+        char note[300];
+        if (from->kind != STEP_EXEC || from->out.n == 0) continue;
+        to->out = from->out;
+        from->out = unknown;
+        snprintf(note, sizeof note, "exec %.100s: sandbox %.160s", to->argv.v[0],
+                 from->said);
+        TRY(strings_add(notes, note, strlen(note), e));
+    }
+    return ERR_OK;
+}

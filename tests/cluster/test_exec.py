@@ -1,0 +1,345 @@
+"""Transforms by programs of the user's own."""
+
+import os
+import signal
+import subprocess
+import sys
+
+from kit import scenario
+
+PYTHON = sys.executable
+
+DOUBLE = """#!/usr/bin/env python3
+import csv, sys
+rows = csv.DictReader(sys.stdin)
+out = csv.writer(sys.stdout)
+out.writerow(["id", "name", "twice"])
+for r in rows:
+    out.writerow([r["id"], r["name"].upper(), int(r["v"]) * 2 if r["v"] else ""])
+"""
+
+KEEP = """#!/usr/bin/env python3
+import csv, io, os, sys
+while True:
+    head = sys.stdin.buffer.readline()
+    if not head:
+        break
+    word, size, rows = head.split()
+    assert word == b"tranche-batch"
+    body = sys.stdin.buffer.read(int(size)).decode()
+    out, n = io.StringIO(), 0
+    w = csv.writer(out)
+    w.writerow(["id", "pid"])
+    for r in csv.DictReader(io.StringIO(body)):
+        if r["v"] == "die":
+            sys.exit("row " + r["id"] + " is poison")
+        if r["v"] == "raise":
+            text = f"row {r['id']} is bad".encode()
+            sys.stdout.buffer.write(b"tranche-error %d\\n" % len(text) + text)
+            break
+        w.writerow([r["id"], os.getpid()])
+        n += 1
+    else:
+        data = out.getvalue().encode()
+        sys.stdout.buffer.write(b"tranche-batch %d %d\\n" % (len(data), n) + data)
+    sys.stdout.buffer.flush()
+"""
+
+
+def program(t, name, text):
+    os.chmod(t.write(name, text), 0o755)
+
+
+def numbers(t, n, bad=None, what="x"):
+    t.write("in.csv", "id,name,v\n" + "".join(f"{i},n{i},{what if i == bad else i * 3}\n" for i in range(n)))
+
+
+def run(t, *args, new=False, **kw):
+    if new:
+        for f in os.listdir(t.dir):
+            if f.startswith("wh.db"):
+                os.unlink(t.path(f))
+    return t.run("run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", "t", "--output", "json", *args, **kw)
+
+
+@scenario("exec", "smoke")
+def a_program_in_the_jobs_folder_transforms_every_batch(t):
+    program(t, "job/clean.py", DOUBLE)
+    numbers(t, 5000)
+    os.rename(t.path("in.csv"), t.path("job/in.csv"))
+    t.write("job/job.yaml", """
+source: {csv: in.csv}
+batch: {bytes: 8KiB}
+transform:
+  - sql: SELECT id, name, nullif(v, 30) AS v FROM batch WHERE id % 2 = 0
+  - exec: ./clean.py
+  - sql: SELECT id, name, twice + 1 AS w FROM batch
+load: {into: 'sqlite:wh.db', table: t}
+""")
+    r = t.run("run", "job/job.yaml", "--output", "json").json
+    t.equal((5000, 2500, 2500), (r["rows_read"], r["rows_emitted"], r["rows_loaded"]), "rows")
+    want = [(i, f"N{i}", None if i == 10 else i * 6 + 1) for i in range(0, 5000, 2)]
+    t.equal(want, t.rows("job/wh.db", "SELECT id, name, w FROM t ORDER BY rowid"), "rows")
+    t.leaves_nothing()
+
+
+@scenario("exec")
+def a_program_from_path_with_arguments_in_one_text(t):
+    t.write("swap.py", DOUBLE)
+    numbers(t, 10)
+    run(t, "--exec", "python3 'swap.py' --unused \"two words\"")
+    t.equal(10, t.one("wh.db", "SELECT count(*) FROM t WHERE twice = id * 6"), "rows")
+    t.equal("INTEGER", t.one("wh.db", "SELECT type FROM pragma_table_info('t') WHERE name = 'twice'"), "type")
+
+
+@scenario("exec")
+def a_persistent_program_is_one_process_for_many_batches(t):
+    program(t, "keep.py", KEEP)
+    numbers(t, 3000)
+    r = run(t, "--exec", "./keep.py", "--persistent", "--batch-bytes", "4KiB", "-j", "2").json
+    t.equal(3000, r["rows_loaded"], "rows")
+    t.true(r["chunks"] > 8, "many batches")
+    n = t.one("wh.db", "SELECT count(DISTINCT pid) FROM t")
+    t.true(n <= 2, f"{n} processes for {r['chunks']} batches")
+    t.leaves_nothing()
+
+
+@scenario("exec")
+def poison_rows_are_isolated(t):
+    program(t, "keep.py", KEEP)
+    program(t, "clean.py", DOUBLE)
+    for args, what, reason in ((["--exec", "./clean.py"], "x", "ValueError"),
+                               (["--exec", "./keep.py", "--persistent"], "die", "row 1234 is poison"),
+                               (["--exec", "./keep.py", "--persistent"], "raise", "row 1234 is bad")):
+        numbers(t, 2000, bad=1234, what=what)
+        r = run(t, *args, "--batch-bytes", "16KiB", "--retries", "0", "--bad-rows", "1", new=True, want=3).json
+        t.equal((1999, 1), (r["rows_loaded"], r["rows_rejected"]), "loaded, rejected")
+        t.equal([(1236,)], t.rows("wh.db", "SELECT line FROM t_rejects"), "the guilty line")
+        said = t.one("wh.db", "SELECT reason FROM t_rejects")
+        t.true(reason in said, f"the reason holds {reason!r}: {said!r}")
+
+
+@scenario("exec")
+def a_poison_row_in_the_sample_does_not_stop_the_plan(t):
+    program(t, "clean.py", DOUBLE)
+    numbers(t, 500, bad=0)
+    r = run(t, "--exec", "./clean.py", "--bad-rows", "1", "--retries", "0", want=3).json
+    t.equal((499, 1), (r["rows_loaded"], r["rows_rejected"]), "loaded, rejected")
+
+
+@scenario("exec")
+def programs_that_cannot_work_are_told_before_anything_is_loaded(t):
+    t.write("plain.py", DOUBLE)
+    program(t, "nothing.sh", "#!/bin/sh\ncat >/dev/null\n")
+    program(t, "fails.sh", "#!/bin/sh\ncat >/dev/null\necho no such thing >&2\nexit 1\n")
+    program(t, "index.sh", "#!/bin/sh\ncat >/dev/null\necho ',a'\necho 0,1\n")
+    program(t, "twice.sh", "#!/bin/sh\ncat >/dev/null\necho 'a,A'\n")
+    program(t, "strange.sh", "#!/nowhere/sh\n")
+    t.write("text", "hello\n")
+    os.chmod(t.path("text"), 0o755)
+    numbers(t, 10)
+    for command, texts in {
+        "nowhere": ["cannot run 'nowhere'", "in PATH"],
+        "./nowhere": ["does not exist"],
+        "./plain.py": ["may not be executed", "chmod +x", "python3"],
+        "./strange.sh": ["interpreter in its first line"],
+        "./nothing.sh": ["it wrote nothing", "line of column names"],
+        "./fails.sh": ["exit code 1", "no such thing"],
+        "./index.sh": ["column 1 of its result has no name", "index=False"],
+        "./twice.sh": ["two columns 'A'"],
+        "cat | sort": ["no shell runs it", "[sh, -c"],
+        "'cat": ["never closed"],
+        " ": ["no program"],
+    }.items():
+        r = run(t, "--exec", command, want=2)
+        t.says(r, *texts)
+        t.true(not os.path.exists(t.path("wh.db")) or not t.rows("wh.db", "SELECT 1 FROM sqlite_master WHERE name = 't'"),
+               "no table")
+    t.leaves_nothing()
+
+
+def late(body):
+    """Fine on the sample of a plan, otherwise once a row 1500 is there."""
+    return f"""#!{PYTHON}
+import os, sys, time
+data = sys.stdin.buffer.read()
+if b"\\n1500,n" in data:
+{body}
+sys.stdout.buffer.write(data)
+"""
+
+
+@scenario("exec")
+def what_goes_wrong_in_a_later_batch_is_told(t):
+    numbers(t, 2000)
+    for body, code, text in (
+            ("    sys.exit(7)", 4, "exit code 7"),
+            ("    os.kill(os.getpid(), 11)", 4, "signal 11"),
+            ("    sys.stdout.write('id,name,w\\n'); sys.exit(0)", 4, "column 3 is 'w', and was 'v'"),
+            ("    sys.stdout.write('id,name\\n'); sys.exit(0)", 4, "it gives 2, and gave 3"),
+            ("    sys.exit(0)", 4, "it wrote nothing"),
+            ("    sys.stdout.write('id,name,v\\n1,2,3\\n1,\"2'); sys.exit(0)", 4, "line 3 of its result"),
+            ("    sys.stdout.write('id,name,v\\n1,2\\n'); sys.exit(0)", 4, "line 2 of its result"),
+            ("    sys.stdout.buffer.write(b'id,name,v\\n1,\\xff,3\\n'); sys.exit(0)", 4, "UTF-8"),
+            ("    sys.stdout.write('id,name,v\\n' + '1,2,3\\n' * 8000000); sys.exit(0)", 4, "is larger than")):
+        program(t, "late.py", late(body))
+        r = run(t, "--exec", "./late.py", "--batch-rows", "1200", "--retries", "0", "-j", "2",
+                "--worker-memory", "128MiB", new=True, want=code)
+        said = t.one("wh.db", "SELECT reason FROM t_rejects")
+        t.true(text in said, f"the reason holds {text!r}: {said!r}")
+        t.equal(1999, t.one("wh.db", "SELECT count(*) FROM t"), "the others are loaded")
+    t.leaves_nothing()
+
+
+@scenario("exec")
+def an_answer_without_a_last_line_end_is_whole(t):
+    program(t, "cut.py", f"#!{PYTHON}\nimport sys\nsys.stdout.write(sys.stdin.read().rstrip())\n")
+    numbers(t, 100)
+    run(t, "--exec", "./cut.py")
+    t.equal([(100, 297)], t.rows("wh.db", "SELECT count(*), max(v) FROM t"), "rows")
+
+
+@scenario("exec")
+def nothing_a_program_does_with_its_pipes_locks_up(t):
+    numbers(t, 60000)
+    big = "'x' * 3000000"
+    for name, body, rows in (
+            ("never_reads", "print('a')\nprint(1)", None),
+            ("closes_stdin", "os.close(0)\nprint('a')\nprint(1)", None),
+            ("reads_one_line", "l = sys.stdin.readline()\nprint('a')\nprint(1)", None),
+            ("floods_stderr_first", f"sys.stderr.write({big}); d = sys.stdin.read(); sys.stdout.write(d)", 60000),
+            ("writes_before_it_reads", "print('a,b,c')\nfor i in range(300000): print('1,2,3')\nsys.stdin.read()", None),
+            ("echoes_as_it_reads", "for l in sys.stdin: sys.stdout.write(l); sys.stderr.write(l)", 60000),
+            ("leaves_a_daemon_with_the_pipes",
+             "d = sys.stdin.read()\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(1000)\nsys.stdout.write(d)", 60000)):
+        program(t, f"{name}.py", f"#!{PYTHON}\nimport os, sys, time\n{body}\n")
+        r = run(t, "--exec", f"./{name}.py", "--batch-bytes", "256KiB", new=True).json
+        if rows:
+            t.equal(rows, r["rows_loaded"], name)
+        else:
+            t.true(r["rows_loaded"] > 0, name)
+    t.leaves_nothing()
+
+
+def sleepers(t):
+    found = subprocess.run(["pgrep", "-f", t.dir], capture_output=True, text=True).stdout.split()
+    return [p for p in found if int(p) != os.getpid()]
+
+
+@scenario("exec")
+def a_program_that_never_ends_is_stopped_with_all_it_started(t):
+    numbers(t, 2000)
+    program(t, "hang.py", late("    import subprocess\n    print('working on it', file=sys.stderr, flush=True)\n"
+                               "    subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1000) # " + t.dir + "'])\n"
+                               "    time.sleep(1000)"))
+    run(t, "--exec", "./hang.py", "--batch-rows", "1200", "--retries", "0", "--timeout", "2s", "--fresh",
+        "--bad-rows", "1", want=3)
+    said = t.one("wh.db", "SELECT reason FROM t_rejects")
+    t.true("limits.timeout" in said, said)
+    t.equal([], sleepers(t), "processes that are left")
+    program(t, "never.py", f"#!{PYTHON}\nimport time\ntime.sleep(1000)\n")
+    r = run(t, "--exec", "./never.py", "--timeout", "1s", "--fresh", want=2)
+    t.says(r, "gave no answer")
+    t.equal([], sleepers(t), "processes that are left")
+
+
+@scenario("exec")
+def the_environment_is_clean_and_has_the_params(t):
+    t.write("in.csv", "id\n1\n")
+    t.run("run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", "base")
+    program(t, "env.py", f"#!{PYTHON}\nimport os, sys\nprint('name,value')\n"
+                         "for k, v in sorted(os.environ.items()): print(f'{k},\"{v}\"')\n")
+    run(t, "--exec", "./env.py", "--env", "MODE=fast", "--env", "LANG=C", "--param", "mean=SELECT avg(id) FROM base",
+        env={"SECRET": "x", "LANG": "C.UTF-8", "VIRTUAL_ENV": "/venv"})
+    got = dict(t.rows("wh.db", "SELECT name, value FROM t"))
+    t.true("SECRET" not in got and "TRANCHE_HOME" not in got, str(got))
+    t.equal(("fast", "C", "/venv", t.dir, "1.0", "csv", "0"),
+            tuple(got.get(k) for k in ("MODE", "LANG", "VIRTUAL_ENV", "HOME", "TRANCHE_PARAM_mean", "TRANCHE_FORMAT",
+                                       "TRANCHE_PERSISTENT")), "environment")
+
+
+SANDBOX = """#!/usr/bin/python3
+import os, socket, sys
+def can(f):
+    try:
+        f()
+        return "yes"
+    except OSError as e:
+        return "no"
+def connect():
+    s = socket.socket(socket.AF_INET)
+    s.settimeout(5)
+    s.connect(("127.0.0.1", int(os.environ["PORT"])))
+print("what,can")
+print("scratch," + can(lambda: open(os.environ["TMPDIR"] + "/x", "w").write("x")))
+print("job," + can(lambda: open("written", "w")))
+print("home," + can(lambda: open(os.environ["HOME"] + "/written", "w")))
+print("read," + can(lambda: open(os.environ["READ"]).read()))
+print("delete," + can(lambda: os.unlink("in.csv")))
+print("null," + can(lambda: open("/dev/null", "w").write("x")))
+print("connect," + can(connect))
+"""
+
+
+@scenario("exec")
+def a_sandbox_keeps_the_program_to_its_scratch_folder(t):
+    import socket
+    server = socket.create_server(("127.0.0.1", 0))
+    t.cleanups.append(server.close)
+    elsewhere = t.write("elsewhere/file", "x")
+    os.mkdir(t.path("job"))
+    program(t, "job/try.py", SANDBOX)
+    base = {"scratch": "yes", "null": "yes"}
+    for level, want in (("default", dict(base, job="no", home="no", read="yes", delete="no", connect="yes")),
+                        ("strict", dict(base, job="no", home="no", read="no", delete="no", connect="no")),
+                        ("none", dict(base, job="yes", home="yes", read="yes", delete="yes", connect="yes"))):
+        t.write("job/in.csv", "id\n1\n")
+        t.write("job/job.yaml", f"""
+source: {{csv: in.csv}}
+transform: {{exec: ./try.py, sandbox: {level}, env: {{PORT: {server.getsockname()[1]}, READ: {elsewhere}}}}}
+load: {{into: 'sqlite:../wh.db', table: {level}}}
+""")
+        r = t.run("run", "job/job.yaml", want=None)
+        if r.code == 2 and "needs user namespaces" in r.err:
+            continue  # said, and refused: this host does not let us
+        if level != "none":
+            t.equal(0, r.code, "exit code")
+            t.equal(want, dict(t.rows("wh.db", f'SELECT what, can FROM "{level}"')), level)
+        t.says(r, f"sandbox {level}")
+
+
+@scenario("exec")
+def a_changed_program_is_another_job(t):
+    program(t, "clean.py", DOUBLE)
+    numbers(t, 10)
+    run(t, "--exec", "./clean.py")
+    r = run(t, "--exec", "./clean.py").json
+    t.equal(0, r["rows_loaded"], "the same program: nothing new")
+    program(t, "clean.py", DOUBLE.replace("* 2", "* 3"))
+    r = run(t, "--exec", "./clean.py").json
+    t.equal(10, r["rows_loaded"], "another program: its own load")
+
+
+@scenario("exec", "kills")
+def a_run_that_is_killed_with_its_programs_goes_on_exactly_once(t):
+    program(t, "keep.py", KEEP)
+    numbers(t, 20000)
+    for args in (["--exec", "./keep.py", "--persistent"], ["--exec", "./clean.py"]):
+        program(t, "clean.py", DOUBLE)
+        table = "t" + str(len(args))
+        for kill in range(3):
+            p = t.start("run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", table, "--batch-bytes",
+                        "8KiB", *args)
+
+            def loaded():
+                try:
+                    return t.one("wh.db", f"SELECT count(*) FROM {table}") > kill * 3000 or p.poll() is not None
+                except Exception:  # not there yet
+                    return p.poll() is not None
+            t.wait_until(loaded, "something is loaded")
+            os.kill(p.pid, signal.SIGKILL)
+            t.finish(p)
+        t.run("run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", table, "--batch-bytes", "8KiB", *args)
+        t.equal([(20000, 20000)], t.rows("wh.db", f"SELECT count(*), count(DISTINCT id) FROM {table}"), "rows")
+        t.intact("wh.db")
+        t.equal([], sleepers(t), "processes that are left")
