@@ -19,7 +19,9 @@ void app_need(struct app *a, struct session *s, const struct msg_NEED *n, ns_t n
         app_strike(a, &s->peer, "a request for bytes that no file of the job has", now);
         return;
     }
+    app_look_at_line(a, s, now);
     struct fetched f = { .sid = s->sid,
+                         .pack = s->line.pack,
                          .file = &a->in->files->v[n->file],
                          .number = (uint32_t)n->file,
                          .at = n->at,
@@ -39,6 +41,7 @@ void app_send_piece(struct app *a, struct fetched *x)
     }
     struct msg m = { .type = MSG_PIECE,
                      .payload_hash = x->digest,
+                     .unpacked = (uint32_t)x->unpacked,
                      .PIECE = { .job = a->job, .file = x->number, .at = x->at } };
     app_post(a, s, &m, (void *)(uintptr_t)x->p, x->n, app_fetched_sent, x);
 }

@@ -43,6 +43,7 @@ struct app {
     bool gathered;       // workers.min are there, or were
     ns_t began, gate_checked, lines_seen;
     ns_t peers_seen;
+    unsigned packing;                     // sessions whose line is packed
     uint64_t lost_seen;                   // connections that ended
     uint64_t endless_seen, too_many_seen; // that were cut
     uint64_t bytes_done, bytes_total, seq;
@@ -112,6 +113,8 @@ void app_guard_close(struct app *a);
 
 // ---- app_lines.c ----
 void app_look_at_lines(struct app *a, ns_t now); // before the scheduler's tick
+// It does not have its line packed already and something may be sent to it: look at it.
+void app_look_at_line(struct app *a, struct session *s, ns_t now);
 // The attempt's ASSIGN was sent, or (not `begun`) its bytes must be read first.
 void app_is_on_its_way(struct app *a, struct session *s, const struct work *k,
                        uint32_t attempt, bool begun);

@@ -5,6 +5,21 @@
 
 static const ns_t LOOK_EVERY = NS_S / 4;
 
+static const ns_t LINE_EVERY = NS_S / 20;
+
+void app_look_at_line(struct app *a, struct session *s, ns_t now)
+{
+    struct line_sample sample;
+    struct pack_meter m = { 0 };
+    if (s->peer.link != APP_TCP || now - s->line.at < LINE_EVERY) return;
+    bool was = s->line.pack;
+    link_line(a->in->link[APP_TCP], &s->peer, &sample);
+    if (a->fetch) fetch_meter(a->fetch, &m);
+    line_look(&s->line, &sample, &m, a->packing + !was, now);
+    a->packing += s->line.pack;
+    a->packing -= was;
+}
+
 static void look(struct app *a, struct session *s, ns_t now)
 {
     struct conns_flow f;

@@ -90,48 +90,64 @@ void app_ask_fetch(struct app *a, const struct fetched *what)
         rc = fetch_start(&a->fetch, a->in->source, a->in->job->memory_bytes / 4,
                          &a->scratch);
     if (rc == ERR_OK) rc = fetch_ask(a->fetch, what, &a->scratch);
-    if (rc != ERR_OK) app_fails(a, &a->scratch);
+    if (rc == ERR_OK) return;
+    if (what->lent) work_return(NULL, what->lent);
+    app_fails(a, &a->scratch);
 }
 
-static void ask_for_bytes(struct app *a, const struct sched_action *x,
-                          const struct chunk_data *c)
+// Bytes that must be read, or packed, before they go.
+static void ask_for_bytes(struct app *a, const struct sched_action *x, struct work *k,
+                          bool pack)
 {
+    const struct chunk_data *c = k->chunk->data;
     struct fetched f = { .range = c->range,
                          .first_line = c->first_line,
                          .digest = c->digest,
                          .chunk = x->chunk,
                          .sid = x->worker,
-                         .attempt = x->attempt };
+                         .attempt = x->attempt,
+                         .held = c->bytes ? c : NULL,
+                         .lent = c->bytes ? work_lend(k) : NULL,
+                         .pack = pack };
     app_ask_fetch(a, &f);
+}
+
+// False: it was not taken. *later: its bytes are read or packed first.
+static bool send_chunk(struct app *a, struct session *s, struct work *k,
+                       const struct sched_action *x, bool *later)
+{
+    const struct chunk_data *c = k->chunk->data;
+    uint32_t n;
+    const struct source_input *in = &source_inputs(a->in->source, &n)[c->range.input];
+    struct msg m = assign_msg(a, k, s->sid, x->attempt);
+    *later = false;
+    if (c->bytes && !s->line.pack) {
+        m.payload_hash = c->digest;
+        return app_post(a, s, &m, c->bytes, c->held, work_return, work_lend(k));
+    }
+    if (!c->bytes && in->in_rows) return app_post(a, s, &m, NULL, 0, NULL, NULL);
+    if (!c->bytes && s->same_host) {
+        m.ASSIGN.path = msg_str(in->path, strlen(in->path));
+        m.ASSIGN.dev = in->dev;
+        m.ASSIGN.ino = in->ino;
+        return app_post(a, s, &m, NULL, 0, NULL, NULL);
+    }
+    *later = true;
+    ask_for_bytes(a, x, k, s->line.pack);
+    return true;
 }
 
 void app_assign(struct app *a, const struct sched_action *x)
 {
     struct session *s = session_by_sid(&a->sessions, x->worker);
     struct work *k = work_by_id(&a->works, x->chunk);
+    bool later;
     if (!s || !k) return; // gone meanwhile: the scheduler hears of it by its own event
-    const struct chunk_data *c = k->chunk->data;
-    uint32_t n;
-    const struct source_input *in = &source_inputs(a->in->source, &n)[c->range.input];
-    struct msg m = assign_msg(a, k, s->sid, x->attempt);
-    bool away = true;
-    if (c->bytes) {
-        m.payload_hash = c->digest;
-        away = app_post(a, s, &m, c->bytes, c->held, work_return, work_lend(k));
-    } else if (in->in_rows) {
-        away = app_post(a, s, &m, NULL, 0, NULL, NULL);
-    } else if (s->same_host) {
-        m.ASSIGN.path = msg_str(in->path, strlen(in->path));
-        m.ASSIGN.dev = in->dev;
-        m.ASSIGN.ino = in->ino;
-        away = app_post(a, s, &m, NULL, 0, NULL, NULL);
-    } else {
-        ask_for_bytes(a, x, c);
-    }
-    bool read_first = !c->bytes && !s->same_host;
-    s->to_read += read_first;
+    app_look_at_line(a, s, clock_ns());
+    bool away = send_chunk(a, s, k, x, &later);
+    s->to_read += later;
     if (away)
-        app_is_on_its_way(a, s, k, x->attempt, !read_first);
+        app_is_on_its_way(a, s, k, x->attempt, !later);
     else // gone, or deaf: somebody else shall have it
         sched_failed(a->sched, s->sid, k->id, x->attempt, FAIL_NOT_ITS, clock_ns());
 }
@@ -155,6 +171,7 @@ static void send_fetched(struct app *a, struct fetched *x)
     }
     struct msg m = assign_msg(a, k, s->sid, x->attempt);
     m.payload_hash = x->digest;
+    m.unpacked = (uint32_t)x->unpacked;
     uint32_t attempt = x->attempt; // x goes with the message
     if (app_post(a, s, &m, (void *)(uintptr_t)x->p, x->n, app_fetched_sent, x))
         app_is_on_its_way(a, s, k, attempt, true);

@@ -16,6 +16,7 @@ static const ns_t GATE_EVERY = NS_S;
 void app_session_end(struct app *a, struct session *s, ns_t now)
 {
     sched_worker_gone(a->sched, s->sid, now);
+    a->packing -= s->line.pack;
     session_drop(&a->sessions, &s);
 }
 

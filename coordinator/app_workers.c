@@ -73,9 +73,12 @@ static struct load_item *item_of(const char *worker, struct link_in **in)
     struct slice p = link_payload(*in);
     struct load_item *i = calloc(1, sizeof *i);
     if (!i) return NULL;
-    i->result.image = r->image_bytes ? p.p : NULL;
     i->result.image_bytes = (size_t)r->image_bytes;
-    i->result.rejects = (struct slice){ p.p + r->image_bytes, (size_t)r->rejects_bytes };
+    i->result.rejects.n = (size_t)r->rejects_bytes;
+    if (!m->unpacked) { // or the loader will say where they are
+        i->result.image = r->image_bytes ? p.p : NULL;
+        i->result.rejects.p = p.p + r->image_bytes;
+    }
     i->result.row = (struct ledger_row){ .state = LEDGER_DONE,
                                          .rows_read = r->rows_read,
                                          .rows_parsed = r->rows_parsed,
@@ -110,8 +113,9 @@ void app_result(struct app *a, struct work *k, const char *worker, uint64_t sid,
 {
     const struct msg_RESULT *r = &link_msg(*in)->RESULT;
     struct lease l = LEASE_GET(r);
-    size_t payload = link_payload(*in).n;
-    const char *why = implausible(k, r, payload);
+    size_t payload = link_size(*in);
+    const char *why = payload > a->in->result_max_bytes ? "it is larger than the limit"
+                                                        : implausible(k, r, payload);
     if (why) {
         refuse_result(a, k, worker, sid, l.attempt, why, now);
         return;

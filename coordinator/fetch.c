@@ -1,5 +1,8 @@
 #include "coordinator/fetch.h"
 
+#include "coordinator/work.h"
+#include "proto/pack.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -18,6 +21,8 @@ struct fetch {
     struct list asked, answered;
     uint64_t out, memory; // bytes of answers that live
     uint32_t refs;        // the owner and every answer
+    struct pack_meter meter;
+    struct packer *packer; // the thread's
     bool closed;
     int fd; // eventfd: something was answered
 };
@@ -45,6 +50,7 @@ static void unref(struct fetch *f) // gives the lock back
     if (!last) return;
     pthread_cond_destroy(&f->changed);
     pthread_mutex_destroy(&f->lock);
+    packer_free(&f->packer);
     close(f->fd);
     free(f);
 }
@@ -56,6 +62,7 @@ void fetched_free(struct fetched **xx)
     struct fetch *f = x->fetch;
     chunk_data_free(&x->data);
     free(x->piece);
+    if (x->lent) work_return(NULL, x->lent);
     pthread_mutex_lock(&f->lock);
     f->out -= x->counted;
     pthread_cond_signal(&f->changed);
@@ -66,6 +73,7 @@ void fetched_free(struct fetched **xx)
 
 static uint64_t bytes_of(const struct fetched *x)
 {
+    if (x->held) return x->held->held;
     return x->file ? x->bytes : x->range.end - x->range.begin;
 }
 
@@ -130,11 +138,48 @@ static err_t read_piece(struct fetched *x)
     return rc;
 }
 
+static err_t hold_chunk(struct fetched *x)
+{
+    x->p = x->held->bytes;
+    x->n = x->held->held;
+    return ERR_OK;
+}
+
+// Without memory it goes as it is.
+static void pack(struct fetch *f, struct fetched *x)
+{
+    ns_t start = clock_ns();
+    size_t n = x->n, cap = pack_bound(n);
+    if (!f->packer && packer_new(&f->packer, NULL) != ERR_OK) return;
+    uint8_t *out = malloc(cap);
+    size_t k = out ? pack_bytes(f->packer, x->p, n, out, cap) : 0;
+    pthread_mutex_lock(&f->lock);
+    if (n >= PACK_MIN) pack_meter_add(&f->meter, n, k ? k : n, clock_ns() - start);
+    pthread_mutex_unlock(&f->lock);
+    if (k == 0) {
+        free(out);
+        return;
+    }
+    chunk_data_free(&x->data);
+    free(x->piece);
+    if (x->lent) work_return(NULL, x->lent);
+    x->lent = NULL;
+    uint8_t *fitting = realloc(out, k);
+    x->p = x->piece = fitting ? fitting : out;
+    x->n = k;
+    x->unpacked = n;
+    pthread_mutex_lock(&f->lock);
+    f->out -= x->counted - k;
+    x->counted = k;
+    pthread_mutex_unlock(&f->lock);
+}
+
 static void *fetch_main(void *arg)
 {
     struct fetch *f = arg;
     for (struct fetched *x; (x = next_question(f));) {
-        x->code = x->file ? read_piece(x) : read_chunk(f, x);
+        x->code = x->held ? hold_chunk(x) : x->file ? read_piece(x) : read_chunk(f, x);
+        if (x->code == ERR_OK && x->pack) pack(f, x);
         pthread_mutex_lock(&f->lock);
         list_add(&f->answered, x);
         eventfd_write(f->fd, 1);
@@ -194,6 +239,13 @@ struct fetched *fetch_next(struct fetch *f)
     if (!x && eventfd_read(f->fd, &n) != 0) n = 0;
     pthread_mutex_unlock(&f->lock);
     return x;
+}
+
+void fetch_meter(struct fetch *f, struct pack_meter *out)
+{
+    pthread_mutex_lock(&f->lock);
+    *out = f->meter;
+    pthread_mutex_unlock(&f->lock);
 }
 
 int fetch_fd(const struct fetch *f)

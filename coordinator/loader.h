@@ -21,6 +21,7 @@ struct load_item {
     uint64_t chunk;       // the caller's id
     struct result result; // kind NOTE: only result.row
     struct link_in *in;   // what the result's bytes stand in; NULL: rejects of our own
+    uint8_t *unpacked;    // the same, if they came packed
     struct rejects own;   // rejects made by the coordinator
     // outcome
     err_t code; // ERR_OK, ERR_DUP, ERR_PROTO (damaged), or what ended the loader

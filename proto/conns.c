@@ -104,6 +104,17 @@ uint64_t conns_received(int fd)
     return ask(fd, &info) ? info.tcpi_bytes_received : 0;
 }
 
+void conns_line(int fd, struct line_sample *out)
+{
+    struct tcp_info info = { 0 };
+    *out = (struct line_sample){ 0 };
+    if (!ask(fd, &info)) return;
+    uint64_t stuck = info.tcpi_rwnd_limited; // the other side takes its time
+    uint64_t busy = info.tcpi_busy_time > stuck ? info.tcpi_busy_time - stuck : 0;
+    *out =
+        (struct line_sample){ .acked = info.tcpi_bytes_acked, .busy = (ns_t)busy * 1000 };
+}
+
 static void note(struct conn *x, uint64_t received, ns_t now)
 {
     if (received >= x->mark && received - x->mark < CONNS_MOVES) return;

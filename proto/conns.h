@@ -15,6 +15,8 @@
 
 #include "common/clock.h"
 
+#include "proto/line.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,7 +37,8 @@ bool conns_know(const struct conns *c, int fd);
 void conns_spoke(struct conns *c, int fd);                // a whole message of it was taken
 void conns_gave(struct conns *c, int fd, uint64_t bytes); // to libzmq, to be sent
 uint64_t conns_given(const struct conns *c, int fd);
-uint64_t conns_received(int fd); // bytes so far; 0: it cannot be told
+void conns_line(int fd, struct line_sample *out); // zeros: it cannot be told
+uint64_t conns_received(int fd);                  // bytes so far; 0: it cannot be told
 
 struct conns_flow {
     ns_t came;        // when CONNS_MOVES bytes more had come, as seen here; 0: never

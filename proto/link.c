@@ -3,6 +3,7 @@
 #include "proto/conns.h"
 #include "proto/endpoint.h"
 #include "proto/outbox.h"
+#include "proto/pack.h"
 #include "proto/zap.h"
 
 #include <assert.h>
@@ -392,6 +393,11 @@ void link_flow(struct link *l, const struct link_peer *peer, ns_t now,
     conns_ask(&l->conns, peer->connection - 1, now, out);
 }
 
+void link_line(const struct link *l, const struct link_peer *peer, struct line_sample *out)
+{
+    conns_line(!l->tcp ? -1 : peer ? peer->connection - 1 : l->peer_fd, out);
+}
+
 int link_fd(const struct link *l)
 {
     return l->fd;
@@ -756,8 +762,26 @@ struct slice link_payload(const struct link_in *in)
     return in->payload;
 }
 
+size_t link_size(const struct link_in *in)
+{
+    return in->msg.unpacked ? in->msg.unpacked : in->payload.n;
+}
+
+err_t link_unpack(const struct link_in *in, void *to, struct err *e)
+{
+    struct slice body = in->payload;
+    size_t n = link_size(in);
+    if (in->msg.unpacked)
+        TRY(unpack_bytes(body.p, body.n, to, n, e));
+    else if (n)
+        memcpy(to, body.p, n);
+    if (n == 0 || hash_equal(hash_bytes(to, n), in->msg.payload_hash)) return ERR_OK;
+    return err_set(e, ERR_PROTO, "%s arrived damaged", msg_type_name(in->msg.type));
+}
+
 bool link_check(const struct link_in *in)
 {
+    if (in->msg.unpacked) return false;
     return in->payload.n == 0 ||
            hash_equal(hash_bytes(in->payload.p, in->payload.n), in->msg.payload_hash);
 }

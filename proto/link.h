@@ -82,15 +82,19 @@ void link_flow(struct link *l, const struct link_peer *peer, ns_t now,
 // Its `given` alone, without asking the kernel. What link_post keeps is counted.
 uint64_t link_given(const struct link *l, const struct link_peer *peer);
 
+// What the line to `peer` (NULL on a DEALER) has carried; zeros: it cannot be told.
+void link_line(const struct link *l, const struct link_peer *peer, struct line_sample *out);
+
 // Frees a payload that was lent to link_send, from any thread. `hint` is the caller's.
 typedef void link_free_fn(void *data, void *hint);
 
 // Encodes and queues. `peer` is NULL on a DEALER. The payload (may be NULL or of 0 bytes:
 // then there is no such frame) is not copied: `free_fn` is called once, when nobody needs
 // it, also when this call fails; NULL: it outlives the link. m->payload_bytes is set here;
-// m->payload_hash is the caller's. ERR_CLOSED: no such peer (any more); ERR_BUSY: its queue
-// is full; ERR_TOOBIG: over message_max_bytes. Never trust a send: it may be lost all the
-// same (R13). What was queued for a dead peer is freed by later calls of link_recv.
+// m->payload_hash and m->unpacked are the caller's. ERR_CLOSED: no such peer (any more);
+// ERR_BUSY: its queue is full; ERR_TOOBIG: over message_max_bytes. Never trust a send: it
+// may be lost all the same (R13). What was queued for a dead peer is freed by later calls
+// of link_recv.
 MUST_CHECK err_t link_send(struct link *l, const struct link_peer *peer, struct msg *m,
                            void *payload, size_t payload_bytes, link_free_fn *free_fn,
                            void *hint, struct err *e);
@@ -116,8 +120,12 @@ MUST_CHECK err_t link_recv(struct link *l, struct link_peer *peer, struct link_i
                            struct err *e);
 const struct msg *link_msg(const struct link_in *in); // lives as long as `in`
 struct slice link_payload(const struct link_in *in);  // the same
-bool link_check(const struct link_in *in); // the payload has the digest the header says
-void link_in_free(struct link_in **in);    // from any thread, also after link_close
+size_t link_size(const struct link_in *in);           // bytes of the payload, unpacked
+bool link_check(const struct link_in *in); // a payload that is not packed has its digest
+// The payload, unpacked or as it is, into link_size bytes at `to`, which the caller has
+// found to be not too many. ERR_PROTO: it is no such payload, or does not have its digest.
+MUST_CHECK err_t link_unpack(const struct link_in *in, void *to, struct err *e);
+void link_in_free(struct link_in **in); // from any thread, also after link_close
 
 // Ends the TCP connection over which the message just received from this peer came. It may
 // come again, if the gate lets it.

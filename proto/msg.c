@@ -13,7 +13,8 @@ enum {
     AT_MAGIC = 0,
     AT_VERSION = 4,
     AT_TYPE = 6,
-    AT_FLAGS = 8,
+    AT_FLAGS = 8, // MSG_INLINE, and above it the bytes of a packed payload
+
     AT_ARRAY_BYTES = 12,
     AT_EPOCH = 16,
     AT_SID = 24,
@@ -198,7 +199,7 @@ static void put_fixed(uint8_t *p, size_t n, const struct msg *m, uint32_t flags)
     put(p + AT_MAGIC, MSG_MAGIC, 4);
     put(p + AT_VERSION, MSG_VERSION, 2);
     put(p + AT_TYPE, m->type, 2);
-    put(p + AT_FLAGS, flags, 4);
+    put(p + AT_FLAGS, flags | (uint64_t)m->unpacked << 1, 4);
     put(p + AT_ARRAY_BYTES, n - MSG_FIXED_BYTES, 4);
     put(p + AT_EPOCH, m->epoch, 8);
     put(p + AT_SID, m->sid, 8);
@@ -269,9 +270,6 @@ static err_t check_fixed(const uint8_t *p, size_t n, size_t *head, struct err *e
     *head = MSG_FIXED_BYTES + (size_t)array;
     if (get(p + AT_CHECK, 8) != check_word(p, *head))
         return err_set(e, ERR_PROTO, "header was damaged on the way: wrong check word");
-    if (flags & ~(uint64_t)MSG_INLINE)
-        return err_set(e, ERR_PROTO, "header has unknown flags %llx",
-                       (unsigned long long)flags);
     if (flags & MSG_INLINE && get(p + AT_PAYLOAD_BYTES, 8) > n - *head)
         return err_set(e, ERR_PROTO, "header frame of %zu bytes has no room for %llu more",
                        n, (unsigned long long)get(p + AT_PAYLOAD_BYTES, 8));
@@ -341,6 +339,12 @@ static err_t take_array(struct msg *m, const struct layout *l, const uint8_t *p,
     return rc;
 }
 
+// Others have no payload, or one that is checked before there is a limit to its size.
+static bool may_be_packed(enum msg_type t)
+{
+    return t == MSG_ASSIGN || t == MSG_RESULT || t == MSG_PIECE;
+}
+
 err_t msg_decode_next(const uint8_t *p, size_t n, struct msg *out, struct slice *payload,
                       size_t *used, struct err *e)
 {
@@ -352,6 +356,7 @@ err_t msg_decode_next(const uint8_t *p, size_t n, struct msg *out, struct slice 
         .sid = get(p + AT_SID, 8),
         .payload_hash = get_hash(p + AT_PAYLOAD_HASH),
         .payload_bytes = get(p + AT_PAYLOAD_BYTES, 8),
+        .unpacked = (uint32_t)get(p + AT_FLAGS, 4) >> 1,
     };
     bool is_inline = get(p + AT_FLAGS, 4) & MSG_INLINE;
     *payload = (struct slice){ p + head, is_inline ? (size_t)out->payload_bytes : 0 };
@@ -361,6 +366,10 @@ err_t msg_decode_next(const uint8_t *p, size_t n, struct msg *out, struct slice 
         return err_set(e, ERR_PROTO, "unknown message type %u", (unsigned)out->type);
     if (out->payload_bytes == 0 && (out->payload_hash.lo || out->payload_hash.hi))
         return err_set(e, ERR_PROTO, "%s has a digest but no payload", l.name);
+    if (out->unpacked && (!may_be_packed(out->type) || out->payload_bytes == 0 ||
+                          out->payload_bytes >= out->unpacked))
+        return err_set(e, ERR_PROTO, "%s with a payload of %llu bytes, packed from %u",
+                       l.name, (unsigned long long)out->payload_bytes, out->unpacked);
     return take_array(out, &l, p + MSG_FIXED_BYTES, head - MSG_FIXED_BYTES, e);
 }
 
@@ -431,4 +440,5 @@ void msg_describe(const struct msg *m, char *out, size_t cap)
     for (; i < l.n; i++)
         add_field(&line, m, &l.field[i]);
     if (m->payload_bytes) add(&line, " payload %llu", (unsigned long long)m->payload_bytes);
+    if (m->unpacked) add(&line, " packed from %u", m->unpacked);
 }

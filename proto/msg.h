@@ -17,7 +17,7 @@
 
 enum {
     MSG_MAGIC = 0x434e5254, // "TRNC"
-    MSG_VERSION = 3,
+    MSG_VERSION = 4,
     MSG_FIXED_BYTES = 64,
     MSG_HEADER_MAX = 64 * 1024, // of a header frame
 };
@@ -56,8 +56,10 @@ struct msg {
     enum msg_type type;
     uint64_t epoch;              // 0 before WELCOME
     uint64_t sid;                // 0 before WELCOME
-    struct hash128 payload_hash; // of the payload frame; travels as zero without one
+    struct hash128 payload_hash; // of the payload, unpacked; travels as zero without one
     uint64_t payload_bytes;      // 0: no payload frame
+    uint32_t unpacked; // 0, or the payload is packed (pack.h) and had so many bytes;
+                       // of ASSIGN, RESULT and PIECE only
     union {
 #define MESSAGE(NAME, num, dir, text, FIELDS) struct msg_##NAME NAME;
 #include "proto/messages.def"

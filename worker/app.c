@@ -14,7 +14,8 @@ enum {
     GOODBYE_MS = 500,
     DRAINED_MS = 5000, // its last results are on their way
 };
-static const ns_t BREATH = 5 * NS_S; // so often even an idle worker says something
+static const ns_t BREATH = 5 * NS_S, // so often even an idle worker says something
+    LOOK_EVERY = NS_S / 20;
 
 static void beat(struct app *a, ns_t now)
 {
@@ -78,6 +79,16 @@ static void mind_the_uplink(struct app *a, ns_t now)
     }
 }
 
+// Results are packed on lines that are slower than the packer.
+static void look_at_line(struct app *a, ns_t now)
+{
+    struct line_sample s;
+    if (!a->up.link || !uplink_is_tcp(a->opts) || now - a->looked < LOOK_EVERY) return;
+    a->looked = now;
+    link_line(a->up.link, NULL, &s);
+    line_look(&a->line, &s, &a->meter, 1, now);
+}
+
 static void tick(struct app *a)
 {
     char text[100];
@@ -87,6 +98,7 @@ static void tick(struct app *a)
     stop_late_batches(a, now);
     stop_late_starts(a, now);
     mind_the_uplink(a, now);
+    look_at_line(a, now);
     if (is_busy(a) || a->runners_wait) a->worked = now;
     ns_t idle = a->opts->idle_timeout_ms * NS_MS;
     if (a->stop) return;

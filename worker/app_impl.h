@@ -31,9 +31,12 @@ struct app {
     struct uplink up;
     int signals;
     struct hash128 instance; // of this process
+    struct line line;        // to the coordinator
+    struct pack_meter meter; // of results that were packed for it
     struct held *held;       // RESULTS_PER_SLOT a slot
     uint64_t epoch, sid;
     ns_t heartbeat, silence;
+    ns_t looked;                  // at the line
     ns_t next_beat, sent, worked; // worked: when it last had something to do
     struct hash128 job;
     struct msg_JOB limits;

@@ -96,9 +96,13 @@ void worker_on_piece(struct app *a, const struct link_in *in)
 {
     const struct msg_PIECE *p = &link_msg(in)->PIECE;
     if (!a->has_job || !hash_equal(p->job, a->job) || p->file > FILE_SET_MAX) return;
-    if (files_take(a->files, (uint32_t)p->file, p->at, link_payload(in), !link_check(in),
-                   &a->e) != ERR_OK)
-        worker_leave(a, 1, a->e.code, a->e.text);
+    size_t n = link_size(in);
+    uint8_t *bytes = n <= FILE_PIECE_MAX ? malloc(n + 1) : NULL;
+    bool damaged = !bytes || link_unpack(in, bytes, &a->e) != ERR_OK;
+    struct slice piece = { bytes, damaged ? 0 : n };
+    err_t rc = files_take(a->files, (uint32_t)p->file, p->at, piece, damaged, &a->e);
+    free(bytes);
+    if (rc != ERR_OK) worker_leave(a, 1, a->e.code, a->e.text);
 }
 
 static void ask_for_pieces(struct app *a)

@@ -43,14 +43,16 @@ static err_t give(struct app *a, uint32_t i, uint32_t lane, struct task *t, int 
     r = (struct runner_task){ .begin = t->assign.begin,
                               .end = t->assign.end,
                               .bytes = t->path[0] ? t->assign.end - t->assign.begin
-                                                  : link_payload(t->in).n,
+                                                  : link_size(t->in),
                               .first_line = t->assign.first_line,
                               .digest = t->assign.digest,
                               .dev = t->assign.dev,
                               .ino = t->assign.ino,
+                              .pack = a->line.pack,
                               .lane = lane };
     memcpy(r.path, t->path, strlen(t->path) + 1);
     if (!t->path[0]) {
+        if (link_msg(t->in)->unpacked) r.packed = link_payload(t->in).n;
         if (r.bytes) TRY(slot_put_input(s, link_payload(t->in), &a->e));
         link_in_free(&t->in);
     }
@@ -157,10 +159,18 @@ static void post_result(struct app *a, uint32_t i, uint32_t region, const struct
     m.RESULT.encode_ns = d->encode_ns;
     m.RESULT.cpu_ns = d->cpu_ns;
     m.RESULT.peak_kb = getrusage(RUSAGE_CHILDREN, &use) == 0 ? (uint64_t)use.ru_maxrss : 0;
+    size_t touched = n + d->packed_bytes;
+    if (d->pack_ns)
+        pack_meter_add(&a->meter, n, d->packed_bytes ? d->packed_bytes : n,
+                       (ns_t)d->pack_ns);
+    if (d->packed_bytes) {
+        m.unpacked = (uint32_t)n;
+        n = (size_t)d->packed_bytes;
+    }
     r->state = RESULT_SENT;
     r->seq = ++a->seq;
     r->token = t->assign.token;
-    if (r->touched_bytes < n) r->touched_bytes = n;
+    if (r->touched_bytes < touched) r->touched_bytes = touched;
     a->held[i * RESULTS_PER_SLOT + region] = (struct held){ .msg = m, .bytes = n };
     send_held(a, i, region);
 }
@@ -209,7 +219,8 @@ static void on_done(struct app *a, uint32_t i, const struct runner_done *d)
     struct task **at = worker_lane(a, i, d->lane), *t = *at;
     int region = s->lane[d->lane].region;
     bool good = d->code == ERR_OK && d->image_bytes <= s->result_max &&
-                d->rejects_bytes <= s->result_max - d->image_bytes;
+                d->rejects_bytes <= s->result_max - d->image_bytes &&
+                (!d->packed_bytes || d->packed_bytes < d->image_bytes + d->rejects_bytes);
     s->lane[d->lane].region = SLOT_NO_REGION;
     if (t && good && !t->cancelled) {
         post_result(a, i, (uint32_t)region, t, d);

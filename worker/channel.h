@@ -41,6 +41,8 @@ struct runner_task {
     uint64_t first_line;
     struct hash128 digest; // of the chunk's bytes
     uint64_t dev, ino;     // of the file, for by-reference chunks
+    uint64_t packed;       // of a by-value chunk: 0, or the bytes that it is packed into
+    bool pack;             // the result, if that makes it smaller
     uint32_t lane;
     uint32_t result;          // which result region to fill; RUNNER_NO_ROOM
     char path[TASK_PATH_MAX]; // "": the bytes are in the input memory
@@ -62,6 +64,8 @@ struct runner_done {
     uint64_t rows_read, rows_parsed, rows_rejected, rows_blank, rows_emitted, misfits;
     uint64_t image_bytes, rejects_bytes;
     uint64_t read_ns, parse_ns, apply_ns, encode_ns, cpu_ns;
+    uint64_t packed_bytes; // 0, or what image and rejects are packed into
+    uint64_t pack_ns;      // it took, also in vain
     struct hash128 payload_hash;
 };
 

@@ -85,6 +85,7 @@ static err_t open_lanes(struct runner *r, uint32_t n, struct err *e)
     r->lane = calloc(n, sizeof *r->lane);
     if (!r->lane) return err_set(e, ERR_NOMEM, "out of memory");
     pthread_mutex_init(&r->lock, NULL);
+    pthread_mutex_init(&r->pack_lock, NULL);
     r->n_lanes = n;
     for (uint32_t i = 0; i < n; i++) {
         struct runner_lane *l = &r->lane[i];
@@ -112,9 +113,11 @@ static void begin_in_thread(struct runner *r, struct runner_lane *l)
     struct err e = { 0 };
     err_t rc = ERR_OK;
     if (l->task.bytes && !l->task.path[0]) {
-        size_t n = (size_t)l->task.bytes;
-        rc = runner_input_map(&r->shared, n, &bytes, &e);
-        if (rc == ERR_OK) rc = runner_input_copy(&l->input, bytes, n, &e);
+        size_t n = (size_t)l->task.bytes, packed = (size_t)l->task.packed;
+        rc = runner_input_map(&r->shared, packed ? packed : n, &bytes, &e);
+        if (rc == ERR_OK)
+            rc = packed ? runner_input_unpack(&l->input, bytes, packed, n, &e)
+                        : runner_input_copy(&l->input, bytes, n, &e);
     }
     struct runner_done d = { .what = RUNNER_TAKEN, .lane = l->number };
     runner_say(&d);

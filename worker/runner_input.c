@@ -1,5 +1,7 @@
 #include "worker/runner_input.h"
 
+#include "proto/pack.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -90,6 +92,14 @@ err_t runner_input_copy(struct runner_input *in, const uint8_t *from, size_t n,
     memcpy(in->block + CSV_PAD, from, n);
     memset(in->block + CSV_PAD + n, 0, CSV_PAD);
     return ERR_OK;
+}
+
+err_t runner_input_unpack(struct runner_input *in, const uint8_t *from, size_t packed,
+                          size_t n, struct err *e)
+{
+    TRY(make_room(in, n, e));
+    memset(in->block + CSV_PAD + n, 0, CSV_PAD);
+    return unpack_bytes(from, packed, in->block + CSV_PAD, n, e);
 }
 
 void runner_input_shrink(struct runner_input *in)

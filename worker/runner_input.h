@@ -26,6 +26,9 @@ MUST_CHECK err_t runner_input_map(struct runner_input *in, size_t n, const uint8
 // Copies bytes into the block: the shared memory is wanted for the next chunk.
 MUST_CHECK err_t runner_input_copy(struct runner_input *in, const uint8_t *from, size_t n,
                                    struct err *e);
+// The same of `packed` bytes that unpack to n.
+MUST_CHECK err_t runner_input_unpack(struct runner_input *in, const uint8_t *from,
+                                     size_t packed, size_t n, struct err *e);
 void runner_input_shrink(struct runner_input *in); // gives back file and block
 
 static inline const uint8_t *runner_input_block(const struct runner_input *in)

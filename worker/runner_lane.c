@@ -1,5 +1,6 @@
 #include "worker/runner_lane.h"
 
+#include "proto/pack.h"
 #include "worker/runner_files.h"
 
 #include <signal.h>
@@ -18,6 +19,16 @@ void runner_say(const struct runner_done *d)
 
 // ---- the task ----
 
+static err_t map_bytes(struct runner_lane *l, const uint8_t **bytes, struct err *e)
+{
+    size_t n = (size_t)l->task.bytes, packed = (size_t)l->task.packed;
+    TRY(runner_input_map(&l->r->shared, packed ? packed : n, bytes, e));
+    if (!packed) return ERR_OK;
+    TRY(runner_input_unpack(&l->input, *bytes, packed, n, e));
+    *bytes = runner_input_block(&l->input);
+    return ERR_OK;
+}
+
 static err_t get_bytes(struct runner_lane *l, const uint8_t **bytes, struct err *e)
 {
     const struct runner_task *t = &l->task;
@@ -28,7 +39,7 @@ static err_t get_bytes(struct runner_lane *l, const uint8_t **bytes, struct err 
     else if (n && l->started)
         *bytes = runner_input_block(&l->input);
     else if (n)
-        TRY(runner_input_map(&l->r->shared, n, bytes, e));
+        TRY(map_bytes(l, bytes, e));
     if (!hash_equal(hash_bytes(*bytes, n), t->digest))
         return err_set(
             e, ERR_CHANGED,
@@ -57,10 +68,23 @@ static err_t check_files(struct runner *r, struct err *e)
     return rc;
 }
 
+// In place: behind the result is room that nobody uses.
+static void pack_result(struct runner *r, struct region *to, size_t n,
+                        struct runner_done *d)
+{
+    ns_t start = clock_ns();
+    pthread_mutex_lock(&r->pack_lock);
+    if (r->packer || packer_new(&r->packer, NULL) == ERR_OK)
+        d->packed_bytes = pack_bytes(r->packer, to->p, n, to->p + n, to->cap - n);
+    pthread_mutex_unlock(&r->pack_lock);
+    if (d->packed_bytes) memmove(to->p, to->p + n, (size_t)d->packed_bytes);
+    d->pack_ns = (uint64_t)(clock_ns() - start);
+}
+
 static err_t write_result(struct runner_lane *l, struct rejects *rejects,
                           struct pipeline_stats *s, struct runner_done *d, struct err *e)
 {
-    const struct runner *r = l->r;
+    struct runner *r = l->r;
     struct region to = { .p = r->results + l->region * r->result_max,
                          .cap = r->result_max };
     TRY(pipeline_encode(l->p, &to, s, e));
@@ -72,6 +96,7 @@ static err_t write_result(struct runner_lane *l, struct rejects *rejects,
     d->image_bytes = to.n;
     d->rejects_bytes = rejects->bytes.n;
     d->payload_hash = hash_bytes(to.p, to.n + rejects->bytes.n);
+    if (l->task.pack) pack_result(r, &to, to.n + rejects->bytes.n, d);
     return ERR_OK;
 }
 

@@ -22,6 +22,8 @@ struct runner {
     pthread_mutex_t lock;       // of what lanes wait for
     struct runner_lane *lane;
     uint32_t n_lanes;
+    pthread_mutex_t pack_lock;
+    struct packer *packer; // made when needed
 };
 
 struct runner_lane {

@@ -209,9 +209,9 @@ class Hosts:
     def dropped(self, host, table):
         return sum(int(n) for n in re.findall(r"packets (\d+)", self.inside(host, "nft", "list", "table", "inet", table, check=False)))
 
-    def narrow(self, host, rate):
+    def narrow(self, host, rate, burst="16kb"):
         """So many bits a second, in each direction."""
-        tbf = ("root", "tbf", "rate", rate, "burst", "16kb", "latency", "400ms")
+        tbf = ("root", "tbf", "rate", rate, "burst", burst, "latency", "400ms")
         self.inside(host, "tc", "qdisc", "add", "dev", "eth0", *tbf)
         self.inside("net", "tc", "qdisc", "add", "dev", host, *tbf)
 
@@ -220,6 +220,11 @@ class Hosts:
         out = self.inside(host, "tc", "-s", "qdisc", "show", "dev", "eth0") + \
             self.inside("net", "tc", "-s", "qdisc", "show", "dev", host)
         return [int(n) for n in re.findall(r"overlimits (\d+)", out)]
+
+    def carried(self, host):
+        """Bytes that came to the host, and bytes that left it."""
+        stats = json.loads(self.inside(host, "ip", "-j", "-s", "link", "show", "dev", "eth0"))[0]["stats64"]
+        return stats["rx"]["bytes"], stats["tx"]["bytes"]
 
     # ---- the programs ----
 
@@ -231,7 +236,7 @@ class Hosts:
         stdin = subprocess.PIPE if csv == "-" else subprocess.DEVNULL
         self.c = Program(self.t, [
             "ip", "netns", "exec", self.ns("c"), self.t.tranche, "run", "--csv", csv, "--into", "sqlite:wh.db",
-            "--table", "k", "--batch-bytes", batch, "--output", "json", "-j", "0", "--sql", sql, "--listen",
+            "--table", "k", "--batch-bytes", batch, "--output", "json", "-j", "0", *(["--sql", sql] if sql else []), "--listen",
             f"tcp://{self.address('c')}:{PORT}", *(["--insecure"] if insecure else []), *more], stdin=stdin, env=self.env)
         if csv == "-":
             self.feed = Feed(self.c.p.stdin, rate)

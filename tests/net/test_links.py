@@ -153,6 +153,43 @@ def the_only_host_has_a_line_of_a_megabit(t):
     t.true(min(n.delayed("w1")) > 0, f"nothing was held back: {n.delayed('w1')}")
 
 
+def compressible(t, rows):
+    t.write("data/k.csv", "id,h,words\n" + "".join(
+        f"{i},{(i * 2654435761) % 4294967296},\"the same words in each of them, or nearly: {i % 7}\"\n" for i in range(rows)))
+    return os.path.getsize(t.path("data", "k.csv"))
+
+
+@scenario("links")
+def a_slow_line_carries_packed_batches_down_and_packed_results_up(t):
+    n = Hosts(t, workers=1)
+    rows = 200000
+    size = compressible(t, rows)
+    n.key("w1")
+    n.narrow("w1", "20mbit")
+    n.coordinate(csv="data/k.csv", batch="128KiB", sql="SELECT id, h, words FROM batch")
+    n.work("w1")
+    n.ends(rows)
+    down, up = n.carried("w1")
+    t.true(0 < down < size * 0.6, f"{down} bytes went down, of a file of {size}")
+    t.true(0 < up < size * 0.6, f"{up} bytes came up, of a file of {size}")
+
+
+@scenario("links")
+def hosts_that_pack_and_hosts_that_do_not_share_a_run(t):
+    n = Hosts(t)
+    rows = 60000
+    compressible(t, rows)
+    for w in n.names:
+        n.key(w)
+    n.narrow("w1", "20mbit")
+    n.coordinate(csv="data/k.csv", batch="32KiB", sql="SELECT id, h, words FROM batch")
+    n.work("w1", env={"TRANCHE_PACK": "always"})
+    n.work("w2", env={"TRANCHE_PACK": "never"})
+    n.work("w3")
+    n.ends(rows)
+    t.equal(set(n.names), n.workers(), "who worked")
+
+
 @scenario("links")
 def messages_that_take_longer_than_a_silence_and_a_lease(t):
     """A silence is 2.4 s and a lease 6 s; a batch takes 4 s down, the next one as much, and a result 4 s up."""

@@ -1,3 +1,4 @@
+#include "proto/pack.h"
 #include "tests/link_kit.h"
 
 #include <stdatomic.h>
@@ -118,6 +119,53 @@ static void a_payload_with_another_digest_is_told_apart(void **state)
     EQ_I64(5, link_payload(in).n);
     assert_false(link_check(in));
     link_in_free(&in);
+    close_pair(&p);
+}
+
+// Sends `n` bytes that are packed from 50000, and gives what became of them.
+static err_t through_the_link(struct pair *p, const uint8_t *packed, size_t n,
+                              struct hash128 digest, uint8_t *to, struct err *e)
+{
+    struct link_in *in;
+    struct link_peer from;
+    struct msg m = { .type = MSG_RESULT, .payload_hash = digest, .unpacked = 50000 };
+    PASS(e, link_send(p->dealer, NULL, &m, (void *)(uintptr_t)packed, n, NULL, NULL, e));
+    PASS(e, await(p->router, &from, &in, e));
+    EQ_I64(50000, link_size(in));
+    EQ_I64(n, link_payload(in).n);
+    assert_false(link_check(in)); // it has no such digest as it is
+    err_t rc = link_unpack(in, to, e);
+    link_in_free(&in);
+    return rc;
+}
+
+static void a_packed_payload_arrives_and_a_flipped_byte_is_noticed(void **state)
+{
+    (void)state;
+    struct err e;
+    struct pair p;
+    struct packer *k = NULL;
+    static uint8_t plain[50000], packed[60000], got[50000];
+    for (size_t i = 0; i < sizeof plain; i++)
+        plain[i] = (uint8_t)("0123456789,\n"[i % 12] + (i % 997 == 0));
+    struct hash128 digest = hash_bytes(plain, sizeof plain);
+    PASS(&e, packer_new(&k, &e));
+    size_t n = pack_bytes(k, plain, sizeof plain, packed, sizeof packed);
+    packer_free(&k);
+    assert_true(n > 0);
+    open_pair(&p);
+    PASS(&e, through_the_link(&p, packed, n, digest, got, &e));
+    assert_memory_equal(plain, got, sizeof got);
+    for (size_t at = 0; at < n; at += n / 20 + 1) {
+        static uint8_t copy[60000]; // what was sent before may still be lent
+        PASS(&e, through_the_link(&p, packed, n, digest, got, &e));
+        memcpy(copy, packed, n);
+        copy[at] ^= 4;
+        EXPECT(ERR_PROTO, &e, through_the_link(&p, copy, n, digest, got, &e));
+    }
+    digest.lo ^= 1;
+    EXPECT(ERR_PROTO, &e, through_the_link(&p, packed, n, digest, got, &e));
+    assert_non_null(strstr(e.text, "RESULT arrived damaged"));
     close_pair(&p);
 }
 
@@ -427,6 +475,7 @@ int main(void)
         cmocka_unit_test(payloads_of_all_sizes_go_both_ways),
         cmocka_unit_test(an_answer_reaches_the_peer_that_asked),
         cmocka_unit_test(a_payload_with_another_digest_is_told_apart),
+        cmocka_unit_test(a_packed_payload_arrives_and_a_flipped_byte_is_noticed),
         cmocka_unit_test(a_message_outlives_its_link),
         cmocka_unit_test(posted_messages_wait_for_the_flush_and_keep_their_order),
         cmocka_unit_test(a_message_that_is_sent_comes_behind_what_was_posted),

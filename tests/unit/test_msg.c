@@ -299,9 +299,12 @@ struct hostile {
 
 static const struct hostile hostile[] = {
     { "other_magic", MSG_PING, 0, 'X', NULL, "not a message of this protocol" },
-    { "another_version_names_both", MSG_PING, 4, 4, NULL,
-      "version 4, this program version 3" },
-    { "unknown_flags", MSG_PING, 8, 2, NULL, "unknown flags 2" },
+    { "another_version_names_both", MSG_PING, 4, 5, NULL,
+      "version 5, this program version 4" },
+    { "ping_with_a_packed_payload", MSG_PING, 8, 2, NULL,
+      "PING with a payload of 0 bytes, packed from 1" },
+    { "packed_into_nothing", MSG_ASSIGN, 8, 200, NULL,
+      "ASSIGN with a payload of 0 bytes, packed" },
     { "unknown_type", MSG_PING, 6, 200, NULL, "unknown message type 200" },
     { "digest_without_payload", MSG_PING, 40, 1, NULL, "digest but no payload" },
     { "no_array_at_all", MSG_PING, -1, 0, "", "the bytes end" },
