@@ -181,8 +181,7 @@ def hosts_that_pack_and_hosts_that_do_not_share_a_run(t):
     compressible(t, rows)
     for w in n.names:
         n.key(w)
-    n.narrow("w1", "20mbit")
-    n.coordinate(csv="data/k.csv", batch="32KiB", sql="SELECT id, h, words FROM batch")
+    n.coordinate("--min-workers", "3", csv="data/k.csv", batch="16KiB", sql="SELECT id, h, words FROM batch")
     n.work("w1", env={"TRANCHE_PACK": "always"})
     n.work("w2", env={"TRANCHE_PACK": "never"})
     n.work("w3")
