@@ -64,10 +64,11 @@ void agg_free(struct agg *a); // leaves no aggregate
 MUST_CHECK err_t agg_of_job(struct agg *a, const struct job *j, struct err *e);
 
 // Whether the aggregate can be computed over rows of this schema, before anything runs:
-// every column exists and, where a function works on numbers, is not text. `j` gives the
-// places of the sentence. ERR_INVALID.
+// every column exists and, where a function works on numbers, is not text. `typed`: the
+// types are more than guesses, some value was seen. `j` gives the places of the sentence.
+// ERR_INVALID.
 MUST_CHECK err_t agg_check(const struct agg *a, const struct job *j,
-                           const struct schema *rows, struct err *e);
+                           const struct schema *rows, bool typed, struct err *e);
 
 // What a chunk gives (the keys, then the states of agg_plan.h), and what the table has in
 // the end, for rows of this schema. Columns are known to exist.

@@ -238,20 +238,23 @@ static const struct job_item *item(const struct job_items *v, size_t i)
 }
 
 static err_t check_fn(const struct agg_fn *f, const char *where, const struct schema *rows,
-                      struct err *e)
+                      bool typed, struct err *e)
 {
     if (!f->column) return ERR_OK;
     int at = schema_find(rows, f->column);
     if (at < 0) return no_column(rows, f->column, where, e);
-    if (FUNCTIONS[f->kind].numbers && type_is_text(rows->f[at].type))
-        return err_set(e, ERR_INVALID, "%s: %.60s: the column is %s, %s works on numbers",
-                       where, f->text, type_name(rows->f[at].type),
-                       FUNCTIONS[f->kind].name);
+    if (typed && FUNCTIONS[f->kind].numbers && type_is_text(rows->f[at].type))
+        return err_set(
+            e, ERR_INVALID,
+            "%s: %.60s: the column is %s, %s works on numbers (--type %.60s=real "
+            "says that it holds some)",
+            where, f->text, type_name(rows->f[at].type), FUNCTIONS[f->kind].name,
+            f->column);
     return ERR_OK;
 }
 
 err_t agg_check(const struct agg *a, const struct job *j, const struct schema *rows,
-                struct err *e)
+                bool typed, struct err *e)
 {
     char where[400];
     for (size_t i = 0; i < a->by.n; i++) {
@@ -263,7 +266,7 @@ err_t agg_check(const struct agg *a, const struct job *j, const struct schema *r
         const char *in_text = column ? strstr(a->fn[i].text, column) : NULL;
         place(j, item(&j->agg_compute, i), "aggregate.compute", "--compute",
               in_text ? (size_t)(in_text - a->fn[i].text) : 0, where, sizeof where);
-        TRY(check_fn(&a->fn[i], where, rows, e));
+        TRY(check_fn(&a->fn[i], where, rows, typed, e));
     }
     return ERR_OK;
 }

@@ -304,7 +304,7 @@ static err_t plan_aggregate(struct plan *p, const struct job *j, struct err *e)
     struct schema rows = p->spec.out;
     p->spec.out = (struct schema){ 0 };
     err_t rc = agg_of_job(&p->spec.aggregate, j, e);
-    if (rc == ERR_OK) rc = agg_check(&p->spec.aggregate, j, &rows, e);
+    if (rc == ERR_OK) rc = agg_check(&p->spec.aggregate, j, &rows, p->estimate_rows > 0, e);
     if (rc == ERR_OK) rc = agg_result_schema(&p->spec.aggregate, &rows, &p->rows, e);
     if (rc == ERR_OK) rc = agg_partial_schema(&p->spec.aggregate, &p->spec.out, e);
     schema_free(&rows);

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """run - the real programs, end to end: run.py [--build DIR] GROUP|NAME...
 
-Groups: all, smoke (a few, for sanitizer builds), load, types, sql, exec, bad, kills, hosts, sources, plugin, readme.
+Groups: all, smoke (a few, for sanitizer builds), load, types, sql, exec, aggregate, bad, kills,
+hosts, sources, plugin, readme.
 SEED=N replays the random ones; KEEP=1 keeps the folders of those that fail.
 """
 
 import sys
 
 import kit
+import test_aggregate  # noqa: F401
 import test_bad_input  # noqa: F401
 import test_files  # noqa: F401
 import test_exec  # noqa: F401
