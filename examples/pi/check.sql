@@ -1,0 +1,1 @@
+SELECT count(*), printf('%.9f', 4 * sum(sum)) FROM sums;
