@@ -47,7 +47,7 @@ void app_tell_cut(struct app *a, const struct link_events *seen)
         app_complain(a, "worker", "a connection was cut: its message never ended");
     if (seen->too_many != a->too_many_seen)
         app_complain(a, "worker",
-                     "connections were cut: there are as many as this run takes, 1000 or "
+                     "connections were cut: there are as many as this run takes, 1200 or "
                      "what 'ulimit -n' leaves");
     a->endless_seen = seen->endless;
     a->too_many_seen = seen->too_many;

@@ -7,8 +7,8 @@
 
 enum {
     FILES_WANTED = 65536,
-    FILES_OWN = 100, // of the run itself
-    CONNECTIONS_MAX = 1000,
+    FILES_OWN = 100,        // of the run itself
+    CONNECTIONS_MAX = 1200, // a thousand workers, and some that come anew
     HWM = 1024,
     HWM_LANES = 65536, // of workers with hundreds of batches in flight
     TAKE_HWM = 4,      // a peer may be hostile, and a message 128 MiB long

@@ -328,7 +328,7 @@ def sighup_reads_the_allow_list_again(t):
 def more_connections_than_there_is_room_for_cost_no_worker_its_own(t):
     make(t, 5000)
     keys(t, "anna", "boris")
-    few = ["prlimit", "--nofile=210:210"]  # 110 connections; with more files it is 1,000
+    few = ["prlimit", "--nofile=210:210"]  # 110 connections; with more files it is 1,200
     c = coordinator(t, "-j", "0", "--min-workers", "2", under=few)  # so that it waits for us
     a = worker(t, c, "anna")
     c.says("worker anna is here")
