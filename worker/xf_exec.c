@@ -10,8 +10,9 @@
 
 enum {
     CHILD_MEMORY_MIN = 256 << 20, // an interpreter and its libraries
-    ANSWER_MIN = 64 << 20,
+    ANSWER_MAX = 128 << 20,       // where nothing else limits it
     FRAME_LINE_MAX = 64,
+    LAST_WORDS = 700,
 };
 
 static const struct csv_dialect plain = { .delimiter = ',', .quote = '"' };
@@ -83,20 +84,17 @@ static bool is_whole(void *arg, const struct buf *answer)
     return xf_exec_frame(answer->p + CSV_PAD, answer->n - CSV_PAD, &f) != FRAMING_PART;
 }
 
-// The last lines of stderr, as many as a sentence has room for.
-static const char *last_words(const struct child *c, char out[700])
+// The last lines of a text, as many as a sentence has room for.
+static const char *last_words(const char *p, size_t n, char out[LAST_WORDS])
 {
-    size_t n = c->tail_n, room = 690;
-    while (n && (c->tail[n - 1] == '\n' || c->tail[n - 1] == ' '))
+    while (n && (p[n - 1] == '\n' || p[n - 1] == ' '))
         n--;
-    size_t from = n > room ? n - room : 0;
-    const char *lf = from ? memchr(c->tail + from, '\n', n - from) : NULL;
-    if (lf) from = (size_t)(lf + 1 - c->tail);
+    size_t from = n > LAST_WORDS - 1 ? n - (LAST_WORDS - 1) : 0;
+    const char *lf = from ? memchr(p + from, '\n', n - from) : NULL;
+    if (lf) from = (size_t)(lf + 1 - p);
     char *to = out;
-    for (size_t i = from; i < n; i++) {
-        char b = c->tail[i];
-        *to++ = b == '\n' || b == '\t' ? b : (unsigned char)b < ' ' ? '?' : b;
-    }
+    for (size_t i = from; i < n; i++)
+        *to++ = p[i] == '\n' || p[i] == '\t' || (unsigned char)p[i] >= ' ' ? p[i] : '?';
     *to = 0;
     if (!text_is_utf8(out, (size_t)(to - out)))
         for (to = out; *to; to++)
@@ -106,8 +104,8 @@ static const char *last_words(const struct child *c, char out[700])
 
 static err_t say_end(const struct xf_exec *x, int status, struct err *e)
 {
-    char words[700], how[80];
-    const char *said = last_words(&x->child, words);
+    char words[LAST_WORDS], how[80];
+    const char *said = last_words(x->child.tail, x->child.tail_n, words);
     if (WIFSIGNALED(status))
         snprintf(how, sizeof how, "was killed by signal %d (%s)", WTERMSIG(status),
                  strsignal(WTERMSIG(status)));
@@ -119,9 +117,9 @@ static err_t say_end(const struct xf_exec *x, int status, struct err *e)
 
 static err_t wrap(const struct xf_exec *x, err_t rc, struct err *e)
 {
-    char words[700];
+    char words[LAST_WORDS];
     if (rc == ERR_TIMEOUT) {
-        const char *said = last_words(&x->child, words);
+        const char *said = last_words(x->child.tail, x->child.tail_n, words);
         return err_set(e, rc,
                        "'%.100s' took longer than limits.timeout and was stopped%s%s",
                        x->step.argv.v[0], *said ? "; its last words:\n" : "", said);
@@ -187,8 +185,9 @@ static err_t take_frame(struct xf_exec *x, struct slice *body, uint64_t *rows,
     *body = (struct slice){ p + f.head, f.bytes };
     *rows = f.rows;
     if (!f.error) return ERR_OK;
-    return err_set(e, ERR_TRANSFORM, "%.*s", (int)(f.bytes < 900 ? f.bytes : 900),
-                   (const char *)body->p);
+    char words[LAST_WORDS];
+    return err_set(e, ERR_TRANSFORM, "'%.100s': %s", x->step.argv.v[0],
+                   last_words((const char *)body->p, body->n, words));
 }
 
 // A program that answered what it may not is not asked again.
@@ -243,6 +242,7 @@ static void close_exec(void **state)
     csv_writer_free(&x->csv);
     jsonl_writer_free(&x->jsonl);
     csv_reader_free(&x->reader);
+    if (x->json_reader) reader_jsonl.close(&x->json_reader);
     schema_free(&x->in);
     schema_free(&x->out);
     strings_free(&x->argv);
@@ -276,8 +276,8 @@ static void set_limits(struct xf_exec *x, const struct spec *spec)
     uint64_t memory = spec->memory_bytes;
     if (memory) x->memory_bytes = memory < CHILD_MEMORY_MIN ? CHILD_MEMORY_MIN : memory;
     uint64_t most = spec->result_max_bytes;
-    if (most == 0 || (memory && most > memory / 2)) most = memory / 2;
-    if (most < ANSWER_MIN && (!memory || memory / 2 >= ANSWER_MIN)) most = ANSWER_MIN;
+    if (most == 0) most = ANSWER_MAX;
+    if (memory && most > memory / 4) most = memory / 4; // its buffer may have twice that
     x->max_bytes = (size_t)most;
 }
 
@@ -321,7 +321,9 @@ static err_t open_exec(void **state, const struct spec *spec, const struct schem
     TRY(open_any(&x, spec, in, step, e));
     for (uint32_t i = 0; i < in->n; i++)
         want[i] = true;
-    err_t rc = csv_reader_new(&x->reader, &plain, &x->out, NULL, e);
+    err_t rc = step->format == STEP_JSONL
+                   ? xf_exec_json_open(x, e)
+                   : csv_reader_new(&x->reader, &plain, &x->out, NULL, e);
     if (rc == ERR_OK) rc = schema_copy(out_schema, &x->out, e);
     *state = x;
     if (rc != ERR_OK) close_exec(state);
@@ -371,7 +373,7 @@ static err_t try_rows(struct xf_exec *x, const struct batch *sample, uint32_t fr
             "columns are not known",
             x->step.argv.v[0], to - from, (long long)(x->learn_time / NS_MS));
     TRY(rc);
-    rc = xf_exec_columns(body.p, body.n, out, e);
+    rc = xf_exec_columns(x->step.format, body.p, body.n, out, e);
     return rc == ERR_TRANSFORM ? err_wrap(e, rc, "'%.100s'", x->step.argv.v[0]) : rc;
 }
 
@@ -402,9 +404,6 @@ err_t xf_exec_learn(const struct spec *spec, struct step *step, const struct sch
                     const struct batch *sample, struct err *e)
 {
     struct xf_exec *x;
-    if (step->format == STEP_JSONL)
-        return err_set(e, ERR_INVALID,
-                       "format: jsonl: this version reads csv from programs");
     TRY(open_any(&x, spec, in, step, e));
     ns_t limit = (ns_t)spec->timeout_ms * NS_MS;
     x->learn_until = clock_ns() + XF_EXEC_LEARN_TIME - 5 * NS_S; // time to end it politely

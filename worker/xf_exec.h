@@ -3,6 +3,7 @@
 //   xf_exec         opens the step and runs batches through the program
 //   xf_exec_env     its arguments and environment
 //   xf_exec_answer  what the program wrote, into frames, columns and rows
+//   xf_exec_jsonl   the same of JSON lines
 
 #ifndef WORKER_XF_EXEC_H
 #define WORKER_XF_EXEC_H
@@ -12,6 +13,7 @@
 #include "common/jsonl_write.h"
 #include "common/scratch.h"
 #include "worker/child.h"
+#include "worker/reader.h"
 #include "worker/transform.h"
 
 struct xf_exec {
@@ -25,6 +27,7 @@ struct xf_exec {
     struct csv_writer *csv;
     struct jsonl_writer *jsonl;
     struct csv_reader *reader; // of `out`
+    void *json_reader;         // likewise, for JSON lines
     struct child child;
     struct buf input,
         answer; // answer: CSV_PAD bytes, what the program wrote, CSV_PAD bytes
@@ -50,11 +53,18 @@ MUST_CHECK err_t xf_exec_arguments(struct xf_exec *x, const struct spec *spec,
 
 // The columns of an answer: its first line, and types that the values suggest.
 // ERR_TRANSFORM: it is not what a program may write, and why.
-MUST_CHECK err_t xf_exec_columns(const uint8_t *p, size_t n, struct schema *out,
-                                 struct err *e);
+MUST_CHECK err_t xf_exec_columns(enum step_format format, const uint8_t *p, size_t n,
+                                 struct schema *out, struct err *e);
 // An answer as rows of x->out, which point into it; CSV_PAD bytes around p are readable.
 MUST_CHECK err_t xf_exec_rows(struct xf_exec *x, const uint8_t *p, size_t n,
                               struct batch *out, struct err *e);
+
+MUST_CHECK err_t xf_exec_json_columns(const uint8_t *p, size_t n, struct schema *out,
+                                      struct err *e);
+MUST_CHECK err_t xf_exec_json_open(struct xf_exec *x, struct err *e);
+MUST_CHECK err_t xf_exec_json_rows(struct xf_exec *x, const uint8_t *p, size_t n,
+                                   struct batch *out, struct rejects *rejects,
+                                   struct err *e);
 
 #define XF_EXEC_LEARN_TIME (60 * NS_S) // that xf_exec_learn takes at most
 // Runs the program on (parts of) a sample to learn what columns it gives: for a step whose

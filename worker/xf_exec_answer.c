@@ -106,8 +106,10 @@ static err_t infer_rows(const uint8_t *p, size_t n, struct infer_column *seen,
     return rc;
 }
 
-err_t xf_exec_columns(const uint8_t *p, size_t n, struct schema *out, struct err *e)
+err_t xf_exec_columns(enum step_format format, const uint8_t *p, size_t n,
+                      struct schema *out, struct err *e)
 {
+    if (format == STEP_JSONL) return xf_exec_json_columns(p, n, out, e);
     struct arena mem = { 0 };
     struct csv_value *names;
     size_t n_names = 0, used = 0;
@@ -173,21 +175,29 @@ static err_t say_reject(const struct rejects *r, struct err *e)
                    (const char *)first.reason.p, text_quoted(raw, start));
 }
 
-err_t xf_exec_rows(struct xf_exec *x, const uint8_t *p, size_t n, struct batch *out,
-                   struct err *e)
+static err_t read_csv(struct xf_exec *x, const uint8_t *p, size_t n, struct batch *out,
+                      struct rejects *rejects, struct err *e)
 {
     struct arena mem = { 0 };
     struct csv_value *names;
+    struct csv_read_stats stats;
     size_t n_names = 0, used = 0;
     err_t rc = read_names(p, n, &mem, &names, &n_names, &used, e);
-    if (rc == ERR_OK) rc = check_names(&x->out, names, n_names, e);
+    // Without rows the names say nothing: a program may not know them then.
+    if (rc == ERR_OK && used < n) rc = check_names(&x->out, names, n_names, e);
     arena_free(&mem);
     TRY(rc);
+    return csv_read_chunk(x->reader, p + used, n - used, (struct csv_read_pos){ used, 2 },
+                          out, rejects, &stats, e);
+}
+
+err_t xf_exec_rows(struct xf_exec *x, const uint8_t *p, size_t n, struct batch *out,
+                   struct err *e)
+{
     struct rejects rejects = { 0 };
-    struct csv_read_stats stats = { 0 };
-    rc = csv_read_chunk(x->reader, p + used, n - used, (struct csv_read_pos){ used, 2 },
-                        out, &rejects, &stats, e);
-    if (rc == ERR_OK && stats.rejected) rc = say_reject(&rejects, e);
+    err_t rc = x->step.format == STEP_JSONL ? xf_exec_json_rows(x, p, n, out, &rejects, e)
+                                            : read_csv(x, p, n, out, &rejects, e);
+    if (rc == ERR_OK && rejects.n) rc = say_reject(&rejects, e);
     rejects_free(&rejects);
     return rc;
 }

@@ -175,8 +175,8 @@ def what_goes_wrong_in_a_later_batch_is_told(t):
     for body, code, text in (
             ("    sys.exit(7)", 4, "exit code 7"),
             ("    os.kill(os.getpid(), 11)", 4, "signal 11"),
-            ("    sys.stdout.write('id,name,w\\n'); sys.exit(0)", 4, "column 3 is 'w', and was 'v'"),
-            ("    sys.stdout.write('id,name\\n'); sys.exit(0)", 4, "it gives 2, and gave 3"),
+            ("    sys.stdout.write('id,name,w\\n1,2,3\\n'); sys.exit(0)", 4, "column 3 is 'w', and was 'v'"),
+            ("    sys.stdout.write('id,name\\n1,2\\n'); sys.exit(0)", 4, "it gives 2, and gave 3"),
             ("    sys.exit(0)", 4, "it wrote nothing"),
             ("    sys.stdout.write('id,name,v\\n1,2,3\\n1,\"2'); sys.exit(0)", 4, "line 3 of its result"),
             ("    sys.stdout.write('id,name,v\\n1,2\\n'); sys.exit(0)", 4, "line 2 of its result"),
@@ -343,3 +343,64 @@ def a_run_that_is_killed_with_its_programs_goes_on_exactly_once(t):
         t.equal([(20000, 20000)], t.rows("wh.db", f"SELECT count(*), count(DISTINCT id) FROM {table}"), "rows")
         t.intact("wh.db")
         t.equal([], sleepers(t), "processes that are left")
+
+
+@scenario("exec")
+def json_lines_go_both_ways(t):
+    program(t, "flat.py", f"""#!{PYTHON}
+import json, sys
+for line in sys.stdin:
+    r = json.loads(line)
+    for mail in (r["name"] or "").split("+"):
+        out = {{"id": r["id"], "mail": mail or None, "half": r["v"] / 2 if r["v"] is not None else None, "big": r["v"] == 9}}
+        if r["id"] == 3:
+            del out["half"]
+            out["more"] = [1]
+        print(json.dumps(out))
+""")
+    t.write("in.csv", 'id,name,v\n1,a+b,5\n2,"q""q",\n3,,9\n4,\u00e4,10\n')
+    run(t, "--exec", "./flat.py", "--exec-format", "jsonl")
+    t.equal([(1, "a", 2.5, 0, None), (1, "b", 2.5, 0, None), (2, 'q"q', None, 0, None), (3, None, None, 1, "[1]"),
+             (4, "\u00e4", 5.0, 0, None)], t.rows("wh.db", "SELECT id, mail, half, big, more FROM t ORDER BY rowid"), "rows")
+    program(t, "none.sh", "#!/bin/sh\ncat >/dev/null\n")
+    t.says(run(t, "--exec", "./none.sh", "--exec-format", "jsonl", want=2, new=True), "its columns are not known")
+    program(t, "bad.sh", "#!/bin/sh\ncat >/dev/null\necho '[1]'\n")
+    t.says(run(t, "--exec", "./bad.sh", "--exec-format", "jsonl", want=2), "line 1 of its result is no JSON object")
+
+
+HELPER = """import tranche
+
+def halve(v):
+    return int(v) // 2 if v is not None else None
+
+@tranche.transform
+def clean(rows):
+    for row in rows:
+        if row["name"] == "drop":
+            continue
+        if row["v"] == "raise":
+            raise ValueError(f"what is {row['id']}")
+        yield {"id": row["id"], "name": row["name"], "empty": "", "null": None, "half": halve(row["v"]),
+               "scale": tranche.params["scale"]}
+"""
+
+
+@scenario("exec")
+def a_python_function_with_the_helper(t):
+    import shutil
+    from kit import ROOT
+    shutil.copy(os.path.join(ROOT, "examples", "python", "tranche.py"), t.path("tranche.py"))
+    t.write("clean.py", HELPER)
+    t.write("in.csv", "id,name,v\n" + "".join(
+        f'{i},{"drop" if 300 < i < 900 else chr(34) * 2 if i % 3 else chr(34) + "x, " + chr(34) * 2 + chr(10) + chr(34)},'
+        f'{"" if i % 5 == 0 else "raise" if i == 977 else i}\n' for i in range(1000)))
+    t.run("run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", "base")
+    want = [(i, "" if i % 3 else 'x, "\n', "", None, None if i % 5 == 0 else i // 2, 1000)
+            for i in range(1000) if not 300 < i < 900 and i != 977]
+    for args in (["--persistent"], ["--persistent", "--exec-format", "jsonl"], [], ["--exec-format", "jsonl"]):
+        r = t.run("run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", "t" + str(len(args)), "--exec",
+                  "python3 clean.py", *args, "--batch-bytes", "2KiB", "--retries", "0", "--bad-rows", "1", "--type", "v=text",
+                  "--param", "scale=SELECT count(*) FROM base", "--output", "json", "--mode", "replace", want=3).json
+        got = t.rows("wh.db", 'SELECT id, name, "empty", "null", half, CAST(scale AS INTEGER) FROM t' + str(len(args)) + " ORDER BY id")
+        t.equal(want, got, f"rows with {args}")
+        t.true("ValueError: what is 977" in t.one("wh.db", f"SELECT reason FROM t{len(args)}_rejects"), "the reason")
