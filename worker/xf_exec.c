@@ -12,7 +12,7 @@ enum {
     CHILD_MEMORY_MIN = 256 << 20, // an interpreter and its libraries
     ANSWER_MAX = 128 << 20,       // where nothing else limits it
     FRAME_LINE_MAX = 64,
-    LAST_WORDS = 700,
+    LAST_WORDS = 400,
 };
 
 static const struct csv_dialect plain = { .delimiter = ',', .quote = '"' };
