@@ -173,11 +173,22 @@ static err_t copy_steps(struct spec *spec, const struct job *j, struct err *e)
     return ERR_OK;
 }
 
-err_t plan_input(struct plan *p, const struct job *j, struct err *e)
+err_t plan_identity(struct plan *p, const struct job *j, struct err *e)
+{
+    *p = (struct plan){ 0 };
+    TRY(copy_steps(&p->spec, j, e));
+    TRY(programs_add(&p->spec, e));
+    p->spec.timeout_ms = j->timeout_ms;
+    p->spec.memory_bytes = j->worker_memory_bytes;
+    TRY(read_tables(p, j, e));
+    return identify(p, j, e);
+}
+
+err_t plan_input(struct plan *p, const struct job *j, const struct cell *watermark,
+                 struct err *e)
 {
     struct schema names = { 0 };
-    *p = (struct plan){ 0 };
-    TRY(source_open(&p->source, j, e));
+    TRY(source_open_above(&p->source, j, watermark, e));
     err_t rc = source_names(p->source, &names, &p->notes, e);
     schema_free(&names);
     TRY(rc);
@@ -190,12 +201,7 @@ err_t plan_input(struct plan *p, const struct job *j, struct err *e)
     struct csv_dialect of_tables = { .delimiter = j->delimiter, .quote = j->quote };
     bool csv = j->source == SOURCE_CSV;
     TRY(copy_dialect(&p->spec.dialect, csv ? source_dialect(p->source) : &of_tables, e));
-    TRY(copy_steps(&p->spec, j, e));
-    TRY(programs_add(&p->spec, e));
-    p->spec.timeout_ms = j->timeout_ms;
-    p->spec.memory_bytes = j->worker_memory_bytes;
-    TRY(read_tables(p, j, e));
-    return identify(p, j, e);
+    return ERR_OK;
 }
 
 // ---- params ----

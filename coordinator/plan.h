@@ -21,8 +21,12 @@ struct plan {
     uint64_t estimate_rows;
 };
 
-// Opens the sources, settles the input's types, reads the lookup tables.
-MUST_CHECK err_t plan_input(struct plan *p, const struct job *j, struct err *e);
+// What the load is: steps, lookup tables, files, and the hash of them all.
+MUST_CHECK err_t plan_identity(struct plan *p, const struct job *j, struct err *e);
+// After it: opens the sources, settles the input's types. `watermark`: see
+// source_open_above.
+MUST_CHECK err_t plan_input(struct plan *p, const struct job *j,
+                            const struct cell *watermark, struct err *e);
 // The params' values: read from the warehouse, for a new load.
 MUST_CHECK err_t plan_params(struct plan *p, const struct job *j,
                              const struct warehouse_ops *ops, struct warehouse *w,

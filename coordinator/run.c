@@ -32,6 +32,8 @@ struct run {
     const struct warehouse_ops *ops;
     struct warehouse *warehouse;
     struct load_state load;
+    struct arena mem;
+    struct cell watermark; // above what an incremental load takes rows; text in mem
     struct buf spec;
     struct progress progress;
     struct app_totals totals;
@@ -117,7 +119,8 @@ static void say_notes(struct run *r, size_t from)
 
 static err_t open_input(struct run *r, struct err *e)
 {
-    TRY(plan_input(&r->plan, r->job, e));
+    bool seen = r->watermark.kind != CELL_NULL;
+    TRY(plan_input(&r->plan, r->job, seen ? &r->watermark : NULL, e));
     say_notes(r, 0);
     return ERR_OK;
 }
@@ -216,18 +219,31 @@ static err_t begin_patiently(struct run *r, const struct load_identity *id,
     }
 }
 
+static struct load_identity identity_of(const struct run *r)
+{
+    return (struct load_identity){ .table = r->job->table,
+                                   .sources = (const char *)r->plan.sources.p,
+                                   .spec = r->plan.identity,
+                                   .mode = r->job->mode,
+                                   .key = r->job->key.n ? &r->job->key : NULL,
+                                   .watermark = r->job->watermark,
+                                   .indexes = r->job->indexes,
+                                   .n_indexes = r->job->n_indexes,
+                                   .fresh = r->job->fresh };
+}
+
+// A query may ask for it, so it is read before the source is opened.
+static err_t read_watermark(struct run *r, struct err *e)
+{
+    if (r->job->mode != MODE_INCREMENTAL || !r->ops->watermark) return ERR_OK;
+    struct load_identity id = identity_of(r);
+    return r->ops->watermark(r->warehouse, &id, &r->mem, &r->watermark, e);
+}
+
 static err_t begin_load(struct run *r, struct err *e)
 {
-    struct load_identity id = { .table = r->job->table,
-                                .sources = (const char *)r->plan.sources.p,
-                                .spec = r->plan.identity,
-                                .mode = r->job->mode,
-                                .key = r->job->key.n ? &r->job->key : NULL,
-                                .watermark = r->job->watermark,
-                                .indexes = r->job->indexes,
-                                .n_indexes = r->job->n_indexes,
-                                .fresh = r->job->fresh,
-                                .merge = plan_merge(&r->plan) };
+    struct load_identity id = identity_of(r);
+    id.merge = plan_merge(&r->plan);
     struct load_input *in = NULL;
     struct buf params = { 0 };
     uint32_t n = 0;
@@ -309,9 +325,12 @@ static err_t open_all(struct run *r, struct err *e)
     state_folder(r);
     TRY(door_prepare(&r->door, r->job, r->state_dir, e));
     TRY(start_worker(r, e)); // it starts while we read the input
-    TRY(open_input(r, e));
+    TRY(plan_identity(&r->plan, r->job, e));
+    if (r->job->mode != MODE_INCREMENTAL) TRY(open_input(r, e));
     TRY(take_run_lock(r, e));
     TRY(open_warehouse(r, e));
+    TRY(read_watermark(r, e));
+    if (r->job->mode == MODE_INCREMENTAL) TRY(open_input(r, e));
     TRY(plan_params(&r->plan, r->job, r->ops, r->warehouse, e));
     TRY(settle_output(r, e));
     TRY(begin_load(r, e));
@@ -506,6 +525,7 @@ static void close_all(struct run *r)
     local_close(&r->local);
     journal_close(&r->journal);
     load_state_free(&r->load);
+    arena_free(&r->mem);
     plan_free(&r->plan);
     buf_free(&r->spec);
     free(r->by_input);
@@ -607,6 +627,7 @@ static void print_schema(const char *title, const struct schema *s)
 static err_t check(struct run *r, struct err *e)
 {
     TRY(local_open(&r->local, e));
+    TRY(plan_identity(&r->plan, r->job, e));
     TRY(open_input(r, e));
     r->plan.spec.sink = strdup("null");
     if (!r->plan.spec.sink) return err_set(e, ERR_NOMEM, "out of memory");

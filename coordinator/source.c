@@ -67,9 +67,16 @@ static const struct source_ops *ops_of(enum job_source kind)
 
 err_t source_open(struct source **out, const struct job *j, struct err *e)
 {
+    return source_open_above(out, j, NULL, e);
+}
+
+err_t source_open_above(struct source **out, const struct job *j,
+                        const struct cell *watermark, struct err *e)
+{
     struct source *s = calloc(1, sizeof *s);
     if (!s) return err_set(e, ERR_NOMEM, "out of memory");
     s->ops = ops_of(j->source);
+    s->watermark = watermark;
     s->batch_rows = j->batch_rows;
     s->batch_bytes_most = j->memory_bytes / 2;
     s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -10,6 +10,7 @@
 #ifndef COORDINATOR_SOURCE_H
 #define COORDINATOR_SOURCE_H
 
+#include "common/batch.h"
 #include "common/csv.h"
 #include "common/hash.h"
 #include "common/job.h"
@@ -72,6 +73,9 @@ struct source;
 // are skipped; a file without any header is skipped, unless there is no other. Everything
 // of `j` that is needed is copied.
 MUST_CHECK err_t source_open(struct source **out, const struct job *j, struct err *e);
+// The same with what a query's :watermark is (sqlite); borrowed until source_close.
+MUST_CHECK err_t source_open_above(struct source **out, const struct job *j,
+                                   const struct cell *watermark, struct err *e);
 void source_close(struct source **s);
 
 const struct source_input *source_inputs(const struct source *s, uint32_t *n);

@@ -73,9 +73,10 @@ struct source {
     const struct source_ops *ops;
     struct source_input *in;
     uint32_t n;
-    uint64_t batch_rows;       // 0: chunks are cut by bytes
-    uint64_t batch_bytes_most; // with batch_rows: no chunk is much larger
-    void *own;                 // of a kind that is not text
+    const struct cell *watermark; // of a query; NULL: there is none
+    uint64_t batch_rows;          // 0: chunks are cut by bytes
+    uint64_t batch_bytes_most;    // with batch_rows: no chunk is much larger
+    void *own;                    // of a kind that is not text
     // Of csv, lines and jsonl:
     struct json_line *json; // of jsonl: finds the values
     struct input_more *more;

@@ -109,6 +109,10 @@ struct warehouse_ops {
     // Runs the params' SQL (read only, guarded) before the load. `value` text lives in mem.
     err_t (*query_value)(struct warehouse *w, const char *sql, struct arena *mem,
                          struct cell *value, struct err *e);
+    // MODE_INCREMENTAL, before begin(): above what the load will take rows. NULL kind:
+    // nothing is loaded yet. Text lives in mem. NULL: this warehouse has no such mode.
+    err_t (*watermark)(struct warehouse *w, const struct load_identity *id,
+                       struct arena *mem, struct cell *value, struct err *e);
     // Creates table, rejects table and our own tables where missing, checks that an
     // existing table takes the schema (ERR_INVALID names the difference column by column),
     // takes the epoch, and in another transaction reads the ledger. A different unfinished

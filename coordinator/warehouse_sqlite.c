@@ -319,6 +319,7 @@ const struct warehouse_ops warehouse_sqlite = {
     .merges = true,
     .open = open_warehouse,
     .query_value = wsq_query_value,
+    .watermark = wsq_watermark_read,
     .begin = wsq_begin,
     .check = wsq_check,
     .commit = wsq_commit,

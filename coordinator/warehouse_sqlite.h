@@ -257,6 +257,8 @@ MUST_CHECK err_t wsq_indexes_check(struct warehouse *w, const char *table, struc
 
 // Of a load that is in tranche_runs: what it takes, and what kind of value that is.
 MUST_CHECK err_t wsq_watermark_start(struct warehouse *w, struct err *e);
+MUST_CHECK err_t wsq_watermark_read(struct warehouse *w, const struct load_identity *id,
+                                    struct arena *mem, struct cell *value, struct err *e);
 void wsq_watermark_free(struct wsq_watermark *m);
 enum wsq_above { WSQ_ABOVE, WSQ_BELOW, WSQ_UNFIT };
 // UNFIT: NULL, or a value of another kind than the others.
@@ -300,6 +302,10 @@ MUST_CHECK err_t wsq_inputs_match(struct warehouse *w, struct err *e);
 MUST_CHECK err_t wsq_inputs_check_gone(struct warehouse *w, struct err *e);
 
 // ---- the verbs
+
+// The first column of a row.
+MUST_CHECK err_t wsq_copy_value(sqlite3_stmt *st, struct arena *mem, struct cell *out,
+                                struct err *e);
 
 MUST_CHECK err_t wsq_open(struct warehouse **out, const char *path,
                           const struct wsq_store *store, warehouse_say *say, void *say_arg,

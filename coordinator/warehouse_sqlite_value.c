@@ -4,8 +4,7 @@
 
 #include "common/sql_guard.h"
 
-static err_t copy_value(sqlite3_stmt *st, struct arena *mem, struct cell *out,
-                        struct err *e)
+err_t wsq_copy_value(sqlite3_stmt *st, struct arena *mem, struct cell *out, struct err *e)
 {
     *out = (struct cell){ .kind = CELL_NULL };
     switch (sqlite3_column_type(st, 0)) {
@@ -38,7 +37,7 @@ static err_t read_value(struct warehouse *w, sqlite3_stmt *st, struct arena *mem
                        "it gives no row: a parameter is one value (an aggregate such as "
                        "max(x) always gives a row)");
     if (rc == SQLITE_ROW) {
-        TRY(copy_value(st, mem, value, e));
+        TRY(wsq_copy_value(st, mem, value, e));
         rc = sqlite3_step(st);
         if (rc == SQLITE_DONE) return ERR_OK;
         if (rc == SQLITE_ROW)

@@ -129,6 +129,34 @@ err_t wsq_watermark_start(struct warehouse *w, struct err *e)
     return rc;
 }
 
+// An unfinished load goes on where it began; a ledger of an older version knows none.
+err_t wsq_watermark_read(struct warehouse *w, const struct load_identity *id,
+                         struct arena *mem, struct cell *value, struct err *e)
+{
+    char spec[HASH_HEX];
+    int64_t n;
+    bool known, row;
+    sqlite3_stmt *st;
+    *value = (struct cell){ .kind = CELL_NULL };
+    hash_hex(id->spec, spec);
+    TRY(wsq_ready(w, e));
+    TRY(wsq_int(w, e, &n, &known,
+                "SELECT 1 FROM pragma_table_info('tranche_runs','main') WHERE name = "
+                "'watermark'"));
+    if (!known || id->fresh) return ERR_OK;
+    TRY(wsq_prepare(
+        w, &st, e,
+        "SELECT iif(state = 'loading', watermark_from, watermark) FROM "
+        "main.tranche_runs WHERE table_name = %Q COLLATE NOCASE AND sources = %Q "
+        "AND spec = %Q AND mode = 'incremental' AND state IN ('loading',"
+        "'complete') ORDER BY state = 'complete', load_id DESC LIMIT 1",
+        id->table, id->sources, spec));
+    err_t rc = wsq_step(w, st, &row, e, "reading the watermark");
+    if (row) rc = wsq_copy_value(st, mem, value, e);
+    sqlite3_finalize(st);
+    return rc;
+}
+
 // ---- in SQL
 
 static void sql_above(sqlite3_context *ctx, int n, sqlite3_value **v)
