@@ -2,7 +2,7 @@
 """run - the real programs, end to end: run.py [--build DIR] GROUP|NAME...
 
 Groups: all, smoke (a few, for sanitizer builds), load, types, sql, exec, aggregate, bad, kills,
-hosts, sources, plugin, readme.
+hosts, sources, plugin, ways, readme.
 SEED=N replays the random ones; KEEP=1 keeps the folders of those that fail.
 """
 
@@ -20,5 +20,6 @@ import test_plugin  # noqa: F401
 import test_readme  # noqa: F401
 import test_sources  # noqa: F401
 import test_sql  # noqa: F401
+import test_ways  # noqa: F401
 
 sys.exit(kit.main(sys.argv[1:]))
