@@ -92,7 +92,7 @@ void app_drop_early(struct app *a);
 // ---- app_sessions.c ----
 void app_hello(struct app *a, const struct link_peer *p, const struct msg_HELLO *h,
                ns_t now);
-void app_ready(struct app *a, struct session *s, ns_t now);
+void app_ready(struct app *a, struct session *s, const struct msg_READY *r, ns_t now);
 void app_session_end(struct app *a, struct session *s, ns_t now); // frees it
 void app_look_at_gate(struct app *a, bool in_any_case, ns_t now);
 void app_gather(struct app *a, ns_t now); // workers.min and workers.wait
@@ -130,6 +130,9 @@ void app_refuse(struct app *a, const struct link_peer *p, err_t code, const char
 void app_reset(struct app *a, const struct link_peer *p, uint64_t sid, const char *why);
 void app_send_committed(struct app *a, uint64_t sid, const struct lease *l);
 struct lease app_lease(struct app *a, const struct work *k, uint64_t sid, uint32_t attempt);
+// A worker could not read the path that it was given, or read something else there: the
+// same attempt goes on with the bytes, and so will all others. False: it was given none.
+bool app_send_bytes(struct app *a, struct session *s, struct work *k, uint32_t attempt);
 void app_assign(struct app *a, const struct sched_action *x);
 void app_ask_fetch(struct app *a, const struct fetched *what);
 void app_fetched_sent(void *data, void *hint); // a link_free_fn

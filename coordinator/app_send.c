@@ -96,20 +96,31 @@ void app_ask_fetch(struct app *a, const struct fetched *what)
 }
 
 // Bytes that must be read, or packed, before they go.
-static void ask_for_bytes(struct app *a, const struct sched_action *x, struct work *k,
-                          bool pack)
+static void ask_for_bytes(struct app *a, const struct session *s, struct work *k,
+                          uint32_t attempt)
 {
     const struct chunk_data *c = k->chunk->data;
     struct fetched f = { .range = c->range,
                          .first_line = c->first_line,
                          .digest = c->digest,
-                         .chunk = x->chunk,
-                         .sid = x->worker,
-                         .attempt = x->attempt,
+                         .chunk = k->id,
+                         .sid = s->sid,
+                         .attempt = attempt,
                          .held = c->bytes ? c : NULL,
                          .lent = c->bytes ? work_lend(k) : NULL,
-                         .pack = pack };
+                         .pack = s->line.pack };
     app_ask_fetch(a, &f);
+}
+
+// Without device and inode it is known by path, size and time.
+static void name_file(struct msg_ASSIGN *m, const struct session *s,
+                      const struct source_input *in)
+{
+    m->path = msg_str(in->path, strlen(in->path));
+    m->dev = s->by_inode ? (uint64_t)in->dev : 0;
+    m->ino = s->by_inode ? (uint64_t)in->ino : 0;
+    m->size = in->size;
+    m->mtime_ns = (uint64_t)in->mtime_ns;
 }
 
 // False: it was not taken. *later: its bytes are read or packed first.
@@ -126,14 +137,24 @@ static bool send_chunk(struct app *a, struct session *s, struct work *k,
         return app_post(a, s, &m, c->bytes, c->held, work_return, work_lend(k));
     }
     if (!c->bytes && in->in_rows) return app_post(a, s, &m, NULL, 0, NULL, NULL);
-    if (!c->bytes && s->same_host) {
-        m.ASSIGN.path = msg_str(in->path, strlen(in->path));
-        m.ASSIGN.dev = in->dev;
-        m.ASSIGN.ino = in->ino;
+    if (!c->bytes && (s->by_inode || s->by_name)) {
+        name_file(&m.ASSIGN, s, in);
+        s->by_path++;
         return app_post(a, s, &m, NULL, 0, NULL, NULL);
     }
     *later = true;
-    ask_for_bytes(a, x, k, s->line.pack);
+    ask_for_bytes(a, s, k, x->attempt);
+    return true;
+}
+
+bool app_send_bytes(struct app *a, struct session *s, struct work *k, uint32_t attempt)
+{
+    if (s->by_path == 0 || s->peer.link != APP_TCP || k->chunk->data->bytes) return false;
+    s->by_path--;
+    s->by_inode = s->by_name = false;
+    s->to_read++;
+    ask_for_bytes(a, s, k, attempt);
+    app_is_on_its_way(a, s, k, attempt, false);
     return true;
 }
 

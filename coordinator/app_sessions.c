@@ -3,6 +3,7 @@
 #include "common/host.h"
 #include "common/units.h"
 #include "coordinator/app_impl.h"
+#include "proto/sight.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,6 +126,21 @@ static void end_former_selves(struct app *a, const struct link_peer *p,
     }
 }
 
+// The first input that can be read by reference: READY tells who sees it.
+static void show_input(const struct app *a, struct msg_JOB *j)
+{
+    uint32_t n;
+    const struct source_input *in = source_inputs(a->in->source, &n);
+    while (n && (in->by_value || in->in_rows || !in->path))
+        n--, in++;
+    if (n == 0) return;
+    j->dev = (uint64_t)in->dev;
+    j->ino = (uint64_t)in->ino;
+    j->size = in->size;
+    j->mtime_ns = (uint64_t)in->mtime_ns;
+    j->path = msg_str(in->path, strlen(in->path));
+}
+
 static void welcome(struct app *a, struct session *s)
 {
     const struct job *j = a->in->job;
@@ -140,6 +156,7 @@ static void welcome(struct app *a, struct session *s)
                               .result_max_bytes = a->in->result_max_bytes,
                               .memory_bytes = j->worker_memory_bytes / s->slots,
                               .concurrency = j->workers_concurrency } };
+    show_input(a, &m.JOB);
     app_post(a, s, &w, NULL, 0, NULL, NULL);
     app_post(a, s, &m, a->in->spec->p, a->in->spec->n, NULL, NULL);
 }
@@ -176,7 +193,7 @@ void app_hello(struct app *a, const struct link_peer *p, const struct msg_HELLO 
     s->began = now;
     s->instance = h->instance;
     s->slots = h->slots > 1024 ? 1024 : (uint32_t)h->slots;
-    s->same_host = p->link == APP_IPC || hash_equal(h->boot_id, host_boot_id());
+    s->boots_with_us = p->link == APP_IPC || hash_equal(h->boot_id, host_boot_id());
     s->fits = has_labels(a->in->job, h);
     s->heard = now;
     welcome(a, s);
@@ -192,11 +209,13 @@ static void join(struct app *a, struct session *s, ns_t now)
     if (sched_worker_join(a->sched, s->sid, lanes, now) != ERR_OK) app_fails_nomem(a);
 }
 
-void app_ready(struct app *a, struct session *s, ns_t now)
+void app_ready(struct app *a, struct session *s, const struct msg_READY *r, ns_t now)
 {
     char line[200];
     if (s->ready) return;
     s->ready = true;
+    s->by_inode = s->peer.link == APP_IPC || (s->boots_with_us && (r->sees & SIGHT_INODE));
+    s->by_name = r->sees & SIGHT_SHARED;
     a->t->workers++;
     if (s->peer.link == APP_TCP) {
         snprintf(line, sizeof line, "worker %s is here: %u slots%s", s->name, s->slots,

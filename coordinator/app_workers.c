@@ -207,11 +207,11 @@ static void on_fail(struct app *a, const struct from *from, const struct msg_FAI
     struct work *k = leased(a, from, &l, now);
     if (!k) return;
     struct session *s = from->s;
+    if (f->class_ == FAIL_CLASS_CHANGED && app_send_bytes(a, s, k, l.attempt)) return;
     tell_failure(a, k, f);
     end_attempt(a, k, l.attempt, "failed", (int64_t)f->run_ms, (int64_t)f->peak_kb,
                 k->failure);
     if (f->class_ == FAIL_CLASS_CHANGED && s->peer.link == APP_TCP) {
-        s->same_host = false; // we read the file ourselves, and shall see
         not_run(a, s, k, l.attempt, now);
         return;
     }
@@ -233,7 +233,7 @@ static void on_nack(struct app *a, const struct from *f, const struct msg_NACK *
     struct work *k = leased(a, f, &l, now);
     if (!k) return;
     struct session *s = f->s;
-    if (n->code == ERR_IO && s->peer.link == APP_TCP) s->same_host = false; // only nearly
+    if (n->code == ERR_IO && app_send_bytes(a, s, k, l.attempt)) return;
     if (n->code == ERR_CLOSED) sched_worker_drain(a->sched, s->sid, now);
     end_attempt(a, k, l.attempt, "not run", 0, 0, "");
     not_run(a, s, k, l.attempt, now);
@@ -304,7 +304,8 @@ static void on_message(struct app *a, const struct link_peer *p, struct link_in 
     sched_worker_spoke(a->sched, f.s->sid, now);
     switch (m->type) {
     case MSG_READY:
-        if (m->sid == f.s->sid) app_ready(a, f.s, now); // or it is an earlier session's
+        if (m->sid == f.s->sid)
+            app_ready(a, f.s, &m->READY, now); // or it is an earlier session's
         break;
     case MSG_PROGRESS: on_progress(a, &f, &m->PROGRESS, now); break;
     case MSG_RESULT: on_result(a, &f, in, now); break;

@@ -43,6 +43,7 @@ struct app {
     struct slot_job runners; // what they are started with
     struct files *files;     // of the job
     bool runners_wait;       // for the files
+    unsigned sees;           // of the job's first input, sight.h
     bool hurry;              // there is work on them, no need to wait for events
     struct slot *slot;
     struct task **running;   // one a lane of each slot

@@ -3,9 +3,12 @@
 
 #include "worker/app_impl.h"
 
+#include "proto/sight.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -64,6 +67,16 @@ static err_t set_lanes(struct app *a, uint64_t n)
     return ERR_OK;
 }
 
+static unsigned look_for_input(const struct app *a, const struct msg_JOB *j)
+{
+    char path[TASK_PATH_MAX];
+    struct sight_file own, want = { j->dev, j->ino, j->size, j->mtime_ns };
+    if (!uplink_is_tcp(a->opts) || j->path.n == 0 || j->path.n >= sizeof path) return 0;
+    memcpy(path, j->path.p, j->path.n);
+    path[j->path.n] = 0;
+    return sight_look(path, &want, &own);
+}
+
 // Runners that have this very job open go on with it, and its results are handed over.
 static err_t open_job(struct app *a, const struct link_in *in)
 {
@@ -73,6 +86,7 @@ static err_t open_job(struct app *a, const struct link_in *in)
                 a->limits.concurrency == j->concurrency;
     if (!same) close_job(a);
     a->limits = *j;
+    a->limits.path = msg_str("", 0); // the message does not live so long
     a->job = j->job;
     a->runners.memory_bytes = j->memory_bytes;
     if (!same) TRY(set_lanes(a, j->concurrency));
@@ -85,6 +99,7 @@ static err_t open_job(struct app *a, const struct link_in *in)
                            "the worker again");
         if (s->result_fd < 0) TRY(slot_open(s, j->result_max_bytes, &a->e));
     }
+    a->sees = look_for_input(a, j);
     a->has_job = true;
     a->runners_wait = true;
     files_ask_again(a->files);

@@ -1,10 +1,10 @@
 #include "worker/app_impl.h"
 
+#include "proto/sight.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 void worker_begin_session(struct app *a)
 {
@@ -19,16 +19,16 @@ static bool assign_is_sane(const struct msg_ASSIGN *m, const struct app *a, size
     return m->path.n ? payload == 0 : payload <= UINT32_MAX; // rows have their own size
 }
 
-// Another container of the same host may have another file there, or none.
-static bool sees_file(const struct msg_ASSIGN *m)
+// Another container of the same host may have another file there, or none. Of a shared file
+// system device and inode are this host's affair: the runner gets ours.
+static bool sees_file(struct msg_ASSIGN *m, const char *path)
 {
-    char path[TASK_PATH_MAX];
-    struct stat st;
-    if (m->path.n >= sizeof path) return false;
-    memcpy(path, m->path.p, m->path.n);
-    path[m->path.n] = 0;
-    return stat(path, &st) == 0 && (uint64_t)st.st_dev == m->dev &&
-           (uint64_t)st.st_ino == m->ino && access(path, R_OK) == 0;
+    struct sight_file own, want = { m->dev, m->ino, m->size, m->mtime_ns };
+    bool by_inode = m->dev || m->ino;
+    unsigned same = sight_look(path, &want, &own);
+    m->dev = own.dev;
+    m->ino = own.ino;
+    return same & (by_inode ? SIGHT_INODE : SIGHT_SHARED);
 }
 
 static void on_assign(struct app *a, struct link_in **in)
@@ -36,10 +36,6 @@ static void on_assign(struct app *a, struct link_in **in)
     const struct msg_ASSIGN *m = &link_msg(*in)->ASSIGN;
     if (a->draining) {
         worker_post_nack(a, m, ERR_CLOSED, "draining");
-        return;
-    }
-    if (m->path.n && uplink_is_tcp(a->opts) && !sees_file(m)) {
-        worker_post_nack(a, m, ERR_IO, "this host does not see the file");
         return;
     }
     if (!assign_is_sane(m, a, link_payload(*in).n)) {
@@ -54,6 +50,11 @@ static void on_assign(struct app *a, struct link_in **in)
     t->assign = *m;
     memcpy(t->path, m->path.p, m->path.n);
     t->assign.path = msg_str(t->path, m->path.n);
+    if (m->path.n && uplink_is_tcp(a->opts) && !sees_file(&t->assign, t->path)) {
+        worker_post_nack(a, m, ERR_IO, "this host does not see the file");
+        worker_task_free(&t);
+        return;
+    }
     if (!t->path[0]) {
         t->in = *in;
         *in = NULL;

@@ -199,7 +199,8 @@ void worker_tell_ready(struct app *a)
     a->told_ready = true;
     a->worked = clock_ns();
     struct msg m = { .type = MSG_READY,
-                     .READY = { .job = a->job, .slots = a->n_slots * a->lanes } };
+                     .READY = {
+                         .job = a->job, .slots = a->n_slots * a->lanes, .sees = a->sees } };
     worker_post(a, &m);
 }
 

@@ -149,7 +149,7 @@ class Hosts:
         self.names = [f"w{i + 1}" for i in range(workers)]
         self.worker, self.feed, self.c = {}, None, None
         t.cleanups.insert(0, self.close)
-        os.mkdir(t.path("data"))
+        os.makedirs(t.path("data"), exist_ok=True)
         self.build_net()
 
     # ---- the network ----
@@ -243,17 +243,25 @@ class Hosts:
         self.c.when("listening on ")
         return self.c
 
-    def on_host(self, host, argv, env=None):
-        """A program on a machine of its own: another boot, another disk."""
-        boot = self.t.write(f"boot-{host}", f"{uuid.uuid4()}\n")
-        script = ('mount --bind "$1" /proc/sys/kernel/random/boot_id && mount -t tmpfs none "$2" && shift 2 && exec "$@"')
-        return Program(self.t, ["ip", "netns", "exec", self.ns(host), "sh", "-c", script, "sh", boot,
-                                self.t.path("data"), *argv], env={**self.env, **(env or {})})
+    def on_host(self, host, argv, env=None, reboot=True, hide=True, instead=None):
+        """A program on a machine of its own: another boot (or one of our containers), another disk (or
+        ours, where it sees other files instead of some)."""
+        steps = ["set -e"]
+        if reboot:
+            boot = self.t.write(f"boot-{host}", f"{uuid.uuid4()}\n")
+            steps.append(f"mount --bind {boot} /proc/sys/kernel/random/boot_id")
+        if hide:
+            steps.append(f"mount -t tmpfs none {self.t.path('data')}")
+        for path, other in (instead or {}).items():
+            steps.append(f"mount --bind {other} {self.t.path(path)}")
+        script = "; ".join(steps + ['exec "$@"'])
+        return Program(self.t, ["ip", "netns", "exec", self.ns(host), "sh", "-c", script, "sh", *argv],
+                       env={**self.env, **(env or {})})
 
-    def work(self, host, *more, access=None, env=None):
+    def work(self, host, *more, access=None, env=None, **see):
         """The worker of a host; the key was made with the same name."""
         way = more if access is False else ("--access", access or f"{host}.access", *more)
-        w = self.on_host(host, [os.path.join(self.t.build, "tranche-worker"), "--slots", "2", *way], env=env)
+        w = self.on_host(host, [os.path.join(self.t.build, "tranche-worker"), "--slots", "2", *way], env=env, **see)
         self.worker[host] = w
         return w
 

@@ -297,3 +297,62 @@ def recovery(t, n, worker, began, missed):
     batches = sum(x[2] for x in had)
     t.true(batches > 0, "it had nothing")
     return f"its {batches} batches are committed after {done - began:.1f} s"
+
+
+def numbers(t, rows, path="data/k.csv"):
+    t.write(path, "id,h\n" + "".join(f"{i},{(i * 2654435761) % 4294967296}\n" for i in range(rows)))
+    return os.path.getsize(t.path(path))
+
+
+def load_by_one_host(t, rows, *csv, **see):
+    """One worker host, which sees of the data what it is told to. The bytes that went down."""
+    n = Hosts(t, workers=1)
+    n.key("w1")
+    more = [x for c in csv[1:] for x in ("--csv", c)]
+    n.coordinate(*more, csv=csv[0], batch="16KiB", sql="SELECT id, h FROM batch")
+    n.work("w1", **see)
+    last = n.ends(rows)
+    t.equal(0, last["retries"], f"retries\n{n.everything()}\n")
+    return n.carried("w1")[0]
+
+
+@scenario("links")
+def a_shared_file_system_is_read_by_path(t):
+    size = numbers(t, 60000)
+    down = load_by_one_host(t, 60000, "data/k.csv", hide=False)
+    t.true(down < size / 4, f"{down} bytes went down, of a file of {size}")
+
+
+@scenario("links")
+def a_container_of_the_same_host_reads_what_is_mounted_there(t):
+    size = numbers(t, 60000)
+    down = load_by_one_host(t, 60000, "data/k.csv", hide=False, reboot=False)
+    t.true(down < size / 4, f"{down} bytes went down, of a file of {size}")
+
+
+@scenario("links")
+def a_container_of_the_same_host_that_does_not_see_the_file_gets_bytes(t):
+    size = numbers(t, 60000)
+    down = load_by_one_host(t, 60000, "data/k.csv", reboot=False)
+    t.true(down > size / 4, f"{down} bytes went down, of a file of {size}")
+
+
+@scenario("links")
+def a_file_that_only_looks_the_same_is_not_believed(t):
+    """Same path, size and time, but every h is another one: digests tell, and nobody is blamed."""
+    size = numbers(t, 60000)
+    other = t.path("other.csv")
+    with open(t.path("data/k.csv"), "rb") as f, open(other, "wb") as g:
+        g.write(bytes(b ^ 1 if chr(b) in "0123456789" else b for b in f.read()))
+    st = os.stat(t.path("data/k.csv"))
+    os.utime(other, ns=(st.st_atime_ns, st.st_mtime_ns))
+    t.equal(size, os.path.getsize(other), "bytes")
+    down = load_by_one_host(t, 60000, "data/k.csv", hide=False, instead={"data/k.csv": other})
+    t.true(down > size / 4, f"{down} bytes went down, of a file of {size}")
+
+
+@scenario("links")
+def one_of_two_files_is_not_there(t):
+    numbers(t, 30000, "data/k.csv")
+    t.write("data/l.csv", "id,h\n" + "".join(f"{i},{(i * 2654435761) % 4294967296}\n" for i in range(30000, 60000)))
+    load_by_one_host(t, 60000, "data/k.csv", "data/l.csv", hide=False, instead={"data/l.csv": "/dev/null"})

@@ -299,8 +299,8 @@ struct hostile {
 
 static const struct hostile hostile[] = {
     { "other_magic", MSG_PING, 0, 'X', NULL, "not a message of this protocol" },
-    { "another_version_names_both", MSG_PING, 4, 5, NULL,
-      "version 5, this program version 4" },
+    { "another_version_names_both", MSG_PING, 4, 6, NULL,
+      "version 6, this program version 5" },
     { "ping_with_a_packed_payload", MSG_PING, 8, 2, NULL,
       "PING with a payload of 0 bytes, packed from 1" },
     { "packed_into_nothing", MSG_ASSIGN, 8, 200, NULL,
@@ -329,7 +329,7 @@ static const struct hostile hostile[] = {
     { "text_with_an_8_bit_control", MSG_STOP, -1, 0, "91a2c29b",
       "STOP.reason is not plain text" },
     { "bytes_for_text", MSG_STOP, -1, 0, "91c40141", "STOP.reason is not plain text" },
-    { "short_digest", MSG_READY, -1, 0, "92c40f00000000000000000000000000000001",
+    { "short_digest", MSG_READY, -1, 0, "93c40f0000000000000000000000000000000101",
       "READY.job is not 16 bytes" },
 };
 
