@@ -113,9 +113,9 @@ class Program:
 
 class Feed(threading.Thread):
     """Rows for the run's standard input, as fast as it takes them but no faster than `rate`
-    rows a second, until finish()."""
+    rows a second, until finish(). The sample that it looks at first comes at once."""
 
-    BLOCK = 200
+    BLOCK, SAMPLE = 200, 36000
 
     def __init__(self, pipe, rate):
         super().__init__(daemon=True)
@@ -125,14 +125,18 @@ class Feed(threading.Thread):
     def run(self):
         try:
             self.pipe.write(b"id,h\n")
+            self.write(self.SAMPLE)
             while not self.over.wait(self.BLOCK / self.rate):
-                ids = range(self.rows, self.rows + self.BLOCK)
-                self.pipe.write("".join(f"{i},{(i * 2654435761) % 4294967296}\n" for i in ids).encode())
-                self.pipe.flush()
-                self.rows += self.BLOCK
+                self.write(self.BLOCK)
             self.pipe.close()
         except BrokenPipeError:
             pass
+
+    def write(self, n):
+        ids = range(self.rows, self.rows + n)
+        self.pipe.write("".join(f"{i},{(i * 2654435761) % 4294967296}\n" for i in ids).encode())
+        self.pipe.flush()
+        self.rows += n
 
     def finish(self):
         self.over.set()

@@ -193,6 +193,7 @@ def hosts_that_pack_and_hosts_that_do_not_share_a_run(t):
 def messages_that_take_longer_than_a_silence_and_a_lease(t):
     """A silence is 2.4 s and a lease 6 s; a batch takes 4 s down, the next one as much, and a result 4 s up."""
     n = Hosts(t, workers=1, scale=SCALE)
+    n.env["TRANCHE_PACK"] = "never"  # so that they stay long
     rows, wide = 27000, 40
     t.write("data/k.csv", "id,h,x\n" + "".join(
         f"{i},{(i * 2654435761) % 4294967296},{t.random.getrandbits(wide * 4):0{wide}x}\n" for i in range(rows)))

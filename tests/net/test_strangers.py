@@ -21,7 +21,7 @@ def resident_kb(p):
         return int(next(line.split()[1] for line in f if line.startswith("VmHWM")))
 
 
-def visited(t, n, kinds, access=lambda kind: "", seconds=4, insecure=False, most_kb=400 * 1024):
+def visited(t, n, kinds, access=lambda kind: "", seconds=3, insecure=False, most_kb=400 * 1024):
     """A run with two workers; the third host is where strangers come from."""
     for w in ("w1", "w2", "w3"):
         n.key(w)
@@ -68,7 +68,7 @@ def those_with_a_key_of_their_own_are_refused(t):
 
 @scenario("strangers")
 def two_hundred_silent_connections_do_no_harm(t):
-    visited(t, Hosts(t), ["idle"], seconds=8)
+    visited(t, Hosts(t), ["idle"], seconds=6)
 
 
 @scenario("strangers")
@@ -129,7 +129,7 @@ def a_worker_of_another_protocol_is_told_both_versions(t):
 @scenario("strangers")
 def without_keys_an_endless_message_does_not_fill_the_memory(t):
     # Up to the largest message there may be, and what comes between two looks at this speed.
-    visited(t, Hosts(t), ["endless_plain_frames"], insecure=True, seconds=6, most_kb=1 << 20)
+    visited(t, Hosts(t), ["endless_plain_frames"], insecure=True, seconds=4, most_kb=1 << 20)
 
 
 @scenario("strangers")
