@@ -1,403 +1,11 @@
-#include "proto/link.h"
-
-#include "proto/conns.h"
-#include "proto/endpoint.h"
-#include "proto/outbox.h"
+#include "proto/link_impl.h"
 #include "proto/pack.h"
-#include "proto/zap.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <stdatomic.h>
-#include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
-#include <unistd.h>
-#include <zmq.h>
-
-enum {
-    HANDSHAKE_MS = 3000, // a peer that connects and says nothing is dropped
-    RECONNECT_MS = 200,
-    RECONNECT_MAX_MS = 5000,
-    CONNECT_MS = 5000,
-    BACKLOG = 1024,        // a thousand workers may come at once
-    KEEPALIVE_IDLE_S = 20, // a dead host is found within a minute, without a word
-    KEEPALIVE_EVERY_S = 10,
-    KEEPALIVE_TIMES = 3,
-    ZAP_ENFORCE_DOMAIN =
-        93, // zmq.h has it among its drafts; the library has it compiled in
-    CURVE_BYTES = 33,
-    LOOK_AT = 100,           // connections, each time
-    ENDLESS_BYTES = 1 << 20, // header frame, and what comes with the frames
-};
-static const ns_t LOOK_EVERY = NS_S / 10;
-static const char monitor_name[] = "inproc://link-events";
-
-struct link {
-    void *ctx, *sock;
-    int fd;
-    bool router, tcp;
-    struct zap *zap;
-    void *monitor; // tcp
-    enum link_state state;
-    struct link_events events;
-    bool greeting; // a tcp DEALER has reached somebody, no more is known yet
-    int peer_fd;   // of a tcp DEALER: libzmq's descriptor, only to be asked; -1: none
-    struct gate *gate;
-    char endpoint[ENDPOINT_HOST + 16];
-    uint64_t message_max_bytes;
-    size_t connections_max;
-    struct buf head;     // scratch of link_send
-    struct outboxes out; // messages that wait for link_flush
-    struct frame *spare; // where the next message is received
-    struct frame *open;  // has more messages, from `at`
-    size_t at;
-    struct link_peer open_peer;
-    struct link_counts counts;
-    struct conns conns; // of a tcp ROUTER
-    ns_t looked;        // at them
-};
-
-struct frame { // as received: of one message, or of several that came in one
-    _Atomic unsigned refs;
-    zmq_msg_t head, body; // must not move: short frames live inside zmq_msg_t
-};
-
-struct link_in {
-    struct frame *frame;
-    struct slice payload; // in it
-    struct msg msg;
-};
-
-static err_t zmq_fault(struct err *e, const char *what)
-{
-    int saved = zmq_errno();
-    return err_set(e, saved == ENOMEM ? ERR_NOMEM : ERR_IO, "%s: %s", what,
-                   zmq_strerror(saved));
-}
-
-// 4.3.4 starts its automatic routing ids at rand() and never seeds it. A peer that guesses
-// the next id and claims it makes the process abort.
-static err_t seed_routing_ids(struct err *e)
-{
-    unsigned seed;
-    if (getrandom(&seed, sizeof seed, 0) != sizeof seed) return err_sys(e, "getrandom");
-    srand(seed);
-    return ERR_OK;
-}
-
-static err_t check_keys(const char *endpoint, bool listening, const struct link_opts *o,
-                        struct err *e)
-{
-    if (o->insecure || (o->keys && (listening ? o->gate != NULL : o->server_key != NULL)))
-        return ERR_OK;
-    return err_set(
-        e, ERR_INVALID,
-        listening
-            ? "%s: workers of other hosts need keys: make them with 'tranche keys new "
-              "--worker NAME --address tcp://HOST:PORT', or give --insecure"
-            : "%s: a connection over TCP needs keys: give --access FILE (made by "
-              "'tranche keys new' on the coordinator's host), or --insecure",
-        endpoint);
-}
-
-static err_t set(struct link *l, int option, int value, const char *name, struct err *e)
-{
-    if (zmq_setsockopt(l->sock, option, &value, sizeof value) == 0) return ERR_OK;
-    return zmq_fault(e, name);
-}
-#define SET(option, value) TRY(set(l, option, value, #option, e))
-
-static err_t set_bytes(struct link *l, int option, const void *p, size_t n,
-                       const char *name, struct err *e)
-{
-    if (zmq_setsockopt(l->sock, option, p, n) == 0) return ERR_OK;
-    return zmq_fault(e, name);
-}
-#define SET_BYTES(option, p, n) TRY(set_bytes(l, option, p, n, #option, e))
-
-// A library that cannot enforce the domain would let everybody in who knows our public key.
-static err_t set_curve(struct link *l, const struct link_opts *o, struct err *e)
-{
-    if (l->router) {
-        SET(ZMQ_CURVE_SERVER, 1);
-        SET_BYTES(ZMQ_ZAP_DOMAIN, ZAP_DOMAIN, strlen(ZAP_DOMAIN));
-        SET(ZAP_ENFORCE_DOMAIN, 1);
-    } else {
-        SET_BYTES(ZMQ_CURVE_SERVERKEY, o->server_key, KEY_BYTES);
-        SET_BYTES(ZMQ_CURVE_PUBLICKEY, o->keys->public_key, KEY_BYTES);
-    }
-    SET_BYTES(ZMQ_CURVE_SECRETKEY, o->keys->secret_key, KEY_BYTES);
-    return ERR_OK;
-}
-
-static err_t set_tcp(struct link *l, const struct link_opts *o, struct err *e)
-{
-    SET(ZMQ_TCP_KEEPALIVE, 1);
-    SET(ZMQ_TCP_KEEPALIVE_IDLE, KEEPALIVE_IDLE_S);
-    SET(ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_EVERY_S);
-    SET(ZMQ_TCP_KEEPALIVE_CNT, KEEPALIVE_TIMES);
-    SET(ZMQ_IPV6, strchr(l->endpoint, '[') != NULL);
-    if (l->router)
-        SET(ZMQ_BACKLOG, BACKLOG);
-    else
-        SET(ZMQ_CONNECT_TIMEOUT, CONNECT_MS);
-    return o->keys ? set_curve(l, o, e) : ERR_OK;
-}
-
-static err_t set_options(struct link *l, const struct link_opts *o, struct err *e)
-{
-    // CURVE counts what it adds to a frame.
-    int64_t max = (int64_t)o->message_max_bytes + (l->tcp ? CURVE_BYTES : 0);
-    if (zmq_setsockopt(l->sock, ZMQ_MAXMSGSIZE, &max, sizeof max) != 0)
-        return zmq_fault(e, "ZMQ_MAXMSGSIZE");
-    SET(ZMQ_SNDHWM, o->hwm);
-    SET(ZMQ_RCVHWM, o->take_hwm ? o->take_hwm : o->hwm);
-    SET(ZMQ_LINGER, 0);
-    SET(ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
-    if (l->tcp) TRY(set_tcp(l, o, e));
-    if (!l->router) {
-        SET(ZMQ_RECONNECT_IVL, RECONNECT_MS);
-        SET(ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
-        return ERR_OK;
-    }
-    SET(ZMQ_ROUTER_MANDATORY, 1);
-    SET(ZMQ_ROUTER_HANDOVER, 0);
-    if (l->tcp) return ERR_OK;
-    // A libzmq without SO_PEERCRED says EINVAL; the folder still guards.
-    uid_t me = geteuid();
-    if (zmq_setsockopt(l->sock, ZMQ_IPC_FILTER_UID, &me, sizeof me) != 0 &&
-        zmq_errno() != EINVAL)
-        return zmq_fault(e, "ZMQ_IPC_FILTER_UID");
-    return ERR_OK;
-}
-
-// What failed, for a person who chose the endpoint.
-static err_t bind_fault(const char *endpoint, struct err *e)
-{
-    switch (zmq_errno()) {
-    case EADDRINUSE:
-        return err_set(e, ERR_BUSY, "%s: the port is taken by another program", endpoint);
-    case ENODEV:
-    case EADDRNOTAVAIL:
-        return err_set(e, ERR_INVALID, "%s: this machine has no such address", endpoint);
-    case EACCES: return err_set(e, ERR_IO, "%s: this user may not use that port", endpoint);
-    default: return zmq_fault(e, endpoint);
-    }
-}
-
-// What happens to connections over TCP is told by libzmq, or by nobody.
-static err_t watch(struct link *l, struct err *e)
-{
-    int none = 0;
-    if (zmq_socket_monitor(
-            l->sock, monitor_name,
-            ZMQ_EVENT_CONNECTED | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED |
-                ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
-                ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) != 0)
-        return zmq_fault(e, "zmq_socket_monitor");
-    l->monitor = zmq_socket(l->ctx, ZMQ_PAIR);
-    if (!l->monitor) return zmq_fault(e, "zmq_socket");
-    zmq_setsockopt(l->monitor, ZMQ_LINGER, &none, sizeof none);
-    // No limit: libzmq's own thread would stand still in front of a full queue.
-    zmq_setsockopt(l->monitor, ZMQ_RCVHWM, &none, sizeof none);
-    return zmq_connect(l->monitor, monitor_name) == 0 ? ERR_OK : zmq_fault(e, "monitor");
-}
-
-static err_t open_socket(struct link *l, const char *endpoint, const struct link_opts *o,
-                         struct err *e)
-{
-    l->ctx = zmq_ctx_new();
-    if (!l->ctx) return zmq_fault(e, "zmq_ctx_new");
-    zmq_ctx_set(l->ctx, ZMQ_BLOCKY, 0);
-    l->sock = zmq_socket(l->ctx, l->router ? ZMQ_ROUTER : ZMQ_DEALER);
-    if (!l->sock) return zmq_fault(e, "zmq_socket");
-    TRY(set_options(l, o, e));
-    if (l->tcp) TRY(watch(l, e));
-    if (l->tcp && l->router && o->keys) TRY(zap_start(&l->zap, l->ctx, o->gate, e));
-    if (l->router && zmq_bind(l->sock, endpoint) != 0) return bind_fault(endpoint, e);
-    if (!l->router && zmq_connect(l->sock, endpoint) != 0) return zmq_fault(e, endpoint);
-    size_t size = sizeof l->fd;
-    if (zmq_getsockopt(l->sock, ZMQ_FD, &l->fd, &size) != 0) return zmq_fault(e, "ZMQ_FD");
-    size = sizeof l->endpoint;
-    if (l->router && zmq_getsockopt(l->sock, ZMQ_LAST_ENDPOINT, l->endpoint, &size) != 0)
-        return zmq_fault(e, "ZMQ_LAST_ENDPOINT");
-    return ERR_OK;
-}
-
-static err_t link_open(struct link **out, bool router, const char *endpoint,
-                       const struct link_opts *o, struct err *e)
-{
-    if (o->message_max_bytes < MSG_HEADER_MAX ||
-        o->message_max_bytes > INT64_MAX - CURVE_BYTES || o->hwm < 1)
-        return err_set(e, ERR_INVALID,
-                       "messages of %llu bytes, %d in a queue: no such link",
-                       (unsigned long long)o->message_max_bytes, o->hwm);
-    struct link *l = calloc(1, sizeof *l);
-    if (!l) return err_set(e, ERR_NOMEM, "out of memory");
-    outboxes_init(&l->out);
-    l->router = router;
-    l->tcp = endpoint_is_tcp(endpoint);
-    l->gate = o->gate;
-    l->peer_fd = -1;
-    l->message_max_bytes = o->message_max_bytes;
-    l->connections_max = o->connections_max;
-    snprintf(l->endpoint, sizeof l->endpoint, "%s", endpoint);
-    err_t rc = open_socket(l, endpoint, o, e);
-    if (rc == ERR_OK)
-        *out = l;
-    else
-        link_close(&l, 0);
-    return rc;
-}
-
-err_t link_listen(struct link **out, const char *endpoint, const struct link_opts *o,
-                  struct err *e)
-{
-    const char *path;
-    if (endpoint_is_tcp(endpoint)) {
-        TRY(endpoint_check_tcp(endpoint, true, e));
-        TRY(check_keys(endpoint, true, o, e));
-    } else {
-        TRY(endpoint_check_ipc(endpoint, &path, e));
-        TRY(endpoint_check_folder(path, e));
-    }
-    TRY(seed_routing_ids(e));
-    return link_open(out, true, endpoint, o, e);
-}
-
-err_t link_connect(struct link **out, const char *endpoint, const struct link_opts *o,
-                   struct err *e)
-{
-    const char *path;
-    if (endpoint_is_tcp(endpoint)) {
-        TRY(endpoint_check_tcp(endpoint, false, e));
-        TRY(check_keys(endpoint, false, o, e));
-        TRY(endpoint_resolve(endpoint, e));
-    } else {
-        TRY(endpoint_check_ipc(endpoint, &path, e));
-    }
-    return link_open(out, false, endpoint, o, e);
-}
-
-const char *link_endpoint(const struct link *l)
-{
-    return l->endpoint;
-}
-
-struct event { // first frame of a monitor's message, without padding on the wire
-    uint16_t what;
-    uint32_t value;
-};
-
-static bool next_event(struct link *l, struct event *v)
-{
-    zmq_msg_t m;
-    bool more, first = true;
-    do {
-        zmq_msg_init(&m);
-        if (zmq_msg_recv(&m, l->monitor, ZMQ_DONTWAIT) < 0) {
-            zmq_msg_close(&m);
-            return false;
-        }
-        if (first) *v = (struct event){ 0 };
-        if (first && zmq_msg_size(&m) >= 6) {
-            const uint8_t *p = zmq_msg_data(&m);
-            memcpy(&v->what, p, 2);
-            memcpy(&v->value, p + 2, 4);
-        }
-        first = false;
-        more = zmq_msg_more(&m);
-        zmq_msg_close(&m);
-    } while (more);
-    return true;
-}
-
-static void on_accepted(struct link *l, int fd)
-{
-    conns_opened(&l->conns, fd);
-    if (!l->connections_max || l->conns.open <= l->connections_max) return;
-    conns_end_one(&l->conns, fd);
-    l->events.too_many++;
-}
-
-static void on_event(struct link *l, const struct event *v)
-{
-    switch (v->what) {
-    case ZMQ_EVENT_CONNECTED:
-        l->peer_fd = (int)v->value;
-        l->greeting = true;
-        break;
-    case ZMQ_EVENT_ACCEPTED: on_accepted(l, (int)v->value); break;
-    case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
-        l->state = LINK_OPEN;
-        l->greeting = false;
-        l->events.opened++;
-        break;
-    case ZMQ_EVENT_DISCONNECTED:
-        l->peer_fd = -1;
-        conns_closed(&l->conns, (int)v->value);
-        if (l->state == LINK_OPEN) l->state = LINK_LOST;
-        if (l->greeting && l->state != LINK_DENIED) l->state = LINK_STRANGER;
-        l->greeting = false;
-        l->events.lost++;
-        break;
-    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: l->state = LINK_DENIED; break;
-    case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-    case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
-        l->state = LINK_STRANGER;
-        if (l->gate) gate_count_stranger(l->gate);
-        break;
-    default: break;
-    }
-}
-
-// Not more often than it is worth: a thousand connections are asked once a second.
-static void end_endless(struct link *l)
-{
-    ns_t now = clock_ns();
-    if (now - l->looked < LOOK_EVERY * (ns_t)(1 + l->conns.open / LOOK_AT)) return;
-    l->looked = now;
-    l->events.endless +=
-        conns_end_endless(&l->conns, l->message_max_bytes + ENDLESS_BYTES, now);
-}
-
-static void take_events(struct link *l)
-{
-    struct event v;
-    while (l->monitor && next_event(l, &v))
-        on_event(l, &v);
-}
-
-enum link_state link_state(struct link *l, struct link_events *out)
-{
-    take_events(l);
-    if (l->router)
-        end_endless(l);
-    else // of a large message that takes its time nothing else is seen before it is whole
-        l->events.bytes = conns_received(l->peer_fd);
-    *out = l->events;
-    return l->state;
-}
-
-uint64_t link_given(const struct link *l, const struct link_peer *peer)
-{
-    return conns_given(&l->conns, peer->connection - 1);
-}
-
-void link_flow(struct link *l, const struct link_peer *peer, ns_t now,
-               struct conns_flow *out)
-{
-    conns_ask(&l->conns, peer->connection - 1, now, out);
-}
-
-void link_line(const struct link *l, const struct link_peer *peer, struct line_sample *out)
-{
-    conns_line(!l->tcp ? -1 : peer ? peer->connection - 1 : l->peer_fd, out);
-}
 
 int link_fd(const struct link *l)
 {
@@ -417,7 +25,7 @@ static void drop_frames(struct frames *f, int from)
 
 static err_t add_copy(struct frames *f, const void *p, size_t n, struct err *e)
 {
-    if (zmq_msg_init_size(&f->v[f->n], n) != 0) return zmq_fault(e, "sending");
+    if (zmq_msg_init_size(&f->v[f->n], n) != 0) return link_zmq_fault(e, "sending");
     memcpy(zmq_msg_data(&f->v[f->n++]), p, n);
     return ERR_OK;
 }
@@ -427,7 +35,7 @@ static err_t add_payload(struct frames *f, void *p, size_t n, link_free_fn *free
                          void *hint, struct err *e)
 {
     if (zmq_msg_init_data(&f->v[f->n], p, n, free_fn, hint) != 0)
-        return zmq_fault(e, "sending");
+        return link_zmq_fault(e, "sending");
     f->n++;
     return ERR_OK;
 }
@@ -436,7 +44,7 @@ static err_t send_fault(struct err *e)
 {
     if (zmq_errno() == EHOSTUNREACH) return err_set(e, ERR_CLOSED, "the peer is gone");
     if (zmq_errno() == EAGAIN) return err_set(e, ERR_BUSY, "the queue to the peer is full");
-    return zmq_fault(e, "sending");
+    return link_zmq_fault(e, "sending");
 }
 
 // All frames exist before the first is sent, and libzmq looks at the queue only when a
@@ -475,7 +83,7 @@ static err_t start_frames(struct link *l, const struct link_peer *peer, struct m
 // ZMTP 3: one byte of flags, one or eight of length, and what CURVE adds.
 static size_t frame_wire_bytes(const struct link *l, size_t n)
 {
-    if (l->zap) n += CURVE_BYTES;
+    if (l->zap) n += LINK_CURVE_BYTES;
     return n + (n < 256 ? 2 : 9);
 }
 
@@ -675,7 +283,7 @@ static void name_peer(struct link *l, zmq_msg_t *head, struct link_peer *peer)
     int fd = l->tcp ? zmq_msg_get(head, ZMQ_SRCFD) : -1;
     if (fd < 0) return;
     peer->connection = fd + 1;
-    if (!conns_know(&l->conns, fd)) take_events(l);
+    if (!conns_know(&l->conns, fd)) link_take_events(l);
     conns_spoke(&l->conns, fd);
 }
 
@@ -713,7 +321,7 @@ static err_t open_frame(struct link *l, struct link_peer *peer, struct err *e)
     if (!l->spare) l->spare = frame_new();
     if (!l->spare) return err_set(e, ERR_NOMEM, "out of memory: receiving");
     int rc = recv_message(l, peer, l->spare, &named, &extra);
-    if (rc < 0) return zmq_fault(e, "receiving");
+    if (rc < 0) return link_zmq_fault(e, "receiving");
     if (rc == 0) return ERR_OK;
     name_peer(l, &l->spare->head, peer);
     l->counts.extra_frames += extra;
