@@ -22,12 +22,13 @@ static void beat(struct app *a, ns_t now)
     if (now < a->next_beat) return;
     a->next_beat = now + a->heartbeat;
     for (uint32_t i = 0; i < a->n_slots * a->lanes; i++) {
-        const struct task *t = a->running[i];
-        if (!t) continue;
-        struct msg m = { .type = MSG_PROGRESS };
-        COPY_LEASE(m.PROGRESS, t->assign);
-        m.PROGRESS.cpu_ms = (uint64_t)slot_cpu_ms(&a->slot[i / a->lanes]);
-        worker_post(a, &m);
+        // Those behind it in its train wait for nothing else, and are as good as begun.
+        for (const struct task *t = a->running[i]; t; t = t->next) {
+            struct msg m = { .type = MSG_PROGRESS };
+            COPY_LEASE(m.PROGRESS, t->assign);
+            m.PROGRESS.cpu_ms = (uint64_t)slot_cpu_ms(&a->slot[i / a->lanes]);
+            worker_post(a, &m);
+        }
     }
 }
 
@@ -36,8 +37,11 @@ static void stop_late_batches(struct app *a, ns_t now)
     // A second more than the transform's own deadline: its sentence is better than ours.
     ns_t limit = (ns_t)a->limits.timeout_ms * NS_MS + NS_S;
     for (uint32_t i = 0; i < a->n_slots * a->lanes; i++) {
-        struct task *t = a->running[i];
-        if (!t || t->timed_out || now - t->started < limit) continue;
+        struct task *t = worker_current(a, i);
+        // Nobody wants it, but it was not this one's turn when that was said.
+        bool unwanted = t && t->cancelled && a->lanes == 1;
+        ns_t late = unwanted ? NS_S : limit;
+        if (!t || t->timed_out || now - t->started < late) continue;
         t->timed_out = true;
         slot_kill(&a->slot[i / a->lanes]);
     }
@@ -191,7 +195,7 @@ static err_t app_open(struct app *a, struct err *e)
         a->slot[i] = (struct slot){
             .pidfd = -1, .channel = -1, .errors = -1, .input_fd = -1, .result_fd = -1
         };
-    a->held = calloc((size_t)a->n_slots * RESULTS_PER_SLOT, sizeof *a->held);
+    a->held = calloc((size_t)a->n_slots * RESULTS_PER_SLOT * TRAIN_MAX, sizeof *a->held);
     if (!a->slot || !a->held) return err_set(e, ERR_NOMEM, "out of memory");
     if (getrandom(&a->instance, sizeof a->instance, 0) != sizeof a->instance)
         return err_sys(e, "no random numbers");
@@ -203,7 +207,7 @@ static void app_close(struct app *a)
     worker_drop_queue(a, false);
     uplink_close(&a->up, a->draining && a->exit_code == 0 ? DRAINED_MS : GOODBYE_MS);
     for (uint32_t i = 0; i < a->n_slots * a->lanes; i++)
-        worker_task_free(&a->running[i]);
+        worker_train_free(&a->running[i]);
     for (uint32_t i = 0; a->slot && i < a->n_slots; i++)
         slot_close(&a->slot[i]);
     scratch_sweep(); // of runners that were killed

@@ -1,6 +1,7 @@
 // app_impl - what the files of the worker's parent process share: app.c (loop, time, start
 // and end), app_messages.c (what the coordinator says), app_job.c (the job is opened),
-// app_tasks.c (chunks in the slots, and their results), app_send.c (what is said).
+// app_tasks.c (chunks in the slots, and their results), app_train.c (small chunks in one
+// go), app_send.c (what is said).
 
 #ifndef WORKER_APP_IMPL_H
 #define WORKER_APP_IMPL_H
@@ -11,19 +12,21 @@
 #include "worker/slot.h"
 #include "worker/uplink.h"
 
-struct task { // an ASSIGN that waits for a lane of a slot or runs in one
-    struct task *next;
+struct task {          // an ASSIGN that waits for a lane of a slot or runs in one
+    struct task *next; // in the queue, or in the train
     struct msg_ASSIGN assign;
-    struct link_in *in; // keeps the payload of a by-value chunk until it is handed over
+    struct link_in *in; // keeps the payload of a by-value chunk until it is handed over, or
+                        // as long as it is in a train
     ns_t started;
     bool cancelled;
     bool timed_out;
+    bool alone;  // its result found no room beside others
     char path[]; // of the assignment, with its NUL
 };
 
 struct held { // a finished result, as it was sent; its bytes stand in the slot's region
     struct msg msg;
-    size_t bytes;
+    size_t at, bytes;
 };
 
 struct app {
@@ -33,7 +36,7 @@ struct app {
     struct hash128 instance; // of this process
     struct line line;        // to the coordinator
     struct pack_meter meter; // of results that were packed for it
-    struct held *held;       // RESULTS_PER_SLOT a slot
+    struct held *held;       // TRAIN_MAX a result region
     uint64_t epoch, sid;
     ns_t heartbeat, silence;
     ns_t looked;                  // at the line
@@ -46,9 +49,10 @@ struct app {
     unsigned sees;           // of the job's first input, sight.h
     bool hurry;              // there is work on them, no need to wait for events
     struct slot *slot;
-    struct task **running;   // one a lane of each slot
+    struct task **running;   // one a lane of each slot; with one lane a train of them
     uint32_t n_slots, lanes; // of each; 0: there was no job yet
     struct task *queue, **queue_end;
+    size_t queued;
     uint64_t seq;
     bool has_job, told_ready, draining, stop;
     int exit_code;
@@ -80,6 +84,7 @@ void worker_leave(struct app *a, int exit_code, err_t code, const char *text);
 
 // ---- app_tasks.c ----
 void worker_task_free(struct task **t);
+void worker_train_free(struct task **first); // it and what follows it
 void worker_queue_push(struct app *a, struct task *t);
 struct task *worker_queue_unlink(struct app *a, struct task **at);
 void worker_feed(
@@ -90,6 +95,17 @@ void worker_tell_ready(struct app *a);    // once every slot has the job open
 void worker_send_all_held(struct app *a); // to a coordinator that may never have got them
 void worker_drop_queue(struct app *a, bool say);
 void worker_drop_work(struct app *a); // a session ended; finished results stay
+
+// ---- app_train.c ----
+// How many of the next tasks may go to this idle slot together.
+uint32_t worker_train_length(const struct app *a, const struct slot *s);
+MUST_CHECK err_t worker_give_train(struct app *a, struct slot *s, struct task *first,
+                                   uint32_t n, int region);
+// The task that this lane (of all slots) is at, of a train as far as is known; NULL: none.
+struct task *worker_current(struct app *a, uint32_t lane);
+// The tasks of a train whose runner died go back into the queue, but for one of them, which
+// stays there.
+void worker_requeue_train(struct app *a, struct task **at, const struct task *but);
 
 // ---- app_job.c ----
 void worker_on_job(struct app *a, const struct link_in *in);

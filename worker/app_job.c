@@ -17,7 +17,7 @@ static void close_job(struct app *a)
     for (uint32_t i = 0; i < a->n_slots; i++) {
         slot_stop(&a->slot[i]);
         for (int k = 0; k < RESULTS_PER_SLOT; k++)
-            a->slot[i].result[k].state = RESULT_FREE;
+            slot_forget(&a->slot[i], k);
     }
     files_free(&a->files);
     if (a->runners.spec_fd >= 0) close(a->runners.spec_fd);

@@ -78,11 +78,13 @@ static void on_cancel(struct app *a, const struct msg_CANCEL *c)
         return;
     }
     for (uint32_t i = 0; i < a->n_slots * a->lanes; i++) {
-        struct task *t = a->running[i];
-        if (!t || !same_attempt(&t->assign, c)) continue;
+        struct task *t = a->running[i], *now = worker_current(a, i);
+        while (t && !same_attempt(&t->assign, c))
+            t = t->next;
+        if (!t) continue;
         // Nobody else's work ends with it: in company it runs on, and is dropped.
         t->cancelled = true;
-        if (a->slot[i / a->lanes].busy == 1) slot_kill(&a->slot[i / a->lanes]);
+        if (a->slot[i / a->lanes].busy == 1 && t == now) slot_kill(&a->slot[i / a->lanes]);
     }
 }
 
@@ -118,7 +120,7 @@ static void on_message(struct app *a, struct link_in **in)
     case MSG_CANCEL: on_cancel(a, &m->CANCEL); break;
     case MSG_COMMITTED:
         for (uint32_t i = 0; i < a->n_slots; i++)
-            slot_release(&a->slot[i], m->COMMITTED.token);
+            if (slot_release(&a->slot[i], m->COMMITTED.token)) break;
         break;
     case MSG_RESET: on_reset(a, m); break;
     case MSG_PING: {

@@ -40,7 +40,7 @@ static uint64_t held_results(const struct app *a)
     uint64_t n = 0;
     for (uint32_t i = 0; i < a->n_slots; i++)
         for (int k = 0; k < RESULTS_PER_SLOT; k++)
-            n += a->slot[i].result[k].state == RESULT_SENT;
+            n += a->slot[i].result[k].open;
     return n;
 }
 

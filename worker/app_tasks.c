@@ -21,11 +21,21 @@ void worker_task_free(struct task **t)
     *t = NULL;
 }
 
+void worker_train_free(struct task **first)
+{
+    for (struct task *t = *first, *next; t; t = next) {
+        next = t->next;
+        worker_task_free(&t);
+    }
+    *first = NULL;
+}
+
 void worker_queue_push(struct app *a, struct task *t)
 {
     t->next = NULL;
     *a->queue_end = t;
     a->queue_end = &t->next;
+    a->queued++;
 }
 
 struct task *worker_queue_unlink(struct app *a, struct task **at)
@@ -33,6 +43,8 @@ struct task *worker_queue_unlink(struct app *a, struct task **at)
     struct task *t = *at;
     *at = t->next;
     if (!*at) a->queue_end = at;
+    t->next = NULL;
+    a->queued--;
     return t;
 }
 
@@ -67,12 +79,17 @@ static void give_next(struct app *a, uint32_t i)
     if (lane < 0) return;
     if (s->lanes == 1 && (region = slot_room(s)) < 0)
         return; // the link still holds every result: it will say when not
-    struct task *t = worker_queue_unlink(a, &a->queue);
-    *worker_lane(a, i, (uint32_t)lane) = t;
-    if (give(a, i, (uint32_t)lane, t, region) == ERR_OK) return;
-    worker_post_fail(a, t, a->e.code, FAIL_CLASS_RESOURCE, a->e.text, NULL, NULL,
+    uint32_t n = worker_train_length(a, s);
+    struct task **at = worker_lane(a, i, (uint32_t)lane), **end = at;
+    for (uint32_t k = 0; k < n; k++, end = &(*end)->next)
+        *end = worker_queue_unlink(a, &a->queue);
+    err_t rc = n > 1 ? worker_give_train(a, s, *at, n, region)
+                     : give(a, i, (uint32_t)lane, *at, region);
+    if (rc == ERR_OK) return;
+    worker_post_fail(a, *at, a->e.code, FAIL_CLASS_RESOURCE, a->e.text, NULL, NULL,
                      clock_ns());
-    worker_task_free(worker_lane(a, i, (uint32_t)lane));
+    worker_requeue_train(a, at, *at);
+    worker_task_free(at);
     slot_kill(s); // its channel is broken: the death is seen by reap
 }
 
@@ -100,7 +117,7 @@ void worker_feed(struct app *a)
 static void result_sent(void *data, void *hint)
 {
     (void)data;
-    atomic_store((_Atomic bool *)hint, false);
+    atomic_fetch_sub((_Atomic int *)hint, 1);
 }
 
 // For tests: as if the machine had died with a batch that was just finished.
@@ -111,19 +128,31 @@ static void die_perhaps(const struct app *a)
     if ((double)x < a->opts->volatility * 4294967296.0) kill(getpid(), SIGKILL);
 }
 
-static void send_held(struct app *a, uint32_t i, uint32_t region)
+static struct held *held(struct app *a, uint32_t i, uint32_t region, uint32_t k)
+{
+    return &a->held[((size_t)i * RESULTS_PER_SLOT + region) * TRAIN_MAX + k];
+}
+
+static void send_held(struct app *a, uint32_t i, uint32_t region, uint32_t k)
 {
     struct slot *s = &a->slot[i];
     struct result_region *r = &s->result[region];
-    struct held *h = &a->held[i * RESULTS_PER_SLOT + region];
+    struct held *h = held(a, i, region, k);
     struct msg m = h->msg;
     if (h->bytes == 0) {
         worker_post(a, &m);
         return;
     }
-    atomic_store(&r->lent, true);
-    worker_post_payload(a, &m, s->results + (size_t)region * s->result_max, h->bytes,
-                        result_sent, (void *)&r->lent);
+    atomic_fetch_add(&r->lent, 1);
+    worker_post_payload(a, &m, s->results + (size_t)region * s->result_max + h->at,
+                        h->bytes, result_sent, (void *)&r->lent);
+}
+
+static void send_region(struct app *a, uint32_t i, uint32_t region)
+{
+    const struct result_region *r = &a->slot[i].result[region];
+    for (uint32_t k = 0; k < r->n; k++)
+        if (!hash_equal(r->token[k], (struct hash128){ 0 })) send_held(a, i, region, k);
 }
 
 // To a coordinator that may never have got them.
@@ -133,7 +162,7 @@ void worker_send_all_held(struct app *a)
         for (uint32_t k = 0; k < RESULTS_PER_SLOT; k++)
             if (a->slot[i].result[k].state == RESULT_SENT &&
                 !atomic_load(&a->slot[i].result[k].lent))
-                send_held(a, i, k);
+                send_region(a, i, k);
 }
 
 static void post_result(struct app *a, uint32_t i, uint32_t region, const struct task *t,
@@ -167,12 +196,13 @@ static void post_result(struct app *a, uint32_t i, uint32_t region, const struct
         m.unpacked = (uint32_t)n;
         n = (size_t)d->packed_bytes;
     }
-    r->state = RESULT_SENT;
     r->seq = ++a->seq;
-    r->token = t->assign.token;
-    if (r->touched_bytes < touched) r->touched_bytes = touched;
-    a->held[i * RESULTS_PER_SLOT + region] = (struct held){ .msg = m, .bytes = n };
-    send_held(a, i, region);
+    r->open++;
+    r->token[r->n] = t->assign.token;
+    if (r->touched_bytes < d->result_at + touched)
+        r->touched_bytes = d->result_at + touched;
+    *held(a, i, region, r->n) = (struct held){ .msg = m, .at = d->result_at, .bytes = n };
+    send_held(a, i, region, r->n++);
 }
 
 static enum fail_class class_of(err_t code)
@@ -214,26 +244,54 @@ static void on_opened(struct app *a, const struct runner_done *d, struct slot *s
     worker_tell_ready(a);
 }
 
+static bool is_inside(const struct runner_done *d, uint64_t room)
+{
+    return d->result_at <= room && d->image_bytes <= room - d->result_at &&
+           d->rejects_bytes <= room - d->result_at - d->image_bytes &&
+           (!d->packed_bytes || d->packed_bytes < d->image_bytes + d->rejects_bytes);
+}
+
+static void measure(struct slot *s, const struct runner_done *d)
+{
+    int64_t ns = (int64_t)(d->read_ns + d->parse_ns + d->apply_ns + d->encode_ns);
+    if (ns < 1 || ns > 3600 * NS_S) ns = 3600 * NS_S;
+    s->run_ns = s->run_ns ? s->run_ns + (ns - s->run_ns) / 8 : ns;
+}
+
+// The room beside other results was too small: it may have all of it.
+static bool try_alone(struct app *a, struct task **at, const struct runner_done *d)
+{
+    struct task *t = *at;
+    if (d->code != ERR_TOOBIG || !d->result_at || t->alone || t->cancelled) return false;
+    *at = NULL;
+    t->alone = true;
+    worker_queue_push(a, t);
+    return true;
+}
+
 static void on_done(struct app *a, uint32_t i, const struct runner_done *d)
 {
     struct slot *s = &a->slot[i];
     struct task **at = worker_lane(a, i, d->lane), *t = *at;
     int region = s->lane[d->lane].region;
-    bool good = d->code == ERR_OK && d->image_bytes <= s->result_max &&
-                d->rejects_bytes <= s->result_max - d->image_bytes &&
-                (!d->packed_bytes || d->packed_bytes < d->image_bytes + d->rejects_bytes);
-    s->lane[d->lane].region = SLOT_NO_REGION;
-    if (t && good && !t->cancelled) {
+    struct result_region *r = region != SLOT_NO_REGION ? &s->result[region] : NULL;
+    bool good = d->code == ERR_OK && is_inside(d, s->result_max);
+    *at = t ? t->next : NULL;
+    if (t) t->next = NULL;
+    measure(s, d);
+    if (t && good && !t->cancelled && r)
         post_result(a, i, (uint32_t)region, t, d);
-    } else {
-        if (region != SLOT_NO_REGION) s->result[region].state = RESULT_FREE;
-        if (t && t->cancelled)
-            worker_post_nack(a, &t->assign, ERR_OK, "cancelled");
-        else if (t)
-            worker_post_fail(a, t, d->code, class_of(d->code), d->text, s, NULL,
-                             t->started);
+    else if (t && t->cancelled)
+        worker_post_nack(a, &t->assign, ERR_OK, "cancelled");
+    else if (t && !try_alone(a, &t, d))
+        worker_post_fail(a, t, d->code, class_of(d->code), d->text, s, NULL, t->started);
+    if (s->lane[d->lane].busy) { // more of its train follow
+        worker_task_free(&t);
+        return;
     }
-    worker_task_free(at);
+    s->lane[d->lane].region = SLOT_NO_REGION;
+    if (r) r->state = r->n ? RESULT_SENT : RESULT_FREE;
+    worker_task_free(&t);
 }
 
 void worker_on_answer(struct app *a, uint32_t i)
@@ -271,6 +329,12 @@ static void post_deaths(struct app *a, uint32_t i, const struct slot_death *deat
 {
     const struct slot *s = &a->slot[i];
     bool stopped = false;
+    if (a->lanes == 1 && a->running[i]) { // of a train it was at one, which is known
+        const struct task *at = a->running[i];
+        for (uint32_t n = death->unsaid; n > 0 && at->next; n--)
+            at = at->next;
+        worker_requeue_train(a, &a->running[i], at);
+    }
     for (uint32_t k = 0; k < a->lanes; k++) {
         const struct task *t = *worker_lane(a, i, k);
         stopped |= t && (t->timed_out || t->cancelled);
@@ -316,6 +380,6 @@ void worker_drop_work(struct app *a)
     for (uint32_t i = 0; i < a->n_slots * a->lanes; i++) {
         struct slot *s = &a->slot[i / a->lanes];
         if (a->running[i] && s->pid) slot_stop(s);
-        worker_task_free(&a->running[i]);
+        worker_train_free(&a->running[i]);
     }
 }

@@ -8,7 +8,9 @@
 #include "common/hash.h"
 #include "proto/file_set.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum {
@@ -20,9 +22,12 @@ enum {
     RUNNER_FD_FILES = 7,  // memfd: a runner_file for each of the spec's files
     RUNNER_FDS_END = 8,
 
-    RESULTS_PER_SLOT = 4,
+    RESULTS_PER_SLOT = 4, // and a struct runner_board behind them
     RUNNER_LANES_MAX = 1000,
     TASK_PATH_MAX = 4096,
+
+    TRAIN_MAX = 64,             // chunks that go to a runner together
+    TRAIN_INPUT_MAX = 64 << 10, // bytes of them, with what stands between
 };
 
 struct runner_file {
@@ -36,6 +41,7 @@ enum { RUNNER_NO_ROOM = UINT32_MAX };
 // A chunk to work on. With several lanes it names no result region: the lane asks for one,
 // and then gets a task that names lane and region and nothing else.
 struct runner_task {
+    uint32_t train;      // so many wagons follow in the same packet; 0: the chunk is alone
     uint64_t begin, end; // in the input: bytes, or numbers of rows
     uint64_t bytes;      // in the input memory, or of the file from `begin` on
     uint64_t first_line;
@@ -46,6 +52,21 @@ struct runner_task {
     uint32_t lane;
     uint32_t result;          // which result region to fill; RUNNER_NO_ROOM
     char path[TASK_PATH_MAX]; // "": the bytes are in the input memory
+};
+
+// A chunk of a train: small chunks of one file, or without, that a runner with one lane
+// works on one after the other, so that none of them costs a wakeup. Path, device, inode
+// and result region stand in the task before them; their results share the region.
+struct runner_wagon {
+    uint64_t begin, end, bytes, first_line;
+    struct hash128 digest;
+    uint64_t input_at; // where the bytes begin in the input memory, by value
+};
+
+// How far the runner has come, for its parent to see when it died. Believed to be a number
+// and nothing more: job code can write here.
+struct runner_board {
+    _Atomic uint32_t begun; // wagons of its train
 };
 
 enum runner_says {
@@ -60,13 +81,30 @@ struct runner_done {
     enum runner_says what;
     uint32_t lane;
     err_t code;
-    char text[1024];
     uint64_t rows_read, rows_parsed, rows_rejected, rows_blank, rows_emitted, misfits;
+    uint64_t result_at; // in the region
     uint64_t image_bytes, rejects_bytes;
     uint64_t read_ns, parse_ns, apply_ns, encode_ns, cpu_ns;
     uint64_t packed_bytes; // 0, or what image and rejects are packed into
     uint64_t pack_ns;      // it took, also in vain
     struct hash128 payload_hash;
+    char text[1024];
 };
+// A packet is one of these, or as many RUNNER_DONE without an error as there are, each
+// without its text.
+enum { RUNNER_SHORT = offsetof(struct runner_done, text) };
+_Static_assert(sizeof(struct runner_done) % RUNNER_SHORT != 0, "the two can be told apart");
+
+static inline size_t runner_results_bytes(uint64_t result_max)
+{
+    size_t n = (size_t)result_max * RESULTS_PER_SLOT;
+    return (n + 63) / 64 * 64 + sizeof(struct runner_board);
+}
+
+static inline struct runner_board *runner_board(uint8_t *results, uint64_t result_max)
+{
+    return (struct runner_board *)(void *)(results + runner_results_bytes(result_max) -
+                                           sizeof(struct runner_board));
+}
 
 #endif

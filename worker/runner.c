@@ -2,6 +2,7 @@
 
 #include "worker/runner_files.h"
 #include "worker/runner_lane.h"
+#include "worker/runner_train.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -51,7 +52,7 @@ static err_t read_whole_fd(int fd, uint8_t **out, size_t *n, struct err *e)
 
 static err_t map_all(struct runner *r, uint64_t result_max, struct err *e)
 {
-    size_t n = (size_t)result_max * RESULTS_PER_SLOT;
+    size_t n = runner_results_bytes(result_max);
     r->result_max = result_max;
     r->results = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
                       RUNNER_FD_RESULT, 0);
@@ -104,6 +105,8 @@ static void begin(struct runner_lane *l, const struct runner_task *t)
     memcpy(l->task.path, t->path, strnlen(t->path, TASK_PATH_MAX - 1) + 1);
     l->start = clock_ns();
     l->region = t->result;
+    l->result_at = 0;
+    l->input_at = CSV_PAD;
 }
 
 // With lanes the shared memory is wanted for the next chunk at once.
@@ -130,6 +133,14 @@ static void begin_in_thread(struct runner *r, struct runner_lane *l)
     runner_say(&d);
 }
 
+static void take_train(struct runner *r, const struct runner_task *t,
+                       const struct runner_wagon *w)
+{
+    if (r->n_lanes > 1 || t->result >= RESULTS_PER_SLOT) _exit(0);
+    begin(&r->lane[0], t);
+    runner_train(&r->lane[0], w, t->train);
+}
+
 static void take(struct runner *r, const struct runner_task *t)
 {
     bool threads = r->n_lanes > 1;
@@ -149,7 +160,10 @@ static void take(struct runner *r, const struct runner_task *t)
 void runner_main(uint64_t result_max_bytes, uint64_t memory_bytes, uint32_t lanes)
 {
     static struct runner r;
-    static struct runner_task t;
+    static struct {
+        struct runner_task task;
+        struct runner_wagon wagon[TRAIN_MAX];
+    } p;
     struct err e = { 0 };
 
     runner_harden(memory_bytes);
@@ -161,10 +175,14 @@ void runner_main(uint64_t result_max_bytes, uint64_t memory_bytes, uint32_t lane
     runner_say(&d);
     if (d.code != ERR_OK) _exit(0);
     for (;;) {
-        ssize_t n = recv(RUNNER_FD_CHANNEL, &t, sizeof t, 0);
+        ssize_t n = recv(RUNNER_FD_CHANNEL, &p, sizeof p, 0);
         if (n < 0 && errno == EINTR) continue;
-        if (n != (ssize_t)sizeof t) break;
-        take(&r, &t);
+        if (n < (ssize_t)sizeof p.task || p.task.train > TRAIN_MAX) break;
+        if ((size_t)n != sizeof p.task + p.task.train * sizeof p.wagon[0]) break;
+        if (p.task.train)
+            take_train(&r, &p.task, p.wagon);
+        else
+            take(&r, &p.task);
     }
     if (r.n_lanes == 1) pipeline_close(&r.pipeline); // programs end, their folders go
     _exit(0);

@@ -15,11 +15,17 @@ struct runner_input { // zero-initialised but for file
     size_t block_cap;
     uint8_t *map; // the shared input memory
     size_t map_bytes;
+    uint8_t *ahead; // bytes of the file that were read ahead
+    uint64_t ahead_from, ahead_to;
 };
 
 // By reference: reads the range of the file into the block.
 MUST_CHECK err_t runner_input_read(struct runner_input *in, const struct runner_task *t,
                                    const uint8_t **bytes, struct err *e);
+// Reads bytes of the task's file that soon are asked for, TRAIN_INPUT_MAX at most, and
+// drops those of before. Nothing is said of what fails: the read that needs it fails again.
+void runner_input_ahead(struct runner_input *in, const struct runner_task *t, uint64_t from,
+                        uint64_t to);
 // By value: the bytes where the parent has put them.
 MUST_CHECK err_t runner_input_map(struct runner_input *in, size_t n, const uint8_t **bytes,
                                   struct err *e);

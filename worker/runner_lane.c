@@ -22,7 +22,9 @@ void runner_say(const struct runner_done *d)
 static err_t map_bytes(struct runner_lane *l, const uint8_t **bytes, struct err *e)
 {
     size_t n = (size_t)l->task.bytes, packed = (size_t)l->task.packed;
-    TRY(runner_input_map(&l->r->shared, packed ? packed : n, bytes, e));
+    size_t to = l->input_at - CSV_PAD + (packed ? packed : n);
+    TRY(runner_input_map(&l->r->shared, to, bytes, e));
+    *bytes += l->input_at - CSV_PAD;
     if (!packed) return ERR_OK;
     TRY(runner_input_unpack(&l->input, *bytes, packed, n, e));
     *bytes = runner_input_block(&l->input);
@@ -85,8 +87,8 @@ static err_t write_result(struct runner_lane *l, struct rejects *rejects,
                           struct pipeline_stats *s, struct runner_done *d, struct err *e)
 {
     struct runner *r = l->r;
-    struct region to = { .p = r->results + l->region * r->result_max,
-                         .cap = r->result_max };
+    struct region to = { .p = r->results + l->region * r->result_max + l->result_at,
+                         .cap = r->result_max - l->result_at };
     TRY(pipeline_encode(l->p, &to, s, e));
     if (rejects->bytes.n > to.cap - to.n)
         return err_set(e, ERR_TOOBIG,
@@ -137,25 +139,32 @@ static ns_t thread_cpu_ns(void)
     return t.tv_sec * NS_S + t.tv_nsec;
 }
 
-void runner_lane_work(struct runner_lane *l)
+void runner_lane_do(struct runner_lane *l, struct runner_done *d)
 {
     struct err e = { 0 };
     struct rejects rejects = { 0 };
     struct pipeline_stats s = { 0 };
-    struct runner_done d = { .what = RUNNER_DONE, .lane = l->number };
+    *d = (struct runner_done){ .what = RUNNER_DONE, .lane = l->number };
     // Programs and threads of a transform count as long as there is only one lane.
     ns_t cpu = l->started ? thread_cpu_ns() : clock_cpu_ns();
     err_t rc = l->p ? ERR_OK : pipeline_lane_open(&l->p, l->r->pipeline, &e);
-    if (rc == ERR_OK) rc = pipeline_done(l->p, work(l, &rejects, &s, &d, &e), &e);
-    d.code = rc;
-    memcpy(d.text, e.text, sizeof d.text);
-    report(&d, &s);
+    if (rc == ERR_OK) rc = pipeline_done(l->p, work(l, &rejects, &s, d, &e), &e);
+    d->code = rc;
+    d->result_at = l->result_at;
+    memcpy(d->text, e.text, sizeof d->text);
+    report(d, &s);
     rejects_free(&rejects);
     if (l->started) {
         if (l->p) pipeline_lane_shrink(l->p);
         runner_input_shrink(&l->input);
     }
-    d.cpu_ns = (uint64_t)((l->started ? thread_cpu_ns() : clock_cpu_ns()) - cpu);
+    d->cpu_ns = (uint64_t)((l->started ? thread_cpu_ns() : clock_cpu_ns()) - cpu);
+}
+
+void runner_lane_work(struct runner_lane *l)
+{
+    struct runner_done d;
+    runner_lane_do(l, &d);
     runner_say(&d);
 }
 

@@ -32,6 +32,7 @@ struct runner_lane {
     struct pipeline_lane *p; // NULL: not opened yet
     struct runner_input input;
     struct runner_task task;
+    uint64_t input_at, result_at; // where in the input memory, in the region
     ns_t start;
     pthread_cond_t wake; // has_task or region changed
     bool started, has_task;
@@ -40,8 +41,9 @@ struct runner_lane {
 
 void runner_say(const struct runner_done *d); // ends the process when the parent is gone
 
-// Runs the lane's task to its end and says how it ended.
-void runner_lane_work(struct runner_lane *l);
+// Runs the lane's task to its end.
+void runner_lane_do(struct runner_lane *l, struct runner_done *d);
+void runner_lane_work(struct runner_lane *l); // and says how it ended
 // Lets the lane's own thread do it.
 void runner_lane_start(struct runner_lane *l);
 void runner_lane_give_room(struct runner_lane *l, uint32_t region);

@@ -40,10 +40,11 @@ err_t slot_open(struct slot *s, uint64_t result_max, struct err *e)
                         .lanes = s->lanes,
                         .culprit = -1,
                         .result_max = result_max };
-    TRY(memory_new("tranche-results", result_max * RESULTS_PER_SLOT, &s->result_fd, e));
+    size_t n = runner_results_bytes(result_max);
+    TRY(memory_new("tranche-results", n, &s->result_fd, e));
     TRY(memory_new("tranche-input", 0, &s->input_fd, e));
-    void *p = mmap(NULL, result_max * RESULTS_PER_SLOT, PROT_READ | PROT_WRITE,
-                   MAP_SHARED | MAP_NORESERVE, s->result_fd, 0);
+    void *p =
+        mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, s->result_fd, 0);
     if (p == MAP_FAILED) return err_sys(e, "cannot map results");
     s->results = p;
     return ERR_OK;
@@ -78,11 +79,13 @@ static void close_process(struct slot *s)
     for (uint32_t i = 0; i < s->lanes; i++) {
         int region = s->lane[i].region;
         if (region != SLOT_NO_REGION && s->result[region].state == RESULT_FILLING)
-            s->result[region].state = RESULT_FREE;
+            s->result[region].state = s->result[region].n ? RESULT_SENT : RESULT_FREE;
         free_lane(&s->lane[i]);
     }
     s->busy = 0;
     s->taking = false;
+    s->train = s->left = 0;
+    s->packet_n = s->packet_at = 0;
     close_fd(&s->pidfd);
     close_fd(&s->channel);
     close_fd(&s->errors);
@@ -102,7 +105,7 @@ void slot_stop(struct slot *s)
 void slot_close(struct slot *s)
 {
     slot_stop(s);
-    if (s->results) munmap(s->results, s->result_max * RESULTS_PER_SLOT);
+    if (s->results) munmap(s->results, runner_results_bytes(s->result_max));
     s->results = NULL;
     close_fd(&s->input_fd);
     close_fd(&s->result_fd);
@@ -189,7 +192,7 @@ bool slot_reap(struct slot *s, struct slot_death *d)
     struct rusage use;
     if (s->pid <= 0 || wait4(s->pid, &status, WNOHANG, &use) != s->pid) return false;
     slot_drain_stderr(s);
-    *d = (struct slot_death){ .peak_kb = use.ru_maxrss };
+    *d = (struct slot_death){ .peak_kb = use.ru_maxrss, .unsaid = slot_unsaid(s) };
     if (WIFSIGNALED(status)) {
         d->signal = WTERMSIG(status);
         snprintf(d->text, sizeof d->text,
@@ -205,7 +208,7 @@ bool slot_reap(struct slot *s, struct slot_death *d)
     return true;
 }
 
-static void region_free(struct slot *s, int i)
+void slot_forget(struct slot *s, int i)
 {
     struct result_region *r = &s->result[i];
     if (r->touched_bytes > SHRINK_ABOVE) {
@@ -214,6 +217,7 @@ static void region_free(struct slot *s, int i)
         r->touched_bytes = 0;
     }
     r->state = RESULT_FREE;
+    r->n = r->open = r->looked = 0;
 }
 
 int slot_room(struct slot *s)
@@ -225,7 +229,7 @@ int slot_room(struct slot *s)
         if (r->state == RESULT_FREE) return i;
         if (oldest < 0 || r->seq < s->result[oldest].seq) oldest = i;
     }
-    if (oldest >= 0) region_free(s, oldest);
+    if (oldest >= 0) slot_forget(s, oldest);
     return oldest;
 }
 
@@ -272,6 +276,7 @@ err_t slot_give(struct slot *s, struct runner_task *t, int region, struct err *e
     TRY(tell(s, t, e));
     if (region != SLOT_NO_REGION) s->result[region].state = RESULT_FILLING;
     *l = (struct slot_lane){ .busy = true, .region = region };
+    s->train = s->left = 1;
     s->busy++;
     s->taking = s->lanes > 1;
     s->state = SLOT_BUSY;
@@ -311,12 +316,40 @@ static bool makes_sense(const struct slot *s, const struct runner_done *d)
     return false;
 }
 
+// The next thing said; false: nothing is there, or it is no such thing.
+static bool next_said(struct slot *s, struct runner_done *d)
+{
+    if (s->packet_at >= s->packet_n) {
+        ssize_t n = recv(s->channel, s->packet, sizeof s->packet, MSG_DONTWAIT);
+        s->packet_at = 0;
+        s->packet_n = n > 0 ? (size_t)n : 0;
+    }
+    bool whole = s->packet_n == sizeof *d;
+    size_t n = whole ? sizeof *d : RUNNER_SHORT;
+    if (s->packet_n == 0 || s->packet_n % n != 0) return s->packet_n = 0, false;
+    memcpy(d, s->packet + s->packet_at, n);
+    s->packet_at += n;
+    if (whole)
+        d->text[sizeof d->text - 1] = 0;
+    else
+        d->text[0] = 0;
+    return whole || (d->what == RUNNER_DONE && d->code == ERR_OK);
+}
+
+static void on_done(struct slot *s, uint32_t lane)
+{
+    s->deaths = 0;
+    if (s->lanes == 1 && --s->left > 0) return;
+    s->lane[lane].busy = false;
+    s->lane[lane].wants_room = false;
+    s->busy--;
+    if (s->busy == 0) s->state = SLOT_IDLE;
+}
+
 bool slot_take(struct slot *s, struct runner_done *d)
 {
     if (s->channel < 0) return false;
-    ssize_t n = recv(s->channel, d, sizeof *d, MSG_DONTWAIT);
-    if (n != (ssize_t)sizeof *d || !makes_sense(s, d)) return false;
-    d->text[sizeof d->text - 1] = 0;
+    if (!next_said(s, d) || !makes_sense(s, d)) return s->packet_n = 0, false;
     switch (d->what) {
     case RUNNER_OPENED:
         s->deaths = 0;
@@ -325,13 +358,7 @@ bool slot_take(struct slot *s, struct runner_done *d)
     case RUNNER_TAKEN: s->taking = false; break;
     case RUNNER_WANTS_ROOM: s->lane[d->lane].wants_room = true; break;
     case RUNNER_CRASHES: s->culprit = (int)d->lane; break;
-    case RUNNER_DONE:
-        s->lane[d->lane].busy = false;
-        s->lane[d->lane].wants_room = false;
-        s->busy--;
-        s->deaths = 0;
-        if (s->busy == 0) s->state = SLOT_IDLE;
-        break;
+    case RUNNER_DONE: on_done(s, d->lane); break;
     }
     return true;
 }
@@ -355,14 +382,22 @@ void slot_drain_stderr(struct slot *s)
     }
 }
 
-void slot_release(struct slot *s, struct hash128 token)
+bool slot_release(struct slot *s, struct hash128 token)
 {
     for (int i = 0; i < RESULTS_PER_SLOT; i++) {
         struct result_region *r = &s->result[i];
-        if (r->state == RESULT_SENT && hash_equal(r->token, token) &&
-            !atomic_load(&r->lent))
-            region_free(s, i);
+        for (uint32_t k = 0; k < r->n && r->state != RESULT_FREE; k++) {
+            uint32_t at = (r->looked + k) % r->n; // they are committed in order, mostly
+            if (!hash_equal(r->token[at], token)) continue;
+            r->token[at] = (struct hash128){ 0 };
+            r->looked = (at + 1) % r->n;
+            r->open--;
+            if (!r->open && r->state == RESULT_SENT && !atomic_load(&r->lent))
+                slot_forget(s, i);
+            return true;
+        }
     }
+    return false;
 }
 
 int64_t slot_cpu_ms(const struct slot *s)

@@ -24,11 +24,12 @@ enum result_state {
     RESULT_SENT,    // kept until COMMITTED, or until its room is needed
 };
 
-struct result_region {
+struct result_region { // of one chunk, or of those of a train
     enum result_state state;
-    _Atomic bool lent;    // the link still reads from it
-    uint64_t seq;         // age
-    struct hash128 token; // of the lease whose result it holds
+    _Atomic int lent;                // messages that the link still reads from it
+    uint64_t seq;                    // age
+    uint32_t n, open, looked;        // results in it, not yet committed, found last
+    struct hash128 token[TRAIN_MAX]; // of the leases whose results they are; 0: committed
     size_t touched_bytes;
 };
 
@@ -51,12 +52,16 @@ struct slot {
     size_t result_max, input_cap;
     struct result_region result[RESULTS_PER_SLOT];
     struct slot_lane *lane;
-    uint32_t lanes, busy;   // busy: how many of them
-    bool taking;            // several lanes: the input memory is not free yet
-    int culprit;            // lane in which the process is about to die; -1: not known
-    ns_t started;           // of the process
-    uint32_t deaths;        // in a row while starting
-    char tail[STDERR_TAIL]; // last bytes of the runner's stderr
+    uint32_t lanes, busy; // busy: how many of them
+    bool taking;          // several lanes: the input memory is not free yet
+    uint32_t train, left; // one lane: chunks given to it, and not yet answered
+    int64_t run_ns;       // moving average of a chunk; 0: not measured
+    uint8_t packet[TRAIN_MAX * RUNNER_SHORT + sizeof(struct runner_done)];
+    size_t packet_n, packet_at; // as received, and looked at so far
+    int culprit;                // lane in which the process is about to die; -1: not known
+    ns_t started;               // of the process
+    uint32_t deaths;            // in a row while starting
+    char tail[STDERR_TAIL];     // last bytes of the runner's stderr
     size_t tail_n;
 };
 
@@ -64,7 +69,8 @@ struct slot_death {
     int signal; // 0: it exited
     int exit_code;
     int64_t peak_kb;
-    char text[512]; // "was killed by signal 9 (Killed), peak memory 1024 KiB"
+    uint32_t unsaid; // chunks of its train that it had finished without saying so
+    char text[512];  // "was killed by signal 9 (Killed), peak memory 1024 KiB"
 };
 
 // How many batches may be in flight from the next start on. Tasks of the old lanes are
@@ -87,21 +93,33 @@ bool slot_reap(struct slot *s, struct slot_death *d);
 
 // A free result region, or the oldest that is not lent any more; -1: all are in use.
 int slot_room(struct slot *s);
+void slot_forget(struct slot *s, int region); // what stands there is of no use any more
 // Copies the bytes of a by-value chunk into the input memory.
 MUST_CHECK err_t slot_put_input(struct slot *s, struct slice bytes, struct err *e);
+// The same for those of a train, CSV_PAD bytes around each; at[i] is where.
+MUST_CHECK err_t slot_put_inputs(struct slot *s, const struct slice *bytes, uint32_t n,
+                                 uint64_t *at, struct err *e);
 // The lane that can take a task now; -1: none.
 int slot_free_lane(const struct slot *s);
 // Gives lane t->lane a task; `region` may be SLOT_NO_REGION when there are several lanes.
 MUST_CHECK err_t slot_give(struct slot *s, struct runner_task *t, int region,
                            struct err *e);
+// Gives a slot with one lane t->train wagons.
+MUST_CHECK err_t slot_give_train(struct slot *s, struct runner_task *t,
+                                 const struct runner_wagon *wagon, int region,
+                                 struct err *e);
+// How many of the chunks that are not answered the runner has finished: the next one is the
+// one it is at.
+uint32_t slot_unsaid(const struct slot *s);
 bool slot_wants_room(const struct slot *s); // one of its lanes does
 // For a lane that wants_room.
 MUST_CHECK err_t slot_give_room(struct slot *s, uint32_t lane, int region, struct err *e);
-// True: something was said, and makes sense. After RUNNER_DONE the lane is free; its region
-// is the caller's to mark.
+// True: something was said, and makes sense. After the last RUNNER_DONE that it owes the
+// lane is free; its region is the caller's to mark.
 bool slot_take(struct slot *s, struct runner_done *d);
 void slot_drain_stderr(struct slot *s); // also passes it on to our own stderr
-void slot_release(struct slot *s, struct hash128 token); // COMMITTED: its room is free
+// COMMITTED: its room is free. False: it holds no such result.
+bool slot_release(struct slot *s, struct hash128 token);
 
 int64_t slot_cpu_ms(const struct slot *s); // CPU time of the runner so far
 

@@ -2,7 +2,7 @@
 """run - the real programs, end to end: run.py [--build DIR] GROUP|NAME...
 
 Groups: all, smoke (a few, for sanitizer builds), load, types, sql, exec, aggregate, bad, kills,
-hosts, sources, plugin, ways, readme.
+hosts, sources, plugin, small, ways, readme.
 SEED=N replays the random ones; KEEP=1 keeps the folders of those that fail.
 """
 
@@ -18,6 +18,7 @@ import test_kills  # noqa: F401
 import test_load  # noqa: F401
 import test_plugin  # noqa: F401
 import test_readme  # noqa: F401
+import test_small_batches  # noqa: F401
 import test_sources  # noqa: F401
 import test_sql  # noqa: F401
 import test_ways  # noqa: F401
