@@ -243,6 +243,15 @@ load: {into: 'sqlite:wh.db', table: out}
 
 
 @scenario("aggregate")
+def merge_joins_a_large_lookup_table(t):
+    t.write("in.csv", "i\n" + "".join(f"{i}\n" for i in range(1000)))
+    t.write("big.csv", "id,name\n" + "".join(f"{i},{'long name ' * 40}{i}\n" for i in range(20000)))
+    t.run("run", "--csv", "in.csv", "--lookup", "big=big.csv", "--merge-sql",
+          "SELECT count(*) AS n, max(name) AS name FROM parts JOIN big ON id = i", "--into", "sqlite:wh.db", "--table", "t")
+    t.equal([(1000, "long name " * 40 + "999")], t.rows("wh.db", "SELECT * FROM t"), "row")
+
+
+@scenario("aggregate")
 def an_aggregate_follows_the_transforms_and_takes_what_they_give(t):
     t.write("in.csv", "i\n" + "".join(f"{i}\n" for i in range(5000)))
     t.run("run", "--csv", "in.csv", "--batch-bytes", "2KiB", "--into", "sqlite:wh.db", "--table", "t", "--sql",
