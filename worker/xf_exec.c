@@ -316,7 +316,7 @@ static err_t open_exec(void **state, const struct spec *spec, const struct schem
     struct xf_exec *x;
     *state = NULL;
     if (step->out.n == 0)
-        return err_set(e, ERR_INVALID, "the columns that '%.100s' gives are not known",
+        return err_set(e, ERR_TRANSFORM, "the columns that '%.100s' gives are not known",
                        step->argv.v[0]);
     TRY(open_any(&x, spec, in, step, e));
     for (uint32_t i = 0; i < in->n; i++)
