@@ -1,6 +1,7 @@
 #include "worker/app_impl.h"
 
 #include "common/scratch.h"
+#include "worker/orphans.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -155,7 +156,10 @@ static void look_at_slots(struct app *a, const struct pollfd *fds)
         struct slot_death death;
         if (f[0].revents) worker_on_answer(a, i);
         if (f[1].revents) slot_drain_stderr(s);
-        if (f[2].revents && slot_reap(s, &death)) worker_on_death(a, i, &death);
+        if (f[2].revents && slot_reap(s, &death)) {
+            worker_end_orphans(a);
+            worker_on_death(a, i, &death);
+        }
     }
 }
 
@@ -199,6 +203,7 @@ static err_t app_open(struct app *a, struct err *e)
     if (!a->slot || !a->held) return err_set(e, ERR_NOMEM, "out of memory");
     if (getrandom(&a->instance, sizeof a->instance, 0) != sizeof a->instance)
         return err_sys(e, "no random numbers");
+    orphans_adopt();
     return uplink_open(&a->up, a->opts, e);
 }
 
@@ -209,7 +214,10 @@ static void app_close(struct app *a)
     for (uint32_t i = 0; i < a->n_slots * a->lanes; i++)
         worker_train_free(&a->running[i]);
     for (uint32_t i = 0; a->slot && i < a->n_slots; i++)
+        slot_dismiss(&a->slot[i]);
+    for (uint32_t i = 0; a->slot && i < a->n_slots; i++)
         slot_close(&a->slot[i]);
+    if (a->slot) worker_end_orphans(a);
     scratch_sweep(); // of runners that were killed
     free(a->slot);
     free(a->running);

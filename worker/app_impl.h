@@ -90,6 +90,7 @@ struct task *worker_queue_unlink(struct app *a, struct task **at);
 void worker_feed(
     struct app *a); // gives waiting tasks to free lanes, and room to those done
 void worker_on_answer(struct app *a, uint32_t i);
+void worker_end_orphans(const struct app *a);
 void worker_on_death(struct app *a, uint32_t i, const struct slot_death *death);
 void worker_tell_ready(struct app *a);    // once every slot has the job open
 void worker_send_all_held(struct app *a); // to a coordinator that may never have got them

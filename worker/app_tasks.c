@@ -1,5 +1,7 @@
 #include "worker/app_impl.h"
 
+#include "worker/orphans.h"
+
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -349,6 +351,20 @@ static void post_deaths(struct app *a, uint32_t i, const struct slot_death *deat
         worker_task_free(worker_lane(a, i, k));
 }
 
+static bool is_runner(const void *arg, pid_t pid)
+{
+    const struct app *a = arg;
+    for (uint32_t i = 0; i < a->n_slots; i++)
+        if (a->slot[i].pid == pid) return true;
+    return false;
+}
+
+// What the programs of a dead runner had started.
+void worker_end_orphans(const struct app *a)
+{
+    orphans_kill(is_runner, a);
+}
+
 void worker_on_death(struct app *a, uint32_t i, const struct slot_death *death)
 {
     struct slot *s = &a->slot[i];
@@ -382,4 +398,5 @@ void worker_drop_work(struct app *a)
         if (a->running[i] && s->pid) slot_stop(s);
         worker_train_free(&a->running[i]);
     }
+    worker_end_orphans(a);
 }

@@ -1,5 +1,7 @@
 #include "worker/child.h"
 
+#include "worker/orphans.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PIPE_BYTES = 1 << 20, READ_BYTES = 256 << 10, GRACE_MS = 2000 };
+enum { PIPE_BYTES = 1 << 20, READ_BYTES = 256 << 10, GRACE_MS = 2000, GOODBYE_MS = 500 };
 
 // Whom we started and did not bury yet: other threads have children too.
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -25,11 +27,6 @@ struct trouble { // what the new process says when it cannot become the program
     enum { CANNOT_START, CANNOT_ENTER, CANNOT_RUN } at;
     int error;
 };
-
-void child_adopt(void)
-{
-    prctl(PR_SET_CHILD_SUBREAPER, 1);
-}
 
 static void close_fd(int *fd)
 {
@@ -212,31 +209,12 @@ err_t child_start(struct child *c, const struct child_plan *p, struct err *e)
 
 // ---- ending ----
 
-static bool is_ours(pid_t pid)
+static bool is_ours(const void *arg, pid_t pid)
 {
+    (void)arg;
     for (const struct child *c = live; c; c = c->next)
         if (c->pid == pid) return true;
     return false;
-}
-
-// Orphans that came to us: every child that we did not start. One turn; false: none left.
-static bool kill_adopted(void)
-{
-    char path[64], text[4096];
-    bool found = false;
-    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (fd >= 0) close(fd);
-    if (n <= 0) return false;
-    text[n] = 0;
-    char *rest = text;
-    for (char *end;; rest = end) {
-        pid_t pid = (pid_t)strtol(rest, &end, 10);
-        if (end == rest) return found;
-        if (is_ours(pid) || kill(pid, SIGKILL)) continue;
-        if (waitpid(pid, NULL, 0) == pid) found = true; // its children come to us next
-    }
 }
 
 // The group first: its members may be about to fork.
@@ -244,8 +222,7 @@ static void kill_rest(pid_t group)
 {
     kill(-group, SIGKILL);
     pthread_mutex_lock(&lock);
-    while (kill_adopted()) {
-    }
+    orphans_kill(is_ours, NULL);
     pthread_mutex_unlock(&lock);
 }
 
@@ -262,6 +239,15 @@ static int bury(struct child *c)
     while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR) {
     }
     return status;
+}
+
+void child_end(struct child *c)
+{
+    struct pollfd p = { c->pidfd, POLLIN, 0 };
+    if (c->pid <= 0) return;
+    close_fd(&c->in);
+    (void)poll(&p, 1, GOODBYE_MS);
+    child_kill(c);
 }
 
 void child_kill(struct child *c)

@@ -3,8 +3,8 @@
 // everything that it started.
 //
 // A child leads a process group of its own. It dies with the runner; what it leaves behind
-// when it ends (background processes, daemons that made a session of their own) is killed:
-// child_adopt makes the runner the parent of such orphans.
+// when it ends (background processes, daemons that made a session of their own) is killed;
+// the process must have called orphans_adopt.
 
 #ifndef WORKER_CHILD_H
 #define WORKER_CHILD_H
@@ -35,8 +35,6 @@ struct child { // zero-initialised: none runs
     struct child *next; // child.c's: do not move a child that runs
 };
 
-void child_adopt(void); // once a process, before the first child
-
 // ERR_INVALID: it cannot be run (the sentence names it and says why).
 MUST_CHECK err_t child_start(struct child *c, const struct child_plan *p, struct err *e);
 
@@ -56,5 +54,6 @@ struct child_talk {
 MUST_CHECK err_t child_talk(struct child *c, const struct child_talk *t, ns_t deadline,
                             bool *ended, int *status, struct err *e);
 
+void child_end(struct child *c); // closes its stdin and waits for its end, but not for long
 void child_kill(struct child *c); // SIGKILL to all of it; nothing runs any more
 #endif

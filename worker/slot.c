@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { GOODBYE_MS = 1000 };      // of a dismissed runner
 enum { SHRINK_ABOVE = 8 << 20 }; // a region that grew larger gives its memory back
 
 static err_t memory_new(const char *name, uint64_t n, int *fd, struct err *e)
@@ -102,8 +103,15 @@ void slot_stop(struct slot *s)
     close_process(s);
 }
 
+void slot_dismiss(struct slot *s)
+{
+    if (s->state == SLOT_IDLE) shutdown(s->channel, SHUT_WR);
+}
+
 void slot_close(struct slot *s)
 {
+    struct pollfd p = { s->pidfd, POLLIN, 0 };
+    if (s->pid > 0 && s->state == SLOT_IDLE) (void)poll(&p, 1, GOODBYE_MS);
     slot_stop(s);
     if (s->results) munmap(s->results, runner_results_bytes(s->result_max));
     s->results = NULL;

@@ -78,8 +78,9 @@ struct slot_death {
 MUST_CHECK err_t slot_set_lanes(struct slot *s, uint32_t n, struct err *e);
 // Shared memory of a slot. `result_max` bytes a result, untouched pages cost nothing.
 MUST_CHECK err_t slot_open(struct slot *s, uint64_t result_max, struct err *e);
-void slot_stop(struct slot *s);  // kills the runner; the memory stays, the link may read it
-void slot_close(struct slot *s); // the same, and the memory goes
+void slot_stop(struct slot *s); // kills the runner; the memory stays, the link may read it
+void slot_dismiss(struct slot *s); // an idle runner may end by itself, for slot_close
+void slot_close(struct slot *s);   // the same, and the memory goes
 
 struct slot_job {          // what runners are started with
     int spec_fd, files_fd; // memfds, see channel.h

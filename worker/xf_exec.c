@@ -1,6 +1,7 @@
 #include "worker/xf_exec.h"
 
 #include "common/text.h"
+#include "worker/orphans.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -236,7 +237,7 @@ static void close_exec(void **state)
     struct xf_exec *x = *state;
     *state = NULL;
     if (!x) return;
-    child_kill(&x->child);
+    child_end(&x->child);
     if (x->has_sandbox) sandbox_close(&x->sandbox);
     if (x->scratch.dir[0]) scratch_close(&x->scratch);
     csv_writer_free(&x->csv);
@@ -301,7 +302,7 @@ static err_t open_any(struct xf_exec **out, const struct spec *spec,
     void *state = *out = calloc(1, sizeof **out);
     if (!state) return err_set(e, ERR_NOMEM, "out of memory: a transform");
     (*out)->scratch.lock = (*out)->sandbox.rules = -1;
-    child_adopt();
+    orphans_adopt();
     err_t rc = open_parts(*out, spec, in, step, e);
     if (rc == ERR_OK) return ERR_OK;
     close_exec(&state);

@@ -404,3 +404,43 @@ def a_python_function_with_the_helper(t):
         got = t.rows("wh.db", 'SELECT id, name, "empty", "null", half, CAST(scale AS INTEGER) FROM t' + str(len(args)) + " ORDER BY id")
         t.equal(want, got, f"rows with {args}")
         t.true("ValueError: what is 977" in t.one("wh.db", f"SELECT reason FROM t{len(args)}_rejects"), "the reason")
+
+
+@scenario("exec", "kills")
+def what_programs_started_ends_with_a_runner_that_is_killed(t):
+    numbers(t, 2000)
+    program(t, "hang.py", late("    import subprocess\n    open(os.environ['TMPDIR'] + '/here', 'w')\n"
+                               "    subprocess.run([sys.executable, '-c', 'import time; time.sleep(1000) # " + t.dir + "'])"))
+    p = t.start("run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", "t", "--exec", "./hang.py", "--batch-rows",
+                "1200", "--retries", "0", "--bad-rows", "1")
+
+    def hanging():
+        with_text = [x for x in t.children(p.pid) if t.dir in read(f"/proc/{x}/cmdline") and "sleep(1000)" in read(f"/proc/{x}/cmdline")]
+        return bool(with_text) or p.poll() is not None
+
+    def runner_of(pid):
+        while pid > 1 and "tranche-runner" not in read(f"/proc/{pid}/comm"):
+            pid = int(read(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()[1] or 0) if read(f"/proc/{pid}/stat") else 0
+        return pid
+
+    def read(path):
+        try:
+            with open(path) as f:
+                return f.read()
+        except OSError:
+            return ""
+    killed = set()
+    while p.poll() is None:
+        t.wait_until(hanging, "the program hangs")
+        for x in t.children(p.pid):
+            if "sleep(1000)" in read(f"/proc/{x}/cmdline") and x not in killed:
+                killed.add(x)
+                r = runner_of(x)
+                if r > 1:
+                    os.kill(r, signal.SIGKILL)
+                t.wait_until(lambda: not read(f"/proc/{x}/cmdline"), "what it started has ended")
+    done = t.finish(p)
+    t.equal(3, done.code, "exit code")
+    t.equal(1999, t.one("wh.db", "SELECT count(*) FROM t"), "rows")
+    t.equal([], sleepers(t), "processes that are left")
+    t.leaves_nothing()
