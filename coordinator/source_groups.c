@@ -6,11 +6,16 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+
+// A table that cannot grow is an error like any other: the element is not added.
+#define HASH_NONFATAL_OOM          1
+#define uthash_nonfatal_oom(group) ((group)->refused = true)
 #include <uthash.h>
 
 struct group {
     struct hash128 key;
     uint64_t first_row;
+    bool refused; // by a table without memory
     UT_hash_handle hh;
 };
 
@@ -71,7 +76,9 @@ static err_t begin_group(struct groups *g, uint64_t row, struct err *e)
     x->key = key;
     x->first_row = row;
     HASH_ADD(hh, g->ended, key, sizeof x->key, x);
-    return ERR_OK;
+    if (!x->refused) return ERR_OK;
+    free(x);
+    return err_set(e, ERR_NOMEM, "out of memory: too many groups of batch.by");
 }
 
 err_t groups_row(struct groups *g, uint64_t row, const struct cell *c, bool *begins,

@@ -120,7 +120,9 @@ static err_t open_database(struct source *s, const struct job *j, struct err *e)
     s->in->dev = st.st_dev;
     s->in->ino = st.st_ino;
     s->in->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-    int rc = sqlite3_open_v2(j->sqlite, &q->db, SQLITE_OPEN_READONLY, NULL);
+    // One thread at a time uses it, and a lock for each value costs more than the value.
+    int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;
+    int rc = sqlite3_open_v2(j->sqlite, &q->db, flags, NULL);
     if (rc != SQLITE_OK) return fail(s, rc, e);
     sqlite3_extended_result_codes(q->db, 1);
     sqlite3_busy_timeout(q->db, BUSY_MS);

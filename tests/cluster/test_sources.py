@@ -305,3 +305,39 @@ def mistakes_about_a_database_are_told(t):
         (("--csv", "x.csv", "--query", "SELECT 1"), "it is about sqlite, which is not the source"),
     ):
         t.says(t.run("run", *args, "--into", "null:", want=2), says)
+
+
+@scenario("sources")
+def a_query_that_never_ends_can_be_interrupted(t):
+    import signal
+    database(t, 10)
+    endless = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE i < 5000"
+    p = t.start("run", "--sqlite", "s.db", "--query", endless, "--batch-rows", 100, "--into", "sqlite:wh.db",
+                "--table", "k")
+
+    def some_are_loaded():
+        try:
+            return t.one("wh.db", "SELECT count(*) FROM k") >= 1000
+        except Exception:  # not there yet, or locked
+            return False
+    t.wait_until(some_are_loaded, "rows of the query")
+    p.send_signal(signal.SIGINT)
+    t.equal(130, t.finish(p).code, "exit code")
+
+
+@scenario("sources")
+def what_others_write_during_a_query_is_not_seen(t):
+    import sqlite3
+    database(t, 20000)
+    con = sqlite3.connect(t.path("s.db"))
+    con.execute("PRAGMA journal_mode = WAL")
+    args = ("run", "--sqlite", "s.db", "--query", "SELECT id, amount FROM sales ORDER BY id", "--batch-rows", 100,
+            "--into", "sqlite:wh.db", "--table", "k")
+    p = t.start(*args)
+    while p.poll() is None:  # as long as it reads
+        con.execute("UPDATE sales SET amount = -1 - amount WHERE id > 0")
+        con.commit()
+    t.equal(0, t.finish(p).code, "exit code")
+    con.close()
+    t.equal(20000, t.one("wh.db", "SELECT count(*) FROM k"), "rows")
+    t.equal(1, t.one("wh.db", "SELECT count(DISTINCT amount < 0) FROM k WHERE id > 0"), "states that were seen")
