@@ -106,7 +106,8 @@ static void answer(struct worker *w, const struct msg_ASSIGN *g)
                      .RESULT = { .rows_read = g->records,
                                  .rows_parsed = g->records,
                                  .rows_emitted = g->records,
-                                 .read_ns = 1000 } };
+                                 .read_ns = 1000,
+                                 .digest = g->digest } };
     LEASE_PUT(&m.RESULT, &l);
     m.epoch = w->epoch;
     m.sid = w->sid;

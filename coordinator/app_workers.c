@@ -49,6 +49,7 @@ static const char *implausible(const struct work *k, const struct msg_RESULT *r,
     if (r->image_bytes > payload || r->rejects_bytes != payload - r->image_bytes)
         return "its lengths do not add up";
     if (r->rows_read != r->rows_parsed + r->rows_rejected) return "its rows do not balance";
+    if (!hash_equal(r->digest, k->chunk->data->digest)) return "it is of other data";
     if (r->rows_read + r->rows_blank != k->chunk->data->records)
         return "it read another number of records than were cut";
     return NULL;
@@ -114,6 +115,12 @@ void app_result(struct app *a, struct work *k, const char *worker, uint64_t sid,
     const struct msg_RESULT *r = &link_msg(*in)->RESULT;
     struct lease l = LEASE_GET(r);
     size_t payload = link_size(*in);
+    // A query may give other rows, a pipe other bytes, to the coordinator that goes on.
+    if (l.epoch != a->in->load->epoch && !hash_equal(r->digest, k->chunk->data->digest)) {
+        a->t->results_dropped++;
+        app_send_committed(a, sid, &l);
+        return;
+    }
     const char *why = payload > a->in->result_max_bytes ? "it is larger than the limit"
                                                         : implausible(k, r, payload);
     if (why) {

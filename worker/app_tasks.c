@@ -176,6 +176,7 @@ static void post_result(struct app *a, uint32_t i, uint32_t region, const struct
     struct rusage use;
     struct msg m = { .type = MSG_RESULT, .payload_hash = d->payload_hash };
     COPY_LEASE(m.RESULT, t->assign);
+    m.RESULT.digest = t->assign.digest;
     m.RESULT.rows_read = d->rows_read;
     m.RESULT.rows_parsed = d->rows_parsed;
     m.RESULT.rows_rejected = d->rows_rejected;

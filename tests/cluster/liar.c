@@ -75,6 +75,7 @@ static int wrong_digest(struct link *l, const struct link_in *in, struct err *e)
                                  .rows_emitted = g->records,
                                  .image_bytes = sizeof bytes } };
     LEASE_PUT(&m.RESULT, &lease);
+    m.RESULT.digest = g->digest;
     return link_send(l, NULL, &m, bytes, sizeof bytes, NULL, NULL, e) == ERR_OK;
 }
 

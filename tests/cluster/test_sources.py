@@ -341,3 +341,64 @@ def what_others_write_during_a_query_is_not_seen(t):
     con.close()
     t.equal(20000, t.one("wh.db", "SELECT count(*) FROM k"), "rows")
     t.equal(1, t.one("wh.db", "SELECT count(DISTINCT amount < 0) FROM k WHERE id > 0"), "states that were seen")
+
+
+def listening(t, *args, endpoint="tcp://127.0.0.1:0"):
+    from test_hosts import Program
+    import re
+    p = Program(t, [t.tranche, "run", *args, "-j", "0", "--listen", endpoint, "--output", "json"])
+    p.says("listening on ")
+    p.endpoint = re.search(r"listening on (\S+)", p.text).group(1)
+    return p
+
+
+@scenario("sources", "hosts")
+def rows_travel_to_other_hosts(t):
+    from test_hosts import keys, worker
+    database(t)
+    keys(t, "anna")
+    for table, source, want in (
+            ("r", ("--range", 30000, "--sql", "SELECT i AS id FROM batch"), 449985000),
+            ("q", ("--sqlite", "s.db", "--query", "SELECT id FROM sales ORDER BY id", "--batch-rows", 500), 199990000)):
+        c = listening(t, *source, "--into", "sqlite:wh.db", "--table", table)
+        w = worker(t, c, "anna")
+        c.ends(0)
+        w.ends(0)
+        t.equal(want, t.one("wh.db", f"SELECT sum(id) FROM {table}"), f"sum of {table}")
+
+
+@scenario("sources", "hosts")
+def a_result_of_other_data_is_not_taken_over(t):
+    import os
+    import signal
+    import sqlite3
+    from test_hosts import is_resting, keys, wait_for_commits, worker
+    database(t, 4000)
+    keys(t, "anna")
+    args = ("--sqlite", "s.db", "--query", "SELECT id, amount FROM sales ORDER BY id", "--batch-rows", 50,
+            "--into", "sqlite:wh.db", "--table", "k", "--sql",
+            "SELECT id, amount, (WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 150000) "
+            "SELECT count(*) FROM c) AS burnt FROM batch")
+    c = listening(t, *args)
+    w = worker(t, c, "anna")
+    wait_for_commits(t, 2)
+    os.kill(c.p.pid, signal.SIGSTOP)
+    kids, quiet = t.children(w.p.pid), 0
+
+    def idle():
+        nonlocal quiet
+        quiet = quiet + 1 if is_resting(kids) else 0
+        return quiet > 60
+    t.wait_until(idle, "the worker has finished what it had")
+    c.kill()
+    w.says("is lost")
+    loaded = t.one("wh.db", "SELECT max(id) FROM k")
+    con = sqlite3.connect(t.path("s.db"))
+    con.execute("UPDATE sales SET amount = -1 WHERE id > ?", (loaded,))
+    con.commit()
+    con.close()
+    again = listening(t, *args, endpoint=c.endpoint)
+    again.ends(0)
+    w.ends(0)
+    t.equal([(4000, 3999 - loaded)], t.rows("wh.db", "SELECT count(*), sum(amount = -1) FROM k"),
+            "rows, and those that were changed")

@@ -61,6 +61,7 @@ static struct msg result_of(const struct msg *a)
     struct msg m = { .type = MSG_RESULT };
     struct lease l = LEASE_GET(&a->ASSIGN);
     LEASE_PUT(&m.RESULT, &l);
+    m.RESULT.digest = a->ASSIGN.digest;
     m.RESULT.rows_read = m.RESULT.rows_parsed = m.RESULT.rows_emitted = a->ASSIGN.records;
     m.RESULT.parse_ns = NS_MS;
     return m;
