@@ -175,9 +175,9 @@ static err_t walk(struct source *s, struct err *e)
         struct chunk_data *c, *bad, *half[2] = { NULL, NULL };
         TRY(source_next(s, &target, &c, &bad, e));
         if (!c) return ERR_OK;
-        err_t rc = c->bytes ? source_halve(s, c, half, e)
-                            : source_reread(s, c->range, c->first_line, c->digest, true,
-                                            half, e);
+        err_t rc =
+            c->bytes ? source_halve(s, c, half, e)
+                     : source_reread(s, c->range, c->first_line, c->digest, true, half, e);
         for (int i = 0; i < 2; i++)
             chunk_data_free(&half[i]);
         chunk_data_free(&c);
