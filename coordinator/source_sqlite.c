@@ -5,298 +5,19 @@
 // A resume steps the query from its beginning. Rows that are committed pass by, and their
 // digest says whether they are what was loaded.
 
+#include "coordinator/source_sqlite.h"
 #include "common/row_code.h"
-#include "common/sql_guard.h"
 #include "common/text.h"
-#include "coordinator/source_groups.h"
-#include "coordinator/source_impl.h"
-#include "coordinator/source_names.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <math.h>
-#include <poll.h>
-#include <sqlite3.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    BUSY_MS = 5000,
-    SAMPLE_ROWS = 2000, // looked at for their types; they become the first chunks
-    SAMPLE_BYTES = 1 << 20,
-    TRIAL_BYTES = 256 << 10,
-    ROWS_MOST = 1 << 24,  // of a chunk
-    STEPS_A_LOOK = 20000, // of SQLite's machine, between looks whether to stop
-};
-
-struct sqlite_source {
-    sqlite3 *db;
-    sqlite3_stmt *st;
-    uint32_t n_cols;
-    struct strings names;
-    int by;                // column of batch.by; -1: none
-    struct groups *groups; // of batch.by
-    struct buf head;       // rows that were sampled; the next of them stands at head_at
-    size_t head_at;
-    struct buf open; // rows of the chunk that is being made
-    uint64_t open_rows, open_groups;
-    struct before { // what stands before its last group
-        size_t bytes;
-        uint64_t rows, groups;
-    } before;
-    bool begins; // the last row begins that group
-    uint64_t at; // number of the first of them
-    bool at_end;
-    struct committed *done;
-    size_t n_done, next_done;
-    struct hash_stream *hash; // of committed rows that pass by
-};
+enum { ROWS_MOST = 1 << 24 }; // of a chunk
 
 static unsigned long long ull(uint64_t n)
 {
     return n;
-}
-
-static err_t fail(const struct source *s, int rc, struct err *e)
-{
-    struct sqlite_source *q = s->own;
-    const char *name = s->in->name;
-    switch (rc & 0xff) {
-    case SQLITE_NOMEM: return err_set(e, ERR_NOMEM, "out of memory");
-    case SQLITE_INTERRUPT:
-        return err_set(e, ERR_CLOSED, "%s is not read any further", name);
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-        return err_set(e, ERR_BUSY, "%s is locked by somebody who writes to it", name);
-    case SQLITE_NOTADB: return err_set(e, ERR_INVALID, "%s is not a SQLite database", name);
-    case SQLITE_CORRUPT:
-        return err_set(e, ERR_DB, "%s is damaged: %s", name, sqlite3_errmsg(q->db));
-    case SQLITE_IOERR:
-    case SQLITE_CANTOPEN:
-        return err_set(e, ERR_IO, "cannot read %s: %s", name, sqlite3_errmsg(q->db));
-    default: break;
-    }
-    return err_set(e, ERR_INVALID, "source.query: %s", sqlite3_errmsg(q->db));
-}
-
-// ---- opening ----
-
-// Called by SQLite now and then: not 0 ends the statement.
-static int look_whether_to_stop(void *arg)
-{
-    const struct source *s = arg;
-    struct pollfd p = { s->stop_fd, POLLIN, 0 };
-    return poll(&p, 1, 0) > 0;
-}
-
-// The load would wait for the read transaction, and that for the load.
-static err_t check_not_warehouse(const struct job *j, const struct stat *source,
-                                 struct err *e)
-{
-    static const char scheme[] = "sqlite:";
-    struct stat st;
-    if (!j->into || strncmp(j->into, scheme, sizeof scheme - 1) != 0) return ERR_OK;
-    if (stat(j->into + sizeof scheme - 1, &st) != 0 || st.st_dev != source->st_dev ||
-        st.st_ino != source->st_ino)
-        return ERR_OK;
-    return err_set(e, ERR_INVALID,
-                   "%s is both read and loaded into: load into another file, e.g. "
-                   "sqlite:new.db",
-                   j->sqlite_written);
-}
-
-static err_t open_database(struct source *s, const struct job *j, struct err *e)
-{
-    struct sqlite_source *q = s->own;
-    struct stat st;
-    if (stat(j->sqlite, &st) != 0)
-        return errno == ENOENT || errno == ENOTDIR
-                   ? err_set(e, ERR_INVALID, "%s does not exist", j->sqlite_written)
-                   : err_sys(e, "cannot examine %s", j->sqlite_written);
-    if (!S_ISREG(st.st_mode))
-        return err_set(e, ERR_INVALID, "%s is not a database file", j->sqlite_written);
-    TRY(check_not_warehouse(j, &st, e));
-    s->in->dev = st.st_dev;
-    s->in->ino = st.st_ino;
-    s->in->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-    // One thread at a time uses it, and a lock for each value costs more than the value.
-    int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;
-    int rc = sqlite3_open_v2(j->sqlite, &q->db, flags, NULL);
-    if (rc != SQLITE_OK) return fail(s, rc, e);
-    sqlite3_extended_result_codes(q->db, 1);
-    sqlite3_busy_timeout(q->db, BUSY_MS);
-    TRY(sql_guard_harden(q->db, e));
-    sqlite3_progress_handler(q->db, STEPS_A_LOOK, look_whether_to_stop, s);
-    rc = sqlite3_exec(q->db, "BEGIN", NULL, NULL, NULL);
-    return rc == SQLITE_OK ? ERR_OK : fail(s, rc, e);
-}
-
-static int bind_cell(sqlite3_stmt *st, int i, const struct cell *c)
-{
-    switch ((enum cell_kind)c->kind) {
-    case CELL_INTEGER: return sqlite3_bind_int64(st, i, c->i);
-    case CELL_REAL: return sqlite3_bind_double(st, i, c->r);
-    case CELL_TEXT:
-        return sqlite3_bind_text(st, i, (const char *)c->p, (int)c->len, SQLITE_STATIC);
-    case CELL_BLOB: return sqlite3_bind_blob(st, i, c->p, (int)c->len, SQLITE_STATIC);
-    case CELL_NULL: break;
-    }
-    return sqlite3_bind_null(st, i);
-}
-
-// :watermark, $watermark or @watermark. As long as nothing is loaded it is below every
-// number, and below every text that begins with a digit or a letter.
-static err_t bind_watermark(struct source *s, const struct job *j, struct err *e)
-{
-    struct sqlite_source *q = s->own;
-    struct cell least = { .kind = CELL_REAL, .r = -INFINITY };
-    char shown[TEXT_QUOTED];
-    for (int i = 1; i <= sqlite3_bind_parameter_count(q->st); i++) {
-        const char *name = sqlite3_bind_parameter_name(q->st, i);
-        if (!name || strcmp(name + 1, "watermark") != 0)
-            return err_set(e, ERR_INVALID,
-                           "source.query: %s is nothing that is bound here: there is "
-                           ":watermark, with load.mode incremental",
-                           text_quoted(name ? name : "?", shown));
-        if (j->mode != MODE_INCREMENTAL)
-            return err_set(e, ERR_INVALID,
-                           "source.query: :watermark is what an incremental load has seen; "
-                           "give load.mode incremental, and load.watermark");
-        int rc = bind_cell(q->st, i, s->watermark ? s->watermark : &least);
-        if (rc != SQLITE_OK) return fail(s, rc, e);
-    }
-    return ERR_OK;
-}
-
-static err_t prepare(struct source *s, const struct job *j, struct err *e)
-{
-    struct sqlite_source *q = s->own;
-    char *sql = j->query ? strdup(j->query) : NULL;
-    if (!sql) {
-        char *made = sqlite3_mprintf("SELECT * FROM \"%w\"", j->sqlite_table);
-        sql = made ? strdup(made) : NULL;
-        sqlite3_free(made);
-    }
-    if (!sql) return err_set(e, ERR_NOMEM, "out of memory");
-    // The schema is read here, and mistakes of the file are seen.
-    int rc = sqlite3_exec(q->db, "SELECT 1 FROM sqlite_schema", NULL, NULL, NULL);
-    if (rc != SQLITE_OK) {
-        free(sql);
-        return fail(s, rc, e);
-    }
-    sql_guard_read_only(q->db, true);
-    err_t code = sql_guard_prepare(q->db, sql, "a query", ERR_INVALID, &q->st, e);
-    free(sql);
-    if (code != ERR_OK)
-        return err_wrap(e, code, j->query ? "source.query" : "source.sqlite_table");
-    TRY(bind_watermark(s, j, e));
-    q->n_cols = (uint32_t)sqlite3_column_count(q->st);
-    for (uint32_t i = 0; i < q->n_cols; i++) {
-        const char *name = sqlite3_column_name(q->st, (int)i);
-        if (!name) return err_set(e, ERR_NOMEM, "out of memory");
-        TRY(strings_add(&q->names, name, strlen(name), e));
-    }
-    return ERR_OK;
-}
-
-static err_t open_groups(struct source *s, const struct job *j, struct err *e)
-{
-    struct sqlite_source *q = s->own;
-    struct schema schema = { 0 };
-    char shown[TEXT_QUOTED];
-    q->by = -1;
-    if (!j->batch_by) return ERR_OK;
-    TRY(names_mend(&q->names, true, &schema, NULL, e));
-    q->by = schema_find(&schema, j->batch_by);
-    schema_free(&schema);
-    if (q->by < 0)
-        return err_set(e, ERR_INVALID, "batch.by: the query has no column %s",
-                       text_quoted(j->batch_by, shown));
-    q->groups = groups_new();
-    return q->groups ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory");
-}
-
-static err_t sqlite_open(struct source *s, const struct job *j, struct err *e)
-{
-    struct sqlite_source *q = s->own = calloc(1, sizeof *q);
-    if (!q) return err_set(e, ERR_NOMEM, "out of memory");
-    q->hash = hash_stream_new();
-    if (!q->hash) return err_set(e, ERR_NOMEM, "out of memory");
-    TRY(rows_input(s, j->sqlite_written, 0, e));
-    s->in->by_value = true;
-    s->in->data_end = UINT64_MAX;
-    TRY(open_database(s, j, e));
-    TRY(prepare(s, j, e));
-    return open_groups(s, j, e);
-}
-
-static void sqlite_close(struct source *s)
-{
-    struct sqlite_source *q = s->own;
-    if (!q) return;
-    sqlite3_finalize(q->st);
-    sqlite3_close(q->db);
-    strings_free(&q->names);
-    groups_free(&q->groups);
-    buf_free(&q->head);
-    buf_free(&q->open);
-    free(q->done);
-    if (q->hash) hash_stream_free(&q->hash);
-    free(q);
-}
-
-// ---- rows ----
-
-static struct cell cell_of(sqlite3_stmt *st, int i)
-{
-    struct cell c = { .kind = CELL_NULL };
-    switch (sqlite3_column_type(st, i)) {
-    case SQLITE_INTEGER:
-        c.kind = CELL_INTEGER;
-        c.i = sqlite3_column_int64(st, i);
-        break;
-    case SQLITE_FLOAT:
-        c.kind = CELL_REAL;
-        c.r = sqlite3_column_double(st, i);
-        break;
-    case SQLITE_TEXT:
-        c.kind = CELL_TEXT;
-        c.p = sqlite3_column_text(st, i);
-        c.len = (uint32_t)sqlite3_column_bytes(st, i);
-        break;
-    case SQLITE_BLOB:
-        c.kind = CELL_BLOB;
-        c.p = sqlite3_column_blob(st, i);
-        c.len = (uint32_t)sqlite3_column_bytes(st, i);
-    }
-    return c;
-}
-
-// Steps once, and appends the row.
-static err_t step(const struct source *s, struct buf *to, bool *got, struct err *e)
-{
-    struct sqlite_source *q = s->own;
-    *got = false;
-    if (q->at_end) return ERR_OK;
-    int rc = sqlite3_step(q->st);
-    q->at_end = rc == SQLITE_DONE;
-    if (q->at_end) return ERR_OK;
-    if (rc != SQLITE_ROW) return fail(s, rc, e);
-    for (uint32_t i = 0; i < q->n_cols; i++) {
-        struct cell c = cell_of(q->st, (int)i);
-        if (c.len && !c.p) return err_set(e, ERR_NOMEM, "out of memory");
-        TRY(row_code_put(to, &c, e));
-    }
-    *got = true;
-    return ERR_OK;
-}
-
-// Of rows that this program encoded itself.
-static void skip_row(const struct sqlite_source *q, const struct buf *b, size_t *at)
-{
-    bool there = row_code_skip(b->p, b->n, at, q->n_cols);
-    assert(there);
 }
 
 static err_t see_group(struct sqlite_source *q, size_t row_at, struct err *e)
@@ -319,7 +40,7 @@ static err_t pull(struct source *s, bool *got, struct err *e)
     struct sqlite_source *q = s->own;
     size_t begin = q->head_at, row_at = q->open.n;
     if (begin < q->head.n) {
-        skip_row(q, &q->head, &q->head_at);
+        sqlite_source_skip_row(q, &q->head, &q->head_at);
         TRY(buf_add(&q->open, q->head.p + begin, q->head_at - begin, e));
         *got = true;
         if (q->head_at == q->head.n) {
@@ -327,120 +48,11 @@ static err_t pull(struct source *s, bool *got, struct err *e)
             q->head_at = 0;
         }
     } else {
-        TRY(step(s, &q->open, got, e));
+        TRY(sqlite_source_step(s, &q->open, got, e));
     }
     if (!*got) return ERR_OK;
     q->open_rows++;
     return q->by < 0 ? ERR_OK : see_group(q, row_at, e);
-}
-
-// ---- types ----
-
-static enum type declared(const char *decl)
-{
-    static const struct {
-        const char *word;
-        enum type type;
-    } words[] = {
-        // the order of sqlite.org/datatype3.html 3.1, and what it does not know
-        { "BOOL", TYPE_BOOLEAN }, { "INT", TYPE_INTEGER }, { "CHAR", TYPE_TEXT },
-        { "CLOB", TYPE_TEXT },    { "TEXT", TYPE_TEXT },   { "REAL", TYPE_REAL },
-        { "FLOA", TYPE_REAL },    { "DOUB", TYPE_REAL },
-    };
-    for (size_t i = 0; decl && i < sizeof words / sizeof *words; i++)
-        if (strcasestr(decl, words[i].word)) return words[i].type;
-    return TYPE_ANY;
-}
-
-struct seen { // of one column's values
-    uint64_t n[CELL_BLOB + 1];
-    bool other_than_0_and_1;
-    struct infer_column text;
-};
-
-static void look_at(struct seen *x, const struct cell *c)
-{
-    x->n[c->kind]++;
-    x->other_than_0_and_1 |= c->kind == CELL_INTEGER && (c->i & ~1ll);
-    if (c->kind == CELL_TEXT)
-        infer_json(&x->text, &(struct json_value){ JSON_TEXT, c->p, c->len });
-}
-
-// What the values are; what is declared decides where they leave it open.
-static enum type settle(const struct seen *x, enum type decl)
-{
-    uint64_t integers = x->n[CELL_INTEGER], reals = x->n[CELL_REAL];
-    bool text = x->n[CELL_TEXT], numbers = integers || reals;
-    if (x->n[CELL_BLOB] || (text && numbers)) return TYPE_ANY;
-    if (text) {
-        enum type t = infer_type(&x->text);
-        return t == TYPE_DATE || t == TYPE_TIMESTAMP ? t : TYPE_TEXT;
-    }
-    if (!numbers) return decl;
-    if (decl == TYPE_BOOLEAN && !reals && !x->other_than_0_and_1) return TYPE_BOOLEAN;
-    return reals || decl == TYPE_REAL ? TYPE_REAL : TYPE_INTEGER;
-}
-
-static err_t sample(struct source *s, struct seen *seen, uint64_t *rows, struct err *e)
-{
-    struct sqlite_source *q = s->own;
-    struct cell c;
-    bool got = true;
-    for (*rows = 0; *rows < SAMPLE_ROWS && q->head.n < SAMPLE_BYTES; ++*rows) {
-        size_t at = q->head.n;
-        TRY(step(s, &q->head, &got, e));
-        if (!got) break;
-        for (uint32_t i = 0; i < q->n_cols; i++)
-            if (row_code_next(q->head.p, q->head.n, &at, &c)) look_at(&seen[i], &c);
-    }
-    return ERR_OK;
-}
-
-static err_t keep_trial(const struct sqlite_source *q, struct buf *trial, struct err *e)
-{
-    size_t end = 0;
-    while (end < q->head.n && end < TRIAL_BYTES)
-        skip_row(q, &q->head, &end);
-    return end ? buf_add(trial, q->head.p, end, e) : ERR_OK;
-}
-
-static err_t settle_types(struct source *s, const struct job *j, struct schema *schema,
-                          uint64_t *rows, struct err *e)
-{
-    struct sqlite_source *q = s->own;
-    TRY(names_mend(&q->names, true, schema, NULL, e));
-    TRY(source_give_types(j, schema, e));
-    struct seen *seen = calloc(q->n_cols, sizeof *seen);
-    if (!seen) return err_set(e, ERR_NOMEM, "out of memory");
-    err_t rc = sample(s, seen, rows, e);
-    for (uint32_t i = 0; rc == ERR_OK && i < q->n_cols; i++) {
-        enum type decl = declared(sqlite3_column_decltype(q->st, (int)i));
-        if (!schema->f[i].given) schema->f[i].type = settle(&seen[i], decl);
-    }
-    free(seen);
-    return rc;
-}
-
-static err_t sqlite_infer(struct source *s, const struct job *j, struct schema *out,
-                          struct buf *trial, uint64_t *estimate_rows, struct err *e)
-{
-    struct sqlite_source *q = s->own;
-    struct schema schema = { 0 };
-    err_t rc = settle_types(s, j, &schema, estimate_rows, e);
-    if (rc == ERR_OK) rc = keep_trial(q, trial, e);
-    if (rc != ERR_OK) {
-        schema_free(&schema);
-        return rc;
-    }
-    *out = schema;
-    return ERR_OK;
-}
-
-static err_t sqlite_names(struct source *s, struct schema *names_as_text,
-                          struct strings *notes, struct err *e)
-{
-    struct sqlite_source *q = s->own;
-    return names_mend(&q->names, true, names_as_text, notes, e);
 }
 
 // ---- chunks ----
@@ -654,13 +266,13 @@ static err_t sqlite_show(const struct source *s, const struct chunk_data *c, siz
 
 const struct source_ops source_sqlite = {
     .reader = "rows",
-    .open = sqlite_open,
-    .names = sqlite_names,
-    .infer = sqlite_infer,
+    .open = sqlite_source_open,
+    .names = sqlite_source_names,
+    .infer = sqlite_source_infer,
     .skip = sqlite_skip,
     .next = sqlite_next,
     .reread = sqlite_reread,
     .halve = sqlite_halve,
     .show = sqlite_show,
-    .close = sqlite_close,
+    .close = sqlite_source_close,
 };

@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""sources - JSON lines and SQLite tables into SQLite: tranche against what people write today.
+
+Usage: bench/sources.py [--build DIR] [--rows N] [--rounds N]
+
+Programs take turns on fresh databases; medians of wall and CPU time, and their ratio. No run
+counts whose rows and sums were not checked.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+COLUMNS = "id INTEGER, name TEXT, emails TEXT, city TEXT, zip TEXT, score REAL, active INTEGER"
+BY_HAND = f"""
+import json, sqlite3, sys
+db = sqlite3.connect(sys.argv[2])
+db.execute("CREATE TABLE a({COLUMNS})")
+def rows():
+    for line in open(sys.argv[1]):
+        o = json.loads(line)
+        yield (o["id"], o["name"], json.dumps(o["emails"]), o["address"]["city"], o["address"]["zip"], o["score"], o["active"])
+db.executemany("INSERT INTO a VALUES(?, ?, ?, ?, ?, ?, ?)", rows())
+db.commit()
+"""
+COPY = f"""
+import sqlite3, sys
+source, db = sqlite3.connect(sys.argv[1]), sqlite3.connect(sys.argv[2])
+db.execute("CREATE TABLE a({COLUMNS})")
+db.executemany("INSERT INTO a VALUES(?, ?, ?, ?, ?, ?, ?)", source.execute("SELECT * FROM a"))
+db.commit()
+"""
+
+
+def generate(path, rows):
+    with open(path, "w") as f:
+        for i in range(rows):
+            f.write(f'{{"id": {i}, "name": "Customer number {i}", "emails": ["a{i}@example.org", "b@example.com"], '
+                    f'"address": {{"city": "Town {i % 100}", "zip": "0{i % 10000:04d}"}}, "score": {i % 97}.25, '
+                    f'"active": true}}\n')
+
+
+def timed(argv):
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
+    wall, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def check(db, rows):
+    con = sqlite3.connect(db)
+    got = con.execute("SELECT count(*), sum(id), sum(length(emails) > 10) FROM a").fetchone()
+    con.close()
+    if got != (rows, rows * (rows - 1) // 2, rows):
+        sys.exit(f"{db}: wrong rows: {got}")
+
+
+def compare(title, rows, rounds, folder, programs):
+    took = {name: [] for name, _ in programs}
+    for _ in range(rounds):
+        for name, argv in programs:
+            db = os.path.join(folder, "out.db")
+            took[name].append(timed(argv(db)))
+            check(db, rows)
+            shutil.rmtree(os.path.join(folder, ".tranche"), ignore_errors=True)
+            os.unlink(db)
+    wall = {n: statistics.median(t[0] for t in v) for n, v in took.items()}
+    cpu = {n: statistics.median(t[1] for t in v) for n, v in took.items()}
+    ours = programs[0][0]
+    print(title)
+    for name, _ in programs:
+        print(f"  {name:26} {wall[name]:6.2f} s  CPU {cpu[name]:6.2f} s"
+              + (f"  tranche: {wall[name] / wall[ours]:.1f} x, CPU {cpu[name] / cpu[ours]:.1f} x" if name != ours else ""))
+
+
+def main():
+    args = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    args.add_argument("--build", default=os.path.join(root, "build", "release"))
+    args.add_argument("--rows", type=int, default=500000)
+    args.add_argument("--rounds", type=int, default=3)
+    a = args.parse_args()
+    tranche = [os.path.join(os.path.abspath(a.build), "tranche"), "run", "--output", "quiet", "--table", "a"]
+    folder = tempfile.mkdtemp(prefix="tranche-bench-")
+    os.chdir(folder)
+    try:
+        lines, copy = "a.json", "copy.db"
+        generate(lines, a.rows)
+        subprocess.run([sys.executable, "-c", BY_HAND, lines, copy], check=True)
+        fields = "id,name,emails,address.city,address.zip,score,active"
+        compare(f"JSON lines, {a.rows} rows, {os.path.getsize(lines) >> 20} MiB", a.rows, a.rounds, folder, [
+            ("tranche", lambda db: [*tranche, "--jsonl", lines, "--fields", fields, "--into", f"sqlite:{db}"]),
+            ("Python json and sqlite3", lambda db: [sys.executable, "-c", BY_HAND, lines, db])])
+        compare(f"a table of a database, {a.rows} rows", a.rows, a.rounds, folder, [
+            ("tranche", lambda db: [*tranche, "--sqlite", copy, "--sqlite-table", "a", "--into", f"sqlite:{db}"]),
+            ("Python sqlite3", lambda db: [sys.executable, "-c", COPY, copy, db])])
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

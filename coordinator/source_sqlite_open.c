@@ -1,0 +1,164 @@
+// Opens the database and its query.
+
+#include "common/sql_guard.h"
+#include "common/text.h"
+#include "coordinator/source_names.h"
+#include "coordinator/source_sqlite.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    BUSY_MS = 5000,
+    STEPS_A_LOOK = 20000, // of SQLite's machine, between looks whether to stop
+};
+
+err_t sqlite_source_fail(const struct source *s, int rc, struct err *e)
+{
+    struct sqlite_source *q = s->own;
+    const char *name = s->in->name;
+    switch (rc & 0xff) {
+    case SQLITE_NOMEM: return err_set(e, ERR_NOMEM, "out of memory");
+    case SQLITE_INTERRUPT:
+        return err_set(e, ERR_CLOSED, "%s is not read any further", name);
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return err_set(e, ERR_BUSY, "%s is locked by somebody who writes to it", name);
+    case SQLITE_NOTADB: return err_set(e, ERR_INVALID, "%s is not a SQLite database", name);
+    case SQLITE_CORRUPT:
+        return err_set(e, ERR_DB, "%s is damaged: %s", name, sqlite3_errmsg(q->db));
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+        return err_set(e, ERR_IO, "cannot read %s: %s", name, sqlite3_errmsg(q->db));
+    default: break;
+    }
+    return err_set(e, ERR_INVALID, "source.query: %s", sqlite3_errmsg(q->db));
+}
+
+// Called by SQLite now and then: not 0 ends the statement.
+static int look_whether_to_stop(void *arg)
+{
+    const struct source *s = arg;
+    struct pollfd p = { s->stop_fd, POLLIN, 0 };
+    return poll(&p, 1, 0) > 0;
+}
+
+// The load would wait for the read transaction, and that for the load.
+static err_t check_not_warehouse(const struct job *j, const struct stat *source,
+                                 struct err *e)
+{
+    static const char scheme[] = "sqlite:";
+    struct stat st;
+    if (!j->into || strncmp(j->into, scheme, sizeof scheme - 1) != 0) return ERR_OK;
+    if (stat(j->into + sizeof scheme - 1, &st) != 0 || st.st_dev != source->st_dev ||
+        st.st_ino != source->st_ino)
+        return ERR_OK;
+    return err_set(e, ERR_INVALID,
+                   "%s is both read and loaded into: load into another file, e.g. "
+                   "sqlite:new.db",
+                   j->sqlite_written);
+}
+
+static err_t open_database(struct source *s, const struct job *j, struct err *e)
+{
+    struct sqlite_source *q = s->own;
+    struct stat st;
+    if (stat(j->sqlite, &st) != 0)
+        return errno == ENOENT || errno == ENOTDIR
+                   ? err_set(e, ERR_INVALID, "%s does not exist", j->sqlite_written)
+                   : err_sys(e, "cannot examine %s", j->sqlite_written);
+    if (!S_ISREG(st.st_mode))
+        return err_set(e, ERR_INVALID, "%s is not a database file", j->sqlite_written);
+    TRY(check_not_warehouse(j, &st, e));
+    s->in->dev = st.st_dev;
+    s->in->ino = st.st_ino;
+    s->in->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+    // One thread at a time uses it, and a lock for each value costs more than the value.
+    int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;
+    int rc = sqlite3_open_v2(j->sqlite, &q->db, flags, NULL);
+    if (rc != SQLITE_OK) return sqlite_source_fail(s, rc, e);
+    sqlite3_extended_result_codes(q->db, 1);
+    sqlite3_busy_timeout(q->db, BUSY_MS);
+    TRY(sql_guard_harden(q->db, e));
+    sqlite3_progress_handler(q->db, STEPS_A_LOOK, look_whether_to_stop, s);
+    rc = sqlite3_exec(q->db, "BEGIN", NULL, NULL, NULL);
+    return rc == SQLITE_OK ? ERR_OK : sqlite_source_fail(s, rc, e);
+}
+
+static err_t prepare(struct source *s, const struct job *j, struct err *e)
+{
+    struct sqlite_source *q = s->own;
+    char *sql = j->query ? strdup(j->query) : NULL;
+    if (!sql) {
+        char *made = sqlite3_mprintf("SELECT * FROM \"%w\"", j->sqlite_table);
+        sql = made ? strdup(made) : NULL;
+        sqlite3_free(made);
+    }
+    if (!sql) return err_set(e, ERR_NOMEM, "out of memory");
+    // The schema is read here, and mistakes of the file are seen.
+    int rc = sqlite3_exec(q->db, "SELECT 1 FROM sqlite_schema", NULL, NULL, NULL);
+    if (rc != SQLITE_OK) {
+        free(sql);
+        return sqlite_source_fail(s, rc, e);
+    }
+    sql_guard_read_only(q->db, true);
+    err_t code = sql_guard_prepare(q->db, sql, "a query", ERR_INVALID, &q->st, e);
+    free(sql);
+    if (code != ERR_OK)
+        return err_wrap(e, code, j->query ? "source.query" : "source.sqlite_table");
+    q->n_cols = (uint32_t)sqlite3_column_count(q->st);
+    for (uint32_t i = 0; i < q->n_cols; i++) {
+        const char *name = sqlite3_column_name(q->st, (int)i);
+        if (!name) return err_set(e, ERR_NOMEM, "out of memory");
+        TRY(strings_add(&q->names, name, strlen(name), e));
+    }
+    return ERR_OK;
+}
+
+static err_t open_groups(struct source *s, const struct job *j, struct err *e)
+{
+    struct sqlite_source *q = s->own;
+    struct schema schema = { 0 };
+    char shown[TEXT_QUOTED];
+    q->by = -1;
+    if (!j->batch_by) return ERR_OK;
+    TRY(names_mend(&q->names, true, &schema, NULL, e));
+    q->by = schema_find(&schema, j->batch_by);
+    schema_free(&schema);
+    if (q->by < 0)
+        return err_set(e, ERR_INVALID, "batch.by: the query has no column %s",
+                       text_quoted(j->batch_by, shown));
+    q->groups = groups_new();
+    return q->groups ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory");
+}
+
+err_t sqlite_source_open(struct source *s, const struct job *j, struct err *e)
+{
+    struct sqlite_source *q = s->own = calloc(1, sizeof *q);
+    if (!q) return err_set(e, ERR_NOMEM, "out of memory");
+    q->hash = hash_stream_new();
+    if (!q->hash) return err_set(e, ERR_NOMEM, "out of memory");
+    TRY(rows_input(s, j->sqlite_written, 0, e));
+    s->in->by_value = true;
+    s->in->data_end = UINT64_MAX;
+    TRY(open_database(s, j, e));
+    TRY(prepare(s, j, e));
+    return open_groups(s, j, e);
+}
+
+void sqlite_source_close(struct source *s)
+{
+    struct sqlite_source *q = s->own;
+    if (!q) return;
+    sqlite3_finalize(q->st);
+    sqlite3_close(q->db);
+    strings_free(&q->names);
+    groups_free(&q->groups);
+    buf_free(&q->head);
+    buf_free(&q->open);
+    free(q->done);
+    if (q->hash) hash_stream_free(&q->hash);
+    free(q);
+}

@@ -1,0 +1,173 @@
+// The rows of a query, and what their columns are.
+
+#include "common/row_code.h"
+#include "coordinator/source_names.h"
+#include "coordinator/source_sqlite.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SAMPLE_ROWS = 2000, // looked at for their types; they become the first chunks
+    SAMPLE_BYTES = 1 << 20,
+    TRIAL_BYTES = 256 << 10,
+};
+
+static struct cell cell_of(sqlite3_stmt *st, int i)
+{
+    struct cell c = { .kind = CELL_NULL };
+    switch (sqlite3_column_type(st, i)) {
+    case SQLITE_INTEGER:
+        c.kind = CELL_INTEGER;
+        c.i = sqlite3_column_int64(st, i);
+        break;
+    case SQLITE_FLOAT:
+        c.kind = CELL_REAL;
+        c.r = sqlite3_column_double(st, i);
+        break;
+    case SQLITE_TEXT:
+        c.kind = CELL_TEXT;
+        c.p = sqlite3_column_text(st, i);
+        c.len = (uint32_t)sqlite3_column_bytes(st, i);
+        break;
+    case SQLITE_BLOB:
+        c.kind = CELL_BLOB;
+        c.p = sqlite3_column_blob(st, i);
+        c.len = (uint32_t)sqlite3_column_bytes(st, i);
+    }
+    return c;
+}
+
+err_t sqlite_source_step(const struct source *s, struct buf *to, bool *got, struct err *e)
+{
+    struct sqlite_source *q = s->own;
+    *got = false;
+    if (q->at_end) return ERR_OK;
+    int rc = sqlite3_step(q->st);
+    q->at_end = rc == SQLITE_DONE;
+    if (q->at_end) return ERR_OK;
+    if (rc != SQLITE_ROW) return sqlite_source_fail(s, rc, e);
+    for (uint32_t i = 0; i < q->n_cols; i++) {
+        struct cell c = cell_of(q->st, (int)i);
+        if (c.len && !c.p) return err_set(e, ERR_NOMEM, "out of memory");
+        TRY(row_code_put(to, &c, e));
+    }
+    *got = true;
+    return ERR_OK;
+}
+
+void sqlite_source_skip_row(const struct sqlite_source *q, const struct buf *b, size_t *at)
+{
+    bool there = row_code_skip(b->p, b->n, at, q->n_cols);
+    assert(there);
+}
+
+// ---- types ----
+
+static enum type declared(const char *decl)
+{
+    static const struct {
+        const char *word;
+        enum type type;
+    } words[] = {
+        // the order of sqlite.org/datatype3.html 3.1, and what it does not know
+        { "BOOL", TYPE_BOOLEAN }, { "INT", TYPE_INTEGER }, { "CHAR", TYPE_TEXT },
+        { "CLOB", TYPE_TEXT },    { "TEXT", TYPE_TEXT },   { "REAL", TYPE_REAL },
+        { "FLOA", TYPE_REAL },    { "DOUB", TYPE_REAL },
+    };
+    for (size_t i = 0; decl && i < sizeof words / sizeof *words; i++)
+        if (strcasestr(decl, words[i].word)) return words[i].type;
+    return TYPE_ANY;
+}
+
+struct seen { // of one column's values
+    uint64_t n[CELL_BLOB + 1];
+    bool other_than_0_and_1;
+    struct infer_column text;
+};
+
+static void look_at(struct seen *x, const struct cell *c)
+{
+    x->n[c->kind]++;
+    x->other_than_0_and_1 |= c->kind == CELL_INTEGER && (c->i & ~1ll);
+    if (c->kind == CELL_TEXT)
+        infer_json(&x->text, &(struct json_value){ JSON_TEXT, c->p, c->len });
+}
+
+// What the values are; what is declared decides where they leave it open.
+static enum type settle(const struct seen *x, enum type decl)
+{
+    uint64_t integers = x->n[CELL_INTEGER], reals = x->n[CELL_REAL];
+    bool text = x->n[CELL_TEXT], numbers = integers || reals;
+    if (x->n[CELL_BLOB] || (text && numbers)) return TYPE_ANY;
+    if (text) {
+        enum type t = infer_type(&x->text);
+        return t == TYPE_DATE || t == TYPE_TIMESTAMP ? t : TYPE_TEXT;
+    }
+    if (!numbers) return decl;
+    if (decl == TYPE_BOOLEAN && !reals && !x->other_than_0_and_1) return TYPE_BOOLEAN;
+    return reals || decl == TYPE_REAL ? TYPE_REAL : TYPE_INTEGER;
+}
+
+static err_t sample(struct source *s, struct seen *seen, uint64_t *rows, struct err *e)
+{
+    struct sqlite_source *q = s->own;
+    struct cell c;
+    bool got = true;
+    for (*rows = 0; *rows < SAMPLE_ROWS && q->head.n < SAMPLE_BYTES; ++*rows) {
+        size_t at = q->head.n;
+        TRY(sqlite_source_step(s, &q->head, &got, e));
+        if (!got) break;
+        for (uint32_t i = 0; i < q->n_cols; i++)
+            if (row_code_next(q->head.p, q->head.n, &at, &c)) look_at(&seen[i], &c);
+    }
+    return ERR_OK;
+}
+
+static err_t keep_trial(const struct sqlite_source *q, struct buf *trial, struct err *e)
+{
+    size_t end = 0;
+    while (end < q->head.n && end < TRIAL_BYTES)
+        sqlite_source_skip_row(q, &q->head, &end);
+    return end ? buf_add(trial, q->head.p, end, e) : ERR_OK;
+}
+
+static err_t settle_types(struct source *s, const struct job *j, struct schema *schema,
+                          uint64_t *rows, struct err *e)
+{
+    struct sqlite_source *q = s->own;
+    TRY(names_mend(&q->names, true, schema, NULL, e));
+    TRY(source_give_types(j, schema, e));
+    struct seen *seen = calloc(q->n_cols, sizeof *seen);
+    if (!seen) return err_set(e, ERR_NOMEM, "out of memory");
+    err_t rc = sample(s, seen, rows, e);
+    for (uint32_t i = 0; rc == ERR_OK && i < q->n_cols; i++) {
+        enum type decl = declared(sqlite3_column_decltype(q->st, (int)i));
+        if (!schema->f[i].given) schema->f[i].type = settle(&seen[i], decl);
+    }
+    free(seen);
+    return rc;
+}
+
+err_t sqlite_source_infer(struct source *s, const struct job *j, struct schema *out,
+                          struct buf *trial, uint64_t *estimate_rows, struct err *e)
+{
+    struct sqlite_source *q = s->own;
+    struct schema schema = { 0 };
+    err_t rc = settle_types(s, j, &schema, estimate_rows, e);
+    if (rc == ERR_OK) rc = keep_trial(q, trial, e);
+    if (rc != ERR_OK) {
+        schema_free(&schema);
+        return rc;
+    }
+    *out = schema;
+    return ERR_OK;
+}
+
+err_t sqlite_source_names(struct source *s, struct schema *names_as_text,
+                          struct strings *notes, struct err *e)
+{
+    struct sqlite_source *q = s->own;
+    return names_mend(&q->names, true, names_as_text, notes, e);
+}
