@@ -110,6 +110,15 @@ static const struct row rows[] = {
     { "types_of_a_range", "source: {range: 5, types: {i: text}}\nload: {into: 'null:'}\n",
       "1:20: source.types: it is about csv, jsonl and sqlite, which is not the "
       "source" },
+    { "no_fields", "source: {jsonl: a, fields: []}\nload: {into: 'null:'}\n",
+      "1:20: source.fields: wants a list of names, e.g. [id, address.city]" },
+    { "fields_without_json", "source: {csv: a, fields: [b]}\nload: {into: 'null:'}\n",
+      "1:18: source.fields: it is about jsonl, which is not the source" },
+    { "groups_of_a_file", GOOD "batch: {by: region}\n",
+      "3:9: batch.by: only a source that comes in rows keeps groups together: sqlite" },
+    { "a_database_and_nothing_of_it", "source: {sqlite: a.db}\nload: {into: 'null:'}\n",
+      "1:10: source.sqlite: what shall be read of it? give source.query or "
+      "source.sqlite_table" },
     { "range_of_less_than_nothing", "source: {range: -1}\nload: {into: 'null:'}\n",
       "1:10: source.range: '-1' is no count; it takes a count, 0 to 2^62" },
     { "range_of_too_much",

@@ -118,6 +118,51 @@ static void cuts_do_not_depend_on_the_pieces(void **state)
     }
 }
 
+// The oracle: cuts after single records, counted.
+static void cuts_by_records_have_that_many(void **state)
+{
+    (void)state;
+    enum { MOST = 1 << 20 };
+    struct noise r = noise_new();
+    static uint8_t buf[4096 + CSV_PAD];
+    static struct cuts slow;
+    for (int round = 0; round < 400; round++) {
+        struct csv_dialect d = noise_dialect(&r);
+        size_t n = noise_below(&r, 4096), at = 0;
+        uint64_t want = 1 + noise_below(&r, round % 2 ? 500 : 5), most = MOST;
+        if (round % 3 == 0) most = 1 + noise_below(&r, 300);
+        noise_fill(&r, &d, buf, n + CSV_PAD);
+        split_slowly(&d, buf, n, 0, &slow); // every record a cut
+        struct csv_split s;
+        csv_split_init(&s, &d, 0, 0);
+        size_t record = 0;
+        while (at < n) {
+            size_t piece = 1 + noise_below(&r, n - at), used;
+            struct csv_cut cut;
+            struct err e;
+            bool found;
+            PASS(&e, csv_split_feed_records(&s, buf + at, piece, want, most, &used, &found,
+                                            &cut, &e));
+            at += used;
+            if (!found) {
+                EQ_I64(piece, used);
+                continue;
+            }
+            EQ_I64(at, cut.end);
+            size_t first = record;
+            while (record < slow.n && slow.v[record].end <= cut.end)
+                record++;
+            EQ_I64(cut.end, slow.v[record - 1].end);
+            EQ_I64(cut.records, record - first);
+            bool by_bytes = cut.records < want;
+            if (by_bytes) assert_true(cut.end - cut.begin >= most);
+            if (!by_bytes) EQ_I64(want, cut.records);
+            bool earlier = record - first > 1 && slow.v[record - 2].end - cut.begin >= most;
+            assert_false(earlier);
+        }
+    }
+}
+
 static struct cuts *split_text(const char *text, uint64_t target)
 {
     static struct cuts out;
@@ -232,6 +277,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(cuts_do_not_depend_on_the_pieces),
         cmocka_unit_test(a_cut_ends_at_the_first_record_end_at_or_past_the_target),
+        cmocka_unit_test(cuts_by_records_have_that_many),
         cmocka_unit_test(nothing_in_nothing_out),
         cmocka_unit_test(a_quote_never_closed_is_named),
         cmocka_unit_test(a_record_may_be_as_long_as_the_limit_and_no_longer),
