@@ -201,6 +201,8 @@ static err_t inputs_for_ledger(const struct run *r, struct load_input **out, uin
         (*out)[i] = (struct load_input){ .name = in[i].name,
                                          .size = in[i].size,
                                          .mtime_ns = in[i].mtime_ns,
+                                         .ctime_ns = in[i].ctime_ns,
+                                         .by_value = in[i].by_value,
                                          .ino = in[i].ino,
                                          .data_begin = in[i].data_begin };
     return ERR_OK;
@@ -288,7 +290,8 @@ static err_t skip_committed(struct run *r, struct err *e)
         }
         const struct load_input *was = i < r->load.n_inputs ? &r->load.inputs[i] : NULL;
         bool same = was && was->size == in[i].size && was->mtime_ns == in[i].mtime_ns &&
-                    was->ino == in[i].ino && !in[i].by_value;
+                    was->ctime_ns == in[i].ctime_ns && was->ino == in[i].ino &&
+                    !in[i].by_value;
         if (k) rc = source_skip(r->plan.source, i, c, k, same, e);
     }
     free(c);

@@ -28,7 +28,7 @@ struct source_input { // one file, stdin, or the rows of something else
     dev_t dev;
     ino_t ino;
     uint64_t size; // bytes on disk when opened; 0 for stdin
-    int64_t mtime_ns;
+    int64_t mtime_ns, ctime_ns;
     uint64_t data_begin;   // offset of the first record after BOM and header
     uint64_t header_lines; // LFs before data_begin
     uint64_t data_end; // where the chunks of this run end: they and what is committed tile

@@ -43,6 +43,7 @@ static err_t open_input(struct source *s, uint32_t input, struct source_file *fi
         in->ino = st->st_ino;
         in->size = (uint64_t)st->st_size;
         in->mtime_ns = mtime_ns(st);
+        in->ctime_ns = (int64_t)st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec;
     }
     struct strings names = { 0 };
     err_t rc = source_read_head(s, input, stream, &names, e);

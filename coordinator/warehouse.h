@@ -62,6 +62,9 @@ struct load_input { // an input as the ledger remembers it; "" : it never saw it
     char *name;
     uint64_t size;
     int64_t mtime_ns;
+    int64_t ctime_ns; // nobody can put it back
+    bool by_value;    // `size` is not that of the stream
+    uint64_t end;     // of the stream, once a load of all of it was complete; else 0
     uint64_t ino;
     uint64_t data_begin;
 };

@@ -54,8 +54,10 @@ err_t wsq_inputs_json(const struct load_input *v, size_t n, struct buf *out, str
         TRY(add_string(out, v[i].name, e));
         TRY(buf_printf(out, e,
                        ",\"size\":%" PRIu64 ",\"mtime_ns\":%" PRId64 ",\"ino\":%" PRId64
-                       ",\"data_begin\":%" PRIu64 "}",
-                       v[i].size, v[i].mtime_ns, (int64_t)v[i].ino, v[i].data_begin));
+                       ",\"data_begin\":%" PRIu64 ",\"ctime_ns\":%" PRId64
+                       ",\"by_value\":%d,\"end\":%" PRIu64 "}",
+                       v[i].size, v[i].mtime_ns, (int64_t)v[i].ino, v[i].data_begin,
+                       v[i].ctime_ns, v[i].by_value, v[i].end));
     }
     return buf_printf(out, e, "]");
 }
@@ -85,6 +87,9 @@ static err_t read_inputs(struct warehouse *w, sqlite3_stmt *st, struct err *e)
             .mtime_ns = sqlite3_column_int64(st, 2),
             .ino = (uint64_t)sqlite3_column_int64(st, 3),
             .data_begin = (uint64_t)sqlite3_column_int64(st, 4),
+            .ctime_ns = sqlite3_column_int64(st, 5),
+            .by_value = sqlite3_column_int(st, 6) != 0,
+            .end = (uint64_t)sqlite3_column_int64(st, 7),
         };
         TRY(add_stored(w, &in, e));
     }
@@ -96,7 +101,8 @@ err_t wsq_inputs_read(struct warehouse *w, uint64_t load_id, struct err *e)
     TRY(wsq_prepare(
         w, &st, e,
         "SELECT value->>'name', value->>'size', value->>'mtime_ns', value->>'ino',"
-        "value->>'data_begin' FROM main.tranche_runs, json_each(inputs) "
+        "value->>'data_begin', value->>'ctime_ns', value->>'by_value', value->>'end' FROM "
+        "main.tranche_runs, json_each(inputs) "
         "WHERE load_id = %lld ORDER BY key",
         (long long)load_id));
     err_t rc = read_inputs(w, st, e);
@@ -143,11 +149,20 @@ static err_t check_gone(struct warehouse *w, uint32_t id, struct err *e)
                 "SELECT sum(byte_end - byte_begin) FROM main.tranche_ledger WHERE "
                 "load = %lld AND input = %lld AND state <> 'split'",
                 (long long)w->load_id, (long long)id));
-    if (!any || in->data_begin + (uint64_t)bytes >= in->size) return ERR_OK;
+    // Of a compressed file only a complete load knows where it ends.
+    uint64_t end = in->by_value ? in->end ? in->end : UINT64_MAX : in->size;
+    if (!any || in->data_begin + (uint64_t)bytes >= end) return ERR_OK;
     TRY(wsq_int(w, e, &rows, &any,
                 "SELECT sum(rows_loaded) FROM main.tranche_ledger WHERE load = %lld AND "
                 "input = %lld",
                 (long long)w->load_id, (long long)id));
+    if (in->by_value)
+        return err_set(
+            e, ERR_CHANGED,
+            "%s is not among the inputs any more, but load %" PRIu64
+            " has %lld rows of it, and never came to its end. Bring the file back "
+            "to continue; --fresh starts over",
+            in->name, w->load_id, (long long)rows);
     return err_set(e, ERR_CHANGED,
                    "%s is not among the inputs any more, but load %" PRIu64
                    " has a part of it: %lld rows, %lld of %" PRIu64
