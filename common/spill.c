@@ -149,7 +149,7 @@ static err_t damaged(struct err *e)
 static err_t fill(const struct spill *s, struct reader *r, size_t want, struct err *e)
 {
     if (r->in.n - r->at >= want || r->next == r->end) return ERR_OK;
-    memmove(r->in.p, r->in.p + r->at, r->in.n - r->at);
+    if (r->at) memmove(r->in.p, r->in.p + r->at, r->in.n - r->at);
     r->in.n -= r->at;
     r->at = 0;
     size_t more = want > BLOCK ? want : BLOCK;

@@ -95,12 +95,12 @@ static void sums_equal_those_of_wide_integers(void **state)
         __int128 want = 0, want_squares = 0;
         for (int i = 0; i < 300; i++) {
             int64_t k = (int64_t)rnd_next(&r) >> (11 + rnd_below(&r, 50));
-            want += (__int128)k << 10;
+            want += (__int128)k * 1024;
             want_squares += (__int128)k * k;
             if (i % 2)
                 exact_add_double(&x, (double)k * 1024);
             else
-                exact_add_i128(&x, (__int128)k << 10);
+                exact_add_i128(&x, (__int128)k * 1024);
             if (i % 2)
                 exact_add_square(&squares, (double)k);
             else
