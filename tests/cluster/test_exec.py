@@ -444,3 +444,30 @@ def what_programs_started_ends_with_a_runner_that_is_killed(t):
     t.equal(1999, t.one("wh.db", "SELECT count(*) FROM t"), "rows")
     t.equal([], sleepers(t), "processes that are left")
     t.leaves_nothing()
+
+
+@scenario("exec", "files")
+def a_program_travels_to_another_host_by_digest(t):
+    from test_files import cached, exact, listen
+    from test_hosts import keys, make, worker
+    make(t, 4000)
+    program(t, "name.py", f"""#!{PYTHON}
+import csv, sys
+rows = csv.DictReader(sys.stdin)
+out = csv.writer(sys.stdout)
+out.writerow(["id", "name"])
+for r in rows:
+    out.writerow([r["id"], "the name of %07d" % int(r["id"])])
+""")
+    t.write("job.yaml", """
+source: {csv: k.csv}
+transform: {exec: ./name.py}
+load: {into: 'sqlite:wh.db', table: k}
+""")
+    keys(t, "anna")
+    c = listen(t, "-j", "0")
+    w = worker(t, c, "anna")
+    c.ends(0)
+    w.ends(0)
+    exact(t)
+    t.equal([0o500], [os.stat(f).st_mode & 0o777 for f in cached(t)], "the program in the cache")
