@@ -25,6 +25,8 @@ enum {
     NACKS_IN_A_ROW = 16, // a slot: more chunks than wait there, given back
     STRAGGLERS_LOOKED_AT = 8,
     BACKOFF_DOUBLINGS = 8,
+    GRAIN_CREDIT = 64, // a slot: with so much its chunks take no time, and
+    GRAIN = 16,        // so many go to it in a row
 };
 #define SIZE_CAP      ((uint64_t)1 << 48) // sums of sizes can't overflow
 #define STRAGGLER_MIN NS_S
@@ -82,7 +84,7 @@ struct session {
     uint32_t slots;
     struct list attempts;    // the first `slots` of them should be running
     struct attempt *untimed; // the first whose turn has not come, or NULL
-    uint32_t leased, timed;
+    uint32_t leased, timed, grain;
     uint32_t nacks;   // in a row
     uint64_t arrived; // bytes that it took
     ns_t spoke, reset_at;
