@@ -55,9 +55,12 @@ static err_t range_infer(struct source *s, const struct job *j, struct schema *o
     (void)j;
     *estimate_rows = rows;
     TRY(buf_add(trial, zeros, rows < TRIAL_ROWS ? (size_t)rows : TRIAL_ROWS, e));
-    TRY(schema_add(&schema, "i", 1, TYPE_INTEGER, false, e));
-    *out = schema;
-    return ERR_OK;
+    err_t rc = schema_add(&schema, "i", 1, TYPE_INTEGER, false, e);
+    if (rc == ERR_OK)
+        *out = schema;
+    else
+        schema_free(&schema);
+    return rc;
 }
 
 static err_t range_skip(struct source *s, uint32_t input, const struct committed *c,
