@@ -41,9 +41,10 @@ struct step { // owns all of it; what its kind does not use is zero
     enum step_format format;
     bool persistent; // one process for many batches
     enum step_sandbox sandbox;
-    struct job_pairs env;    // over the default environment
-    char *dir;               // the folder it runs in, and where its paths stand
-    struct step_file *files; // the arguments that are files of the job
+    struct job_pairs env; // over the default environment
+    char *dir;            // the folder it runs in, and where its paths stand
+    struct step_file
+        *files; // the arguments that are files of the job; PLUGIN: one, the library
     size_t n_files;
     struct schema out; // its columns, once it was tried; empty: not yet
     char *said;        // what its sandbox is like on the host where it was tried

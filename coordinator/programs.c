@@ -5,6 +5,18 @@
 #include <string.h>
 #include <sys/stat.h>
 
+static err_t add_file(struct spec *spec, struct step *s, const char *path,
+                      uint32_t argument, struct err *e)
+{
+    uint32_t number;
+    TRY(file_set_add(&spec->files, path, &number, e));
+    struct step_file *v = realloc(s->files, (s->n_files + 1) * sizeof *v);
+    if (!v) return err_set(e, ERR_NOMEM, "out of memory");
+    s->files = v;
+    v[s->n_files++] = (struct step_file){ argument, number };
+    return ERR_OK;
+}
+
 // Programs in the job's folder: `./clean.py`, `clean.py` behind python3. What is found in
 // PATH, and absolute paths, are each host's own.
 static err_t add_files(struct spec *spec, struct step *s, struct err *e)
@@ -13,16 +25,11 @@ static err_t add_files(struct spec *spec, struct step *s, struct err *e)
         const char *text = s->argv.v[i];
         char path[FILE_PATH_MAX + 1];
         struct stat st;
-        uint32_t number;
         if (*text == '/' || !*text || (i == 0 && !strchr(text, '/'))) continue;
         if (snprintf(path, sizeof path, "%s/%s", s->dir, text) >= (int)sizeof path)
             continue;
         if (stat(path, &st) || !S_ISREG(st.st_mode)) continue;
-        TRY(file_set_add(&spec->files, path, &number, e));
-        struct step_file *v = realloc(s->files, (s->n_files + 1) * sizeof *v);
-        if (!v) return err_set(e, ERR_NOMEM, "out of memory");
-        s->files = v;
-        v[s->n_files++] = (struct step_file){ (uint32_t)i, number };
+        TRY(add_file(spec, s, path, (uint32_t)i, e));
     }
     return ERR_OK;
 }
@@ -31,6 +38,10 @@ err_t programs_add(struct spec *spec, struct err *e)
 {
     for (size_t i = 0; i < spec->n_steps; i++) {
         struct step *s = &spec->steps[i];
+        if (s->kind == STEP_PLUGIN) {
+            err_t rc = add_file(spec, s, s->path, 0, e);
+            if (rc != ERR_OK) return err_wrap(e, rc, "plugin %s", s->path);
+        }
         if (s->kind != STEP_EXEC) continue;
         char *dir = realpath(s->dir, NULL);
         if (!dir) return err_sys(e, "cannot find the folder %s", s->dir);

@@ -1,5 +1,5 @@
-// programs - exec steps on the coordinator's side: which of their arguments are files that
-// travel with the job, and what was learned by trying them.
+// programs - exec and plugin steps on the coordinator's side: which files of theirs travel
+// with the job, and what was learned by trying them.
 
 #ifndef COORDINATOR_PROGRAMS_H
 #define COORDINATOR_PROGRAMS_H

@@ -2,7 +2,7 @@
 
 #include "proto/spec_codec.h"
 
-enum { SQL_PARTS = 2, EXEC_PARTS = 10, PLUGIN_PARTS = 3 };
+enum { SQL_PARTS = 2, EXEC_PARTS = 10, PLUGIN_PARTS = 4 };
 
 static err_t enc_texts(struct enc *x, const struct strings *s, size_t max, const char *what)
 {
@@ -23,6 +23,17 @@ static err_t enc_pairs(struct enc *x, const struct job_pairs *p, const char *wha
     return ERR_OK;
 }
 
+static err_t enc_step_files(struct enc *x, const struct step *s)
+{
+    TRY(enc_array(x, s->n_files, SPEC_ARGV_MAX, "files of a transform"));
+    for (size_t i = 0; i < s->n_files; i++) {
+        PACK(msgpack_pack_array(&x->pk, 2));
+        PACK(msgpack_pack_uint32(&x->pk, s->files[i].argument));
+        PACK(msgpack_pack_uint32(&x->pk, s->files[i].file));
+    }
+    return ERR_OK;
+}
+
 static err_t enc_exec(struct enc *x, const struct step *s)
 {
     TRY(enc_texts(x, &s->argv, SPEC_ARGV_MAX, "arguments of a program"));
@@ -31,12 +42,7 @@ static err_t enc_exec(struct enc *x, const struct step *s)
     PACK(msgpack_pack_uint8(&x->pk, (uint8_t)s->sandbox));
     TRY(enc_pairs(x, &s->env, "variables of a program"));
     TRY(enc_text(x, s->dir, "folder of a program"));
-    TRY(enc_array(x, s->n_files, SPEC_ARGV_MAX, "files of a program"));
-    for (size_t i = 0; i < s->n_files; i++) {
-        PACK(msgpack_pack_array(&x->pk, 2));
-        PACK(msgpack_pack_uint32(&x->pk, s->files[i].argument));
-        PACK(msgpack_pack_uint32(&x->pk, s->files[i].file));
-    }
+    TRY(enc_step_files(x, s));
     TRY(enc_schema(x, &s->out));
     return enc_text(x, s->said, "sandbox of a program");
 }
@@ -44,7 +50,8 @@ static err_t enc_exec(struct enc *x, const struct step *s)
 static err_t enc_plugin(struct enc *x, const struct step *s)
 {
     TRY(enc_text(x, s->path, "path of a plugin"));
-    return enc_pairs(x, &s->args, "arguments of a plugin");
+    TRY(enc_pairs(x, &s->args, "arguments of a plugin"));
+    return enc_step_files(x, s);
 }
 
 err_t enc_step(struct enc *x, const struct step *s)
@@ -91,7 +98,8 @@ static err_t dec_step_files(const obj *o, struct step *s, struct err *e)
         const obj *pair = &o->via.array.ptr[s->n_files];
         uint64_t argument = 0, file = 0;
         TRY(dec_array(pair, 2, 2, "file of a program", e));
-        TRY(dec_u64(&pair->via.array.ptr[0], s->argv.n - 1, &argument, "argument", e));
+        TRY(dec_u64(&pair->via.array.ptr[0], s->argv.n ? s->argv.n - 1 : 0, &argument,
+                    "argument", e));
         TRY(dec_u64(&pair->via.array.ptr[1], FILE_SET_MAX - 1, &file, "file", e));
         s->files[s->n_files] = (struct step_file){ (uint32_t)argument, (uint32_t)file };
     }
@@ -119,7 +127,8 @@ static err_t dec_exec(const obj *part, struct step *s, struct err *e)
 static err_t dec_plugin(const obj *part, struct step *s, struct err *e)
 {
     TRY(dec_text(&part[0], &s->path, "plugin", e));
-    return dec_pairs(&part[1], &s->args, "args", e);
+    TRY(dec_pairs(&part[1], &s->args, "args", e));
+    return dec_step_files(&part[2], s, e);
 }
 
 static err_t dec_step(const obj *o, struct step *s, struct err *e)

@@ -145,7 +145,12 @@ static err_t open_instance(struct xf_plugin *x, const struct spec *spec,
     if (!x->reads) return no_memory(e);
     TRY(give_args(x, &step->args, e));
     TRY(give_params(x, spec, e));
-    TRY(xf_plugin_load(step->path, &x->table, e));
+    const char *at = step->path; // of another host it is a copy that stands elsewhere
+    if (step->n_files && step->files[0].file >= spec->files.n)
+        return err_set(e, ERR_PROTO, "plugin %s: the job has no file %u", step->path,
+                       step->files[0].file);
+    if (step->n_files) at = spec->files.v[step->files[0].file].path;
+    TRY(xf_plugin_load(step->path, at, &x->table, e));
     take_name(x, step->path);
     TRY(init(x, e));
     TRY(bind(x, want, e));

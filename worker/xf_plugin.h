@@ -13,7 +13,8 @@
 // still run its code. Runs the library's constructors: only in processes that run job code.
 // ERR_INVALID with the reason: no such file, one that others may write, no library, no
 // entry point, another ABI.
-MUST_CHECK err_t xf_plugin_load(const char *path, const struct tranche_plugin **out,
-                                struct err *e);
+// `path` is what the file is called, `at` where it stands.
+MUST_CHECK err_t xf_plugin_load(const char *path, const char *at,
+                                const struct tranche_plugin **out, struct err *e);
 
 #endif

@@ -58,10 +58,11 @@ static err_t open_library(int fd, const char *path, void **library, struct err *
                    why ? why : "no reason is known");
 }
 
-err_t xf_plugin_load(const char *path, const struct tranche_plugin **out, struct err *e)
+err_t xf_plugin_load(const char *path, const char *at, const struct tranche_plugin **out,
+                     struct err *e)
 {
     void *library = NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int fd = open(at, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0) {
         err_sys(e, "plugin %s: cannot open it", path);
         if (e) e->code = ERR_INVALID;

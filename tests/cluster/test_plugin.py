@@ -5,8 +5,12 @@ import shutil
 import subprocess
 
 from kit import ROOT, scenario
+from test_hosts import Program, keys, worker
 
 NAUGHTY = "tests/plugins/naughty.c"
+# Sanitizers would turn crashes into exits.
+SIGNALS = {f"{x}_OPTIONS": os.environ.get(f"{x}_OPTIONS", "") + ":handle_segv=0:handle_abort=0:allow_user_segv_handler=1"
+           for x in ("ASAN", "TSAN", "UBSAN")}
 
 
 def build(t, source=NAUGHTY, name="plugin.so", flags=(), compiler="cc"):
@@ -33,7 +37,7 @@ def exact(t, rows=1000, without=()):
 
 
 def runs(t, *args, more=(), rows=1000, batch=100, want=0, without=(), plugin=None):
-    done = t.run(*arguments(plugin or build(t), rows, batch, args, more), want=want)
+    done = t.run(*arguments(plugin or build(t), rows, batch, args, more), want=want, env=SIGNALS)
     exact(t, rows, without)
     return done
 
@@ -82,15 +86,15 @@ def what_is_no_plugin_is_refused_before_the_run(t):
     build(t, name="null.so", flags=["-DNO_TABLE"])
     build(t, name="open.so")
     os.chmod(t.path("open.so"), 0o777)
-    for plugin, says in (("./missing.so", "missing.so: cannot open it: No such file"),
+    for plugin, says in (("./missing.so", "plugin ./missing.so: cannot open ./missing.so: No such file"),
                          ("./text.so", "text.so cannot be loaded: "),
                          ("./none.so", "none.so is no plugin of tranche: it does not export tranche_plugin()"),
                          ("./old.so", "old.so is built for ABI 7, this tranche"),
                          ("./null.so", "null.so does not serve ABI 1"),
                          ("./open.so", "can be written by every user"),
-                         (".", "not a regular file")):
+                         (".", "plugin .: ")):
         done = t.run(*arguments(plugin), want=2)
-        t.says(done, "--plugin: ", says)
+        t.says(done, says)
         t.true(not os.path.exists(t.path("wh.db")) or not t.rows("wh.db", "SELECT 1 FROM sqlite_master WHERE name = 't'"),
                "a table was made")
 
@@ -105,7 +109,7 @@ def a_plugin_that_cannot_be_opened_is_told_before_the_run(t):
                        ("fail in bind", "plugin naughty does not take these columns: it gave no reason"),
                        ("no schema", "the plugin's bind gave no schema"),
                        ("nested", "a table has no place for nested values")):
-        t.says(t.run(*arguments(plugin, args=[f"what={what}"]), want=2), says)
+        t.says(t.run(*arguments(plugin, args=[f"what={what}"]), want=2, env=SIGNALS), says)
 
 
 @scenario("plugin")
@@ -153,13 +157,12 @@ def what_a_plugin_prints_and_threads_that_it_leaves_disturb_nobody(t):
 # ---- workers.concurrency ----
 
 @scenario("plugin", "smoke")
-def hundreds_of_batches_sleep_at_the_same_time(t):
-    # 400 batches of 50 ms: one after another would take 20 s of sleep alone.
-    done = runs(t, "ms=50", more=("--concurrency", "200", "-j", "2"), rows=4000, batch=10, plugin=build(t))
-    most = t.one(".tranche/runs.db",
-                 "SELECT max(n) FROM (SELECT a.seq, sum(b.chunks) AS n FROM attempts a JOIN attempts b ON "
-                 "b.started_ms <= a.started_ms AND b.started_ms + b.ms / b.chunks > a.started_ms GROUP BY 1)")
-    t.true(most > 100, f"only {most} batches were in flight at a time\n{done}")
+def hundreds_of_batches_are_in_flight_at_the_same_time(t):
+    # Each batch waits until 150 of its process are there, and answers how many that were.
+    t.run(*arguments(build(t), 600, 1, ["what=company", "company=150"], ("--concurrency", "200", "-j", "2")))
+    t.equal([(600,)], t.rows("wh.db", "SELECT count(*) FROM t"), "rows")
+    least = t.one("wh.db", "SELECT min(i) FROM t")
+    t.true(least >= 150, f"a batch waited for 149 others in vain: {least}")
 
 
 @scenario("plugin")
@@ -239,3 +242,28 @@ def a_million_numbers_fizz_and_buzz(t):
 @scenario("plugin", "examples")
 def slow_doubles_wait_together(t):
     example(t, "slow-double", "slow_double", "doubled.db", ("ms_per_row: 10}", "ms_per_row: 0.01}"))
+
+
+@scenario("plugin")
+def another_build_of_a_plugin_is_another_job(t):
+    runs(t, "what=nothing")
+    runs(t, "what=nothing")  # the same: nothing is loaded twice
+    build(t, flags=["-DEXTRA", "-O2"])
+    done = t.run(*arguments("./plugin.so", args=["what=nothing"]))
+    t.equal(2000, t.one("wh.db", "SELECT count(*) FROM t"), f"rows after a run with another build\n{done}")
+
+
+@scenario("plugin", "hosts")
+def a_plugin_travels_to_a_worker_that_has_only_its_cache(t):
+    keys(t, "anna")
+    os.makedirs(t.path("lib"))
+    build(t, name="lib/p.so")
+    t.write("job.yaml", "source: {range: 1000}\nbatch: {rows: 10}\ntransform:\n  - plugin: lib/p.so\n"
+            "load: {into: 'sqlite:wh.db', table: t}\nworkers: {concurrency: 4}\n")
+    c = Program(t, [t.tranche, "run", "job.yaml", "-j", "0", "--listen", "tcp://127.0.0.1:0"])
+    c.says("listening on ")
+    w = worker(t, c.text.split("listening on ")[1].split()[0], "anna")
+    c.ends(0)
+    w.ends(0)
+    exact(t)
+    t.equal(1, len(os.listdir(t.path(".cache", "tranche", "files"))), "files in the worker's cache")

@@ -15,6 +15,7 @@ struct naughty {
     const char *what;
     int64_t at;
     double ms;
+    int64_t company;
     struct ArrowArray kept;
 };
 
@@ -25,7 +26,24 @@ static int is(const struct naughty *n, const char *what)
 
 static void crash(void)
 {
-    *(volatile int *)8 = 1;
+    static volatile int *volatile nowhere = (volatile int *)8;
+    *nowhere = 1;
+}
+
+// Waits until so many batches of this process are here at the same time, or a minute.
+static int64_t wait_for_company(int64_t wanted)
+{
+    static int64_t here, most;
+    int64_t n = __atomic_add_fetch(&here, 1, __ATOMIC_SEQ_CST);
+    for (int ms = 0; ms < 60000; ms++) {
+        int64_t now = __atomic_load_n(&here, __ATOMIC_SEQ_CST);
+        if (now >= wanted) __atomic_store_n(&most, now, __ATOMIC_SEQ_CST);
+        n = __atomic_load_n(&most, __ATOMIC_SEQ_CST);
+        if (n >= wanted) break;
+        usleep(1000);
+    }
+    __atomic_sub_fetch(&here, 1, __ATOMIC_SEQ_CST);
+    return n;
 }
 
 static void *spin(void *arg)
@@ -43,6 +61,7 @@ static int init(void **state, const struct tranche_job *job, struct tranche_erro
     n->what = tranche_arg(job, "what", "");
     n->at = atoll(tranche_arg(job, "at", "-1"));
     n->ms = atof(tranche_arg(job, "ms", "0"));
+    n->company = atoll(tranche_arg(job, "company", "0"));
     *state = n;
     if (is(n, "crash in init")) crash();
     if (is(n, "exit in init")) exit(3);
@@ -124,6 +143,7 @@ static int apply(void *state, struct ArrowArray *in, struct ArrowArray *out,
     int64_t *to = (int64_t *)tranche_array_add(out, sizeof *to);
     if (!to) return 1;
     memcpy(to, v, (size_t)in->length * sizeof *to);
+    if (is(n, "company") && in->length) to[0] = wait_for_company(n->company);
     if (is(n, "one row too few") && in->length) out->children[0]->length--;
     return 0;
 }

@@ -623,7 +623,7 @@ static const struct hostile hostile[] = {
       "its file is none of the job's" },
     { "plugin_with_a_number", "c090909090a4",
       "c09091"
-      "930305909090a4",
+      "94030590909090a4",
       "plugin: not a text" },
     { "param_no_pair", "c090909090a4",
       "c0909091"
