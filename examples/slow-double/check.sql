@@ -1,1 +1,1 @@
-SELECT count(*), sum(i), sum(doubled), sum(doubled <> 2 * i) FROM doubled;
+SELECT count(*), count(DISTINCT doubled), min(doubled), max(doubled), sum(doubled) FROM doubled;
