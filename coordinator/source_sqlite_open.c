@@ -6,6 +6,7 @@
 #include "coordinator/source_sqlite.h"
 
 #include <errno.h>
+#include <math.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,43 @@ static err_t open_database(struct source *s, const struct job *j, struct err *e)
     return rc == SQLITE_OK ? ERR_OK : sqlite_source_fail(s, rc, e);
 }
 
+static int bind_cell(sqlite3_stmt *st, int i, const struct cell *c)
+{
+    switch ((enum cell_kind)c->kind) {
+    case CELL_INTEGER: return sqlite3_bind_int64(st, i, c->i);
+    case CELL_REAL: return sqlite3_bind_double(st, i, c->r);
+    case CELL_TEXT:
+        return sqlite3_bind_text(st, i, (const char *)c->p, (int)c->len, SQLITE_STATIC);
+    case CELL_BLOB: return sqlite3_bind_blob(st, i, c->p, (int)c->len, SQLITE_STATIC);
+    case CELL_NULL: break;
+    }
+    return sqlite3_bind_null(st, i);
+}
+
+// :watermark, $watermark or @watermark. As long as nothing is loaded it is below every
+// number, and below every text that begins with a digit or a letter.
+static err_t bind_watermark(struct source *s, const struct job *j, struct err *e)
+{
+    struct sqlite_source *q = s->own;
+    struct cell least = { .kind = CELL_REAL, .r = -INFINITY };
+    char shown[TEXT_QUOTED];
+    for (int i = 1; i <= sqlite3_bind_parameter_count(q->st); i++) {
+        const char *name = sqlite3_bind_parameter_name(q->st, i);
+        if (!name || strcmp(name + 1, "watermark") != 0)
+            return err_set(e, ERR_INVALID,
+                           "source.query: %s is nothing that is bound here: there is "
+                           ":watermark, with load.mode incremental",
+                           text_quoted(name ? name : "?", shown));
+        if (j->mode != MODE_INCREMENTAL)
+            return err_set(e, ERR_INVALID,
+                           "source.query: :watermark is what an incremental load has seen; "
+                           "give load.mode incremental, and load.watermark");
+        int rc = bind_cell(q->st, i, s->watermark ? s->watermark : &least);
+        if (rc != SQLITE_OK) return sqlite_source_fail(s, rc, e);
+    }
+    return ERR_OK;
+}
+
 static err_t prepare(struct source *s, const struct job *j, struct err *e)
 {
     struct sqlite_source *q = s->own;
@@ -108,6 +146,7 @@ static err_t prepare(struct source *s, const struct job *j, struct err *e)
     free(sql);
     if (code != ERR_OK)
         return err_wrap(e, code, j->query ? "source.query" : "source.sqlite_table");
+    TRY(bind_watermark(s, j, e));
     q->n_cols = (uint32_t)sqlite3_column_count(q->st);
     for (uint32_t i = 0; i < q->n_cols; i++) {
         const char *name = sqlite3_column_name(q->st, (int)i);
