@@ -109,10 +109,8 @@ void conns_line(int fd, struct line_sample *out)
     struct tcp_info info = { 0 };
     *out = (struct line_sample){ 0 };
     if (!ask(fd, &info)) return;
-    uint64_t stuck = info.tcpi_rwnd_limited; // the other side takes its time
-    uint64_t busy = info.tcpi_busy_time > stuck ? info.tcpi_busy_time - stuck : 0;
-    *out =
-        (struct line_sample){ .acked = info.tcpi_bytes_acked, .busy = (ns_t)busy * 1000 };
+    *out = (struct line_sample){ .acked = info.tcpi_bytes_acked,
+                                 .busy = (ns_t)info.tcpi_busy_time * 1000 };
 }
 
 static void note(struct conn *x, uint64_t received, ns_t now)

@@ -5,9 +5,11 @@
 
 static const double TYPICAL_SPEED = 300e6, TYPICAL_RATIO = 2;
 enum {
-    SAMPLE_BYTES = 512 << 10, // with fewer a window that opens, or one answer, says it all
+    SAMPLE_BYTES = 1 << 20, // fewer say what a window that opens, or one answer, does ...
+    SLOW_BYTES = 64 << 10,  // ... unless they take their time
 };
-static const ns_t SAMPLE_MAX = 5 * NS_S; // without them for so long the line is idle
+static const ns_t SAMPLE_SLOW = NS_S,
+                  SAMPLE_MAX = 5 * NS_S; // without them for so long the line is idle
 
 void pack_meter_add(struct pack_meter *m, uint64_t bytes, uint64_t packed, ns_t took)
 {
@@ -58,18 +60,24 @@ void line_look(struct line *l, const struct line_sample *s, const struct pack_me
     if (forced(&l->pack)) return;
     bool other = s->acked < l->last.acked || s->busy < l->last.busy; // another connection
     if (l->at == 0 || other) {
+        l->bytes_per_s = 0;
         start(l, s, now);
         return;
     }
     uint64_t bytes = s->acked - l->last.acked;
     ns_t busy = s->busy - l->last.busy, passed = now - l->at;
-    if (bytes < SAMPLE_BYTES) {
+    if (bytes < SAMPLE_BYTES && !(bytes >= SLOW_BYTES && busy >= SAMPLE_SLOW)) {
         if (passed > SAMPLE_MAX) start(l, s, now);
         return;
     }
     if (busy <= 0) busy = 1;
     if (passed < busy) passed = busy;
-    l->bytes_per_s = (double)bytes * (double)NS_S / (double)busy;
+    double now_carried = (double)bytes * (double)NS_S / (double)busy;
+    // What a line has carried once, it can: a busy machine makes it look slower, never
+    // faster.
+    l->bytes_per_s = now_carried > l->bytes_per_s
+                         ? now_carried
+                         : l->bytes_per_s * 0.8 + now_carried * 0.2;
     l->share = (double)busy / (double)passed;
     l->pack = pays(l, m, sharers ? sharers : 1);
     start(l, s, now);

@@ -14,13 +14,13 @@
 
 struct line_sample { // since the connection came about
     uint64_t acked;  // bytes
-    ns_t busy;       // there was something to send, and room for it on the other side
+    ns_t busy;       // there was something to send
 };
 
 struct line { // zero-initialised: nothing is known, nothing is packed
     struct line_sample last;
     ns_t at;
-    double bytes_per_s; // while it was busy; 0: not known
+    double bytes_per_s; // while it was busy, at best lately; 0: not known
     double share;       // of the time that it was busy
     bool pack;
 };

@@ -28,7 +28,7 @@ static const struct example examples[] = {
     { "thirty_lines_of_10_mbit_are_not", 1, 100, 360, 2.4, 30, false, true },
 };
 
-// A second of the line in ten looks, after the one that begins it.
+// Four seconds of the line in forty looks, after the one that begins it.
 static void decides(void **state)
 {
     const struct example *x = *state;
@@ -39,7 +39,7 @@ static void decides(void **state)
     uint64_t sent = x->line < x->load ? x->line : x->load;
     line_look(&l, &s, &m, x->sharers, now);
     EQ_I64(x->was, l.pack);
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < 40; i++) {
         now += tenth;
         s.acked += sent * MB / 10;
         s.busy += (ns_t)(tenth * (int64_t)sent / (int64_t)x->line);
@@ -83,6 +83,32 @@ static void another_connection_begins_anew(void **state)
     assert_true(l.pack);
 }
 
+// A machine that has other things to do lets a fast line look slow most of the time.
+static void what_a_line_has_carried_lately_it_can(void **state)
+{
+    (void)state;
+    struct line l = { 0 };
+    struct pack_meter m = { 0 };
+    struct line_sample s = { 0 };
+    ns_t now = NS_S;
+    line_look(&l, &s, &m, 1, now);
+    for (int i = 0; i < 100; i++) {
+        bool lucky = i % 5 == 0;
+        s.acked += 4 * MB;
+        s.busy += (lucky ? 4 : 80) * NS_MS; // 1 GB/s, 50 MB/s
+        now += 100 * NS_MS;
+        line_look(&l, &s, &m, 1, now);
+        assert_false(l.pack);
+    }
+    for (int i = 0; i < 100 && !l.pack; i++) { // and now it is slow
+        s.acked += 4 * MB;
+        s.busy += 80 * NS_MS;
+        now += 100 * NS_MS;
+        line_look(&l, &s, &m, 1, now);
+    }
+    assert_true(l.pack);
+}
+
 static void a_kernel_that_tells_nothing_packs_nothing(void **state)
 {
     (void)state;
@@ -116,6 +142,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(few_bytes_say_nothing),
         cmocka_unit_test(another_connection_begins_anew),
+        cmocka_unit_test(what_a_line_has_carried_lately_it_can),
         cmocka_unit_test(a_kernel_that_tells_nothing_packs_nothing),
         cmocka_unit_test(the_meter_forgets_slowly),
     };
