@@ -1,6 +1,6 @@
-// liar ACCESS ENDPOINT lease|order|digest - a worker with a good key that breaks the rules.
-// Says what became of it: "refused: ..." once the coordinator said so, "denied" when its
-// key no longer opens a connection.
+// liar ACCESS ENDPOINT lease|order|need|digest|bomb - a worker with a good key that breaks
+// the rules. Says what became of it: "refused: ..." once the coordinator said so, "denied"
+// when its key no longer opens a connection.
 
 #include "common/clock.h"
 #include "common/host.h"
@@ -60,9 +60,11 @@ static int await(struct link *l, enum msg_type type, enum msg_type or_type,
     return 0;
 }
 
-// A result that has everything but the digest that it claims.
-static int wrong_digest(struct link *l, const struct link_in *in, struct err *e)
+// A result that has everything but the digest that it claims; or (a bomb) one that says
+// that it unpacks to a lot.
+static int wrong_result(struct link *l, const struct link_in *in, bool bomb, struct err *e)
 {
+    enum { MUCH = 100 << 20 };
     static char bytes[64];
     const struct msg_ASSIGN *g = &link_msg(in)->ASSIGN;
     struct lease lease = LEASE_GET(g);
@@ -76,6 +78,7 @@ static int wrong_digest(struct link *l, const struct link_in *in, struct err *e)
                                  .image_bytes = sizeof bytes } };
     LEASE_PUT(&m.RESULT, &lease);
     m.RESULT.digest = g->digest;
+    if (bomb) m.RESULT.image_bytes = m.unpacked = MUCH;
     return link_send(l, NULL, &m, bytes, sizeof bytes, NULL, NULL, e) == ERR_OK;
 }
 
@@ -86,6 +89,8 @@ static int lie(struct link *l, const char *how, uint64_t epoch, struct err *e)
     m.FAIL.end = 100;
     m.FAIL.attempt = 1;
     if (strcmp(how, "order") == 0) m = (struct msg){ .type = MSG_STOP };
+    if (strcmp(how, "need") == 0)
+        m = (struct msg){ .type = MSG_NEED, .NEED = { .file = 7, .bytes = 100 } };
     return send_msg(l, &m, e);
 }
 
@@ -114,14 +119,16 @@ int main(int argc, char **argv)
         .type = MSG_READY, .epoch = epoch, .sid = link_msg(in)->sid, .READY = { .slots = 1 }
     };
     link_in_free(&in);
-    bool works = strcmp(argv[3], "digest") == 0; // it lies about the work that it gets
+    bool bomb = strcmp(argv[3], "bomb") == 0;
+    bool works =
+        bomb || strcmp(argv[3], "digest") == 0; // it lies about the work that it gets
     if (works && !send_msg(l, &ready, &e)) return puts(e.text), 1;
     for (int i = 0; i < 3 && !works; i++)
         if (!lie(l, argv[3], epoch, &e)) return puts(e.text), 1;
     for (;;) {
         if (!await(l, MSG_REFUSED, MSG_ASSIGN, &in)) return puts("not refused"), 1;
         if (link_msg(in)->type == MSG_REFUSED) break;
-        if (!wrong_digest(l, in, &e)) return puts(e.text), 1;
+        if (!wrong_result(l, in, bomb, &e)) return puts(e.text), 1;
         link_in_free(&in);
     }
     printf("refused: %.*s\n", (int)link_msg(in)->REFUSED.text.n,

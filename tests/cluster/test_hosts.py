@@ -354,7 +354,7 @@ def more_connections_than_there_is_room_for_cost_no_worker_its_own(t):
 
 @scenario("hosts")
 def a_worker_that_lies_three_times_is_shut_out_and_the_run_goes_on(t):
-    lies = ("lease", "order", "digest")
+    lies = ("lease", "order", "digest", "need", "bomb")
     make(t)
     keys(t, "honest", *lies)
     c = coordinator(t, "-j", "0")
