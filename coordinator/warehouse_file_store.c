@@ -302,9 +302,8 @@ static err_t ensure(struct warehouse *w, struct err *e)
     return rc;
 }
 
-static err_t settle(struct warehouse *w, struct err *e)
+static err_t cut_to_committed(struct warehouse *w, struct err *e)
 {
-    (void)delete_trash(w, NULL); // tidy() does it, should it fail here
     struct wf *f = w->files;
     struct output o;
     if (f->parts || f->swapped) return ERR_OK;
@@ -314,6 +313,18 @@ static err_t settle(struct warehouse *w, struct err *e)
     err_t rc = path ? wf_open_at(f, path, o.bytes, e) : nomem(e);
     free(path);
     crash_point("file-after-cut");
+    return rc;
+}
+
+// A run that took the load over since may be writing: who cuts, or deletes a file by its
+// name, holds the lock that writers hold.
+static err_t settle(struct warehouse *w, struct err *e)
+{
+    TRY(wsq_txn_begin(w, e));
+    err_t rc = wsq_ledger_fence(w, e);
+    if (rc == ERR_OK) (void)delete_trash(w, NULL); // tidy() does it, should it fail here
+    if (rc == ERR_OK) rc = cut_to_committed(w, e);
+    wsq_txn_rollback(w); // nothing was written
     return rc;
 }
 
@@ -461,7 +472,11 @@ static err_t done(struct warehouse *w, bool swaps, bool is_complete, struct err 
     (void)swaps;
     if (!is_complete) return ERR_OK;
     TRY(set_current(w->files, NULL, e));
-    TRY(delete_trash(w, e));
+    if (wsq_txn_begin(w, NULL) == ERR_OK) { // else the next load deletes it
+        (void)delete_trash(w, NULL);
+        wsq_txn_rollback(w);
+    }
+    TRY(wsq_ready(w, e));
     return wf_rejects_export(w, e);
 }
 

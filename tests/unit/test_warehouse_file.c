@@ -225,6 +225,34 @@ static void what_a_crash_left_behind_the_committed_bytes_is_cut_off(void **state
     is(k, "out.csv", "a,b\n1,r1\n2,r2\n3,r3\n");
 }
 
+static void a_run_that_was_taken_over_cuts_nothing_off(void **state)
+{
+    struct kit *k = *state, second = *k;
+    struct err e;
+    const uint8_t row[] = "7,seven\n";
+    char want[1 << 12];
+    kit_begin(k);
+    kit_commit(k, 0, 10, 20);
+    second.load = (struct load_state){ 0 };
+    kit_open(&second);
+    kit_begin(&second);
+    PASS(&e, wsq_txn_begin(second.w, &e));
+    PASS(&e, wf_store.start(second.w, &e));
+    PASS(&e, wf_write(second.w->files, row, sizeof row - 1, &e));
+    PASS(&e, wf_store.sync(second.w, &e));
+    snprintf(want, sizeof want, "%s", whole(k, "out.csv"));
+    says(want, (const char *)row);
+
+    wsq_set_busy_ms(k->w, 0);
+    EXPECT(ERR_BUSY, &e, wf_store.settle(k->w, &e));
+    is(k, "out.csv", want);
+    PASS(&e, wsq_txn_commit(second.w, &e));
+    EXPECT(ERR_FENCED, &e, wf_store.settle(k->w, &e));
+    is(k, "out.csv", want);
+    kit_close(&second);
+    load_state_free(&second.load);
+}
+
 static void no_space_means_nothing_is_in_and_try_again(void **state)
 {
     struct kit *k = *state;
@@ -593,6 +621,7 @@ int main(void)
 {
     static const struct CMUnitTest plain[] = {
         EACH(what_a_crash_left_behind_the_committed_bytes_is_cut_off),
+        EACH(a_run_that_was_taken_over_cuts_nothing_off),
         EACH(no_space_means_nothing_is_in_and_try_again),
         EACH(a_disk_without_space_at_the_start_is_said),
         EACH(a_file_that_is_moved_away_during_a_load_ends_it),
