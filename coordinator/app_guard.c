@@ -96,9 +96,13 @@ static struct culprit *culprit_of(struct app *a, const struct link_peer *p)
     return c;
 }
 
-static void end_sessions_of(struct app *a, const char *user, const char *why, ns_t now)
+// `peer` may stand in one of them.
+static void end_sessions_of(struct app *a, const struct link_peer *peer, const char *why,
+                            ns_t now)
 {
     struct session *s, *tmp;
+    char user[sizeof peer->user];
+    memcpy(user, peer->user, sizeof user);
     HASH_ITER(by_sid, a->sessions.sids, s, tmp)
     {
         if (strcmp(s->peer.user, user) != 0) continue;
@@ -117,7 +121,7 @@ static void ban(struct app *a, const struct link_peer *p, const char *what, ns_t
              "is refused until this run ends",
              name, STRIKES_MAX, what);
     app_say(a, "worker", line);
-    end_sessions_of(a, p->user, "this worker broke the rules three times", now);
+    end_sessions_of(a, p, "this worker broke the rules three times", now);
 }
 
 bool app_strike(struct app *a, const struct link_peer *p, const char *what, ns_t now)
