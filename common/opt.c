@@ -168,7 +168,7 @@ const struct opt opt_table[] = {
       .help = "What a plugin is opened with. The flag is repeatable, behind --plugin",
       .set = set_args },
     { KEY("transform.http", "http"), .section = OPT_TRANSFORM, .metavar = "URL",
-      .form = OPT_LIST, .help = "One HTTP request a row", .later = "it transforms with sql",
+      .form = OPT_LIST, .help = "One HTTP request a row", .later = "it transforms with sql, exec and plugin",
       .one_of = "transform" },
     { KEY("aggregate.by", "by"), .section = OPT_TRANSFORM, .form = OPT_ONE,
       .metavar = "COLS", .takes = "column or list of columns",

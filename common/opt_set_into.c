@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DESTINATIONS "sqlite:PATH, csv:PATH, jsonl:PATH, stdout: or null:"
+
 static const struct scheme {
     const char *name;
     const char *example; // NULL: it takes no path
@@ -43,10 +45,7 @@ static void no_destination(struct conf *c, const struct opt *o, const struct val
         conf_wrong(c, o, v, "%s is no destination; did you mean '%s:'?", QUOTED(v->text),
                    s.best);
     else if (v->text[n] == ':')
-        conf_wrong(c, o, v,
-                   "%s is no destination; it is sqlite:PATH, csv:PATH, jsonl:PATH, stdout: "
-                   "or null:",
-                   QUOTED(v->text));
+        conf_wrong(c, o, v, "%s is no destination; it is " DESTINATIONS, QUOTED(v->text));
     else
         conf_wrong(c, o, v, "%s has no scheme; e.g. sqlite:warehouse.db", QUOTED(v->text));
 }
@@ -99,7 +98,7 @@ void set_into(struct conf *c, const struct opt *o, const struct value *v)
     if (!s)
         no_destination(c, o, v, n);
     else if (s->later)
-        conf_wrong(c, o, v, "%s: " LATER "; it loads into sqlite:PATH", QUOTED(text));
+        conf_wrong(c, o, v, "%s: " LATER "; it loads into " DESTINATIONS, QUOTED(text));
     else if (s->example)
         set_path(c, o, v, s, rest);
     else if (!*rest)

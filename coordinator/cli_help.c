@@ -22,27 +22,34 @@ static const char runs_exits[] = "Exit codes:\n"
 const struct cli_command_row cli_commands[] = {
     { "run", CLI_RUN, OPT_RUN, "tranche run [JOB.yaml] [FLAGS]",
       "run a job to its end; a job that was interrupted is continued",
-      "Reads CSV files in batches, transforms each batch with SQL on every core, and loads "
-      "the\n"
-      "rows into a table, exactly once: after any crash the same command goes on where it\n"
-      "stopped. Rows that cannot be read go to TABLE_rejects.\n"
+      "Reads one source in batches (CSV, JSON lines, lines of text, a SQLite database, a\n"
+      "range), transforms each batch on every core (SQL, programs, plugins), may aggregate "
+      "and\n"
+      "merge what they give, and loads the rows into a table or file, exactly once: after "
+      "any\n"
+      "crash the same command goes on where it stopped. Rows that cannot be read are kept\n"
+      "apart, with the reason.\n"
       "\n"
       "The job comes from JOB.yaml, from flags, or from both: flags win. docs/JOBFILE.md\n"
       "describes every key.\n"
       "\n"
       "Examples:\n"
-      "  tranche run examples/flights.yaml\n"
-      "  tranche run examples/flights.yaml -j 2 --bad-rows 1%\n"
+      "  tranche run examples/late-flights.yaml\n"
+      "  tranche run examples/late-flights.yaml -j 2 --bad-rows 1%\n"
       "  tranche run --csv 'data/*.csv' --into sqlite:warehouse.db --table flights\n"
       "  tranche run --csv in.csv.gz --sql 'SELECT origin, delay FROM batch WHERE delay > "
       "60' \\\n"
-      "              --into sqlite:late.db\n",
+      "              --into sqlite:late.db\n"
+      "  tranche run --jsonl in.jsonl --fields id,address.city --into csv:out.csv\n"
+      "  tranche run --csv 'data/*.csv' --by origin --compute 'mean=avg(delay)' \\\n"
+      "              --into sqlite:means.db\n",
       run_exits },
     { "check", CLI_CHECK, OPT_CHECK, "tranche check [JOB.yaml] [FLAGS]",
       "check a job without running it",
-      "Reads the job file and the flags, opens the sources, and checks the SQL against "
-      "their\n"
-      "columns. Nothing is loaded or written. Every mistake is one line: file, line, "
+      "Reads the job file and the flags, opens the sources, and checks the "
+      "transforms\n"
+      "against their columns. Nothing is loaded or written. Every mistake is one line: "
+      "file, line, "
       "column,\n"
       "what is wrong, and what would be right. Takes the flags of run.\n",
       check_exits },
@@ -65,8 +72,8 @@ err_t cli_help_overview(struct buf *out, struct err *e)
 {
     TRY(buf_printf(out, e,
                    "Usage: tranche COMMAND [JOB.yaml] [FLAGS]\n\n"
-                   "Transforms large CSV input batch by batch on every core and loads "
-                   "the result into a\nwarehouse, exactly once.\n\nCommands:\n"));
+                   "Transforms large input batch by batch on every core and loads the "
+                   "result into a\nwarehouse, exactly once.\n\nCommands:\n"));
     for (size_t i = 0; i < cli_n_commands; i++)
         TRY(buf_printf(out, e, "  %-8s%s\n", cli_commands[i].name,
                        cli_commands[i].summary));
@@ -74,9 +81,9 @@ err_t cli_help_overview(struct buf *out, struct err *e)
                    "\n'tranche COMMAND --help' shows the flags of a command; "
                    "'tranche --version' the version.\n\n"
                    "Examples:\n"
-                   "  tranche run examples/flights.yaml\n"
+                   "  tranche run examples/late-flights.yaml\n"
                    "  tranche run --csv 'data/*.csv' --into sqlite:warehouse.db\n"
-                   "  tranche check examples/flights.yaml\n\n"));
+                   "  tranche check examples/late-flights.yaml\n\n"));
     return buf_printf(out, e, "%s", run_exits);
 }
 

@@ -1,9 +1,11 @@
 #include "coordinator/programs.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static err_t add_file(struct spec *spec, struct step *s, const char *path,
                       uint32_t argument, struct err *e)
@@ -39,6 +41,11 @@ err_t programs_add(struct spec *spec, struct err *e)
     for (size_t i = 0; i < spec->n_steps; i++) {
         struct step *s = &spec->steps[i];
         if (s->kind == STEP_PLUGIN) {
+            if (access(s->path, F_OK) && errno == ENOENT)
+                return err_set(
+                    e, ERR_INVALID,
+                    "plugin %s does not exist: build it first, see docs/PLUGIN.md",
+                    s->path);
             err_t rc = add_file(spec, s, s->path, 0, e);
             if (rc != ERR_OK) return err_wrap(e, rc, "plugin %s", s->path);
         }

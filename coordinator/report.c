@@ -115,9 +115,9 @@ static void sheet(const struct report *r, FILE *out)
     for (uint32_t i = 0; i < shown; i++)
         file_line(&r->inputs[i], &r->by_input[i], out);
     if (r->n_inputs > FILES_SHOWN)
-        fprintf(out, "  ... and %u more files\n", r->n_inputs - FILES_SHOWN);
+        fprintf(out, "  ... and %u more inputs\n", r->n_inputs - FILES_SHOWN);
     fprintf(out, "  %s\n",
-            r->balanced ? "balanced: the committed ranges tile every file exactly"
+            r->balanced ? "balanced: the committed ranges tile every input exactly"
                         : "NOT BALANCED: please report this as a bug");
 }
 

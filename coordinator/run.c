@@ -506,13 +506,14 @@ static int end_well(struct run *r, bool limit)
     char error[400] = "";
     if (limit)
         snprintf(
-            error, sizeof error, "%llu rows were rejected, limits.bad_rows allows %s: %s",
+            error, sizeof error, "%llu row%s rejected, limits.bad_rows allows %s: %s",
             (unsigned long long)(b.rejected + b.refused),
+            b.rejected + b.refused == 1 ? " was" : "s were",
             r->job->bad_rows_share >= 0 ? "a smaller share" : "fewer",
             r->job->mode == MODE_REPLACE
-                ? "the old table stands, nothing was swapped in; see the rejects table, or "
+                ? "the old table stands, nothing was swapped in; see the rejected rows, or "
                   "raise --bad-rows"
-                : "the good rows are loaded; see the rejects table, or raise --bad-rows");
+                : "the good rows are loaded; see the rejected rows, or raise --bad-rows");
     keep_record(r, status, code, error);
     if (!print_report(r, status, error, balanced) && code == CLI_OK)
         code = CLI_INFRASTRUCTURE;
@@ -669,10 +670,11 @@ int run_check(const struct job *j)
     } else if (j->output == OUTPUT_HUMAN) {
         uint32_t n;
         source_inputs(r.plan.source, &n);
-        printf("%s: ok, %u file%s, about %llu rows\n", j->name, n, n == 1 ? "" : "s",
+        printf("%s: ok, %u input%s, about %llu rows\n", j->name, n, n == 1 ? "" : "s",
                (unsigned long long)r.plan.estimate_rows);
         print_schema("input", &r.plan.spec.in);
         if (j->n_steps || job_aggregates(j)) print_schema("output", &r.plan.rows);
+        if (j->merge_sql) printf("merge.sql is tried when a run begins\n");
         printf("into %s%s%s\n", j->into_written, job_into_text(j) ? "" : ", table ",
                job_into_text(j) ? "" : j->table);
     } else if (j->output == OUTPUT_JSON) {

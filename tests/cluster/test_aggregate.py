@@ -308,6 +308,8 @@ load: {{into: 'sqlite:wh.db', table: t{more}}}
                       ("SELECT load_extension('x') FROM parts", "not allowed in merge: load_extension()")):
         t.says(t.run("run", "--csv", "in.csv", "--merge-sql", sql, "--into", "sqlite:m.db", "--table", "m", want=2), says)
     t.equal(0, t.one("m.db", "SELECT count(*) FROM sqlite_schema"), "tables after mistakes")
+    r = t.run("check", "--csv", "in.csv", "--merge-sql", "SELECT * FROM parts", "--into", "sqlite:m.db")
+    t.says(r, "ok, 1 input", "merge.sql is tried when a run begins")
 
 
 @scenario("aggregate")

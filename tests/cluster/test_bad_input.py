@@ -35,7 +35,7 @@ def what_is_no_readable_csv_is_named(t):
 def an_unclosed_quote_is_located_and_the_rows_before_it_are_loaded(t):
     t.write("in.csv", 'a,b\n1,x\n2,y\n3,"never closed\n4,z\n')
     r = load(t, want=4)
-    t.says(r, "byte 14")
+    t.says(r, "byte 14", "1 row was rejected")
     t.equal([(1, "x"), (2, "y")], t.rows("wh.db", "SELECT * FROM t"), "rows")
     t.equal(1, t.one("wh.db", "SELECT count(*) FROM t_rejects"), "rejects")
 
@@ -43,7 +43,7 @@ def an_unclosed_quote_is_located_and_the_rows_before_it_are_loaded(t):
 @scenario("bad")
 def a_wrong_type_given_by_the_user_is_told(t):
     t.write("in.csv", "a\nx\ny\n")
-    load(t, "--type", "a=integer", want=4)
+    t.says(load(t, "--type", "a=integer", want=4), "2 rows were rejected, limits.bad_rows allows fewer")
     t.says(load(t, "--type", "a=number", want=2), "number", "integer")
     t.says(load(t, "--type", "z=integer", want=2), "z", "a")
 

@@ -86,7 +86,7 @@ def what_is_no_plugin_is_refused_before_the_run(t):
     build(t, name="null.so", flags=["-DNO_TABLE"])
     build(t, name="open.so")
     os.chmod(t.path("open.so"), 0o777)
-    for plugin, says in (("./missing.so", "plugin ./missing.so: cannot open ./missing.so: No such file"),
+    for plugin, says in (("./missing.so", "plugin ./missing.so does not exist: build it first, see docs/PLUGIN.md"),
                          ("./text.so", "text.so cannot be loaded: "),
                          ("./none.so", "none.so is no plugin of tranche: it does not export tranche_plugin()"),
                          ("./old.so", "old.so is built for ABI 7, this tranche"),

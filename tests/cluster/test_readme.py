@@ -25,6 +25,8 @@ def every_tranche_command_of_the_readme_runs(t):
         if r.returncode:
             raise Failed(f"$ {c}\nexit code {r.returncode}\n{r.stdout}\n{r.stderr}")
     t.equal(9994, t.one("examples/superstore.db", "SELECT count(*) FROM orders"), "orders")
+    t.equal(10, t.one("stats.db", "SELECT count(*) FROM busiest"), "busiest airports")
+    t.equal(3, t.one("stats.db", "SELECT count(*) FROM loud WHERE MEDIAN > 0"), "medians")
 
 
 @scenario("readme")

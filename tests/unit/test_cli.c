@@ -103,7 +103,7 @@ static const struct row rows[] = {
       "tranche: --postgres: not in this version of tranche (" TRANCHE_VERSION
       "); it reads csv, lines, jsonl, sqlite and range\n"
       "tranche: --http: not in this version of tranche (" TRANCHE_VERSION
-      "); it transforms with sql\n" },
+      "); it transforms with sql, exec and plugin\n" },
     { "step_flags_without_a_step", JOB "--persistent|--exec|./x",
       "tranche: --persistent stands behind the transform that it is about\n" HINT },
     { "step_flags_behind_another_kind", JOB "--sql|SELECT 1|--persistent",

@@ -142,12 +142,12 @@ static const struct row rows[] = {
       "5:1: steps: not in this version of tranche (" TRANCHE_VERSION
       "); run the jobs one after another\n"
       "7:13: transform.http: not in this version of tranche (" TRANCHE_VERSION
-      "); it transforms with sql" },
+      "); it transforms with sql, exec and plugin" },
     { "later_values", "source: {csv: a, encoding: latin-1}\nload: {into: 'postgres:x'}\n",
       "1:18: source.encoding: 'latin-1': not in this version of tranche (" TRANCHE_VERSION
       "); it reads utf-8\n"
       "2:8: load.into: 'postgres:x': not in this version of tranche (" TRANCHE_VERSION
-      "); it loads into sqlite:PATH" },
+      "); it loads into sqlite:PATH, csv:PATH, jsonl:PATH, stdout: or null:" },
 
     // Ways to load.
     { "upsert_into_text",
