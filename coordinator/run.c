@@ -133,9 +133,13 @@ static err_t settle_output(struct run *r, struct err *e)
     return ERR_OK;
 }
 
-static err_t check_merge(const struct run *r, struct err *e)
+static err_t find_warehouse(struct run *r, struct err *e)
 {
     const struct job *j = r->job;
+    r->ops = warehouse_find(j->into);
+    if (!r->ops)
+        return err_set(e, ERR_INVALID, "load.into: no warehouse of this kind: %s",
+                       j->into_written);
     if (r->ops->merges || (!j->merge_sql && !job_aggregates(j))) return ERR_OK;
     return err_set(e, ERR_INVALID,
                    "%s is done in the warehouse, and %s is none: load into sqlite:PATH",
@@ -144,13 +148,9 @@ static err_t check_merge(const struct run *r, struct err *e)
 
 static err_t open_warehouse(struct run *r, struct err *e)
 {
-    r->ops = warehouse_find(r->job->into);
-    if (!r->ops)
-        return err_set(e, ERR_INVALID, "load.into: no warehouse of this kind: %s",
-                       r->job->into_written);
+    TRY(find_warehouse(r, e));
     r->plan.spec.sink = strdup(r->ops->sink);
     if (!r->plan.spec.sink) return err_set(e, ERR_NOMEM, "out of memory");
-    TRY(check_merge(r, e));
     return r->ops->open(&r->warehouse, r->job->into, say, r, e);
 }
 
@@ -635,9 +635,7 @@ static err_t check(struct run *r, struct err *e)
     TRY(open_input(r, e));
     r->plan.spec.sink = strdup("null");
     if (!r->plan.spec.sink) return err_set(e, ERR_NOMEM, "out of memory");
-    if (!warehouse_find(r->job->into))
-        return err_set(e, ERR_INVALID, "load.into: no warehouse of this kind: %s",
-                       r->job->into_written);
+    TRY(find_warehouse(r, e));
     if (r->job->params.n == 0) return settle_output(r, e);
     // Params are read from the warehouse, which a check does not touch: stand-ins do.
     r->plan.spec.params = calloc(r->job->params.n, sizeof *r->plan.spec.params);

@@ -310,6 +310,9 @@ load: {{into: 'sqlite:wh.db', table: t{more}}}
     t.equal(0, t.one("m.db", "SELECT count(*) FROM sqlite_schema"), "tables after mistakes")
     r = t.run("check", "--csv", "in.csv", "--merge-sql", "SELECT * FROM parts", "--into", "sqlite:m.db")
     t.says(r, "ok, 1 input", "merge.sql is tried when a run begins")
+    for command in ("check", "run"):
+        t.says(t.run(command, "--csv", "in.csv", "--by", "origin", "--into", "csv:m.csv", want=2),
+               "aggregate is done in the warehouse, and csv:m.csv is none")
 
 
 @scenario("aggregate")
