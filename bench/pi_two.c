@@ -1,4 +1,5 @@
-// The loop of examples/pi, split by hand over two processes: the peer of bench/plugins.
+// The loop of examples/pi, split by hand over two processes: the peer of
+// pi in bench/plugins, which builds and runs it.
 
 #include "examples/pi/pi.c"
 
