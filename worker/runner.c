@@ -153,7 +153,9 @@ static void take(struct runner *r, const struct runner_task *t)
         return;
     }
     if (t->end <= t->begin) _exit(0);
+    pthread_mutex_lock(&r->lock);
     begin(l, t);
+    pthread_mutex_unlock(&r->lock);
     threads ? begin_in_thread(r, l) : runner_lane_work(l);
 }
 

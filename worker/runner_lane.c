@@ -53,8 +53,11 @@ static err_t get_bytes(struct runner_lane *l, const uint8_t **bytes, struct err 
 
 static void wait_for_room(struct runner_lane *l)
 {
-    if (l->region != RUNNER_NO_ROOM) return;
     struct runner_done d = { .what = RUNNER_WANTS_ROOM, .lane = l->number };
+    pthread_mutex_lock(&l->r->lock);
+    bool has = l->region != RUNNER_NO_ROOM;
+    pthread_mutex_unlock(&l->r->lock);
+    if (has) return;
     runner_say(&d);
     pthread_mutex_lock(&l->r->lock);
     while (l->region == RUNNER_NO_ROOM)
@@ -161,10 +164,14 @@ void runner_lane_do(struct runner_lane *l, struct runner_done *d)
     d->cpu_ns = (uint64_t)((l->started ? thread_cpu_ns() : clock_cpu_ns()) - cpu);
 }
 
+// The lane's next task is written under the lock: by then all that was done for this one
+// must have been seen.
 void runner_lane_work(struct runner_lane *l)
 {
     struct runner_done d;
     runner_lane_do(l, &d);
+    pthread_mutex_lock(&l->r->lock);
+    pthread_mutex_unlock(&l->r->lock);
     runner_say(&d);
 }
 
