@@ -426,6 +426,7 @@ void opt_suggest_key(const char *prefix, const char *word, char *out, size_t siz
     static _Thread_local char parts[OPT_MAX][64];
     struct suggest here = { .word = word }, anywhere = { .word = word };
     const char *full = "";
+    const struct opt *flag = opt_by_flag(word);
     *out = 0;
     for (size_t i = 0; i < opt_n; i++) {
         const struct opt *o = &opt_table[i];
@@ -438,7 +439,7 @@ void opt_suggest_key(const char *prefix, const char *word, char *out, size_t siz
         snprintf(out, size, "; did you mean '%s%s'?", prefix, here.best);
     else if (anywhere.best)
         snprintf(out, size, "; did you mean '%s'?", full);
-    else if (opt_by_flag(word))
+    else if (flag && !flag->later)
         snprintf(out, size, "; it is a flag: --%s", word);
 }
 

@@ -24,6 +24,7 @@ static const struct row rows[] = {
       "1:1: unknown key 'into'; did you mean 'load.into'?" },
     { "flag_as_key", "fresh: true\n" GOOD,
       "1:1: unknown key 'fresh'; it is a flag: --fresh" },
+    { "later_flag_as_key", "from: x\n" GOOD, "1:1: unknown key 'from'" },
     { "strange_key", "zebra: 1\n" GOOD, "1:1: unknown key 'zebra'" },
     { "dotted_key", "limits.retries: 1\n" GOOD, "1:1: unknown key 'limits.retries'" },
     { "empty_key", "'': 1\n" GOOD, "1:1: unknown key ''" },
