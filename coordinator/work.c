@@ -39,9 +39,19 @@ void work_leave_order(struct works *w, struct work *k)
     k->in_order = false;
 }
 
+static bool before(const struct work_key *a, const struct work_key *b)
+{
+    return a->input < b->input || (a->input == b->input && a->begin < b->begin);
+}
+
+// All that stand before it went to the loader just before, and are bad as well.
 void work_rejoin_order(struct works *w, struct work *k)
 {
-    if (!k->in_order) link_before(w, k, w->first);
+    if (k->in_order) return;
+    struct work *at = w->first;
+    while (at && before(&at->key, &k->key))
+        at = at->next;
+    link_before(w, k, at);
 }
 
 struct work *work_add(struct works *w, struct chunk_data **c, struct work *before)

@@ -58,11 +58,27 @@ static void a_chunk_whose_result_was_bad_stands_first_again(void **state)
     works_free(&w);
 }
 
+static void several_bad_results_take_their_places_again(void **state)
+{
+    (void)state;
+    struct works w = { 0 };
+    struct work *k[4];
+    for (uint64_t i = 0; i < 4; i++)
+        k[i] = add(&w, 10 * i, 10 * i + 10, NULL);
+    for (int i = 0; i < 3; i++)
+        work_leave_order(&w, k[i]);
+    for (int i = 0; i < 3; i++)
+        work_rejoin_order(&w, k[i]);
+    order_is(&w, (const uint64_t[]){ 0, 10, 20, 30 }, 4);
+    works_free(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(halves_stand_where_their_chunk_stood),
         cmocka_unit_test(a_chunk_whose_result_was_bad_stands_first_again),
+        cmocka_unit_test(several_bad_results_take_their_places_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
