@@ -10,5 +10,8 @@ enum { HOST_ARCH = 64 };
 const char *host_arch(char out[HOST_ARCH]);
 // Of this boot of the kernel; the same in all its containers.
 struct hash128 host_boot_id(void);
+// Bytes that processes here can have: of the machine, or less where a cgroup (v2) of this
+// process has a limit. 0: unknown.
+uint64_t host_memory_bytes(void);
 
 #endif

@@ -273,8 +273,10 @@ const struct opt opt_table[] = {
       .set = set_size, MEMBER(memory_bytes), .min = 16 << 20, .max = (uint64_t)16 << 40 },
     { KEY("limits.worker_memory", "worker-memory"), .section = OPT_LIMITS, .form = OPT_ONE,
       .metavar = "SIZE", .takes = "size, 64MiB to 16TiB", .initial = "1GiB",
-      .help = "Memory of one worker, all its slots together", .set = set_size,
-      MEMBER(worker_memory_bytes), .min = 64 << 20, .max = (uint64_t)16 << 40 },
+      .help = "Memory of one worker, all its slots together; hosts that have less get no "
+              "batches",
+      .set = set_size, MEMBER(worker_memory_bytes), .min = 64 << 20,
+      .max = (uint64_t)16 << 40 },
 
     { KEY("workers.local", "workers"), .letter = 'j', .section = OPT_WORKERS,
       .form = OPT_ONE, .metavar = "N", .takes = "count, 0 to 1024", .initial = "the cores",

@@ -111,6 +111,14 @@ static bool has_labels(const struct job *j, const struct msg_HELLO *h)
     return true;
 }
 
+// Of other hosts: on this one the user gives the memory and knows what there is.
+static bool has_memory(const struct job *j, const struct link_peer *p,
+                       const struct msg_HELLO *h)
+{
+    return p->link == APP_IPC || !h->memory_bytes ||
+           h->memory_bytes >= j->worker_memory_bytes;
+}
+
 // The sessions that this process had before: it was reset, or its connection was cut (R7).
 static void end_former_selves(struct app *a, const struct link_peer *p,
                               const struct msg_HELLO *h, ns_t now)
@@ -194,7 +202,10 @@ void app_hello(struct app *a, const struct link_peer *p, const struct msg_HELLO 
     s->instance = h->instance;
     s->slots = h->slots > 1024 ? 1024 : (uint32_t)h->slots;
     s->boots_with_us = p->link == APP_IPC || hash_equal(h->boot_id, host_boot_id());
-    s->fits = has_labels(a->in->job, h);
+    s->memory_bytes = h->memory_bytes;
+    s->has_memory = has_memory(a->in->job, p, h);
+    s->has_labels = has_labels(a->in->job, h);
+    s->fits = s->has_memory && s->has_labels;
     s->heard = now;
     welcome(a, s);
 }
@@ -211,15 +222,16 @@ static void join(struct app *a, struct session *s, ns_t now)
 
 void app_ready(struct app *a, struct session *s, const struct msg_READY *r, ns_t now)
 {
-    char line[200];
+    char line[300];
     if (s->ready) return;
     s->ready = true;
     s->by_inode = s->peer.link == APP_IPC || (s->boots_with_us && (r->sees & SIGHT_INODE));
     s->by_name = r->sees & SIGHT_SHARED;
     a->t->workers++;
     if (s->peer.link == APP_TCP) {
-        snprintf(line, sizeof line, "worker %s is here: %u slots%s", s->name, s->slots,
-                 s->fits ? "" : ", but without the labels that this job wants");
+        snprintf(line, sizeof line, "worker %s is here: %u slots%s%s", s->name, s->slots,
+                 s->has_labels ? "" : ", but without the labels that this job wants",
+                 s->has_memory ? "" : ", but with less memory than limits.worker_memory");
         app_say(a, "worker", line);
     }
     app_gather(a, now);
@@ -259,6 +271,32 @@ void app_gather(struct app *a, ns_t now)
     }
 }
 
+// Workers are ready, and the job wants what none of them has.
+static void explain_needs(const struct app *a, uint32_t n, char *out, size_t cap)
+{
+    const struct job *j = a->in->job;
+    char wanted[UNITS_TEXT], most[UNITS_TEXT];
+    uint64_t largest = 0;
+    for (struct session *s = a->sessions.sids; s; s = s->by_sid.next)
+        if (s->ready && s->has_labels && s->memory_bytes > largest)
+            largest = s->memory_bytes;
+    if (largest) {
+        snprintf(out, cap,
+                 "no worker has the memory of limits.worker_memory, %s: %u connected, the "
+                 "largest with %s (tranche-worker --memory); start a larger one, or take a "
+                 "smaller --worker-memory",
+                 units_size_text(j->worker_memory_bytes, wanted), n,
+                 units_size_text(largest >> 20 << 20, most));
+        return;
+    }
+    size_t k =
+        (size_t)snprintf(out, cap, "no worker has the label%s", j->labels.n > 1 ? "s" : "");
+    for (size_t i = 0; i < j->labels.n && k < cap; i++)
+        k += (size_t)snprintf(out + k, cap - k, "%s %s", i ? "," : "", j->labels.v[i]);
+    if (k < cap)
+        snprintf(out + k, cap - k, ": %u connected without (tranche-worker --label)", n);
+}
+
 void app_explain_workers(struct app *a, char *out, size_t cap)
 {
     const struct job *j = a->in->job;
@@ -272,13 +310,7 @@ void app_explain_workers(struct app *a, char *out, size_t cap)
         snprintf(out, cap, "%u worker%s connected, none is ready", connected,
                  connected == 1 ? " is" : "s are");
     } else if (!fit) {
-        size_t k = (size_t)snprintf(out, cap, "no worker has the label%s",
-                                    j->labels.n > 1 ? "s" : "");
-        for (size_t i = 0; i < j->labels.n && k < cap; i++)
-            k += (size_t)snprintf(out + k, cap - k, "%s %s", i ? "," : "", j->labels.v[i]);
-        if (k < cap)
-            snprintf(out + k, cap - k, ": %u connected without (tranche-worker --label)",
-                     n);
+        explain_needs(a, n, out, cap);
     } else {
         snprintf(out, cap, "%u of %u workers (workers.min) are there", fit, j->workers_min);
     }

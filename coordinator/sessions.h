@@ -17,14 +17,16 @@ struct session {
     bool boots_with_us; // the same host, or one of its containers
     bool by_inode;      // it sees our files: our own ones ...
     bool by_name;       // ... or those of a shared file system
-    bool fits;          // it has the labels that the job wants
-    bool ready;         // the job is open there
-    bool joined;        // the scheduler knows it
-    bool gone;          // nothing reaches it any more
-    bool silent;        // nothing came from it for too long, and it was said
-    bool refuses;       // it gets no more batches, and it was said
-    unsigned hellos;    // of this connection, about one a second forgotten
-    bool to_come;       // not all that was sent has arrived there
+    bool fits;          // it has what the job wants of a worker:
+    bool has_labels, has_memory;
+    uint64_t memory_bytes; // as it says; 0: it does not
+    bool ready;            // the job is open there
+    bool joined;           // the scheduler knows it
+    bool gone;             // nothing reaches it any more
+    bool silent;           // nothing came from it for too long, and it was said
+    bool refuses;          // it gets no more batches, and it was said
+    unsigned hellos;       // of this connection, about one a second forgotten
+    bool to_come;          // not all that was sent has arrived there
     struct line line;
     uint32_t by_path; // chunks that were sent as a path, and not again as bytes
     uint32_t pieces;  // of files that it asked for and that are read for it

@@ -26,6 +26,7 @@ struct worker_opts {
     int64_t idle_timeout_ms; // 0: none
     double volatility;       // chance that it kills itself instead of returning a result
     uint64_t cache_bytes;    // of files of jobs; what runs may need more
+    uint64_t memory_bytes;   // that it may take; 0: unknown
     char labels[512];        // with spaces between
 };
 

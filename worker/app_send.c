@@ -72,6 +72,7 @@ void worker_hello(struct app *a)
                                 .pid = (uint64_t)getpid(),
                                 .boot_id = host_boot_id(),
                                 .slots = a->n_slots,
+                                .memory_bytes = a->opts->memory_bytes,
                                 .held_results = held_results(a),
                                 .labels = msg_str(a->opts->labels, strlen(a->opts->labels)),
                                 .instance = a->instance } };

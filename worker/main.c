@@ -1,5 +1,6 @@
 // tranche-worker - the worker program.
 
+#include "common/host.h"
 #include "common/std_fds.h"
 #include "common/units.h"
 #include "worker/app.h"
@@ -29,6 +30,9 @@ static const char help[] =
     "      --slots N         batches that run at the same time (default: the cores)\n"
     "      --label NAME      something that this host offers, for `workers.labels`;\n"
     "                        repeatable\n"
+    "      --memory SIZE     what this host gives, for jobs whose `limits.worker_memory`\n"
+    "                        needs more (default: what the machine, or this process's\n"
+    "                        cgroup, has)\n"
     "      --idle-timeout TIME\n"
     "                        leave after so long without work, e.g. 5m\n"
     "      --on-server-lost wait|stop\n"
@@ -78,7 +82,8 @@ enum {
     IDLE,
     LOST,
     VOLATILITY,
-    CACHE
+    CACHE,
+    MEMORY
 };
 
 static const struct option options[] = {
@@ -92,6 +97,7 @@ static const struct option options[] = {
     { "label", required_argument, NULL, LABEL },
     { "idle-timeout", required_argument, NULL, IDLE },
     { "on-server-lost", required_argument, NULL, LOST },
+    { "memory", required_argument, NULL, MEMORY },
     { "cache-size", required_argument, NULL, CACHE },
     { "volatility", required_argument, NULL, VOLATILITY },
     { NULL, 0, NULL, 0 },
@@ -140,6 +146,11 @@ static int set_option(struct worker_opts *o, int c, const char **access_file)
         why = units_size(optarg, &o->cache_bytes);
         if (why) return usage("--cache-size takes a size, e.g. 4GiB", optarg);
         break;
+    case MEMORY:
+        why = units_size(optarg, &o->memory_bytes);
+        if (why || !o->memory_bytes)
+            return usage("--memory takes a size, e.g. 4GiB", optarg);
+        break;
     case VOLATILITY:
         o->volatility = strtod(optarg, &end);
         if (*end || end == optarg || !(o->volatility >= 0 && o->volatility <= 1))
@@ -175,6 +186,7 @@ int main(int argc, char **argv)
     if (!std_fds_keep()) return 1;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     struct worker_opts o = { .slots = cores > 0 ? (uint32_t)cores : 1,
+                             .memory_bytes = host_memory_bytes(),
                              .cache_bytes = (uint64_t)1 << 30 };
     const char *access_file = NULL;
     opterr = 0;

@@ -435,6 +435,24 @@ def only_workers_with_the_label_get_batches(t):
 
 
 @scenario("hosts")
+def only_workers_with_the_memory_get_batches(t):
+    make(t, 20000)
+    keys(t, "anna", "boris")
+    c = coordinator(t, "-j", "0", "--worker-memory", "256MiB")
+    a = worker(t, c, "anna", "--memory", "128MiB")
+    c.says("worker anna is here: 2 slots, but with less memory than limits.worker_memory")
+    c.says("no worker has the memory of limits.worker_memory, 256MiB: 1 connected, the largest with 128MiB")
+    b = worker(t, c, "boris", "--memory", "256MiB")
+    c.ends(0)
+    a.ends(0)
+    b.ends(0)
+    t.equal({"boris"}, workers_of(t), "who worked")
+    wrong = Program(t, [os.path.join(t.build, "tranche-worker"), "--memory", "much", "tcp://127.0.0.1:1"])
+    wrong.ends(2)
+    t.true("--memory takes a size, e.g. 4GiB: much" in wrong.text, wrong.text)
+
+
+@scenario("hosts")
 def too_few_workers_end_the_run_with_a_sentence(t):
     make(t, 2000)
     keys(t, "anna")
