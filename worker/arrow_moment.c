@@ -20,10 +20,10 @@ static void civil(int64_t days, int *year, int *month, int *day)
 
 static int64_t floor_div(int64_t a, int64_t b, int64_t *rest)
 {
-    int64_t q = a / b;
-    if (a % b < 0) q--;
-    *rest = a - q * b;
-    return q;
+    *rest = a % b;
+    if (*rest >= 0) return a / b;
+    *rest += b;
+    return a / b - 1;
 }
 
 bool arrow_moment(enum arrow_kind k, bool zone, int64_t v, char out[ARROW_MOMENT_MAX],
