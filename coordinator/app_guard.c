@@ -12,14 +12,11 @@ enum {
     CULPRITS_MAX = 10000, // without keys everybody can be as many as he likes
     COMPLAINTS_MAX = 20,
 };
-static const ns_t TOLD_TIME =
-    2 * NS_S; // what it had sent before it was told may still come
 static const ns_t COMPLAINTS_IN = 10 * NS_S;
 
 struct culprit {
     char who[GATE_USER]; // the user; without keys, the connection
     unsigned n;
-    ns_t told; // that its key is refused
     UT_hash_handle hh;
 };
 
@@ -133,10 +130,8 @@ bool app_strike(struct app *a, const struct link_peer *p, const char *what, ns_t
     if (!c || ++c->n < STRIKES_MAX) return false;
     if (c->n == STRIKES_MAX && p->user[0]) {
         ban(a, p, what, now); // it is told; if that does not help, we hang up
-        c->told = now;
         return true;
     }
-    if (p->user[0] && now - c->told < clock_protocol(TOLD_TIME)) return true;
     link_hang_up(a->in->link[APP_TCP], p);
     if (p->user[0]) return true;
     forget(a, c);

@@ -279,7 +279,7 @@ static void on_stranger(struct app *a, const struct from *f, struct link_in **in
         !gate_allows(a->in->gate, f->peer->user)) {
         app_refuse(a, f->peer, ERR_CLOSED,
                    "the key of this worker is not allowed any more");
-        link_hang_up(a->in->link[APP_TCP], f->peer); // it was told before
+        link_hang_up(a->in->link[APP_TCP], f->peer);
         return;
     }
     if (link_msg(*in)->type == MSG_RESULT) on_result(a, f, in, now);

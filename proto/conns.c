@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 enum { CONNS_MAX = 1 << 20 };
+static const ns_t GRACE = NS_S / 2;
 
 struct conn {
     uint64_t before; // received when its last message was taken
@@ -13,6 +14,7 @@ struct conn {
     ns_t moved;
     uint64_t given;
     uint64_t born;           // which it is of all
+    ns_t ends;               // 0: not because of us
     bool open, known, spoke; // known: it spoke once
 };
 
@@ -71,6 +73,18 @@ void conns_end_one(struct conns *c, int fd)
         if (!victim || victim->known || x->born < victim->born) victim = x;
     }
     if (victim) end(c, victim);
+}
+
+void conns_end_soon(struct conns *c, int fd, ns_t now)
+{
+    struct conn *x = at(c, fd);
+    if (x && !x->ends) x->ends = now + GRACE;
+}
+
+void conns_end_due(struct conns *c, ns_t now)
+{
+    for (size_t i = 0; i < c->n; i++)
+        if (c->v[i].open && c->v[i].ends && c->v[i].ends <= now) end(c, &c->v[i]);
 }
 
 void conns_spoke(struct conns *c, int fd)

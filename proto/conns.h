@@ -33,6 +33,9 @@ void conns_opened(struct conns *c, int fd); // without memory it is not watched
 void conns_closed(struct conns *c, int fd);
 // Ends one that is too many: the oldest of which no message came yet, or else `fd`.
 void conns_end_one(struct conns *c, int fd);
+// Ends it when it is looked at (conns_end_due) half a second from now or later: what was
+// given to libzmq just before would be lost with it.
+void conns_end_soon(struct conns *c, int fd, ns_t now);
 bool conns_know(const struct conns *c, int fd);
 void conns_spoke(struct conns *c, int fd);                // a whole message of it was taken
 void conns_gave(struct conns *c, int fd, uint64_t bytes); // to libzmq, to be sent
@@ -48,6 +51,7 @@ struct conns_flow {
 // How it stands at `now`. Of a connection that is not known nothing came and all arrived.
 void conns_ask(struct conns *c, int fd, ns_t now, struct conns_flow *out);
 
+void conns_end_due(struct conns *c, ns_t now);
 // To be called when every message was taken. Shuts down whoever has sent more than `max`
 // bytes since its last one, and returns how many that were.
 unsigned conns_end_endless(struct conns *c, uint64_t max, ns_t now);

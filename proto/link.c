@@ -403,11 +403,11 @@ void link_in_free(struct link_in **in)
     *in = NULL;
 }
 
-// The descriptor is libzmq's. Should it have closed it since, and opened another one under
-// that number, then one innocent peer has to connect again.
 void link_hang_up(struct link *l, const struct link_peer *peer)
 {
-    if (l->tcp && peer->connection > 0) shutdown(peer->connection - 1, SHUT_RDWR);
+    if (!l->tcp) return;
+    link_take_events(l); // it may be news that there is this connection
+    conns_end_soon(&l->conns, peer->connection - 1, clock_ns());
 }
 
 void link_count(const struct link *l, struct link_counts *out)

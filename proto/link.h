@@ -127,8 +127,9 @@ bool link_check(const struct link_in *in); // a payload that is not packed has i
 MUST_CHECK err_t link_unpack(const struct link_in *in, void *to, struct err *e);
 void link_in_free(struct link_in **in); // from any thread, also after link_close
 
-// Ends the TCP connection over which the message just received from this peer came. It may
-// come again, if the gate lets it.
+// Ends the TCP connection over which the message just received from this peer came, half a
+// second from now (at a call of link_state): time for the words that say why. It may come
+// again, if the gate lets it.
 void link_hang_up(struct link *l, const struct link_peer *peer);
 
 struct link_counts {

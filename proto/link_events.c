@@ -101,6 +101,7 @@ static void end_endless(struct link *l)
     ns_t now = clock_ns();
     if (now - l->looked < LOOK_EVERY * (ns_t)(1 + l->conns.open / LOOK_AT)) return;
     l->looked = now;
+    conns_end_due(&l->conns, now);
     l->events.endless +=
         conns_end_endless(&l->conns, l->message_max_bytes + ENDLESS_BYTES, now);
 }

@@ -180,6 +180,31 @@ static void who_is_too_many_is_the_oldest_that_never_spoke(void **state)
     close(first.far);
 }
 
+static void who_is_to_go_hears_the_last_words_first(void **state)
+{
+    struct pair *p = *state;
+    char byte;
+    conns_end_soon(&p->c, p->near, NS_S);
+    conns_end_soon(&p->c, p->near, NS_S + NS_S / 4); // which puts nothing off
+    conns_end_due(&p->c, NS_S + NS_S / 2 - 1);
+    assert_int_equal(1, (int)write(p->near, "!", 1));
+    assert_int_equal(1, (int)read(p->far, &byte, 1));
+    conns_end_due(&p->c, NS_S + NS_S / 2);
+    EQ_I64(0, read(p->far, &byte, 1));
+    EQ_I64(0, p->c.open);
+}
+
+static void a_descriptor_that_is_another_connection_by_now_is_left_alone(void **state)
+{
+    struct pair *p = *state;
+    conns_end_soon(&p->c, p->near, NS_S);
+    conns_closed(&p->c, p->near);
+    conns_opened(&p->c, p->near);
+    conns_end_due(&p->c, 10 * NS_S);
+    EQ_I64(1, p->c.open);
+    conns_end_soon(&p->c, 100000, NS_S);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, connected, hung_up)
 
 int main(void)
@@ -193,6 +218,8 @@ int main(void)
         T(what_is_given_arrives),
         T(of_an_unknown_connection_nothing_is_under_way),
         T(who_is_too_many_is_the_oldest_that_never_spoke),
+        T(who_is_to_go_hears_the_last_words_first),
+        T(a_descriptor_that_is_another_connection_by_now_is_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
