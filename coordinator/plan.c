@@ -184,6 +184,17 @@ err_t plan_identity(struct plan *p, const struct job *j, struct err *e)
     return identify(p, j, e);
 }
 
+// Only programs and plugins run beside each other in one runner.
+static err_t note_concurrency(struct plan *p, const struct job *j, struct err *e)
+{
+    static const char note[] = "workers.concurrency changes nothing here: only exec and "
+                               "plugin steps run at the same time in one runner";
+    if (j->workers_concurrency <= 1) return ERR_OK;
+    for (size_t i = 0; i < j->n_steps; i++)
+        if (j->steps[i].kind == STEP_EXEC || j->steps[i].kind == STEP_PLUGIN) return ERR_OK;
+    return strings_add(&p->notes, note, sizeof note - 1, e);
+}
+
 err_t plan_input(struct plan *p, const struct job *j, const struct cell *watermark,
                  struct err *e)
 {
@@ -192,6 +203,7 @@ err_t plan_input(struct plan *p, const struct job *j, const struct cell *waterma
     err_t rc = source_names(p->source, &names, &p->notes, e);
     schema_free(&names);
     TRY(rc);
+    TRY(note_concurrency(p, j, e));
     TRY(source_infer(p->source, j, &p->spec.in, &p->sample, &p->estimate_rows, e));
     p->spec.reader = strdup(source_reader(p->source));
     if (!p->spec.reader) return err_set(e, ERR_NOMEM, "out of memory");

@@ -195,6 +195,15 @@ def chunks_by_value_and_by_reference_are_worked_on_at_the_same_time(t):
 
 
 @scenario("plugin")
+def concurrency_without_a_step_that_waits_is_told(t):
+    common = ("run", "--range", "10", "--into", "null:", "--concurrency", "8")
+    says = "workers.concurrency changes nothing here: only exec and plugin steps"
+    t.says(t.run(*common, "--sql", "SELECT i FROM batch"), says)
+    t.says(t.run(*common), says)
+    t.true(says not in t.run(*common, "--exec", "cat").err, "with a program it is of use")
+
+
+@scenario("plugin")
 def more_batches_than_memory_has_room_for_are_refused(t):
     done = t.run(*arguments(build(t), more=("--concurrency", "1000", "-j", "4")), want=2)
     t.says(done, "workers.concurrency: 1000 batches at a time in 4 slots", "take --concurrency 512, or --worker-memory 2000MiB")
