@@ -1,0 +1,127 @@
+#include "coordinator/cli.h"
+#include "coordinator/run_impl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static void print_schema(const char *title, const struct schema *s)
+{
+    printf("%s\n", title);
+    for (uint32_t i = 0; i < s->n; i++)
+        printf("  %-30s %s%s\n", s->f[i].name, type_name(s->f[i].type),
+               s->f[i].given ? " (given)" : "");
+}
+
+static err_t check(struct run *r, struct err *e)
+{
+    TRY(local_open(&r->local, e));
+    TRY(plan_identity(&r->plan, r->job, e));
+    TRY(run_open_input(r, e));
+    r->plan.spec.sink = strdup("null");
+    if (!r->plan.spec.sink) return err_set(e, ERR_NOMEM, "out of memory");
+    TRY(run_find_warehouse(r, e));
+    if (r->job->params.n == 0) return run_settle_output(r, e);
+    // Params are read from the warehouse, which a check does not touch: stand-ins do.
+    r->plan.spec.params = calloc(r->job->params.n, sizeof *r->plan.spec.params);
+    if (!r->plan.spec.params) return err_set(e, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < r->job->params.n; i++) {
+        r->plan.spec.params[i] =
+            (struct spec_param){ .name = strdup(r->job->params.v[i].name) };
+        r->plan.spec.n_params = i + 1;
+        if (!r->plan.spec.params[i].name) return err_set(e, ERR_NOMEM, "out of memory");
+    }
+    return run_settle_output(r, e);
+}
+
+int run_check(const struct job *j)
+{
+    struct run r = { .job = j, .started = clock_ns() };
+    struct err e = { 0 };
+    r.local.pidfd = -1;
+    progress_init(&r.progress, PROGRESS_NONE, j->output == OUTPUT_QUIET, r.started);
+    err_t rc = check(&r, &e);
+    if (rc != ERR_OK) fprintf(stderr, "tranche: %s\n", e.text);
+    if (rc != ERR_OK && j->output == OUTPUT_JSON) {
+        printf("{\"job\":");
+        json_string(j->name, stdout);
+        printf(",\"status\":\"failed\",\"error\":");
+        json_string(e.text, stdout);
+        printf("}\n");
+    } else if (rc != ERR_OK) {
+        // said
+    } else if (j->output == OUTPUT_HUMAN) {
+        uint32_t n;
+        source_inputs(r.plan.source, &n);
+        printf("%s: ok, %u input%s, about %llu rows\n", j->name, n, n == 1 ? "" : "s",
+               (unsigned long long)r.plan.estimate_rows);
+        print_schema("input", &r.plan.spec.in);
+        if (j->n_steps || job_aggregates(j)) print_schema("output", &r.plan.rows);
+        if (j->merge_sql) printf("merge.sql is tried when a run begins\n");
+        printf("into %s%s%s\n", j->into_written, job_into_text(j) ? "" : ", table ",
+               job_into_text(j) ? "" : j->table);
+    } else if (j->output == OUTPUT_JSON) {
+        printf("{\"job\":");
+        json_string(j->name, stdout);
+        printf(",\"status\":\"ok\"}\n");
+    }
+    run_close(&r);
+    return rc == ERR_OK ? CLI_OK : run_exit_code(rc, &r.totals);
+}
+
+struct listing {
+    enum job_output output;
+    uint64_t n;
+};
+
+static int list_one(void *arg, const struct journal_run *run, int64_t started_wall_ms)
+{
+    struct listing *l = arg;
+    char when[32], rows[32];
+    time_t t = (time_t)(started_wall_ms / 1000);
+    struct tm tm;
+    strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", localtime_r(&t, &tm));
+    format_count(run->rows_loaded, rows, sizeof rows);
+    if (l->output == OUTPUT_JSON) {
+        printf("{\"run\":");
+        json_string(run->id, stdout);
+        printf(",\"name\":");
+        json_string(run->name, stdout);
+        printf(",\"status\":");
+        json_string(run->status, stdout);
+        printf(
+            ",\"started_ms\":%lld,\"seconds\":%.3f,\"rows_read\":%llu,\"rows_loaded\":%llu,"
+            "\"rows_rejected\":%llu,\"exit_code\":%d,\"table\":",
+            (long long)started_wall_ms, run->seconds, (unsigned long long)run->rows_read,
+            (unsigned long long)run->rows_loaded, (unsigned long long)run->rows_rejected,
+            run->exit_code);
+        json_string(run->table, stdout);
+        printf(",\"error\":");
+        json_string(run->error, stdout);
+        printf("}\n");
+    } else {
+        if (l->n == 0)
+            printf("%-22s %-19s %-20s %-20s %14s %10s\n", "run", "started", "name",
+                   "status", "rows loaded", "seconds");
+        printf("%-22s %-19s %-20s %-20s %14s %10.2f\n", run->id, when, run->name,
+               run->status, rows, run->seconds);
+    }
+    l->n++;
+    return 1;
+}
+
+int run_list(const struct job *j)
+{
+    struct run r = { .job = j };
+    struct err e = { 0 };
+    struct listing l = { .output = j->output };
+    run_state_folder(&r);
+    err_t rc = journal_runs(r.state_dir, list_one, &l, &e);
+    if (rc != ERR_OK) {
+        fprintf(stderr, "tranche: %s\n", e.text);
+        return CLI_INFRASTRUCTURE;
+    }
+    if (l.n == 0 && j->output == OUTPUT_HUMAN) printf("no runs yet in %s\n", r.state_dir);
+    return CLI_OK;
+}

@@ -1,0 +1,53 @@
+// run_impl.h - what the files of run share. No one else includes it.
+
+#ifndef COORDINATOR_RUN_IMPL_H
+#define COORDINATOR_RUN_IMPL_H
+
+#include "coordinator/app.h"
+#include "coordinator/door.h"
+#include "coordinator/plan.h"
+#include "coordinator/progress.h"
+#include "coordinator/report.h"
+#include "coordinator/run.h"
+
+enum {
+    RUN_LOCK_WAIT_S = 10
+}; // a locked warehouse is waited for so long when a load begins
+
+struct run {
+    const struct job *job;
+    struct plan plan;
+    struct local local;
+    struct link *ipc; // to the worker of this machine
+    struct door door; // for those of others
+    struct journal *journal;
+    struct journal_run record;
+    const struct warehouse_ops *ops;
+    struct warehouse *warehouse;
+    struct load_state load;
+    struct arena mem;
+    struct cell watermark; // above what an incremental load takes rows; text in mem
+    struct buf spec;
+    struct progress progress;
+    struct app_totals totals;
+    struct ledger_row *by_input; // once the load is proven
+    uint32_t slots;
+    ns_t started;
+    char load_name[4400]; // in the journal: warehouse, table, load, and a digest
+    char state_dir[4096];
+};
+
+// A line for the user; arg is the run.
+void run_say(void *arg, const char *text);
+
+// run_open.c, in the order in which mistakes are cheapest to tell.
+void run_state_folder(struct run *r);                   // sets state_dir
+err_t run_open_input(struct run *r, struct err *e);     // the source, its schema, its notes
+err_t run_find_warehouse(struct run *r, struct err *e); // sets ops
+err_t run_settle_output(struct run *r, struct err *e);  // transforms, and what comes out
+err_t run_open_all(struct run *r, struct err *e);       // all of it: ready for app_run
+
+void run_close(struct run *r);                           // whatever is open, in any state
+int run_exit_code(err_t rc, const struct app_totals *t); // of a run that failed
+
+#endif
