@@ -136,6 +136,7 @@ static void run_row(void **state)
     { "sqlite_" #body, "sqlite", false, 0, body },         \
         { "csv_" #body, "csv", false, 1 << 16, body },     \
         { "jsonl_" #body, "jsonl", false, 1 << 16, body }, \
+        { "pg_" #body, "postgres", false, 1 << 16, body }, \
     {                                                      \
         "null_" #body, "null", true, 0, body               \
     }
