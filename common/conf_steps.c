@@ -13,7 +13,7 @@ static const struct {
     enum step_kind of;
 } parts[] = {
     { "format", STEP_EXEC },  { "persistent", STEP_EXEC }, { "env", STEP_EXEC },
-    { "sandbox", STEP_EXEC }, { "args", STEP_PLUGIN },
+    { "sandbox", STEP_EXEC }, { "files", STEP_EXEC },      { "args", STEP_PLUGIN },
 };
 
 static void check_part(struct conf *c, const struct step *s, const struct value *m)

@@ -128,7 +128,8 @@ static err_t exec_facts(struct buf *out, const struct step *s, struct err *e)
         TRY(fact(out, "argument", s->argv.v[i], e));
     if (s->format != STEP_CSV) TRY(fact(out, "format", "jsonl", e));
     if (s->persistent) TRY(fact(out, "persistent", "true", e));
-    return pair_facts(out, "env", &s->env, e);
+    TRY(pair_facts(out, "env", &s->env, e));
+    return facts(out, "beside", &s->with, e);
 }
 
 static err_t step_facts(struct buf *out, const struct step *s, struct err *e)

@@ -147,9 +147,16 @@ const struct opt opt_table[] = {
       .set = set_bool, .at = offsetof(struct step, persistent) },
     { KEY("transform.env", "env"), .section = OPT_TRANSFORM, .form = OPT_MAP,
       .metavar = "NAME=VALUE", .takes = "mapping of name to text",
-      .help = "Variables that the program gets beside the usual ones. The flag is "
+      .help = "Variables that the program gets beside the usual ones; a value $NAME is "
+              "taken from the environment of this command and stored nowhere. The flag is "
               "repeatable, behind --exec",
       .set = set_env },
+    { KEY("transform.files", "exec-file"), .section = OPT_TRANSFORM, .form = OPT_LIST,
+      .metavar = "FILE", .takes = "path, glob, folder, or list of them",
+      .help = "Files that the program needs, below the job's folder: they travel with it "
+              "to workers on other hosts and stand beside it there. The flag is "
+              "repeatable, behind --exec",
+      .set = set_beside },
     { KEY("transform.sandbox", "sandbox"), .section = OPT_TRANSFORM, .form = OPT_ONE,
       .metavar = "default|strict|none", .takes = "default, strict or none",
       .initial = "default",

@@ -24,6 +24,7 @@
     X(sql)             \
     X(exec)            \
     X(env)             \
+    X(beside)          \
     X(plugin)          \
     X(args)            \
     X(by)              \

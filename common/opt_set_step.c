@@ -131,3 +131,35 @@ void set_env(struct conf *c, const struct opt *o, const struct value *v)
             conf_ok(c, job_pairs_set(&c->step->env, m->key, m->text, NULL));
     }
 }
+
+// ---- files that go with it ----
+
+static void add_beside(struct conf *c, const struct opt *o, const struct value *m,
+                       struct strings *to)
+{
+    if (m->kind != VALUE_TEXT || m->nothing) {
+        conf_wrong(c, o, m, "wants a path, a glob, or a list of them");
+        return;
+    }
+    const char *path = m->text;
+    if (!opt_path_is_good(c, o, m, path)) return;
+    while (strncmp(path, "./", 2) == 0)
+        path += 2;
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    if (!conf_ok(c, strings_add(to, path, n, NULL))) return;
+    if (!step_place_ok(to->v[to->n - 1]))
+        conf_wrong(c, o, m,
+                   "%s is not below the job's folder: only what stands there can be laid "
+                   "out beside the program on another host",
+                   QUOTED(m->text));
+}
+
+void set_beside(struct conf *c, const struct opt *o, const struct value *v)
+{
+    bool list = v->kind == VALUE_LIST;
+    for (const struct value *m = list ? v->first : v; m; m = list ? m->next : NULL)
+        add_beside(c, o, m, &c->step->with);
+    if (list && !v->first) conf_wrong(c, o, v, "an empty list; give a path or a glob");
+}

@@ -1,5 +1,7 @@
 #include "common/scratch.h"
 
+#include "common/rmtree.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,42 +16,12 @@
 
 #define PREFIX "tranche-scratch-"
 #define MAKING PREFIX "new-"
-enum { DEEPEST = 100, MAKING_SECONDS = 60 };
+enum { MAKING_SECONDS = 60 };
 
 static const char *tmp_folder(void)
 {
     const char *t = getenv("TMPDIR");
     return t && t[0] == '/' && strlen(t) < 3000 ? t : "/tmp";
-}
-
-// Never follows a link: what a program made may point anywhere. A folder that it made
-// unreadable is made readable first.
-static void remove_below(int dir, int depth)
-{
-    DIR *d = depth < DEEPEST ? fdopendir(dup(dir)) : NULL;
-    if (!d) return;
-    rewinddir(d);
-    for (struct dirent *x; (x = readdir(d));) {
-        if (strcmp(x->d_name, ".") == 0 || strcmp(x->d_name, "..") == 0) continue;
-        if (unlinkat(dir, x->d_name, 0) == 0) continue;
-        if (fchmodat(dir, x->d_name, 0700, 0)) continue;
-        int sub = openat(dir, x->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (sub >= 0) {
-            remove_below(sub, depth + 1);
-            close(sub);
-        }
-        unlinkat(dir, x->d_name, AT_REMOVEDIR);
-    }
-    closedir(d);
-}
-
-static void remove_tree(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) return;
-    if (fchmod(fd, 0700) == 0) remove_below(fd, 0);
-    close(fd);
-    rmdir(path);
 }
 
 // Folders get their name when they are locked; one that is being made is given a minute.
@@ -78,7 +50,7 @@ static void sweep(const char *tmp)
             continue;
         if (snprintf(path, sizeof path, "%s/%s", tmp, x->d_name) < (int)sizeof path &&
             is_dead(path, strncmp(x->d_name, MAKING, strlen(MAKING)) != 0))
-            remove_tree(path);
+            rmtree(path);
     }
     closedir(d);
 }
@@ -104,7 +76,7 @@ err_t scratch_open(struct scratch *s, struct err *e)
         if (rename(making, s->dir) == 0 && mkdir(s->room, 0700) == 0) return ERR_OK;
     }
     err_sys(e, "cannot make a scratch folder in %s", tmp);
-    remove_tree(making);
+    rmtree(making);
     scratch_close(s);
     return ERR_IO;
 }
@@ -117,14 +89,14 @@ err_t scratch_empty(struct scratch *s, struct err *e)
         if (fd >= 0) close(fd);
         return ERR_IO;
     }
-    remove_below(fd, 0);
+    rmtree_below(fd);
     close(fd);
     return ERR_OK;
 }
 
 void scratch_close(struct scratch *s)
 {
-    if (s->dir[0]) remove_tree(s->dir);
+    if (s->dir[0]) rmtree(s->dir);
     if (s->lock >= 0) close(s->lock);
     *s = (struct scratch){ .lock = -1 };
 }

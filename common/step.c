@@ -32,6 +32,38 @@ static err_t copy_files(struct step *to, const struct step *from, struct err *e)
     return ERR_OK;
 }
 
+enum { PART_MAX = 255, PATH_BYTES_MAX = 4095 };
+
+bool step_place_ok(const char *path)
+{
+    if (strlen(path) > PATH_BYTES_MAX) return false;
+    for (const char *p = path;; p++) {
+        size_t n = strcspn(p, "/");
+        bool dots = (n == 1 && p[0] == '.') || (n == 2 && p[0] == '.' && p[1] == '.');
+        if (n == 0 || n > PART_MAX || dots) return false;
+        p += n;
+        if (!*p) return true;
+    }
+}
+
+err_t step_add_place(struct step *s, uint32_t file, const char *path, struct err *e)
+{
+    struct step_place *v = realloc(s->places, (s->n_places + 1) * sizeof *v);
+    if (!v) return err_set(e, ERR_NOMEM, "out of memory");
+    s->places = v;
+    v[s->n_places] = (struct step_place){ file, NULL };
+    TRY(copy_text(&v[s->n_places].path, path, e));
+    s->n_places++;
+    return ERR_OK;
+}
+
+static err_t copy_places(struct step *to, const struct step *from, struct err *e)
+{
+    for (size_t i = 0; i < from->n_places; i++)
+        TRY(step_add_place(to, from->places[i].file, from->places[i].path, e));
+    return ERR_OK;
+}
+
 static err_t copy_parts(struct step *to, const struct step *from, struct err *e)
 {
     TRY(copy_text(&to->sql, from->sql, e));
@@ -39,6 +71,8 @@ static err_t copy_parts(struct step *to, const struct step *from, struct err *e)
     TRY(copy_text(&to->said, from->said, e));
     TRY(schema_copy(&to->out, &from->out, e));
     TRY(copy_files(to, from, e));
+    TRY(copy_places(to, from, e));
+    TRY(strings_copy(&to->with, &from->with, e));
     TRY(copy_text(&to->path, from->path, e));
     TRY(copy_text(&to->path_written, from->path_written, e));
     TRY(strings_copy(&to->argv, &from->argv, e));
@@ -66,6 +100,10 @@ void step_free(struct step *s)
     job_pairs_free(&s->env);
     free(s->dir);
     free(s->files);
+    for (size_t i = 0; i < s->n_places; i++)
+        free(s->places[i].path);
+    free(s->places);
+    strings_free(&s->with);
     schema_free(&s->out);
     free(s->said);
     free(s->path);

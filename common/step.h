@@ -31,6 +31,11 @@ struct step_file { // an argument of a program: instead of it the program gets t
     uint32_t argument, file; // numbers in argv and in the spec's files
 };
 
+struct step_place { // a file that stands beside a program
+    uint32_t file;  // number in the spec's files
+    char *path;     // below its folder: "lib/util.py"
+};
+
 struct step { // owns all of it; what its kind does not use is zero
     enum step_kind kind;
     int line, column; // where it stands in the job file, from 1; 0: a flag. Not sent.
@@ -41,11 +46,16 @@ struct step { // owns all of it; what its kind does not use is zero
     enum step_format format;
     bool persistent; // one process for many batches
     enum step_sandbox sandbox;
-    struct job_pairs env; // over the default environment
-    char *dir;            // the folder it runs in, and where its paths stand
+    // Over the default environment. In a job: as written, "$NAME" is a variable of the
+    // caller's; in a spec: the values.
+    struct job_pairs env;
+    struct strings with; // files that go with the program: patterns as written. Not sent.
+    char *dir;           // the folder it runs in, and where its paths stand
     struct step_file
         *files; // the arguments that are files of the job; PLUGIN: one, the library
     size_t n_files;
+    struct step_place *places; // EXEC: of `with`, and of its arguments then
+    size_t n_places;
     struct schema out; // its columns, once it was tried; empty: not yet
     char *said;        // what its sandbox is like on the host where it was tried
 
@@ -53,6 +63,12 @@ struct step { // owns all of it; what its kind does not use is zero
     char *path_written; // not sent
     struct job_pairs args;
 };
+
+// A path that stays below the folder it begins in: no '/' in front, no "." and ".." and
+// nothing empty between its slashes, each part a name that a file can have.
+bool step_place_ok(const char *path);
+MUST_CHECK err_t step_add_place(struct step *s, uint32_t file, const char *path,
+                                struct err *e);
 
 const char *step_kind_name(enum step_kind k); // "sql", ...; "?" for a stranger
 MUST_CHECK err_t step_copy(struct step *to, const struct step *from, struct err *e);

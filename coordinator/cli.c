@@ -147,10 +147,12 @@ static void give_step(struct parsing *p, const struct opt *o, const char *text)
         return;
     }
     const char *key = strchr(o->key, '.') + 1;
-    if (m) m = member(p, m, key, is_pair ? VALUE_MAP : VALUE_TEXT);
+    bool is_list = o->form == OPT_LIST && !o->one_of;
+    if (is_list && !(v = value_new(&p->mem, VALUE_TEXT, text))) p->no_memory = true;
+    if (m) m = member(p, m, key, is_pair ? VALUE_MAP : is_list ? VALUE_LIST : VALUE_TEXT);
     if (!m)
         p->no_memory = true;
-    else if (!is_pair)
+    else if (!is_pair && !is_list)
         m->text = text ? text : "true";
     else if (v)
         value_add(m, v);

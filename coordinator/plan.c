@@ -150,6 +150,9 @@ static err_t identify(struct plan *p, const struct job *j, struct err *e)
         rc = buf_printf(&text, e, "table %s %s\n", p->spec.tables[i].name, hex);
     }
     if (rc == ERR_OK) rc = identify_files(p, &text, e);
+    for (size_t i = 0; rc == ERR_OK && i < p->spec.n_steps; i++)
+        for (size_t k = 0; rc == ERR_OK && k < p->spec.steps[i].n_places; k++)
+            rc = buf_printf(&text, e, "place %s\n", p->spec.steps[i].places[k].path);
     for (size_t i = 0; rc == ERR_OK && i < j->files.n; i++)
         rc = buf_printf(&p->sources, e, "%s%s", i ? "\n" : "", j->files.v[i]);
     if (rc == ERR_OK && j->sqlite_written)

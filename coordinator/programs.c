@@ -1,5 +1,8 @@
 #include "coordinator/programs.h"
 
+#include "common/text.h"
+#include "coordinator/beside.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +39,36 @@ static err_t add_files(struct spec *spec, struct step *s, struct err *e)
     return ERR_OK;
 }
 
+// "$NAME": a variable of ours. NULL: the text itself; "$$NAME" says "$NAME".
+static const char *variable_of(const char *text)
+{
+    return *text == '$' && text_is_identifier(text + 1) ? text + 1 : NULL;
+}
+
+// From here on the spec has the values. What is written to history and hashed to the
+// load's identity is the job's, with the names.
+static err_t take_variables(struct step *s, struct err *e)
+{
+    for (size_t i = 0; i < s->env.n; i++) {
+        struct job_pair *p = &s->env.v[i];
+        const char *name = variable_of(p->value), *value = p->value;
+        if (name && !(value = getenv(name)))
+            return err_set(e, ERR_INVALID,
+                           "transform.env: %s wants the variable %s of the environment, "
+                           "which is not set; export it, or write $$%s for the text itself",
+                           p->name, name, name);
+        if (!name && *value == '$' && variable_of(value + 1)) value++;
+        if (name && !text_is_utf8(value, strlen(value)))
+            return err_set(e, ERR_INVALID, "transform.env: the variable %s is not UTF-8",
+                           name);
+        char *copy = strdup(value);
+        if (!copy) return err_set(e, ERR_NOMEM, "out of memory");
+        free(p->value);
+        p->value = copy;
+    }
+    return ERR_OK;
+}
+
 err_t programs_add(struct spec *spec, struct err *e)
 {
     for (size_t i = 0; i < spec->n_steps; i++) {
@@ -54,7 +87,9 @@ err_t programs_add(struct spec *spec, struct err *e)
         if (!dir) return err_sys(e, "cannot find the folder %s", s->dir);
         free(s->dir);
         s->dir = dir;
+        TRY(take_variables(s, e));
         TRY(add_files(spec, s, e));
+        TRY(beside_add(spec, s, e));
     }
     return ERR_OK;
 }

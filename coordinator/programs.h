@@ -6,7 +6,9 @@
 
 #include "proto/spec.h"
 
-// Makes the steps' folders absolute and adds the files to the spec's.
+// Makes the steps' folders absolute, puts the values of the caller's variables into their
+// environments and adds the files to the spec's. ERR_INVALID: a file or a variable is
+// missing.
 MUST_CHECK err_t programs_add(struct spec *spec, struct err *e);
 // Takes the columns from the answer of --describe, and those of each program; a note says
 // what sandbox each has.

@@ -54,8 +54,9 @@ enum {
     SPEC_VALUE_MAX = 32 << 20,  // one parameter
     SPEC_NULLS_MAX = 1000,
     SPEC_STEPS_MAX = 100,
-    SPEC_ARGV_MAX = 1000,  // arguments of a program
-    SPEC_PAIRS_MAX = 1000, // variables of a program, arguments of a plugin
+    SPEC_ARGV_MAX = 1000,   // arguments of a program
+    SPEC_PAIRS_MAX = 1000,  // variables of a program, arguments of a plugin
+    SPEC_PLACES_MAX = 1000, // of files beside a program
     SPEC_PARAMS_MAX = 1000,
     SPEC_TABLES_MAX = 100,
     SPEC_TABLE_MAX = 64 << 20,    // bytes of a lookup table

@@ -130,6 +130,8 @@ err_t dec_steps(const obj *o, struct spec *s, struct err *e);
 err_t enc_files(struct enc *x, const struct file_set *s);
 err_t dec_files(const obj *o, struct file_set *s, struct err *e);
 err_t enc_table_file(struct enc *x, const struct spec_table *t);
+// 1 to max bytes without NUL.
+err_t dec_name(const obj *o, size_t max, char **out, const char *what, struct err *e);
 err_t dec_table_file(const obj *o, struct spec_table *t, struct err *e);
 err_t dec_check_files(const struct spec *s,
                       struct err *e); // those that are named are there

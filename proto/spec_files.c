@@ -53,7 +53,7 @@ err_t dec_table_file(const obj *o, struct spec_table *t, struct err *e)
     return ERR_OK;
 }
 
-static err_t dec_name(const obj *o, size_t max, char **out, const char *what, struct err *e)
+err_t dec_name(const obj *o, size_t max, char **out, const char *what, struct err *e)
 {
     uint32_t n = o->via.bin.size;
     if (o->type != MSGPACK_OBJECT_BIN || n == 0 || n > max || memchr(o->via.bin.ptr, 0, n))
@@ -94,10 +94,15 @@ err_t dec_files(const obj *o, struct file_set *s, struct err *e)
 
 static err_t check_steps(const struct spec *s, struct err *e)
 {
-    for (size_t i = 0; i < s->n_steps; i++)
+    for (size_t i = 0; i < s->n_steps; i++) {
+        bool strange = false;
         for (size_t k = 0; k < s->steps[i].n_files; k++)
-            if (s->steps[i].files[k].file >= s->files.n)
-                return err_set(e, ERR_PROTO, "transform: its file is none of the job's");
+            strange |= s->steps[i].files[k].file >= s->files.n;
+        for (size_t k = 0; k < s->steps[i].n_places; k++)
+            strange |= s->steps[i].places[k].file >= s->files.n;
+        if (strange)
+            return err_set(e, ERR_PROTO, "transform: its file is none of the job's");
+    }
     return ERR_OK;
 }
 

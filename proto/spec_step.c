@@ -2,7 +2,8 @@
 
 #include "proto/spec_codec.h"
 
-enum { SQL_PARTS = 2, EXEC_PARTS = 10, PLUGIN_PARTS = 4 };
+// EXEC_PLACED_PARTS: with the places of its files; a program without has EXEC_PARTS.
+enum { SQL_PARTS = 2, EXEC_PARTS = 10, EXEC_PLACED_PARTS = 11, PLUGIN_PARTS = 4 };
 
 static err_t enc_texts(struct enc *x, const struct strings *s, size_t max, const char *what)
 {
@@ -34,6 +35,18 @@ static err_t enc_step_files(struct enc *x, const struct step *s)
     return ERR_OK;
 }
 
+static err_t enc_places(struct enc *x, const struct step *s)
+{
+    TRY(enc_array(x, s->n_places, SPEC_PLACES_MAX, "files beside a program"));
+    for (size_t i = 0; i < s->n_places; i++) {
+        const char *path = s->places[i].path;
+        PACK(msgpack_pack_array(&x->pk, 2));
+        PACK(msgpack_pack_uint32(&x->pk, s->places[i].file));
+        TRY(enc_bin(x, path, strlen(path), FILE_PATH_MAX, "place of a file"));
+    }
+    return ERR_OK;
+}
+
 static err_t enc_exec(struct enc *x, const struct step *s)
 {
     TRY(enc_texts(x, &s->argv, SPEC_ARGV_MAX, "arguments of a program"));
@@ -44,7 +57,8 @@ static err_t enc_exec(struct enc *x, const struct step *s)
     TRY(enc_text(x, s->dir, "folder of a program"));
     TRY(enc_step_files(x, s));
     TRY(enc_schema(x, &s->out));
-    return enc_text(x, s->said, "sandbox of a program");
+    TRY(enc_text(x, s->said, "sandbox of a program"));
+    return s->n_places ? enc_places(x, s) : ERR_OK;
 }
 
 static err_t enc_plugin(struct enc *x, const struct step *s)
@@ -63,7 +77,8 @@ err_t enc_step(struct enc *x, const struct step *s)
     };
     if (s->kind == STEP_NONE || (size_t)s->kind >= sizeof parts)
         return err_set(x->w.e, ERR_INVALID, "a transform of kind %u", s->kind);
-    PACK(msgpack_pack_array(&x->pk, parts[s->kind]));
+    bool placed = s->kind == STEP_EXEC && s->n_places;
+    PACK(msgpack_pack_array(&x->pk, placed ? EXEC_PLACED_PARTS : parts[s->kind]));
     PACK(msgpack_pack_uint8(&x->pk, (uint8_t)s->kind));
     switch (s->kind) {
     case STEP_EXEC: return enc_exec(x, s);
@@ -106,7 +121,29 @@ static err_t dec_step_files(const obj *o, struct step *s, struct err *e)
     return ERR_OK;
 }
 
-static err_t dec_exec(const obj *part, struct step *s, struct err *e)
+static err_t dec_place(const obj *o, struct step *s, struct err *e)
+{
+    uint64_t file = 0;
+    char *path = NULL;
+    TRY(dec_array(o, 2, 2, "place of a file", e));
+    TRY(dec_u64(&o->via.array.ptr[0], FILE_SET_MAX - 1, &file, "file", e));
+    TRY(dec_name(&o->via.array.ptr[1], FILE_PATH_MAX, &path, "place of a file", e));
+    err_t rc = step_place_ok(path)
+                   ? step_add_place(s, (uint32_t)file, path, e)
+                   : err_set(e, ERR_PROTO, "place of a file: not below its folder");
+    free(path);
+    return rc;
+}
+
+static err_t dec_places(const obj *o, struct step *s, struct err *e)
+{
+    TRY(dec_array(o, 1, SPEC_PLACES_MAX, "files beside a program", e));
+    for (uint32_t i = 0; i < o->via.array.size; i++)
+        TRY(dec_place(&o->via.array.ptr[i], s, e));
+    return ERR_OK;
+}
+
+static err_t dec_exec(const obj *part, uint32_t n, struct step *s, struct err *e)
 {
     uint64_t format = 0, persistent = 0, sandbox = 0;
     TRY(dec_texts(&part[0], &s->argv.v, &s->argv.n, SPEC_ARGV_MAX, "program", e));
@@ -121,7 +158,8 @@ static err_t dec_exec(const obj *part, struct step *s, struct err *e)
     TRY(dec_text(&part[5], &s->dir, "folder of a program", e));
     TRY(dec_step_files(&part[6], s, e));
     TRY(dec_schema(&part[7], &s->out, e));
-    return dec_text(&part[8], &s->said, "sandbox of a program", e);
+    TRY(dec_text(&part[8], &s->said, "sandbox of a program", e));
+    return n == EXEC_PLACED_PARTS ? dec_places(&part[9], s, e) : ERR_OK;
 }
 
 static err_t dec_plugin(const obj *part, struct step *s, struct err *e)
@@ -134,14 +172,15 @@ static err_t dec_plugin(const obj *part, struct step *s, struct err *e)
 static err_t dec_step(const obj *o, struct step *s, struct err *e)
 {
     uint64_t kind = 0;
-    TRY(dec_array(o, 1, EXEC_PARTS, "transform", e));
+    TRY(dec_array(o, 1, EXEC_PLACED_PARTS, "transform", e));
     const obj *part = o->via.array.ptr;
     uint32_t n = o->via.array.size;
     TRY(dec_u64(&part[0], STEP_PLUGIN, &kind, "kind of a transform", e));
     s->kind = (enum step_kind)kind;
     if (s->kind == STEP_SQL && n == SQL_PARTS)
         return dec_text(&part[1], &s->sql, "a transform", e);
-    if (s->kind == STEP_EXEC && n == EXEC_PARTS) return dec_exec(part + 1, s, e);
+    if (s->kind == STEP_EXEC && (n == EXEC_PARTS || n == EXEC_PLACED_PARTS))
+        return dec_exec(part + 1, n, s, e);
     if (s->kind == STEP_PLUGIN && n == PLUGIN_PARTS) return dec_plugin(part + 1, s, e);
     return err_set(e, ERR_PROTO, "transform: kind %llu with %u parts",
                    (unsigned long long)kind, n);

@@ -1,5 +1,7 @@
 #include "worker/cache.h"
 
+#include "common/rmtree.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -77,15 +79,12 @@ static err_t check_private(int fd, const char *path, struct err *e)
 static void remove_job(int dir, const char *name)
 {
     int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    DIR *d = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 ? fdopendir(fd) : NULL;
-    if (!d) {
-        if (fd >= 0) close(fd);
-        return;
+    if (fd < 0) return;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        rmtree_below(fd); // links, and the folders that programs find theirs in
+        unlinkat(dir, name, AT_REMOVEDIR);
     }
-    for (struct dirent *x; (x = readdir(d));)
-        unlinkat(fd, x->d_name, 0);
-    unlinkat(dir, name, AT_REMOVEDIR);
-    closedir(d);
+    close(fd);
 }
 
 static void remove_part(int dir, const char *name)

@@ -66,11 +66,11 @@ static struct slice unframed(const struct xf_exec *x)
 
 static err_t start(struct xf_exec *x, struct err *e)
 {
+    const char *dir = x->step.dir && *x->step.dir ? x->step.dir : x->scratch.room;
     struct child_plan plan = { .name = x->step.argv.v[0],
                                .argv = x->argv_list,
                                .env = x->env_list,
-                               .dir = x->step.dir && *x->step.dir ? x->step.dir
-                                                                  : x->scratch.room,
+                               .dir = x->beside[0] ? x->beside : dir,
                                .scratch = x->scratch.room,
                                .sandbox = &x->sandbox,
                                .memory_bytes = x->memory_bytes };
@@ -240,6 +240,7 @@ static void close_exec(void **state)
     child_end(&x->child);
     if (x->has_sandbox) sandbox_close(&x->sandbox);
     if (x->scratch.dir[0]) scratch_close(&x->scratch);
+    xf_exec_clear_out(x);
     csv_writer_free(&x->csv);
     jsonl_writer_free(&x->jsonl);
     csv_reader_free(&x->reader);
@@ -260,11 +261,12 @@ static void close_exec(void **state)
 // that hold their libraries.
 static err_t open_sandbox(struct xf_exec *x, const struct spec *spec, struct err *e)
 {
-    const char *paths[4 + FILE_SET_MAX];
+    const char *paths[5 + FILE_SET_MAX];
     size_t n = 0;
     paths[n++] = x->step.dir;
     paths[n++] = getenv("VIRTUAL_ENV");
     paths[n++] = getenv("CONDA_PREFIX");
+    paths[n++] = x->beside;
     for (size_t i = 0; i < x->step.n_files && i < FILE_SET_MAX; i++)
         paths[n++] = spec->files.v[x->step.files[i].file].path;
     TRY(sandbox_open(&x->sandbox, x->step.sandbox, x->scratch.room, paths, n, e));
@@ -290,6 +292,7 @@ static err_t open_parts(struct xf_exec *x, const struct spec *spec, const struct
     TRY(schema_copy(&x->out, &step->out, e));
     set_limits(x, spec);
     TRY(scratch_open(&x->scratch, e));
+    TRY(xf_exec_lay_out(x, spec, e));
     TRY(open_sandbox(x, spec, e));
     TRY(xf_exec_arguments(x, spec, e));
     if (step->format == STEP_JSONL) return jsonl_writer_new(&x->jsonl, in, e);

@@ -2,6 +2,7 @@
 //
 //   xf_exec         opens the step and runs batches through the program
 //   xf_exec_env     its arguments and environment
+//   xf_exec_files   the files beside it
 //   xf_exec_answer  what the program wrote, into frames, columns and rows
 //   xf_exec_jsonl   the same of JSON lines
 
@@ -12,6 +13,7 @@
 #include "common/csv_write.h"
 #include "common/jsonl_write.h"
 #include "common/scratch.h"
+#include "worker/cache.h"
 #include "worker/child.h"
 #include "worker/reader.h"
 #include "worker/transform.h"
@@ -22,6 +24,7 @@ struct xf_exec {
     struct strings argv, env;
     char **argv_list, **env_list; // the same for exec(2)
     struct scratch scratch;
+    char beside[CACHE_PATH]; // the folder in which its files stand; "": the job's own
     struct sandbox sandbox;
     bool has_sandbox;
     struct csv_writer *csv;
@@ -46,6 +49,10 @@ struct xf_exec_frame {
 enum xf_exec_framing { FRAMING_PART, FRAMING_WHOLE, FRAMING_BAD };
 // Looks at the first n bytes of an answer.
 enum xf_exec_framing xf_exec_frame(const uint8_t *p, size_t n, struct xf_exec_frame *f);
+
+// Lays the step's files out where they were not used in place: x->beside.
+MUST_CHECK err_t xf_exec_lay_out(struct xf_exec *x, const struct spec *spec, struct err *e);
+void xf_exec_clear_out(struct xf_exec *x);
 
 // argv and env for the step. ERR_INVALID: a param that no environment can hold.
 MUST_CHECK err_t xf_exec_arguments(struct xf_exec *x, const struct spec *spec,

@@ -106,13 +106,24 @@ static err_t make_env(struct xf_exec *x, const struct spec *spec, struct err *e)
     return ERR_OK;
 }
 
+// Where a file that is an argument stands: beside the others, if there are any.
+static void path_of(const struct xf_exec *x, const struct spec *spec, uint32_t file,
+                    char out[2 * CACHE_PATH])
+{
+    snprintf(out, 2 * CACHE_PATH, "%s", spec->files.v[file].path);
+    for (size_t i = 0; *x->beside && i < x->step.n_places; i++)
+        if (x->step.places[i].file == file)
+            snprintf(out, 2 * CACHE_PATH, "%s/%s", x->beside, x->step.places[i].path);
+}
+
 static err_t make_argv(struct xf_exec *x, const struct spec *spec, struct err *e)
 {
     for (size_t i = 0; i < x->step.argv.n; i++) {
         const char *text = x->step.argv.v[i];
+        char path[2 * CACHE_PATH];
         for (size_t k = 0; k < x->step.n_files; k++)
             if (x->step.files[k].argument == i)
-                text = spec->files.v[x->step.files[k].file].path;
+                path_of(x, spec, x->step.files[k].file, path), text = path;
         TRY(strings_add(&x->argv, text, strlen(text), e));
     }
     return ERR_OK;

@@ -471,3 +471,111 @@ load: {into: 'sqlite:wh.db', table: k}
     w.ends(0)
     exact(t)
     t.equal([0o500], [os.stat(f).st_mode & 0o777 for f in cached(t)], "the program in the cache")
+
+
+@scenario("exec")
+def a_variable_of_the_callers_reaches_the_program_and_no_file(t):
+    t.write("in.csv", "id\n1\n2\n")
+    program(t, "who.py", f"""#!{PYTHON}
+import os, sys
+sys.stdin.read()
+print("token,text,plain")
+print(",".join([os.environ["TOKEN"][::-1], os.environ["TEXT"], os.environ["PLAIN"]]))
+""")
+    t.write("job.yaml", """
+source: {csv: in.csv}
+transform: {exec: ./who.py, env: {TOKEN: $API_TOKEN, TEXT: $$API_TOKEN, PLAIN: 5$}}
+load: {into: 'sqlite:wh.db', table: t}
+""")
+    secret = "s3cret-%032x" % t.random.getrandbits(128)
+    r = t.run("run", "job.yaml", env={"API_TOKEN": secret})
+    t.equal([(secret[::-1], "$API_TOKEN", "5$")], t.rows("wh.db", "SELECT token, text, plain FROM t"), "what it saw")
+    t.true(secret not in r.out + r.err, "the secret is not said")
+    for folder, _, names in os.walk(t.dir):
+        for name in names:
+            with open(os.path.join(folder, name), "rb") as f:
+                t.true(secret.encode() not in f.read(), f"the secret is not in {name}")
+    r = t.run("run", "job.yaml", "--output", "json", env={"API_TOKEN": "another"}).json
+    t.equal(0, r["rows_loaded"], "with another value it is the same load")
+    r = t.run("run", "job.yaml", "--fresh", want=2)
+    t.says(r, "TOKEN wants the variable API_TOKEN of the environment, which is not set", "$$API_TOKEN")
+
+
+PACKAGE = {
+    "job/clean.py": f"#!{PYTHON}\nimport csv, sys\nfrom lib.names import name\nrows = csv.DictReader(sys.stdin)\n"
+                    "out = csv.writer(sys.stdout)\nout.writerow(['id', 'name'])\n"
+                    "for r in rows: out.writerow([r['id'], name(r['id'])])\n",
+    "job/lib/__init__.py": "",
+    "job/lib/names.py": "words = open('data/words.txt').read().strip()\ndef name(i): return words + ' %07d' % int(i)\n",
+    "job/lib/__pycache__/old.pyc": "old",
+    "job/data/words.txt": "the name of\n",
+    "job/data/.hidden": "x",
+}
+
+
+def package_job(t, more=""):
+    from test_hosts import make
+    make(t, 4000)
+    for path, text in PACKAGE.items():
+        t.write(path, text)
+    os.rename(t.path("k.csv"), t.path("job/k.csv"))
+    t.write("job.yaml", "")
+    os.chmod(t.path("job/clean.py"), 0o755)
+    t.write("job/job.yaml", f"""
+source: {{csv: k.csv}}
+transform: {{exec: ./clean.py, files: [lib, 'data/*.txt'], {more}}}
+load: {{into: 'sqlite:../wh.db', table: k}}
+""")
+
+
+@scenario("exec", "files")
+def files_beside_a_program_travel_with_it(t):
+    from test_files import cached, exact
+    from test_hosts import Program, keys, worker
+    package_job(t)
+    keys(t, "anna")
+    os.rename(t.path(".tranche"), t.path("job/.tranche"))
+    t.write("job/lib/names.py", PACKAGE["job/lib/names.py"] + "import os\nat = [os.getcwd(), os.path.dirname(__file__)]\n")
+    t.write("job/clean.py", PACKAGE["job/clean.py"].replace("import name", "import name, at").replace("'name']", "'name', 'cwd', 'lib']")
+            .replace("(r['id'])]", "(r['id'])] + at"))
+    c = Program(t, [t.tranche, "run", "job/job.yaml", "--batch-bytes", "4KiB", "--listen", "tcp://127.0.0.1:0", "-j", "0"])
+    c.says("listening on ")
+    c.endpoint = c.text.split("listening on ")[1].split()[0]
+    w = worker(t, c, "anna")
+    c.ends(0)
+    w.ends(0)
+    exact(t)
+    for cwd, lib in t.rows("wh.db", "SELECT DISTINCT cwd, lib FROM k"):
+        t.true("/beside-" in cwd and lib == cwd + "/lib", f"it ran in {cwd} with {lib}")
+    t.equal(4, len(cached(t)), "files in the cache, and no folder")
+
+
+@scenario("exec", "files")
+def a_changed_file_beside_a_program_is_another_job(t):
+    package_job(t)
+    r = t.run("run", "job/job.yaml", "--output", "json").json
+    t.equal(4000, r["rows_loaded"], "rows")
+    t.equal(0, t.run("run", "job/job.yaml", "--output", "json").json["rows_loaded"], "the same: nothing new")
+    t.write("job/lib/__pycache__/old.pyc", "new")
+    t.equal(0, t.run("run", "job/job.yaml", "--output", "json").json["rows_loaded"], "bytes that do not travel")
+    t.write("job/data/words.txt", "a name of\n")
+    t.equal(4000, t.run("run", "job/job.yaml", "--output", "json").json["rows_loaded"], "other words")
+
+
+@scenario("exec", "files")
+def files_that_cannot_travel_are_told(t):
+    package_job(t)
+    for files, text in (("../k.csv", "is not below the job's folder"), ("/etc/passwd", "is not below the job's folder"),
+                        ("'lib/*.so'", "no file matches 'lib/*.so'"), ("nowhere.py", "nowhere.py"), ("[]", "an empty list")):
+        job = t.write("job/other.yaml", f"""
+source: {{csv: k.csv}}
+transform: {{exec: ./clean.py, files: {files}}}
+load: {{into: 'sqlite:../wh.db', table: k}}
+""")
+        t.says(t.run("run", job, want=2), "files", text)
+    t.write("in.csv", "id,name,v\n1,a,2\n")
+    r = t.run("run", "--csv", "in.csv", "--into", "sqlite:x.db", "--table", "t", "--exec-file", "job", want=2)
+    t.says(r, "--exec-file stands behind the transform")
+    t.run("run", "--csv", "job/k.csv", "--into", "sqlite:x.db", "--table", "t", "--exec", "./job/clean.py", "--exec-file", "job",
+          "--exec-file", "in.csv", want=2)  # the words are looked for here, in the current folder
+    t.says(t.last, "data/words.txt")

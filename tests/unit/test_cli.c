@@ -170,7 +170,8 @@ static void steps_of_flags_keep_their_order(void **state)
     struct said s =
         say("tranche|run|--csv|a.csv|--into|null:|--sql|SELECT 1|--exec|a 'b c' "
             "\"d\\\"e\" f\\ g '' h'i'|--persistent|--env|A=1|--env|B=x=y|"
-            "--sandbox|strict|--plugin|./p.so|--plugin-arg|n=5|--exec|./z|"
+            "--sandbox|strict|--exec-file|lib|--exec-file|./d/*.txt|--plugin|./"
+            "p.so|--plugin-arg|n=5|--exec|./z|"
             "--exec-format|jsonl");
     EQ_I64(-1, s.code);
     assert_string_equal("", s.err);
@@ -189,6 +190,9 @@ static void steps_of_flags_keep_their_order(void **state)
     assert_string_equal("1", job_pairs_get(&x->env, "A"));
     assert_string_equal("x=y", job_pairs_get(&x->env, "B"));
     assert_string_equal(".", x->dir);
+    EQ_I64(2, x->with.n);
+    assert_string_equal("lib", x->with.v[0]);
+    assert_string_equal("d/*.txt", x->with.v[1]);
     EQ_I64(STEP_PLUGIN, j->steps[2].kind);
     assert_string_equal("5", job_pairs_get(&j->steps[2].args, "n"));
     EQ_I64(STEP_EXEC, j->steps[3].kind);
