@@ -185,6 +185,7 @@ static ns_t tick(struct app *a)
     uint32_t n;
     sched_count(a->sched, &c);
     a->t->retries = c.retries;
+    app_tell_live(a, &c, false, now);
     struct progress_view v = { .bytes_done = a->bytes_done,
                                .bytes_total = a->bytes_total,
                                .in_rows = source_inputs(a->in->source, &n)->in_rows,
@@ -281,6 +282,7 @@ static void measure_input(struct app *a)
         const struct ledger_row *r = &a->in->load->ledger[i];
         if (r->state != LEDGER_SPLIT) a->bytes_done += r->range.end - r->range.begin;
     }
+    a->ledger_bytes = a->bytes_done;
 }
 
 static err_t app_open(struct app *a, struct err *e)
@@ -343,6 +345,7 @@ static void drain_loader(struct app *a)
 static void app_close(struct app *a)
 {
     stop_workers(a);
+    app_tell_live(a, &(struct sched_counts){ 0 }, true, clock_ns());
     feeder_free(&a->feeder);
     drain_loader(a);
     if (a->in->journal && journal_flush(a->in->journal, &a->scratch) != ERR_OK)

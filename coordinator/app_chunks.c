@@ -141,7 +141,11 @@ static void add_chunk(struct app *a, struct chunk_data **c)
 
 static void on_feed(struct app *a, struct feed *x)
 {
-    if (x->chunk) a->fed_to = x->chunk->range;
+    if (x->chunk) {
+        a->fed_to = x->chunk->range;
+        a->fed_bytes += x->chunk->range.end - x->chunk->range.begin;
+        a->fed_chunks++;
+    }
     switch (x->kind) {
     case FED_CHUNK: add_chunk(a, &x->chunk); break;
     case FED_BAD: on_bad_record(a, x); break;

@@ -1,7 +1,7 @@
 // app_impl - what the files of the run's loop share: app.c (loop, time, start and end),
 // app_chunks.c (chunks from the source to the ledger), app_workers.c (messages and leases),
 // app_sessions.c (who comes, stays and goes), app_guard.c (who is shut out), app_lines.c
-// (slow connections), app_send.c (chunks on their way out).
+// (slow connections), app_send.c (chunks on their way out), app_live.c (what waits).
 
 #ifndef COORDINATOR_APP_IMPL_H
 #define COORDINATOR_APP_IMPL_H
@@ -40,6 +40,7 @@ struct app {
     struct early *early; // results for chunks that are not cut yet, by range
     uint64_t early_bytes;
     struct range fed_to; // the last that the source gave
+    uint64_t fed_bytes, fed_chunks, ledger_bytes; // ledger: committed by earlier runs
     bool gathered;       // workers.min are there, or were
     ns_t began, gate_checked, lines_seen;
     ns_t peers_seen;
@@ -47,7 +48,7 @@ struct app {
     uint64_t lost_seen;                   // connections that ended
     uint64_t endless_seen, too_many_seen; // that were cut
     uint64_t bytes_done, bytes_total, seq;
-    ns_t last_result, last_loop;
+    ns_t last_result, last_loop, live_told;
     bool fed, over, journal_failed;
     char waits[256];
     struct err e; // the first fault ends the run
@@ -118,6 +119,11 @@ void app_look_at_line(struct app *a, struct session *s, ns_t now);
 // The attempt's ASSIGN was sent, or (not `begun`) its bytes must be read first.
 void app_is_on_its_way(struct app *a, struct session *s, const struct work *k,
                        uint32_t attempt, bool begun);
+
+// ---- app_live.c ----
+// To the journal, once a second, when the run takes workers from other hosts: how much waits
+// for them. `last`: in any case, nothing does any more.
+void app_tell_live(struct app *a, const struct sched_counts *c, bool last, ns_t now);
 
 // ---- app_files.c ----
 void app_need(struct app *a, struct session *s, const struct msg_NEED *n, ns_t now);

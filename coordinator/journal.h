@@ -79,6 +79,28 @@ typedef int journal_run_fn(void *arg, const struct journal_run *run,
 MUST_CHECK err_t journal_runs(const char *dir, journal_run_fn *fn, void *arg,
                               struct err *e);
 
+// What a run is doing at the moment, for whoever starts workers (docs/SCALING.md): table
+// `live`, a row a run that takes workers from other hosts, replaced every second.
+enum journal_live_state {
+    JOURNAL_LIVE_NONE,  // no run in this folder ever took workers
+    JOURNAL_LIVE_RUNS,  // ... or builds its indexes, which may take long
+    JOURNAL_LIVE_ENDED, // as a run ends, well or badly
+    JOURNAL_LIVE_DIED,  // its process is gone: it may be continued
+};
+struct journal_live {
+    enum journal_live_state state; // filled by journal_live_get, like `run` and `seq`
+    char run[40];
+    int64_t seq; // later runs have higher ones
+    uint32_t workers, slots, idle_slots;
+    uint64_t running; // batches that workers have
+    uint64_t waiting; // batches that are cut and wait for a worker
+    int64_t to_come;  // batches that will still be cut, about; -1: nobody knows
+};
+MUST_CHECK err_t journal_live_put(struct journal *j, const struct journal_live *l,
+                                  struct err *e);
+// The newest run of DIR that takes workers. Reads only; no runs.db: NONE.
+MUST_CHECK err_t journal_live_get(const char *dir, struct journal_live *out, struct err *e);
+
 void journal_close(struct journal **j);
 
 #endif
