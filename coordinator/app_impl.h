@@ -39,9 +39,9 @@ struct app {
     bool more;           // messages wait that were not taken
     struct early *early; // results for chunks that are not cut yet, by range
     uint64_t early_bytes;
-    struct range fed_to; // the last that the source gave
+    struct range fed_to;                          // the last that the source gave
     uint64_t fed_bytes, fed_chunks, ledger_bytes; // ledger: committed by earlier runs
-    bool gathered;       // workers.min are there, or were
+    bool gathered;                                // workers.min are there, or were
     ns_t began, gate_checked, lines_seen;
     ns_t peers_seen;
     unsigned packing;                     // sessions whose line is packed
@@ -121,8 +121,8 @@ void app_is_on_its_way(struct app *a, struct session *s, const struct work *k,
                        uint32_t attempt, bool begun);
 
 // ---- app_live.c ----
-// To the journal, once a second, when the run takes workers from other hosts: how much waits
-// for them. `last`: in any case, nothing does any more.
+// To the journal, once a second, when the run takes workers from other hosts: how much
+// waits for them. `last`: in any case, nothing does any more.
 void app_tell_live(struct app *a, const struct sched_counts *c, bool last, ns_t now);
 
 // ---- app_files.c ----
