@@ -9,18 +9,25 @@ static void check_text(struct conf *c)
 {
     const struct job *j = c->job;
     bool parts = job_into_text(j) && strchr(j->into, '*');
+    bool merges = job_aggregates(j) || j->merge_sql;
     if (!job_into_text(j)) return;
     if (j->mode == MODE_UPSERT || j->mode == MODE_INCREMENTAL)
         conf_wrong_key(c, "load.mode",
                        "%s needs a database to look rows up in; into %s rows are appended, "
                        "or replace it",
                        j->mode == MODE_UPSERT ? "upsert" : "incremental", j->into_written);
-    if (j->mode == MODE_REPLACE && parts)
+    if (merges && parts)
+        conf_wrong_key(
+            c, "load.into",
+            "the result of %s takes the place of what an earlier run made, and several "
+            "files cannot be swapped in at one moment; give one file",
+            job_aggregates(j) ? "aggregate" : "merge");
+    else if (j->mode == MODE_REPLACE && parts)
         conf_wrong_key(
             c, "load.mode",
             "several files cannot be swapped in at one moment; give load.into one "
             "file, or use append");
-    if (j->mode == MODE_REPLACE && strncmp(j->into, "stdout:", 7) == 0)
+    if (j->mode == MODE_REPLACE && !merges && strncmp(j->into, "stdout:", 7) == 0)
         conf_wrong_key(c, "load.mode", "there is nothing on standard output to replace");
     if (j->n_indexes)
         conf_wrong_key(c, "load.indexes",

@@ -99,7 +99,9 @@ err_t run_find_warehouse(struct run *r, struct err *e)
     if (!r->ops)
         return err_set(e, ERR_INVALID, "load.into: no warehouse of this kind: %s",
                        j->into_written);
-    if (r->ops->merges || (!j->merge_sql && !job_aggregates(j))) return ERR_OK;
+    if (!j->merge_sql && !job_aggregates(j)) return ERR_OK;
+    if (r->ops->merging) r->ops = r->ops->merging;
+    if (r->ops->merges) return ERR_OK;
     return err_set(e, ERR_INVALID,
                    "%s is done in the warehouse, and %s is none: load into sqlite:PATH",
                    job_aggregates(j) ? "aggregate" : "merge", j->into_written);

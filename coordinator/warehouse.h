@@ -106,6 +106,7 @@ struct warehouse_ops {
     const char *sink;   // name of the worker half
     bool forgets;       // nothing of a load is kept, so none can be resumed
     bool merges;        // load_identity.merge may be given
+    const struct warehouse_ops *merging; // what does it for this one; NULL: none is needed
     // Opens or creates, hardened as RELIABILITY.md 3.3. Nothing is written yet.
     err_t (*open)(struct warehouse **w, const char *url, warehouse_say *say, void *say_arg,
                   struct err *e);

@@ -75,8 +75,9 @@ static err_t look_at_output(const struct wf *f, struct err *e)
     return rc;
 }
 
-static err_t open_files(struct warehouse **out, const char *format, const char *url,
-                        warehouse_say *say, void *say_arg, struct err *e)
+err_t wf_open(struct warehouse **out, const char *format, const char *url,
+              const struct wsq_store *store, warehouse_say *say, void *say_arg,
+              struct err *e)
 {
     const char *given = strchr(url, ':') + 1;
     const char *slash = strrchr(given, '/');
@@ -94,7 +95,7 @@ static err_t open_files(struct warehouse **out, const char *format, const char *
     if (rc == ERR_OK) rc = look_at_output(f, e);
     char *ledger = rc == ERR_OK ? ledger_path(f) : NULL;
     if (rc == ERR_OK)
-        rc = ledger ? wsq_open(out, ledger, &wf_store, say, say_arg, e)
+        rc = ledger ? wsq_open(out, ledger, store, say, say_arg, e)
                     : err_set(e, ERR_NOMEM, "out of memory");
     free(ledger);
     if (rc != ERR_OK) {
@@ -108,30 +109,34 @@ static err_t open_files(struct warehouse **out, const char *format, const char *
 static err_t open_csv(struct warehouse **out, const char *url, warehouse_say *say,
                       void *say_arg, struct err *e)
 {
-    return open_files(out, "csv", url, say, say_arg, e);
+    return wf_open(out, "csv", url, &wf_store, say, say_arg, e);
 }
 
 static err_t open_jsonl(struct warehouse **out, const char *url, warehouse_say *say,
                         void *say_arg, struct err *e)
 {
-    return open_files(out, "jsonl", url, say, say_arg, e);
+    return wf_open(out, "jsonl", url, &wf_store, say, say_arg, e);
 }
 
-static err_t no_values(struct warehouse *w, const char *sql, struct arena *mem,
-                       struct cell *value, struct err *e)
+err_t wf_no_values(struct warehouse *w, const char *sql, struct arena *mem,
+                   struct cell *value, struct err *e)
 {
     (void)sql, (void)mem, (void)value;
     return err_set(e, ERR_INVALID, "%s: has no tables to read parameters from",
                    w->files->format);
 }
 
-#define VERBS                                                         \
-    .query_value = no_values, .begin = wsq_begin, .check = wsq_check, \
+#define VERBS                                                            \
+    .query_value = wf_no_values, .begin = wsq_begin, .check = wsq_check, \
     .commit = wsq_commit, .note = wsq_note, .finish = wsq_finish, .close = wsq_close
 
-const struct warehouse_ops warehouse_csv = {
-    .scheme = "csv", .sink = "csv", .open = open_csv, VERBS
-};
-const struct warehouse_ops warehouse_jsonl = {
-    .scheme = "jsonl", .sink = "jsonl", .open = open_jsonl, VERBS
-};
+const struct warehouse_ops warehouse_csv = { .scheme = "csv",
+                                             .sink = "csv",
+                                             .merging = &warehouse_csv_merged,
+                                             .open = open_csv,
+                                             VERBS };
+const struct warehouse_ops warehouse_jsonl = { .scheme = "jsonl",
+                                               .sink = "jsonl",
+                                               .merging = &warehouse_jsonl_merged,
+                                               .open = open_jsonl,
+                                               VERBS };

@@ -12,6 +12,7 @@
 //     full   a part that takes no more: to be renamed
 //     done   a whole part, under its own name
 //     trash  to be deleted
+//     cut    open, but more stands in it than is counted: that is to be cut off
 
 #ifndef COORDINATOR_WAREHOUSE_FILE_H
 #define COORDINATOR_WAREHOUSE_FILE_H
@@ -38,6 +39,29 @@ struct wf {
 void wf_free(struct wf **f);
 MUST_CHECK err_t wf_names(struct warehouse *w, struct err *e); // w->table, w->place
 extern const struct wsq_store wf_store;                        // warehouse_file_store.c
+// ERR_INVALID: the output is one of the inputs.
+MUST_CHECK err_t wf_not_an_input(struct warehouse *w, struct err *e);
+// After begin()'s transaction: deletes and cuts what is left of dropped loads, and the
+// target to its committed bytes.
+MUST_CHECK err_t wf_settle(struct warehouse *w, bool cuts_target, struct err *e);
+
+// Opens csv: or jsonl: with this store.
+MUST_CHECK err_t wf_open(struct warehouse **out, const char *format, const char *url,
+                         const struct wsq_store *store, warehouse_say *say, void *say_arg,
+                         struct err *e);
+
+// `query_value` of text: ERR_INVALID.
+MUST_CHECK err_t wf_no_values(struct warehouse *w, const char *sql, struct arena *mem,
+                              struct cell *value, struct err *e);
+extern const struct warehouse_ops warehouse_csv_merged, warehouse_jsonl_merged;
+
+// ---- a table of the ledger as text (warehouse_stage_text.c)
+
+typedef err_t wf_put(struct warehouse *w, const uint8_t *p, size_t n, struct err *e);
+// All its rows in their order, as w->files->format with the columns of w->schema, without
+// a header; in bounded memory.
+MUST_CHECK err_t wf_table_text(struct warehouse *w, const char *table, wf_put *put,
+                               struct err *e);
 
 // ---- on the disk (warehouse_file_disk.c)
 

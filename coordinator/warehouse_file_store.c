@@ -109,6 +109,17 @@ static err_t is_an_input(struct warehouse *w, const struct stat *st, struct err 
     return ERR_OK;
 }
 
+err_t wf_not_an_input(struct warehouse *w, struct err *e)
+{
+    struct stat st;
+    bool there;
+    char *path = wf_path(w->files, w->files->base, false);
+    if (!path) return nomem(e);
+    err_t rc = wf_stat(w->files, path, &st, &there, e);
+    free(path);
+    return rc == ERR_OK && there ? is_an_input(w, &st, e) : rc;
+}
+
 static err_t gone(struct warehouse *w, const char *what, struct err *e)
 {
     return err_set(e, ERR_INVALID,
@@ -169,7 +180,6 @@ static err_t ensure_file(struct warehouse *w, const char *name, const char *path
     bool there;
     TRY(read_output(w, name, &o, e));
     TRY(wf_stat(w->files, path, &st, &there, e));
-    if (there) TRY(is_an_input(w, &st, e));
     if (!o.there) return adopt(w, name, path, there, &st, e);
     if (there) return look_at_known(w, name, path, &o, &st, e);
     if (strcmp(name, w->files->base) != 0) return swapped_already(w, &o, e);
@@ -296,6 +306,7 @@ static err_t ensure(struct warehouse *w, struct err *e)
     TRY(set_current(f, NULL, e));
     TRY(text_header(f->format, &w->schema, &f->header, e));
     if (f->parts) return ensure_parts(w, e);
+    TRY(wf_not_an_input(w, e));
     char *path = wf_path(f, w->target, false);
     err_t rc = path ? ensure_file(w, w->target, path, e) : nomem(e);
     free(path);
@@ -316,16 +327,50 @@ static err_t cut_to_committed(struct warehouse *w, struct err *e)
     return rc;
 }
 
+// Of a load into another file: what --fresh dropped still stands in this one.
+static err_t cut_dropped(struct warehouse *w, bool *any, struct err *e)
+{
+    struct wf *f = w->files;
+    struct stat st;
+    int64_t bytes;
+    bool there;
+    TRY(wsq_int(w, e, &bytes, any,
+                "SELECT bytes FROM main.tranche_output WHERE name = %Q AND state = 'cut'",
+                f->base));
+    if (!*any) return ERR_OK;
+    char *path = wf_path(f, f->base, false);
+    err_t rc = path ? wf_stat(f, path, &st, &there, e) : nomem(e);
+    if (rc == ERR_OK && there) rc = wf_open_at(f, path, (uint64_t)bytes, e);
+    wf_close_fd(f);
+    free(path);
+    if (rc != ERR_OK) return rc;
+    return wsq_exec(w, e, "writing tranche_output",
+                    "UPDATE main.tranche_output SET state = 'open' WHERE state = 'cut'");
+}
+
+static err_t settle_in_txn(struct warehouse *w, bool *wrote, struct err *e)
+{
+    TRY(wsq_ledger_fence(w, e));
+    (void)delete_trash(w, NULL); // tidy() does it, should it fail here
+    return cut_dropped(w, wrote, e);
+}
+
 // A run that took the load over since may be writing: who cuts, or deletes a file by its
 // name, holds the lock that writers hold.
+err_t wf_settle(struct warehouse *w, bool cuts_target, struct err *e)
+{
+    bool wrote = false;
+    TRY(wsq_txn_begin(w, e));
+    err_t rc = settle_in_txn(w, &wrote, e);
+    if (rc == ERR_OK && cuts_target) rc = cut_to_committed(w, e);
+    if (rc == ERR_OK && wrote) return wsq_txn_commit(w, e);
+    wsq_txn_rollback(w);
+    return rc;
+}
+
 static err_t settle(struct warehouse *w, struct err *e)
 {
-    TRY(wsq_txn_begin(w, e));
-    err_t rc = wsq_ledger_fence(w, e);
-    if (rc == ERR_OK) (void)delete_trash(w, NULL); // tidy() does it, should it fail here
-    if (rc == ERR_OK) rc = cut_to_committed(w, e);
-    wsq_txn_rollback(w); // nothing was written
-    return rc;
+    return wf_settle(w, true, e);
 }
 
 static err_t attach(struct warehouse *w, struct err *e)
@@ -440,11 +485,14 @@ static err_t swap(struct warehouse *w, struct err *e)
                     f->base, f->base, w->target);
 }
 
+// Of a merge there is a table too.
 static err_t drop_staged(struct warehouse *w, const char *staging, struct err *e)
 {
     return wsq_exec(w, e, "writing tranche_output",
-                    "UPDATE main.tranche_output SET state = 'trash' WHERE name = %Q",
-                    staging);
+                    "INSERT INTO main.tranche_output VALUES(%Q, 0, 0, 0, 'trash') "
+                    "ON CONFLICT DO UPDATE SET state = 'trash';"
+                    "DROP TABLE IF EXISTS main.\"%w\"",
+                    staging, staging);
 }
 
 static err_t cut_what_is_extra(struct warehouse *w, struct err *e)
@@ -467,17 +515,18 @@ static err_t complete(struct warehouse *w, bool swaps, bool drops, struct err *e
     return swaps ? swap(w, e) : ERR_OK;
 }
 
+// Of two loads that end at a time each writes the rejects of both, one after the other.
 static err_t done(struct warehouse *w, bool swaps, bool is_complete, struct err *e)
 {
     (void)swaps;
     if (!is_complete) return ERR_OK;
     TRY(set_current(w->files, NULL, e));
-    if (wsq_txn_begin(w, NULL) == ERR_OK) { // else the next load deletes it
-        (void)delete_trash(w, NULL);
-        wsq_txn_rollback(w);
-    }
     TRY(wsq_ready(w, e));
-    return wf_rejects_export(w, e);
+    TRY(wsq_txn_begin(w, e));
+    (void)delete_trash(w, NULL); // else the next load does it
+    err_t rc = wf_rejects_export(w, e);
+    wsq_txn_rollback(w);
+    return rc;
 }
 
 // ---- --fresh
@@ -514,7 +563,10 @@ static err_t drop_rows(struct warehouse *w, uint64_t load_id, struct err *e)
                        "over delete the file together with its .ledger",
                        f->shown, load_id);
     w->torn = true; // what stands there now is cut off
-    return set_bytes(w, f->base, there ? (uint64_t)first - 1 : 0, e);
+    TRY(set_bytes(w, f->base, there ? (uint64_t)first - 1 : 0, e));
+    return wsq_exec(w, e, "writing tranche_output",
+                    "UPDATE main.tranche_output SET state = 'cut' WHERE name = %Q",
+                    f->base);
 }
 
 const struct wsq_store wf_store = {

@@ -5,6 +5,7 @@
 #define COORDINATOR_WAREHOUSE_NULL_H
 
 #include "coordinator/ledger.h"
+#include "coordinator/warehouse_stdout.h"
 
 struct warehouse {
     bool loading;
@@ -19,9 +20,7 @@ struct warehouse {
     err_t (*write)(struct warehouse *w, const struct result *r, struct err *e);
     const char *format; // "csv", "jsonl"
     struct schema schema;
-    warehouse_say *say;
-    void *say_arg;
-    uint64_t n_rejects; // met so far
+    struct stdout_rejects rejects;
 };
 
 MUST_CHECK err_t null_begin(struct warehouse *w, const struct load_identity *id,

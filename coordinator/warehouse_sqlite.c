@@ -32,6 +32,11 @@ void wsq_give_up(struct warehouse *w)
     w->slots = false;
 }
 
+void wsq_look_afresh(struct warehouse *w)
+{
+    if (*w->path) wsq_give_up(w);
+}
+
 // ---- errors
 
 static err_t fail_busy(struct warehouse *w, struct err *e)
@@ -193,7 +198,7 @@ err_t wsq_txn_commit(struct warehouse *w, struct err *e)
     err_t kind = wsq_fail(w, rc, e, "committing");
     if (kind == ERR_BUSY || kind == ERR_FULL || (rc & 0xff) == SQLITE_CONSTRAINT) {
         wsq_txn_rollback(w);
-        if (kind == ERR_FULL) wsq_give_up(w);
+        if (kind == ERR_FULL) wsq_look_afresh(w);
         return kind;
     }
     wsq_give_up(w); // the commit may or may not be in: only a fresh look tells (R5)
@@ -238,6 +243,9 @@ static err_t settle_format(struct warehouse *w, struct err *e)
 static err_t same_file(struct warehouse *w, struct err *e)
 {
     struct stat st;
+    if (!*w->path && w->load_id)
+        return err_set(e, ERR_DB, "%s is lost after an error: run it again", w->shown);
+    if (!*w->path) return ERR_OK;
     if (stat(w->path, &st) != 0) return err_sys(e, "%s", w->shown);
     if (w->ino == 0) {
         w->dev = st.st_dev;
@@ -295,9 +303,10 @@ err_t wsq_open(struct warehouse **out, const char *path, const struct wsq_store 
     w->say = say;
     w->say_arg = say_arg;
     w->busy_ms = BUSY_MS;
-    err_t rc = wsq_resolve(path, &w->path, e);
-    if (rc == ERR_OK && !(w->shown = strdup(path)))
-        rc = err_set(e, ERR_NOMEM, "out of memory");
+    err_t rc = *path ? wsq_resolve(path, &w->path, e) : ERR_OK;
+    if (!*path) w->path = strdup("");
+    w->shown = strdup(*path ? path : "the temporary file");
+    if (rc == ERR_OK && !(w->path && w->shown)) rc = err_set(e, ERR_NOMEM, "out of memory");
     if (rc == ERR_OK) rc = wsq_ready(w, e);
     if (rc != ERR_OK) {
         wsq_close(&w);

@@ -74,10 +74,27 @@ struct wsq_store {
 };
 extern const struct wsq_store wsq_tables; // warehouse_sqlite_store.c
 
+// What another store may have in common with it, whose rows are in a table for a while.
+err_t wsq_rows_ensure(struct warehouse *w, struct err *e);
+err_t wsq_rows_settle(struct warehouse *w, struct err *e);
+err_t wsq_rows_check(const struct warehouse *w, const struct result *r, struct err *e);
+err_t wsq_rows_fill(struct warehouse *w, unsigned slot, const struct result *r,
+                    struct err *e);
+err_t wsq_rows_start(struct warehouse *w, struct err *e);
+err_t wsq_rows_add(struct warehouse *w, unsigned slot, struct result *r,
+                   struct rejects *refused, struct wsq_added *added, struct err *e);
+void wsq_rows_empty(struct warehouse *w, unsigned slot);
+err_t wsq_rows_prepare(struct warehouse *w, bool swaps, struct err *e);
+err_t wsq_rows_done(struct warehouse *w, bool swaps, bool is_complete, struct err *e);
+#define WSQ_ROWS_VERBS                                                          \
+    .attach = wsq_slots_attach, .check = wsq_rows_check, .fill = wsq_rows_fill, \
+    .start = wsq_rows_start, .add = wsq_rows_add, .sync = wsq_rows_start,       \
+    .empty = wsq_rows_empty, .prepare = wsq_rows_prepare
+
 struct warehouse {
     const struct wsq_store *store;
-    struct wf *files; // of a store of files; see warehouse_file.h
-    char *path;       // resolved and absolute
+    struct wf *files; // of a store of text; see warehouse_file.h
+    char *path;       // resolved and absolute; "": a temporary file, gone when closed
     char *shown;      // as the user wrote it
     warehouse_say *say;
     void *say_arg;
@@ -137,6 +154,7 @@ bool wsq_lock_holder(const char *path, char *out, size_t cap);
 
 MUST_CHECK err_t wsq_ready(struct warehouse *w, struct err *e); // opens it again if need be
 void wsq_give_up(struct warehouse *w);                          // closes it
+void wsq_look_afresh(struct warehouse *w); // the same, where what is in it stays
 // The sentence and kind for SQLite's `rc`. `doing`: "adding rows".
 err_t wsq_fail(struct warehouse *w, int rc, struct err *e, const char *doing);
 MUST_CHECK err_t wsq_txn_begin(struct warehouse *w, struct err *e);
@@ -303,10 +321,13 @@ MUST_CHECK err_t wsq_inputs_check_gone(struct warehouse *w, struct err *e);
 
 // ---- the verbs
 
-// The first column of a row.
-MUST_CHECK err_t wsq_copy_value(sqlite3_stmt *st, struct arena *mem, struct cell *out,
-                                struct err *e);
+// A value of a row: text and blobs are SQLite's until the next step, or copied.
+struct cell wsq_cell(sqlite3_stmt *st, int i);
+MUST_CHECK err_t wsq_copy_cell(sqlite3_stmt *st, int i, struct arena *mem, struct cell *out,
+                               struct err *e);
 
+// `path` "": a temporary file (SQLITE_TMPDIR, TMPDIR, else /var/tmp), which nobody else
+// sees.
 MUST_CHECK err_t wsq_open(struct warehouse **out, const char *path,
                           const struct wsq_store *store, warehouse_say *say, void *say_arg,
                           struct err *e);

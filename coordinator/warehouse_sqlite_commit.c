@@ -125,7 +125,7 @@ static err_t commit_group(struct warehouse *w, struct result *const *group, unsi
 {
     TRY(wsq_ready(w, e));
     err_t rc = run_group(w, group, n, dup, e);
-    if (rc == ERR_IO || rc == ERR_FULL) wsq_give_up(w); // look at the file afresh next time
+    if (rc == ERR_IO || rc == ERR_FULL) wsq_look_afresh(w);
     empty_slots(w, group, n);
     for (unsigned i = 0; i < n && rc != ERR_OK; i++)
         *dup[i] = false;

@@ -22,23 +22,6 @@ static const char PARTS[] = "parts", WHERE[] = "merge";
 
 // ---- rows from a statement, and into a table
 
-static struct cell cell_at(sqlite3_stmt *st, int i)
-{
-    struct cell c = { .kind = CELL_NULL };
-    switch (sqlite3_column_type(st, i)) {
-    case SQLITE_INTEGER:
-        return (struct cell){ .kind = CELL_INTEGER, .i = sqlite3_column_int64(st, i) };
-    case SQLITE_FLOAT:
-        return (struct cell){ .kind = CELL_REAL, .r = sqlite3_column_double(st, i) };
-    case SQLITE_TEXT: c.kind = CELL_TEXT; break;
-    case SQLITE_BLOB: c.kind = CELL_BLOB; break;
-    default: return c;
-    }
-    c.p = sqlite3_column_blob(st, i);
-    c.len = (uint32_t)sqlite3_column_bytes(st, i);
-    return c;
-}
-
 static err_t prepare_insert(struct warehouse *w, const char *table, uint32_t columns,
                             sqlite3_stmt **st, struct err *e)
 {
@@ -100,7 +83,7 @@ static err_t group_open(struct group *g, const struct agg *a, uint64_t memory_by
 static void group_read(struct group *g, sqlite3_stmt *st)
 {
     for (uint32_t i = 0; i < g->n_keys + g->n_states; i++)
-        g->row[i] = cell_at(st, (int)i);
+        g->row[i] = wsq_cell(st, (int)i);
 }
 
 // Where members of a group differ, 1 and 1.0, the integer is the key.

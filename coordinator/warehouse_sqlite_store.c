@@ -27,49 +27,50 @@ static err_t check_rows_are_there(struct warehouse *w, struct err *e)
                    w->target, w->shown, w->load_id, (long long)rows);
 }
 
-static err_t ensure(struct warehouse *w, struct err *e)
+err_t wsq_rows_ensure(struct warehouse *w, struct err *e)
 {
     TRY(check_rows_are_there(w, e));
     return wsq_table_ensure(w, w->target, e);
 }
 
-static err_t settle(struct warehouse *w, struct err *e)
+err_t wsq_rows_settle(struct warehouse *w, struct err *e)
 {
     TRY(wsq_slots_attach(w, e));
     return wsq_table_plan(w, e);
 }
 
-static err_t check(const struct warehouse *w, const struct result *r, struct err *e)
+err_t wsq_rows_check(const struct warehouse *w, const struct result *r, struct err *e)
 {
     TRY(sqlite_image_check(r->image, r->image_bytes, (const char *)w->image_sql.p,
                            w->schema.n, r->row.rows_emitted, e));
     return wsq_merge_check(w, r, e);
 }
 
-static err_t fill(struct warehouse *w, unsigned slot, const struct result *r, struct err *e)
+err_t wsq_rows_fill(struct warehouse *w, unsigned slot, const struct result *r,
+                    struct err *e)
 {
     return wsq_slot_fill(w, slot, r->image, r->image_bytes, e);
 }
 
-static err_t start(struct warehouse *w, struct err *e)
+err_t wsq_rows_start(struct warehouse *w, struct err *e)
 {
     (void)w, (void)e;
     return ERR_OK;
 }
 
-static err_t add(struct warehouse *w, unsigned slot, struct result *r,
-                 struct rejects *refused, struct wsq_added *added, struct err *e)
+err_t wsq_rows_add(struct warehouse *w, unsigned slot, struct result *r,
+                   struct rejects *refused, struct wsq_added *added, struct err *e)
 {
     return wsq_slot_insert(w, slot, &r->row, refused, added, e);
 }
 
 // The image belongs to the caller again.
-static void empty(struct warehouse *w, unsigned slot)
+void wsq_rows_empty(struct warehouse *w, unsigned slot)
 {
     if (w->db && wsq_slot_clear(w, slot, NULL) != ERR_OK) wsq_give_up(w);
 }
 
-static err_t prepare(struct warehouse *w, bool swaps, struct err *e)
+err_t wsq_rows_prepare(struct warehouse *w, bool swaps, struct err *e)
 {
     TRY(wsq_indexes_prepare(w, e));
     TRY(wsq_merge_prepare(w, e));
@@ -93,7 +94,7 @@ static err_t complete(struct warehouse *w, bool swaps, bool drops, struct err *e
     return swaps ? swap_in(w, e) : wsq_indexes_build(w, w->table, e);
 }
 
-static err_t done(struct warehouse *w, bool swaps, bool is_complete, struct err *e)
+err_t wsq_rows_done(struct warehouse *w, bool swaps, bool is_complete, struct err *e)
 {
     (void)is_complete, (void)e;
     if (swaps) wsq_swap_done(w);
@@ -109,19 +110,12 @@ static err_t drop_staged(struct warehouse *w, const char *staging, struct err *e
 }
 
 const struct wsq_store wsq_tables = {
+    WSQ_ROWS_VERBS,
     .tidy = tidy,
-    .ensure = ensure,
-    .settle = settle,
-    .attach = wsq_slots_attach,
-    .check = check,
-    .fill = fill,
-    .start = start,
-    .add = add,
-    .sync = start,
-    .empty = empty,
-    .prepare = prepare,
+    .ensure = wsq_rows_ensure,
+    .settle = wsq_rows_settle,
     .complete = complete,
-    .done = done,
+    .done = wsq_rows_done,
     .drop_rows = wsq_drop_rows,
     .drop_staged = drop_staged,
 };

@@ -4,25 +4,29 @@
 
 #include "common/sql_guard.h"
 
-err_t wsq_copy_value(sqlite3_stmt *st, struct arena *mem, struct cell *out, struct err *e)
+struct cell wsq_cell(sqlite3_stmt *st, int i)
 {
-    *out = (struct cell){ .kind = CELL_NULL };
-    switch (sqlite3_column_type(st, 0)) {
-    case SQLITE_NULL: return ERR_OK;
+    struct cell c = { .kind = CELL_NULL };
+    switch (sqlite3_column_type(st, i)) {
     case SQLITE_INTEGER:
-        out->kind = CELL_INTEGER;
-        out->i = sqlite3_column_int64(st, 0);
-        return ERR_OK;
+        return (struct cell){ .kind = CELL_INTEGER, .i = sqlite3_column_int64(st, i) };
     case SQLITE_FLOAT:
-        out->kind = CELL_REAL;
-        out->r = sqlite3_column_double(st, 0);
-        return ERR_OK;
-    case SQLITE_TEXT: out->kind = CELL_TEXT; break;
-    default: out->kind = CELL_BLOB; break;
+        return (struct cell){ .kind = CELL_REAL, .r = sqlite3_column_double(st, i) };
+    case SQLITE_TEXT: c.kind = CELL_TEXT; break;
+    case SQLITE_BLOB: c.kind = CELL_BLOB; break;
+    default: return c;
     }
-    const void *p = sqlite3_column_blob(st, 0);
-    out->len = (uint32_t)sqlite3_column_bytes(st, 0);
-    char *copy = arena_strdup(mem, p ? p : "", out->len);
+    c.p = sqlite3_column_blob(st, i);
+    c.len = (uint32_t)sqlite3_column_bytes(st, i);
+    return c;
+}
+
+err_t wsq_copy_cell(sqlite3_stmt *st, int i, struct arena *mem, struct cell *out,
+                    struct err *e)
+{
+    *out = wsq_cell(st, i);
+    if (out->kind != CELL_TEXT && out->kind != CELL_BLOB) return ERR_OK;
+    char *copy = arena_strdup(mem, out->p ? (const char *)out->p : "", out->len);
     if (!copy) return err_set(e, ERR_NOMEM, "out of memory");
     out->p = (const uint8_t *)copy;
     return ERR_OK;
@@ -37,7 +41,7 @@ static err_t read_value(struct warehouse *w, sqlite3_stmt *st, struct arena *mem
                        "it gives no row: a parameter is one value (an aggregate such as "
                        "max(x) always gives a row)");
     if (rc == SQLITE_ROW) {
-        TRY(wsq_copy_value(st, mem, value, e));
+        TRY(wsq_copy_cell(st, 0, mem, value, e));
         rc = sqlite3_step(st);
         if (rc == SQLITE_DONE) return ERR_OK;
         if (rc == SQLITE_ROW)

@@ -152,7 +152,7 @@ err_t wsq_watermark_read(struct warehouse *w, const struct load_identity *id,
         "'complete') ORDER BY state = 'complete', load_id DESC LIMIT 1",
         id->table, id->sources, spec));
     err_t rc = wsq_step(w, st, &row, e, "reading the watermark");
-    if (row) rc = wsq_copy_value(st, mem, value, e);
+    if (row) rc = wsq_copy_cell(st, 0, mem, value, e);
     sqlite3_finalize(st);
     return rc;
 }

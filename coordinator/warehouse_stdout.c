@@ -1,8 +1,9 @@
 // Rows to standard output, in the order of their commits. Nothing can be taken back, so
 // nothing can be resumed either; ranges follow the rules of null:.
 
-#include "coordinator/warehouse_null.h"
+#include "coordinator/warehouse_stdout.h"
 
+#include "coordinator/warehouse_null.h"
 #include "coordinator/warehouse_text.h"
 
 #include <errno.h>
@@ -12,9 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { REJECTS_SAID = 10 };
-
-static err_t write_out(const uint8_t *p, size_t n, struct err *e)
+err_t stdout_write(const uint8_t *p, size_t n, struct err *e)
 {
     while (n) {
         ssize_t k = write(STDOUT_FILENO, p, n);
@@ -30,26 +29,30 @@ static err_t write_out(const uint8_t *p, size_t n, struct err *e)
     return ERR_OK;
 }
 
-// There is no table for them: the first ones are said.
+void stdout_say_reject(struct stdout_rejects *s, const char *input, const struct reject *r)
+{
+    char text[1400];
+    s->n++;
+    if (!s->say || s->n > STDOUT_REJECTS_SAID + 1) return;
+    if (s->n > STDOUT_REJECTS_SAID) {
+        s->say(s->say_arg, "further rejected rows are counted only: load into a file or a "
+                           "database to keep them");
+        return;
+    }
+    snprintf(text, sizeof text, "rejected: %.300s, line %" PRIu64 "%s%.*s: %.*s", input,
+             r->line, r->column.n ? ", " : "", (int)(r->column.n < 200 ? r->column.n : 200),
+             (const char *)r->column.p, (int)(r->reason.n < 600 ? r->reason.n : 600),
+             (const char *)r->reason.p);
+    s->say(s->say_arg, text);
+}
+
 static void say_rejects(struct warehouse *w, const struct result *r)
 {
     size_t at = 0;
     bool bad;
     struct reject one;
-    char text[1400];
-    while (rejects_next(r->rejects, &at, &one, &bad)) {
-        if (w->n_rejects++ >= REJECTS_SAID || !w->say) continue;
-        snprintf(text, sizeof text, "rejected: %.300s, line %" PRIu64 "%s%.*s: %.*s",
-                 w->inputs[r->row.range.input].name, one.line, one.column.n ? ", " : "",
-                 (int)(one.column.n < 200 ? one.column.n : 200), (const char *)one.column.p,
-                 (int)(one.reason.n < 600 ? one.reason.n : 600),
-                 (const char *)one.reason.p);
-        w->say(w->say_arg, text);
-    }
-    if (w->n_rejects > REJECTS_SAID &&
-        w->n_rejects - r->row.rows_rejected <= REJECTS_SAID && w->say)
-        w->say(w->say_arg, "further rejected rows are counted only: load into a file or a "
-                           "database to keep them");
+    while (rejects_next(r->rejects, &at, &one, &bad))
+        stdout_say_reject(&w->rejects, w->inputs[r->row.range.input].name, &one);
 }
 
 static err_t check(const struct warehouse *w, const struct result *r, struct err *e)
@@ -64,7 +67,7 @@ static err_t check(const struct warehouse *w, const struct result *r, struct err
 static err_t write_result(struct warehouse *w, const struct result *r, struct err *e)
 {
     if (!r->checked) TRY(check(w, r, e));
-    if (r->image) TRY(write_out(r->image, r->image_bytes, e));
+    if (r->image) TRY(stdout_write(r->image, r->image_bytes, e));
     say_rejects(w, r);
     return ERR_OK;
 }
@@ -77,8 +80,7 @@ static err_t open_format(struct warehouse **out, const char *format, warehouse_s
     if (!w) return err_set(e, ERR_NOMEM, "out of memory");
     w->write = write_result;
     w->format = format;
-    w->say = say;
-    w->say_arg = say_arg;
+    w->rejects = (struct stdout_rejects){ say, say_arg, 0 };
     return ERR_OK;
 }
 
@@ -113,7 +115,7 @@ static err_t begin(struct warehouse *w, const struct load_identity *id,
     TRY(null_begin(w, id, schema, inputs, n_inputs, params, state, e));
     err_t rc = schema_copy(&w->schema, schema, e);
     if (rc == ERR_OK) rc = text_header(w->format, schema, &header, e);
-    if (rc == ERR_OK) rc = write_out(header.p, header.n, e);
+    if (rc == ERR_OK) rc = stdout_write(header.p, header.n, e);
     buf_free(&header);
     if (rc != ERR_OK) load_state_free(state);
     return rc;
@@ -129,9 +131,16 @@ static void close_stdout(struct warehouse **w)
     .query_value = query_value, .begin = begin, .check = check, .commit = null_commit, \
     .note = null_note, .finish = null_finish, .close = close_stdout
 
-const struct warehouse_ops warehouse_stdout = {
-    .scheme = "stdout", .forgets = true, .sink = "csv", .open = open_csv, VERBS
-};
-const struct warehouse_ops warehouse_stdout_jsonl = {
-    .scheme = "stdout:jsonl", .forgets = true, .sink = "jsonl", .open = open_jsonl, VERBS
-};
+const struct warehouse_ops warehouse_stdout = { .scheme = "stdout",
+                                                .forgets = true,
+                                                .sink = "csv",
+                                                .merging = &warehouse_stdout_merged,
+                                                .open = open_csv,
+                                                VERBS };
+const struct warehouse_ops warehouse_stdout_jsonl = { .scheme = "stdout:jsonl",
+                                                      .forgets = true,
+                                                      .sink = "jsonl",
+                                                      .merging =
+                                                          &warehouse_stdout_jsonl_merged,
+                                                      .open = open_jsonl,
+                                                      VERBS };

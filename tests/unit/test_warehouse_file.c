@@ -2,24 +2,17 @@
 
 #include "coordinator/warehouse_file.h"
 #include "tests/warehouse_job.h"
+#include "tests/warehouse_text.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-
-static void open_kit(struct kit *k, const char *format, const char *name)
-{
-    kit_init(k, format);
-    snprintf(k->path, sizeof k->path, "%s/%s", k->dir, name);
-    snprintf(k->url, sizeof k->url, "%s:%s", format, k->path);
-}
 
 static int set_up(void **state)
 {
     struct kit *k = malloc(sizeof *k);
     if (!k) return -1;
-    open_kit(k, "csv", "out.csv");
+    text_kit(k, "csv", "out.csv");
     kit_open(k);
     *state = k;
     return 0;
@@ -30,42 +23,6 @@ static int tear_down(void **state)
     kit_free(*state);
     free(*state);
     return 0;
-}
-
-static void says(const char *text, const char *part)
-{
-    if (!strstr(text, part)) fail_msg("'%s' lacks '%s'", text, part);
-}
-
-// ---- what stands in files
-
-static const char *whole(const struct kit *k, const char *name)
-{
-    static char text[1 << 17];
-    char path[256];
-    snprintf(path, sizeof path, "%s/%s", k->dir, name);
-    FILE *f = fopen(path, "r");
-    if (!f) return NULL;
-    text[fread(text, 1, sizeof text - 1, f)] = 0;
-    fclose(f);
-    return text;
-}
-
-static void put(const struct kit *k, const char *name, const char *how, const char *text)
-{
-    char path[256];
-    snprintf(path, sizeof path, "%s/%s", k->dir, name);
-    FILE *f = fopen(path, how);
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-}
-
-static void is(const struct kit *k, const char *name, const char *want)
-{
-    const char *got = whole(k, name);
-    if (!got || !want ? got != want : strcmp(got, want) != 0)
-        fail_msg("%s is\n%s\nnot\n%s", name, got ? got : "(nothing)", want ? want : "");
 }
 
 static void finish(struct kit *k, uint64_t end)
@@ -121,49 +78,6 @@ static const struct death {
     { "file-after-part:2", "csv", "part-*.csv", MODE_APPEND },
 };
 
-static void die_at(struct kit *k, const char *point)
-{
-    int status;
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        struct err e;
-        setenv("TRANCHE_CRASH_AT", point, 1);
-        err_t rc = k->ops->open(&k->w, k->url, kit_say, k, &e);
-        if (rc == ERR_OK) k->w->files->part_bytes = 100;
-        if (rc == ERR_OK) rc = run_job(k, 0, &e);
-        _exit(rc == ERR_OK ? 0 : 1);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
-        fail_msg("did not die at %s: status %x", point, (unsigned)status);
-}
-
-// Lines that are rows of the job, each once, whatever their order; header lines counted.
-static void count_rows(const char *text, unsigned seen[N_CHUNKS * CHUNK / 10 + 1],
-                       unsigned *headers)
-{
-    char again[64], line[64];
-    while (*text) {
-        size_t n = strcspn(text, "\n");
-        int a;
-        assert_true(text[n] == '\n' && n < sizeof line);
-        snprintf(line, sizeof line, "%.*s", (int)n, text);
-        text += n + 1;
-        if (strcmp(line, "a,b") == 0) {
-            ++*headers;
-            continue;
-        }
-        if (sscanf(line, line[0] == '{' ? "{\"a\":%d" : "%d", &a) != 1)
-            fail_msg("no row: %s", line);
-        snprintf(again, sizeof again,
-                 line[0] == '{' ? "{\"a\":%d,\"b\":\"r%d\"}" : "%d,r%d", a, a);
-        assert_string_equal(again, line);
-        assert_true(a >= 1 && a <= N_CHUNKS * CHUNK / 10);
-        seen[a]++;
-    }
-}
-
 static unsigned in_parts(const struct kit *k, unsigned *seen, unsigned *headers)
 {
     unsigned n = 0;
@@ -198,14 +112,14 @@ static void the_same_command_goes_on_after_death(void **state)
     const struct death *d = *state;
     struct kit k;
     struct err e;
-    open_kit(&k, d->format, d->file);
+    text_kit(&k, d->format, d->file);
     k.id.mode = d->mode;
-    die_at(&k, d->name);
+    text_die_at(&k, d->name);
     PASS(&e, run_job(&k, 0, &e));
     rows_stand_there_once(&k, d->file);
     kit_free(&k);
 #else
-    (void)state, (void)die_at, (void)rows_stand_there_once;
+    (void)state, (void)text_die_at, (void)rows_stand_there_once;
     skip(); // this build has no points to die at
 #endif
 }
@@ -409,7 +323,7 @@ static void a_place_that_will_not_do_is_refused(void **state)
     struct kit k;
     struct err e;
     char path[256];
-    open_kit(&k, "csv", p->path);
+    text_kit(&k, "csv", p->path);
     if (p->path[0] == '/') snprintf(k.url, sizeof k.url, "csv:%s", p->path);
     snprintf(path, sizeof path, "%s/folder", k.dir);
     mkdir(path, 0700);
@@ -487,7 +401,7 @@ static void parts_get_their_names_when_they_are_whole(void **state)
     (void)state;
     struct kit k;
     struct err e;
-    open_kit(&k, "csv", "parts/part-*.csv");
+    text_kit(&k, "csv", "parts/part-*.csv");
     kit_open(&k);
     k.w->files->part_bytes = 12;
     kit_begin(&k);
@@ -520,7 +434,7 @@ static void a_part_of_somebody_else_is_not_overwritten(void **state)
     struct kit k;
     struct err e;
     struct ledger_row totals[3];
-    open_kit(&k, "csv", "part-*.csv");
+    text_kit(&k, "csv", "part-*.csv");
     put(&k, "part-00001.csv", "w", "theirs\n");
     kit_open(&k);
     kit_begin(&k);
@@ -563,6 +477,27 @@ static void rejects_stand_in_a_file_of_their_own(void **state)
     rejects_free(&list);
 }
 
+// Two loads that end at one time write their rejects one after the other.
+static void rejects_are_written_under_the_ledgers_lock(void **state)
+{
+    struct kit *k = *state, second = *k;
+    struct err e;
+    load(k, 20);
+    kit_begin(k); // nothing is new
+    finish(k, 20);
+    second.load = (struct load_state){ 0 };
+    kit_open(&second);
+    PASS(&e, wsq_txn_begin(second.w, &e));
+    put(k, "out.csv.rejects.tranche", "w", "the other one writes this");
+    wsq_set_busy_ms(k->w, 0);
+    EXPECT(ERR_BUSY, &e, wf_store.done(k->w, false, true, &e));
+    is(k, "out.csv.rejects.tranche", "the other one writes this");
+    wsq_txn_rollback(second.w);
+    PASS(&e, wf_store.done(k->w, false, true, &e));
+    is(k, "out.csv.rejects.tranche", NULL);
+    kit_close(&second);
+}
+
 static const struct text {
     const char *name, *format, *text;
     uint64_t rows;
@@ -585,7 +520,7 @@ static void text_that_is_not_what_it_says_is_refused(void **state)
     struct err e;
     bool dup;
     size_t failed;
-    open_kit(&k, t->format, "out");
+    text_kit(&k, t->format, "out");
     kit_open(&k);
     kit_begin(&k);
     struct result r = {
@@ -637,6 +572,7 @@ int main(void)
         cmocka_unit_test(parts_get_their_names_when_they_are_whole),
         cmocka_unit_test(a_part_of_somebody_else_is_not_overwritten),
         EACH(rejects_stand_in_a_file_of_their_own),
+        EACH(rejects_are_written_under_the_ledgers_lock),
         EACH(quoted_fields_may_hold_anything),
     };
     int failed = test_main("warehouse_file", plain, N_OF(plain), NULL, 0);

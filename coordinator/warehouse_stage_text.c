@@ -1,0 +1,90 @@
+// A table as text, in the words that workers use for rows.
+
+#include "coordinator/warehouse_file.h"
+
+#include "common/sink.h"
+
+#include <string.h>
+
+enum { ROWS_AT_ONCE = 512, TEXT_AT_ONCE = 256 << 10 };
+
+// What a value needs at most as text: see csv_write.h and jsonl_write.h.
+enum { VALUE_MAX = 48, ESCAPED_MAX = 6 };
+
+struct printer {
+    struct warehouse *w;
+    const struct sink_ops *sink;
+    void *encoder;
+    wf_put *put;
+    struct batch batch;
+    size_t text_bytes; // of the values in the batch
+    size_t row_bytes;  // of a row without them
+    struct buf out;
+};
+
+static err_t start(struct printer *p, struct err *e)
+{
+    const struct schema *s = &p->w->schema;
+    TRY(batch_start(&p->batch, s, e));
+    p->text_bytes = 0;
+    for (uint32_t i = 0; i < s->n; i++) {
+        struct vec *v = &p->batch.col[i];
+        *v = (struct vec){ .type = TYPE_ANY };
+        v->any = arena_alloc(&p->batch.mem, ROWS_AT_ONCE * sizeof *v->any);
+        if (!v->any) return err_set(e, ERR_NOMEM, "out of memory");
+    }
+    return ERR_OK;
+}
+
+static err_t print(struct printer *p, struct err *e)
+{
+    if (p->batch.rows == 0) return ERR_OK;
+    p->out.n = 0;
+    TRY(buf_reserve(&p->out, p->batch.rows * p->row_bytes + ESCAPED_MAX * p->text_bytes,
+                    e));
+    struct region to = { p->out.p, p->out.cap, 0 };
+    TRY(p->sink->encode(p->encoder, &p->batch, &to, e));
+    TRY(p->put(p->w, to.p, to.n, e));
+    return start(p, e);
+}
+
+static err_t take_row(struct printer *p, sqlite3_stmt *st, struct err *e)
+{
+    struct batch *b = &p->batch;
+    for (uint32_t i = 0; i < b->n_cols; i++) {
+        struct cell *c = &b->col[i].any[b->rows];
+        TRY(wsq_copy_cell(st, (int)i, &b->mem, c, e));
+        if (c->kind == CELL_TEXT || c->kind == CELL_BLOB) p->text_bytes += c->len;
+    }
+    b->rows++;
+    if (b->rows < ROWS_AT_ONCE && p->text_bytes < TEXT_AT_ONCE) return ERR_OK;
+    return print(p, e);
+}
+
+static err_t print_all(struct printer *p, sqlite3_stmt *st, struct err *e)
+{
+    bool row;
+    const struct schema *s = &p->w->schema;
+    for (uint32_t i = 0; i < s->n; i++)
+        p->row_bytes += VALUE_MAX + ESCAPED_MAX * strlen(s->f[i].name);
+    TRY(start(p, e));
+    for (;;) {
+        TRY(wsq_step(p->w, st, &row, e, "reading the result"));
+        if (!row) return print(p, e);
+        TRY(take_row(p, st, e));
+    }
+}
+
+err_t wf_table_text(struct warehouse *w, const char *table, wf_put *put, struct err *e)
+{
+    struct printer p = { .w = w, .sink = sink_find(w->files->format), .put = put };
+    sqlite3_stmt *st = NULL;
+    TRY(p.sink->open(&p.encoder, &w->schema, e));
+    err_t rc = wsq_prepare(w, &st, e, "SELECT * FROM main.\"%w\" ORDER BY rowid", table);
+    if (rc == ERR_OK) rc = print_all(&p, st, e);
+    sqlite3_finalize(st);
+    p.sink->close(&p.encoder);
+    batch_free(&p.batch);
+    buf_free(&p.out);
+    return rc;
+}
