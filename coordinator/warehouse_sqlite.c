@@ -303,9 +303,9 @@ err_t wsq_open(struct warehouse **out, const char *path, const struct wsq_store 
     w->say = say;
     w->say_arg = say_arg;
     w->busy_ms = BUSY_MS;
-    err_t rc = *path ? wsq_resolve(path, &w->path, e) : ERR_OK;
-    if (!*path) w->path = strdup("");
-    w->shown = strdup(*path ? path : "the temporary file");
+    err_t rc = path ? wsq_resolve(path, &w->path, e) : ERR_OK;
+    if (!path) w->path = strdup("");
+    w->shown = strdup(path ? path : "the temporary file");
     if (rc == ERR_OK && !(w->path && w->shown)) rc = err_set(e, ERR_NOMEM, "out of memory");
     if (rc == ERR_OK) rc = wsq_ready(w, e);
     if (rc != ERR_OK) {

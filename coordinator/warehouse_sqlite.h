@@ -326,7 +326,7 @@ struct cell wsq_cell(sqlite3_stmt *st, int i);
 MUST_CHECK err_t wsq_copy_cell(sqlite3_stmt *st, int i, struct arena *mem, struct cell *out,
                                struct err *e);
 
-// `path` "": a temporary file (SQLITE_TMPDIR, TMPDIR, else /var/tmp), which nobody else
+// `path` NULL: a temporary file (SQLITE_TMPDIR, TMPDIR, else /var/tmp), which nobody else
 // sees.
 MUST_CHECK err_t wsq_open(struct warehouse **out, const char *path,
                           const struct wsq_store *store, warehouse_say *say, void *say_arg,

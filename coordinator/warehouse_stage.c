@@ -245,7 +245,7 @@ static err_t open_stdout(struct warehouse **out, const char *url, warehouse_say 
     f->format = strcmp(url, "stdout:jsonl") == 0 ? "jsonl" : "csv";
     f->shown = strdup("stdout:");
     f->base = strdup("stdout");
-    err_t rc = f->shown && f->base ? wsq_open(out, "", &to_stdout, say, say_arg, e)
+    err_t rc = f->shown && f->base ? wsq_open(out, NULL, &to_stdout, say, say_arg, e)
                                    : err_set(e, ERR_NOMEM, "out of memory");
     if (rc == ERR_OK)
         (*out)->files = f;
