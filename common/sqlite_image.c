@@ -1,6 +1,7 @@
 #include "common/sqlite_image.h"
 
 #include "common/sqlfmt.h"
+#include "common/sqlite_image_read.h"
 #include "common/sqlite_rows.h"
 #include "common/sqlite_tree.h"
 
@@ -167,20 +168,47 @@ static err_t check_columns(const struct sqlite_image *im, const struct batch *b,
     return ERR_OK;
 }
 
+static err_t start_image(struct sqlite_image *im, const struct region *to, struct err *e)
+{
+    assert(to->n <= to->cap);
+    return sqlite_tree_start(&im->tree, to->p + to->n, to->cap - to->n, im->page_bytes,
+                             (uint32_t)(im->head.n / im->page_bytes), e);
+}
+
+static err_t finish_image(struct sqlite_image *im, struct region *to, struct err *e)
+{
+    uint8_t *p = to->p + to->n;
+    uint32_t root;
+    TRY(sqlite_tree_finish(&im->tree, &root, e));
+    memcpy(p, im->head.p, im->head.n); // it fits: the table's pages stand behind it
+    sqlfmt_put32(p + SQLFMT_AT_PAGES, im->tree.pages);
+    sqlfmt_put32(p + im->root_at, root);
+    to->n += im->tree.pages * (size_t)im->page_bytes;
+    return ERR_OK;
+}
+
 err_t sqlite_image_write(struct sqlite_image *im, const struct batch *b, struct region *to,
                          struct err *e)
 {
     TRY(check_columns(im, b, e));
-    assert(to->n <= to->cap);
-    struct sqlite_tree *t = &im->tree;
-    uint8_t *p = to->p + to->n;
-    uint32_t head_pages = (uint32_t)(im->head.n / im->page_bytes), root;
-    TRY(sqlite_tree_start(t, p, to->cap - to->n, im->page_bytes, head_pages, e));
-    TRY(sqlite_tree_batch(t, &im->rows, b, e));
-    TRY(sqlite_tree_finish(t, &root, e));
-    memcpy(p, im->head.p, im->head.n); // it fits: the table's pages stand behind it
-    sqlfmt_put32(p + SQLFMT_AT_PAGES, t->pages);
-    sqlfmt_put32(p + im->root_at, root);
-    to->n += t->pages * (size_t)im->page_bytes;
-    return ERR_OK;
+    TRY(start_image(im, to, e));
+    TRY(sqlite_tree_batch(&im->tree, &im->rows, b, e));
+    return finish_image(im, to, e);
+}
+
+static err_t add_record(void *tree, struct slice record, struct err *e)
+{
+    struct sqlite_rows row = { .header = (uint8_t *)(uintptr_t)record.p,
+                               .header_bytes = (uint32_t)record.n,
+                               .payload = record.n };
+    return sqlite_tree_row(tree, &row, e);
+}
+
+err_t sqlite_image_join(struct sqlite_image *im, const struct slice *image, size_t n,
+                        struct region *to, struct err *e)
+{
+    TRY(start_image(im, to, e));
+    for (size_t i = 0; i < n; i++)
+        TRY(sqlite_image_each(image[i], add_record, &im->tree, e));
+    return finish_image(im, to, e);
 }

@@ -28,6 +28,10 @@ MUST_CHECK err_t sqlite_image_new(struct sqlite_image **out, const struct schema
 // ERR_INVALID: other columns than the schema's. ERR_TOOBIG also: a row over 10^9 bytes.
 MUST_CHECK err_t sqlite_image_write(struct sqlite_image *im, const struct batch *b,
                                     struct region *to, struct err *e);
+// The rows of `n` images that sqlite_image_check has accepted for this schema, one after
+// another, as one image; else as sqlite_image_write.
+MUST_CHECK err_t sqlite_image_join(struct sqlite_image *im, const struct slice *image,
+                                   size_t n, struct region *to, struct err *e);
 void sqlite_image_free(struct sqlite_image **im);
 
 // Trusts nothing: header, page types, cell bounds and order, record headers, column count,

@@ -124,6 +124,29 @@ static void a_batch_without_rows_is_no_error(const struct row *row,
     close_sink(&x);
 }
 
+static void a_result_of_a_few_rows_is_small(const struct row *row,
+                                            const struct sink_ops *sink)
+{
+    (void)row;
+    static const struct batch_taste SHORT = { 0, 0, 0, 0, 10, 0 };
+    static const struct {
+        uint32_t rows;
+        size_t most;
+    } SIZES[] = { { 1, 4 << 10 }, { 100, 64 << 10 } };
+    struct err e;
+    struct rnd r = rnd_seed(sink->name);
+    for (size_t i = 0; i < N_OF(SIZES); i++) {
+        struct bench x = { .sink = sink, .to = { malloc(ROOM), ROOM, 0 } };
+        random_schema(&r, 3, 9, &x.schema);
+        random_batch(&r, &x.schema, SIZES[i].rows, &SHORT, &x.batch);
+        PASS(&e, sink->open(&x.state, &x.schema, &e));
+        PASS(&e, sink->encode(x.state, &x.batch, &x.to, &e));
+        if (x.to.n > SIZES[i].most)
+            fail_msg("%u rows take %zu bytes", SIZES[i].rows, x.to.n);
+        close_sink(&x);
+    }
+}
+
 static void run_row(void **state)
 {
     const struct row *row = *state;
@@ -148,6 +171,7 @@ static const struct row ROWS[] = {
     EVERY(appends_behind_what_is_there),
     EVERY(no_room_is_an_error_that_changes_nothing),
     EVERY(a_batch_without_rows_is_no_error),
+    EVERY(a_result_of_a_few_rows_is_small),
 };
 
 int main(void)

@@ -252,6 +252,46 @@ static void reads_back_what_was_written(void **state)
     tear_down(&ws);
 }
 
+// The same rows several times, from pages of one size to pages of another.
+static void expect_joined(struct world *w, struct rnd *r)
+{
+    enum { PIECES = 3 };
+    struct err e;
+    struct sqlite_image *im = NULL;
+    write_image(w, 512u << rnd_below(r, 8));
+    struct slice one = { w->image.p, w->image.n }, all[PIECES] = { one, one, one };
+    w->image = (struct region){ w->image.p + one.n, ROOM - one.n, 0 };
+    PASS(&e, sqlite_image_new(&im, &w->schema, 512u << rnd_below(r, 8), &e));
+    PASS(&e, sqlite_image_join(im, all, PIECES, &w->image, &e));
+    sqlite_image_free(&im);
+    PASS(&e, sqlite_image_check(w->image.p, w->image.n, (const char *)w->sql.p, w->schema.n,
+                                PIECES * (uint64_t)w->batch.rows, &e));
+    open_image(w);
+    expect_sound(w);
+    for (uint32_t i = 0; i < PIECES; i++) {
+        char sql[100];
+        snprintf(sql, sizeof sql, "SELECT * FROM img.t LIMIT %u OFFSET %u", w->batch.rows,
+                 i * w->batch.rows);
+        expect_table(w, sql);
+    }
+    w->image = (struct region){ w->image.p - one.n, ROOM, 0 };
+}
+
+static void joined_images_hold_the_rows_of_all_in_order(void **state)
+{
+    struct world *w = *state;
+    for (size_t k = 0; k < N_OF(CASES); k++) {
+        const struct random_case *c = &CASES[k];
+        struct rnd r = rnd_seed(c->name);
+        for (uint32_t i = 0; i < 1 + c->rounds / 8; i++) {
+            random_schema(&r, c->cols, c->name_max, &w->schema);
+            random_batch(&r, &w->schema, rnd_below(&r, c->rows), &c->taste, &w->batch);
+            expect_joined(w, &r);
+            forget(w);
+        }
+    }
+}
+
 static void every_size_of_the_schema_row_finds_its_place(void **state)
 {
     struct world *w = *state;
@@ -430,6 +470,8 @@ static void other_columns_than_the_schemas_are_refused(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(joined_images_hold_the_rows_of_all_in_order, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(every_size_of_the_schema_row_finds_its_place,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_size_of_a_row_finds_its_place, set_up,
