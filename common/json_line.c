@@ -303,7 +303,7 @@ static void say_yajl(struct json_line *j, size_t at, char why[JSON_LINE_WHY])
     const char *text = (const char *)yajl_get_error(j->handle, 0, NULL, 0);
     int n = (int)strcspn(text, "\n");
     if (n && text[n - 1] == '.') n--;
-    snprintf(why, JSON_LINE_WHY, "not JSON: %.*s, after %zu bytes of the line", n, text,
+    snprintf(why, JSON_LINE_WHY, "not JSON: %.*s, after %zu bytes", n, text,
              at);
 }
 
@@ -320,7 +320,7 @@ static bool parse(struct json_line *j, char why[JSON_LINE_WHY])
     else if (rc != yajl_status_ok)
         say_yajl(j, at, why);
     else if (j->fields.n && has_half_pair(j->line, j->n, &at))
-        snprintf(why, JSON_LINE_WHY, "half a surrogate pair, after %zu bytes of the line",
+        snprintf(why, JSON_LINE_WHY, "half a surrogate pair, after %zu bytes",
                  at);
     else
         return true;
@@ -336,8 +336,8 @@ err_t json_line_read(struct json_line *j, const uint8_t *p, size_t n,
     *values = j->values;
     if (bad < n) {
         snprintf(why, JSON_LINE_WHY,
-                 p[bad] ? "not UTF-8 after %zu bytes of the line"
-                        : "a NUL byte after %zu bytes of the line",
+                 p[bad] ? "not UTF-8 after %zu bytes"
+                        : "a NUL byte after %zu bytes",
                  bad);
         return ERR_OK;
     }

@@ -83,7 +83,7 @@ static const struct row rows[] = {
     { "a_backslash_before_ud800_is_none", "a", "{\"a\": \"\\\\ud800\"}", "'\\ud800" },
     { "nul_in_a_text", "a", "{\"a\": \"x\\u0000\"}", "!\\u0000 in a text" },
     { "nul_in_a_text_that_nobody_wants", "a", "{\"b\": \"x\\u0000\", \"a\": 1}", "#1" },
-    { "no_utf8", "a", "{\"a\": \"\xff\"}", "!not UTF-8 after 7 bytes of the line" },
+    { "no_utf8", "a", "{\"a\": \"\xff\"}", "!not UTF-8 after 7 bytes" },
     { "cesu_8", "a", "{\"a\": \"\xed\xa0\x80\"}", "!not UTF-8" },
 
     { "whole_line_any_value", "", "[1, 2]", "" },
@@ -124,7 +124,7 @@ static void a_nul_byte_is_refused(void **state)
     struct err e;
     PASS(&e, json_line_read(j, (const uint8_t *)"[0,\0]", 5, &values, &good, why, &e));
     assert_false(good);
-    assert_string_equal("a NUL byte after 3 bytes of the line", why);
+    assert_string_equal("a NUL byte after 3 bytes", why);
     json_line_free(&j);
 }
 
