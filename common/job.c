@@ -132,6 +132,28 @@ static err_t exec_facts(struct buf *out, const struct step *s, struct err *e)
     return facts(out, "beside", &s->with, e);
 }
 
+static err_t fact_of(struct buf *out, const char *key, const char *text, struct err *e)
+{
+    return text ? fact(out, key, text, e) : ERR_OK;
+}
+
+// Which column comes first means something, and a header's value is not in it.
+static err_t http_facts(struct buf *out, const struct step_http *h, struct err *e)
+{
+    TRY(fact(out, "http", h->url, e));
+    TRY(pair_facts(out, "header", &h->headers, e));
+    TRY(fact_of(out, "rows", h->rows, e));
+    for (size_t i = 0; i < h->fields.n; i++) {
+        TRY(fact(out, "field", h->fields.v[i].name, e));
+        TRY(fact(out, "=", h->fields.v[i].value, e));
+    }
+    if (h->keep_given) TRY(fact(out, "keep", "", e));
+    TRY(facts(out, "keep", &h->keep, e));
+    TRY(fact_of(out, "next", h->next, e));
+    return buf_printf(out, e, "limits %u %u %llu\n", h->pages, h->redirects,
+                      (unsigned long long)h->body_bytes);
+}
+
 static err_t step_facts(struct buf *out, const struct step *s, struct err *e)
 {
     switch (s->kind) {
@@ -140,14 +162,10 @@ static err_t step_facts(struct buf *out, const struct step *s, struct err *e)
     case STEP_PLUGIN:
         TRY(fact(out, "plugin", s->path_written, e));
         return pair_facts(out, "arg", &s->args, e);
+    case STEP_HTTP: return http_facts(out, &s->http, e);
     case STEP_NONE: break;
     }
     return err_set(e, ERR_INVALID, "a transform of no kind");
-}
-
-static err_t fact_of(struct buf *out, const char *key, const char *text, struct err *e)
-{
-    return text ? fact(out, key, text, e) : ERR_OK;
 }
 
 static err_t source_facts(struct buf *out, const struct job *j, struct err *e)

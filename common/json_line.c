@@ -303,8 +303,7 @@ static void say_yajl(struct json_line *j, size_t at, char why[JSON_LINE_WHY])
     const char *text = (const char *)yajl_get_error(j->handle, 0, NULL, 0);
     int n = (int)strcspn(text, "\n");
     if (n && text[n - 1] == '.') n--;
-    snprintf(why, JSON_LINE_WHY, "not JSON: %.*s, after %zu bytes", n, text,
-             at);
+    snprintf(why, JSON_LINE_WHY, "not JSON: %.*s, after %zu bytes", n, text, at);
 }
 
 static bool parse(struct json_line *j, char why[JSON_LINE_WHY])
@@ -320,8 +319,7 @@ static bool parse(struct json_line *j, char why[JSON_LINE_WHY])
     else if (rc != yajl_status_ok)
         say_yajl(j, at, why);
     else if (j->fields.n && has_half_pair(j->line, j->n, &at))
-        snprintf(why, JSON_LINE_WHY, "half a surrogate pair, after %zu bytes",
-                 at);
+        snprintf(why, JSON_LINE_WHY, "half a surrogate pair, after %zu bytes", at);
     else
         return true;
     return false;
@@ -336,9 +334,7 @@ err_t json_line_read(struct json_line *j, const uint8_t *p, size_t n,
     *values = j->values;
     if (bad < n) {
         snprintf(why, JSON_LINE_WHY,
-                 p[bad] ? "not UTF-8 after %zu bytes"
-                        : "a NUL byte after %zu bytes",
-                 bad);
+                 p[bad] ? "not UTF-8 after %zu bytes" : "a NUL byte after %zu bytes", bad);
         return ERR_OK;
     }
     memset(j->values, 0, j->fields.n * sizeof *j->values);

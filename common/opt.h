@@ -60,7 +60,7 @@ struct opt {
     const char *const *choices; // NULL-terminated, in the order of the enum
 };
 
-enum { OPT_MAX = 96 };
+enum { OPT_MAX = 128 };
 extern const struct opt opt_table[];
 extern const size_t opt_n; // at most OPT_MAX
 

@@ -27,6 +27,14 @@
     X(beside)          \
     X(plugin)          \
     X(args)            \
+    X(http)            \
+    X(http_url)        \
+    X(http_headers)    \
+    X(http_rows)       \
+    X(http_fields)     \
+    X(http_keep)       \
+    X(http_next)       \
+    X(http_rate)       \
     X(by)              \
     X(compute)         \
     X(merge)           \

@@ -64,6 +64,41 @@ static err_t copy_places(struct step *to, const struct step *from, struct err *e
     return ERR_OK;
 }
 
+void step_http_init(struct step_http *h)
+{
+    *h = (struct step_http){ .pages = 100,
+                             .redirects = 5,
+                             .retries = 4,
+                             .concurrency = 8,
+                             .timeout_ms = 30 * 1000,
+                             .connect_ms = 10 * 1000,
+                             .body_bytes = 8 << 20 };
+}
+
+static err_t copy_http(struct step_http *to, const struct step_http *from, struct err *e)
+{
+    *to = *from;
+    to->url = to->rows = to->next = NULL;
+    to->headers = to->fields = (struct job_pairs){ 0 };
+    to->keep = (struct strings){ 0 };
+    TRY(copy_text(&to->url, from->url, e));
+    TRY(copy_text(&to->rows, from->rows, e));
+    TRY(copy_text(&to->next, from->next, e));
+    TRY(job_pairs_copy(&to->headers, &from->headers, e));
+    TRY(job_pairs_copy(&to->fields, &from->fields, e));
+    return strings_copy(&to->keep, &from->keep, e);
+}
+
+static void free_http(struct step_http *h)
+{
+    free(h->url);
+    free(h->rows);
+    free(h->next);
+    job_pairs_free(&h->headers);
+    job_pairs_free(&h->fields);
+    strings_free(&h->keep);
+}
+
 static err_t copy_parts(struct step *to, const struct step *from, struct err *e)
 {
     TRY(copy_text(&to->sql, from->sql, e));
@@ -77,7 +112,8 @@ static err_t copy_parts(struct step *to, const struct step *from, struct err *e)
     TRY(copy_text(&to->path_written, from->path_written, e));
     TRY(strings_copy(&to->argv, &from->argv, e));
     TRY(job_pairs_copy(&to->env, &from->env, e));
-    return job_pairs_copy(&to->args, &from->args, e);
+    TRY(job_pairs_copy(&to->args, &from->args, e));
+    return copy_http(&to->http, &from->http, e);
 }
 
 err_t step_copy(struct step *to, const struct step *from, struct err *e)
@@ -109,6 +145,7 @@ void step_free(struct step *s)
     free(s->path);
     free(s->path_written);
     job_pairs_free(&s->args);
+    free_http(&s->http);
     *s = (struct step){ 0 };
 }
 

@@ -11,10 +11,11 @@
 #include <stdint.h>
 
 // X(NAME, wire number, key in job files)
-#define STEP_KINDS(X)  \
-    X(SQL, 1, "sql")   \
-    X(EXEC, 2, "exec") \
-    X(PLUGIN, 3, "plugin")
+#define STEP_KINDS(X)      \
+    X(SQL, 1, "sql")       \
+    X(EXEC, 2, "exec")     \
+    X(PLUGIN, 3, "plugin") \
+    X(HTTP, 4, "http")
 
 enum step_kind {
     STEP_NONE,
@@ -34,6 +35,23 @@ struct step_file { // an argument of a program: instead of it the program gets t
 struct step_place { // a file that stands beside a program
     uint32_t file;  // number in the spec's files
     char *path;     // below its folder: "lib/util.py"
+};
+
+struct step_http { // what a request a row is made of, and what its answer becomes
+    char *url;     // a url_template
+    struct job_pairs headers; // as written: env_text
+    char *rows;               // json_path; NULL: the answer as one text
+    struct job_pairs fields;  // column -> member, of rows; none: each row whole
+    struct strings keep;      // columns of the input; unless ...
+    bool keep_given;          // ... nothing was said: all
+    char *next;               // json_path, or "link": the address of the next page
+    uint32_t pages;           // at most, of a row
+    uint32_t redirects;       // at most, of a request
+    uint32_t retries;         // of a request
+    uint32_t concurrency;     // requests at a time, all workers together
+    int64_t gap_ns;           // from one request's begin to the next's, likewise; 0: none
+    int64_t timeout_ms, connect_ms; // of one try
+    uint64_t body_bytes;            // at most, of an answer
 };
 
 struct step { // owns all of it; what its kind does not use is zero
@@ -62,6 +80,8 @@ struct step { // owns all of it; what its kind does not use is zero
     char *path;         // PLUGIN: the library, resolved like the job's other paths
     char *path_written; // not sent
     struct job_pairs args;
+
+    struct step_http http; // HTTP
 };
 
 // A path that stays below the folder it begins in: no '/' in front, no "." and ".." and
@@ -72,7 +92,8 @@ MUST_CHECK err_t step_add_place(struct step *s, uint32_t file, const char *path,
 
 const char *step_kind_name(enum step_kind k); // "sql", ...; "?" for a stranger
 MUST_CHECK err_t step_copy(struct step *to, const struct step *from, struct err *e);
-void step_free(struct step *s); // leaves a zeroed step
+void step_free(struct step *s);           // leaves a zeroed step
+void step_http_init(struct step_http *h); // the defaults of docs/JOBFILE.md
 
 // A list that grows by one; takes what the step owns and leaves *s zeroed on success.
 MUST_CHECK err_t steps_add(struct step **v, size_t *n, struct step *s, struct err *e);

@@ -133,6 +133,24 @@ static struct value *member(struct parsing *p, struct value *map, const char *ke
     return m;
 }
 
+// The mapping below `http:`, and what is to be put into it; NULL: no memory, or said.
+static struct value *nested(struct parsing *p, struct value *step, const struct opt *o,
+                            const char **key)
+{
+    const char *dot = strchr(*key, '.');
+    bool begins = o->one_of && opt_is_section(o->key);
+    if (!begins && !dot) return step;
+    const char *section = dot ? arena_strdup(&p->mem, *key, (size_t)(dot - *key)) : *key;
+    *key = dot ? dot + 1 : "url";
+    if (section && dot && !(step->first && strcmp(step->first->key, section) == 0)) {
+        wrong(p, "--%s stands behind --%s", o->flag, section);
+        return NULL;
+    }
+    struct value *m = section ? member(p, step, section, VALUE_MAP) : NULL;
+    p->no_memory |= !m;
+    return m;
+}
+
 // Flags of one step stand behind the one that begins it: --exec ./clean.py --persistent.
 static void give_step(struct parsing *p, const struct opt *o, const char *text)
 {
@@ -149,6 +167,7 @@ static void give_step(struct parsing *p, const struct opt *o, const char *text)
     const char *key = strchr(o->key, '.') + 1;
     bool is_list = o->form == OPT_LIST && !o->one_of;
     if (is_list && !(v = value_new(&p->mem, VALUE_TEXT, text))) p->no_memory = true;
+    if (m && !(m = nested(p, m, o, &key))) return;
     if (m) m = member(p, m, key, is_pair ? VALUE_MAP : is_list ? VALUE_LIST : VALUE_TEXT);
     if (!m)
         p->no_memory = true;

@@ -3,7 +3,13 @@
 #include "proto/spec_codec.h"
 
 // EXEC_PLACED_PARTS: with the places of its files; a program without has EXEC_PARTS.
-enum { SQL_PARTS = 2, EXEC_PARTS = 10, EXEC_PLACED_PARTS = 11, PLUGIN_PARTS = 4 };
+enum {
+    SQL_PARTS = 2,
+    EXEC_PARTS = 10,
+    EXEC_PLACED_PARTS = 11,
+    PLUGIN_PARTS = 4,
+    HTTP_PARTS = 16
+};
 
 static err_t enc_texts(struct enc *x, const struct strings *s, size_t max, const char *what)
 {
@@ -68,12 +74,33 @@ static err_t enc_plugin(struct enc *x, const struct step *s)
     return enc_step_files(x, s);
 }
 
+static err_t enc_http(struct enc *x, const struct step_http *h)
+{
+    TRY(enc_text(x, h->url, "address of a request"));
+    TRY(enc_pairs(x, &h->headers, "headers of a request"));
+    TRY(enc_text(x, h->rows, "path of rows"));
+    TRY(enc_pairs(x, &h->fields, "members of rows"));
+    TRY(enc_texts(x, &h->keep, SPEC_PAIRS_MAX, "columns to keep"));
+    PACK(msgpack_pack_uint8(&x->pk, h->keep_given));
+    TRY(enc_text(x, h->next, "path of the next page"));
+    PACK(msgpack_pack_uint32(&x->pk, h->pages));
+    PACK(msgpack_pack_uint32(&x->pk, h->redirects));
+    PACK(msgpack_pack_uint32(&x->pk, h->retries));
+    PACK(msgpack_pack_uint32(&x->pk, h->concurrency));
+    PACK(msgpack_pack_uint64(&x->pk, (uint64_t)h->gap_ns));
+    PACK(msgpack_pack_uint64(&x->pk, (uint64_t)h->timeout_ms));
+    PACK(msgpack_pack_uint64(&x->pk, (uint64_t)h->connect_ms));
+    PACK(msgpack_pack_uint64(&x->pk, h->body_bytes));
+    return ERR_OK;
+}
+
 err_t enc_step(struct enc *x, const struct step *s)
 {
     static const uint8_t parts[] = {
         [STEP_SQL] = SQL_PARTS,
         [STEP_EXEC] = EXEC_PARTS,
         [STEP_PLUGIN] = PLUGIN_PARTS,
+        [STEP_HTTP] = HTTP_PARTS,
     };
     if (s->kind == STEP_NONE || (size_t)s->kind >= sizeof parts)
         return err_set(x->w.e, ERR_INVALID, "a transform of kind %u", s->kind);
@@ -83,6 +110,7 @@ err_t enc_step(struct enc *x, const struct step *s)
     switch (s->kind) {
     case STEP_EXEC: return enc_exec(x, s);
     case STEP_PLUGIN: return enc_plugin(x, s);
+    case STEP_HTTP: return enc_http(x, &s->http);
     default: return enc_text(x, s->sql, "a transform");
     }
 }
@@ -169,19 +197,67 @@ static err_t dec_plugin(const obj *part, struct step *s, struct err *e)
     return dec_step_files(&part[2], s, e);
 }
 
+// An empty text: nothing was said.
+static err_t dec_optional(const obj *o, char **out, const char *what, struct err *e)
+{
+    TRY(dec_text(o, out, what, e));
+    if (**out) return ERR_OK;
+    free(*out);
+    *out = NULL;
+    return ERR_OK;
+}
+
+static err_t dec_u32(const obj *o, uint32_t *out, const char *what, struct err *e)
+{
+    uint64_t n = 0;
+    TRY(dec_u64(o, UINT32_MAX, &n, what, e));
+    *out = (uint32_t)n;
+    return ERR_OK;
+}
+
+static err_t dec_i64(const obj *o, int64_t *out, const char *what, struct err *e)
+{
+    uint64_t n = 0;
+    TRY(dec_u64(o, INT64_MAX, &n, what, e));
+    *out = (int64_t)n;
+    return ERR_OK;
+}
+
+static err_t dec_http(const obj *part, struct step_http *h, struct err *e)
+{
+    uint64_t keep = 0;
+    TRY(dec_text(&part[0], &h->url, "address of a request", e));
+    TRY(dec_pairs(&part[1], &h->headers, "headers of a request", e));
+    TRY(dec_optional(&part[2], &h->rows, "path of rows", e));
+    TRY(dec_pairs(&part[3], &h->fields, "members of rows", e));
+    TRY(dec_texts(&part[4], &h->keep.v, &h->keep.n, SPEC_PAIRS_MAX, "columns to keep", e));
+    TRY(dec_u64(&part[5], 1, &keep, "keep", e));
+    h->keep_given = keep;
+    TRY(dec_optional(&part[6], &h->next, "path of the next page", e));
+    TRY(dec_u32(&part[7], &h->pages, "pages", e));
+    TRY(dec_u32(&part[8], &h->redirects, "redirects", e));
+    TRY(dec_u32(&part[9], &h->retries, "retries", e));
+    TRY(dec_u32(&part[10], &h->concurrency, "concurrency", e));
+    TRY(dec_i64(&part[11], &h->gap_ns, "rate", e));
+    TRY(dec_i64(&part[12], &h->timeout_ms, "timeout", e));
+    TRY(dec_i64(&part[13], &h->connect_ms, "connect_timeout", e));
+    return dec_u64(&part[14], INT64_MAX, &h->body_bytes, "max_body", e);
+}
+
 static err_t dec_step(const obj *o, struct step *s, struct err *e)
 {
     uint64_t kind = 0;
-    TRY(dec_array(o, 1, EXEC_PLACED_PARTS, "transform", e));
+    TRY(dec_array(o, 1, HTTP_PARTS, "transform", e));
     const obj *part = o->via.array.ptr;
     uint32_t n = o->via.array.size;
-    TRY(dec_u64(&part[0], STEP_PLUGIN, &kind, "kind of a transform", e));
+    TRY(dec_u64(&part[0], STEP_HTTP, &kind, "kind of a transform", e));
     s->kind = (enum step_kind)kind;
     if (s->kind == STEP_SQL && n == SQL_PARTS)
         return dec_text(&part[1], &s->sql, "a transform", e);
     if (s->kind == STEP_EXEC && (n == EXEC_PARTS || n == EXEC_PLACED_PARTS))
         return dec_exec(part + 1, n, s, e);
     if (s->kind == STEP_PLUGIN && n == PLUGIN_PARTS) return dec_plugin(part + 1, s, e);
+    if (s->kind == STEP_HTTP && n == HTTP_PARTS) return dec_http(part + 1, &s->http, e);
     return err_set(e, ERR_PROTO, "transform: kind %llu with %u parts",
                    (unsigned long long)kind, n);
 }

@@ -75,6 +75,22 @@ static inline void add_plugin(struct spec *s)
     PASS(&e, steps_add(&s->steps, &s->n_steps, &step, &e));
 }
 
+static inline void add_http(struct spec *s)
+{
+    struct err e;
+    struct step step = { .kind = STEP_HTTP };
+    step_http_init(&step.http);
+    step.http.url = dup("https://host/api?x={id}");
+    step.http.rows = dup("$.items[*]");
+    step.http.next = dup("link");
+    step.http.keep_given = true;
+    step.http.gap_ns = 1000000;
+    PASS(&e, job_pairs_set(&step.http.headers, "Authorization", "Bearer $TOKEN", &e));
+    PASS(&e, job_pairs_set(&step.http.fields, "city", "address.city", &e));
+    PASS(&e, strings_add(&step.http.keep, "id", 2, &e));
+    PASS(&e, steps_add(&s->steps, &s->n_steps, &step, &e));
+}
+
 static inline void add_table(struct spec *s, const char *name, const char *csv)
 {
     s->tables = realloc(s->tables, (s->n_tables + 1) * sizeof *s->tables);
@@ -135,6 +151,7 @@ static inline struct spec full_spec(void)
     s.fields.v[s.fields.n++] = dup("address.city");
     add_exec(&s);
     add_plugin(&s);
+    add_http(&s);
     struct err e;
     PASS(&e, agg_add_by(&s.aggregate, "origin", &e));
     PASS(&e, agg_add_fn(&s.aggregate, "n", "count(*)", &e));

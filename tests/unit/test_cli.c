@@ -99,11 +99,16 @@ static const struct row rows[] = {
       "tranche: --mode: 'upsrt' is none of append, replace, upsert and incremental; did "
       "you mean 'upsert'?\n"
       "tranche: --output: 'xml' is none of human, json and quiet\n" },
-    { "later_flags", JOB "--postgres|x|--http|x",
+    { "later_flags", JOB "--postgres|x",
       "tranche: --postgres: not in this version of tranche (" TRANCHE_VERSION
-      "); it reads csv, lines, jsonl, sqlite and range\n"
-      "tranche: --http: not in this version of tranche (" TRANCHE_VERSION
-      "); it transforms with sql, exec and plugin\n" },
+      "); it reads csv, lines, jsonl, sqlite and range\n" },
+    { "a_request_to_no_address", JOB "--http|x|--http-rate|fast|--http-header|A B=c",
+      "tranche: --http: 'x': it begins with neither http:// nor https://, nor with a "
+      "{column}\n"
+      "tranche: --http-rate: 'fast' is no rate; e.g. 10 (a second), 100/m or 5000/h\n"
+      "tranche: --http-header: 'A B' is no name of a header\n" },
+    { "http_flags_behind_another_kind", JOB "--exec|x|--http-rows|$",
+      "tranche: --http-rows stands behind --http\n" HINT },
     { "step_flags_without_a_step", JOB "--persistent|--exec|./x",
       "tranche: --persistent stands behind the transform that it is about\n" HINT },
     { "step_flags_behind_another_kind", JOB "--sql|SELECT 1|--persistent",
@@ -198,6 +203,31 @@ static void steps_of_flags_keep_their_order(void **state)
     EQ_I64(STEP_EXEC, j->steps[3].kind);
     EQ_I64(STEP_JSONL, j->steps[3].format);
     assert_false(j->steps[3].persistent);
+    said_free(&s);
+}
+
+static void requests_are_made_of_flags(void **state)
+{
+    (void)state;
+    struct said s = say("tranche|run|--csv|a.csv|--into|null:|--http|http://h/{a}|"
+                        "--http-concurrency|20|--http-header|A=b=c|--http-header|D=$E|"
+                        "--http-rows|$[*]|--http-fields|id,a.b|--http-keep|x|"
+                        "--http-rate|30/m|--http|http://g/");
+    EQ_I64(-1, s.code);
+    assert_string_equal("", s.err);
+    EQ_I64(2, s.cli.job.n_steps);
+    const struct step_http *h = &s.cli.job.steps[0].http;
+    assert_string_equal("http://h/{a}", h->url);
+    EQ_I64(20, h->concurrency);
+    EQ_I64(2000000000, h->gap_ns);
+    assert_string_equal("b=c", job_pairs_get(&h->headers, "A"));
+    assert_string_equal("$E", job_pairs_get(&h->headers, "D"));
+    assert_string_equal("$[*]", h->rows);
+    EQ_I64(2, h->fields.n);
+    assert_string_equal("a.b", h->fields.v[1].name);
+    EQ_I64(1, h->keep.n);
+    assert_string_equal("http://g/", s.cli.job.steps[1].http.url);
+    EQ_I64(8, s.cli.job.steps[1].http.concurrency);
     said_free(&s);
 }
 
@@ -502,6 +532,7 @@ static void flags_may_be_abbreviated_and_end(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(requests_are_made_of_flags),
         cmocka_unit_test(flags_alone_make_a_job),
         cmocka_unit_test(steps_of_flags_keep_their_order),
         cmocka_unit_test(columns_in_flags_stand_between_commas),

@@ -98,6 +98,44 @@ static const struct row rows[] = {
     { "two_kinds_in_a_step",
       GOOD "transform:\n  - sql: SELECT 1 FROM batch\n    exec: [x]\n",
       "5:5: transform.exec: 'sql' is given already, on line 4; only one of them can be" },
+    { "http_and_another_kind",
+      GOOD "transform:\n  - http: {url: 'http://h/'}\n    sql: SELECT 1\n",
+      "5:5: transform.sql: 'http' is given already, on line 4; only one of them can be" },
+    { "http_and_a_key_of_exec",
+      GOOD "transform:\n  - http: {url: 'http://h/'}\n    format: csv\n",
+      "5:5: transform.format: is for exec, and this step is http" },
+    { "http_without_an_address", GOOD "transform: {http: {rows: $}}\n",
+      "3:13: transform.http: no url; e.g. url: 'https://host/api?x={id}'" },
+    { "http_with_an_unknown_key",
+      GOOD "transform: {http: {url: 'http://h/', concurency: 3}}\n",
+      "3:38: unknown key 'transform.http.concurency'; did you mean "
+      "'transform.http.concurrency'?" },
+    { "bad_values_of_http",
+      GOOD "transform:\n  http:\n    url: ftp://h/{id}\n    rows: items\n"
+           "    next: $.a[*]\n    concurrency: 0\n    rate: 0\n"
+           "    headers: {Host: x, A: $, 'B C': d}\n    fields: [a, A]\n"
+           "    keep: {a: b}\n    max_body: 1GiB\n",
+      "5:5: transform.http.url: 'ftp://h/{id}': it begins with neither http:// nor "
+      "https://, "
+      "nor with a {column}\n"
+      "6:5: transform.http.rows: 'items' is no path: it does not begin with $, as in "
+      "$.items[*]\n"
+      "7:5: transform.http.next: '$.a[*]' names many places, and there is one next page\n"
+      "8:5: transform.http.concurrency: '0' is out of range; it takes a count, 1 to 1000\n"
+      "9:5: transform.http.rate: '0' is no rate; e.g. 10 (a second), 100/m or 5000/h\n"
+      "10:15: transform.http.headers: 'Host' follows from the request and cannot be given\n"
+      "10:24: transform.http.headers: 'A': a $ without the name of an environment "
+      "variable; "
+      "write $$ for the character itself\n"
+      "10:30: transform.http.headers: 'B C' is no name of a header\n"
+      "11:17: transform.http.fields: the column 'A' is given twice\n"
+      "12:5: transform.http.keep: wants a column or list of columns\n"
+      "13:5: transform.http.max_body: '1GiB' is out of range; it takes a size, 1 to "
+      "128MiB" },
+    { "fields_of_a_text", GOOD "transform: {http: {url: 'http://h/', fields: [a]}}\n",
+      "3:13: transform.http.fields: they are members of what rows finds, which is not "
+      "given; "
+      "e.g. rows: $.items[*], or rows: $" },
     { "delimiter_is_the_quote", "source: {csv: a, quote: ','}\nload: {into: 'null:'}\n",
       "1:18: source.quote: the delimiter and the quote are the same character" },
     { "type_of_a_column_that_is_not_there",
@@ -138,12 +176,10 @@ static const struct row rows[] = {
       "); it reads csv, lines, jsonl, sqlite and range" },
     { "later_keys",
       GOOD "name: a\ncache: true\nsteps: []\n"
-           "batch: {bytes: 5}\ntransform: {http: {url: x}}\n",
+           "batch: {bytes: 5}\n",
       "4:1: cache: not in this version of tranche (" TRANCHE_VERSION "); leave it out\n"
       "5:1: steps: not in this version of tranche (" TRANCHE_VERSION
-      "); run the jobs one after another\n"
-      "7:13: transform.http: not in this version of tranche (" TRANCHE_VERSION
-      "); it transforms with sql, exec and plugin" },
+      "); run the jobs one after another" },
     { "later_values", "source: {csv: a, encoding: latin-1}\nload: {into: 'postgres:x'}\n",
       "1:18: source.encoding: 'latin-1': not in this version of tranche (" TRANCHE_VERSION
       "); it reads utf-8\n"

@@ -39,6 +39,27 @@ static void same_pairs(const struct job_pairs *a, const struct job_pairs *b)
     }
 }
 
+static void same_http(const struct step_http *a, const struct step_http *b)
+{
+    same_text(a->url, b->url);
+    same_text(a->rows, b->rows);
+    same_text(a->next, b->next);
+    same_pairs(&a->headers, &b->headers);
+    same_pairs(&a->fields, &b->fields);
+    EQ_I64(a->keep.n, b->keep.n);
+    for (size_t i = 0; i < a->keep.n; i++)
+        assert_string_equal(a->keep.v[i], b->keep.v[i]);
+    EQ_I64(a->keep_given, b->keep_given);
+    EQ_I64(a->pages, b->pages);
+    EQ_I64(a->redirects, b->redirects);
+    EQ_I64(a->retries, b->retries);
+    EQ_I64(a->concurrency, b->concurrency);
+    EQ_I64(a->gap_ns, b->gap_ns);
+    EQ_I64(a->timeout_ms, b->timeout_ms);
+    EQ_I64(a->connect_ms, b->connect_ms);
+    EQ_I64(a->body_bytes, b->body_bytes);
+}
+
 static void same_step(const struct step *a, const struct step *b)
 {
     EQ_I64(a->kind, b->kind);
@@ -56,6 +77,7 @@ static void same_step(const struct step *a, const struct step *b)
         assert_string_equal(a->argv.v[i], b->argv.v[i]);
     same_pairs(&a->env, &b->env);
     same_pairs(&a->args, &b->args);
+    same_http(&a->http, &b->http);
 }
 
 static void same(const struct spec *a, const struct spec *b)
@@ -431,7 +453,7 @@ static const struct hostile hostile[] = {
       "9090a4",
       "transform: not a list" },
     { "step_of_no_kind", "c090909090a4", "c090919200a09090a4", "transform: kind 0" },
-    { "step_of_a_later_kind", "c090909090a4", "c090919204a09090a4",
+    { "step_of_a_later_kind", "c090909090a4", "c090919209a09090a4",
       "kind of a transform: not an integer" },
     { "sql_no_text", "c090909090a4",
       "c09091"
@@ -473,6 +495,10 @@ static const struct hostile hostile[] = {
       "90a091920000"
       "90a09090a4",
       "its file is none of the job's" },
+    { "http_without_parts", "c090909090a4",
+      "c09091"
+      "9204a09090a4",
+      "transform: kind 4 with 2 parts" },
     { "plugin_with_a_number", "c090909090a4",
       "c09091"
       "94030590909090a4",
