@@ -10,6 +10,11 @@ static void check_text(struct conf *c)
     const struct job *j = c->job;
     bool parts = job_into_text(j) && strchr(j->into, '*');
     bool merges = job_aggregates(j) || j->merge_sql;
+    if (j->params.n && (job_into_text(j) || strcmp(j->into, "null:") == 0))
+        conf_wrong_key(c, "params",
+                       "they are read from the database that rows go into, and %s has no "
+                       "tables",
+                       j->into_written);
     if (!job_into_text(j)) return;
     if (j->mode == MODE_UPSERT || j->mode == MODE_INCREMENTAL)
         conf_wrong_key(c, "load.mode",

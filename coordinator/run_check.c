@@ -6,6 +6,10 @@
 #include <string.h>
 #include <time.h>
 
+struct untried { // what only a run can tell
+    bool params, merge;
+};
+
 static void print_schema(const char *title, const struct schema *s)
 {
     printf("%s\n", title);
@@ -14,7 +18,46 @@ static void print_schema(const char *title, const struct schema *s)
                s->f[i].given ? " (given)" : "");
 }
 
-static err_t check(struct run *r, struct err *e)
+// Their values are read when a run begins: until then NULL does.
+static err_t stand_ins(struct run *r, struct err *e)
+{
+    const struct job_pairs *given = &r->job->params;
+    r->plan.spec.params = calloc(given->n, sizeof *r->plan.spec.params);
+    if (!r->plan.spec.params) return err_set(e, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < given->n; i++) {
+        r->plan.spec.params[i] = (struct spec_param){ .name = strdup(given->v[i].name) };
+        r->plan.spec.n_params = i + 1;
+        if (!r->plan.spec.params[i].name) return err_set(e, ERR_NOMEM, "out of memory");
+    }
+    return ERR_OK;
+}
+
+static err_t check_params(struct run *r, struct untried *untried, struct err *e)
+{
+    const struct job_pairs *given = &r->job->params;
+    if (given->n == 0) return ERR_OK;
+    TRY(stand_ins(r, e));
+    for (size_t i = 0; i < given->n; i++) {
+        bool tried = false;
+        err_t rc = ERR_OK;
+        if (r->ops->try_value)
+            rc = r->ops->try_value(r->job->into, given->v[i].value, &tried, e);
+        if (rc != ERR_OK) return err_wrap(e, rc, "params.%s", given->v[i].name);
+        if (!tried) untried->params = true;
+    }
+    return ERR_OK;
+}
+
+static err_t check_merge(struct run *r, struct untried *untried, struct err *e)
+{
+    const struct job *j = r->job;
+    if (!j->merge_sql) return ERR_OK;
+    untried->merge = !r->ops->try_merge;
+    if (untried->merge) return ERR_OK;
+    return r->ops->try_merge(plan_merge(&r->plan), j->indexes, j->n_indexes, e);
+}
+
+static err_t check(struct run *r, struct untried *untried, struct err *e)
 {
     TRY(local_open(&r->local, e));
     TRY(plan_identity(&r->plan, r->job, e));
@@ -22,17 +65,9 @@ static err_t check(struct run *r, struct err *e)
     r->plan.spec.sink = strdup("null");
     if (!r->plan.spec.sink) return err_set(e, ERR_NOMEM, "out of memory");
     TRY(run_find_warehouse(r, e));
-    if (r->job->params.n == 0) return run_settle_output(r, e);
-    // Params are read from the warehouse, which a check does not touch: stand-ins do.
-    r->plan.spec.params = calloc(r->job->params.n, sizeof *r->plan.spec.params);
-    if (!r->plan.spec.params) return err_set(e, ERR_NOMEM, "out of memory");
-    for (size_t i = 0; i < r->job->params.n; i++) {
-        r->plan.spec.params[i] =
-            (struct spec_param){ .name = strdup(r->job->params.v[i].name) };
-        r->plan.spec.n_params = i + 1;
-        if (!r->plan.spec.params[i].name) return err_set(e, ERR_NOMEM, "out of memory");
-    }
-    return run_settle_output(r, e);
+    TRY(check_params(r, untried, e));
+    TRY(run_settle_output(r, e));
+    return check_merge(r, untried, e);
 }
 
 int run_check(const struct job *j)
@@ -41,7 +76,8 @@ int run_check(const struct job *j)
     struct err e = { 0 };
     r.local.pidfd = -1;
     progress_init(&r.progress, PROGRESS_NONE, j->output == OUTPUT_QUIET, r.started);
-    err_t rc = check(&r, &e);
+    struct untried untried = { 0 };
+    err_t rc = check(&r, &untried, &e);
     if (rc != ERR_OK) fprintf(stderr, "tranche: %s\n", e.text);
     if (rc != ERR_OK && j->output == OUTPUT_JSON) {
         printf("{\"job\":");
@@ -58,7 +94,11 @@ int run_check(const struct job *j)
                (unsigned long long)r.plan.estimate_rows);
         print_schema("input", &r.plan.spec.in);
         if (j->n_steps || job_aggregates(j)) print_schema("output", &r.plan.rows);
-        if (j->merge_sql) printf("merge.sql is tried when a run begins\n");
+        if (untried.params)
+            printf("params are tried when a run begins: %s is not there yet, or cannot be "
+                   "asked now\n",
+                   j->into_written);
+        if (untried.merge) printf("merge.sql is tried when a run begins\n");
         printf("into %s%s%s\n", j->into_written, job_into_text(j) ? "" : ", table ",
                job_into_text(j) ? "" : j->table);
     } else if (j->output == OUTPUT_JSON) {

@@ -107,6 +107,14 @@ struct warehouse_ops {
     bool forgets;       // nothing of a load is kept, so none can be resumed
     bool merges;        // load_identity.merge may be given
     const struct warehouse_ops *merging; // what does it for this one; NULL: none is needed
+    // Two for `check`, which leaves everything as it is; NULL: begin() and query_value
+    // will tell. Whether merge.sql is good, over parts without a row, and load.indexes are
+    // columns of what it gives: ERR_INVALID.
+    err_t (*try_merge)(struct load_merge *m, const struct strings *indexes,
+                       size_t n_indexes, struct err *e);
+    // Whether a param's SQL is good; it is not run. *tried = false: the warehouse is not
+    // there yet, or cannot be asked now.
+    err_t (*try_value)(const char *url, const char *sql, bool *tried, struct err *e);
     // Opens or creates, hardened as RELIABILITY.md 3.3. Nothing is written yet.
     err_t (*open)(struct warehouse **w, const char *url, warehouse_say *say, void *say_arg,
                   struct err *e);

@@ -453,3 +453,16 @@ err_t wsq_merge_try(struct warehouse *w, struct err *e)
     wsq_merge_done(w);
     return rc == ERR_INVALID ? err_wrap(e, rc, "merge.sql") : rc;
 }
+
+err_t wsq_try_merge(struct load_merge *m, const struct strings *indexes, size_t n_indexes,
+                    struct err *e)
+{
+    struct warehouse *w = NULL;
+    TRY(wsq_open(&w, NULL, &wsq_tables, NULL, NULL, e));
+    w->merge = m;
+    w->merge_indexes = indexes;
+    w->n_merge_indexes = n_indexes;
+    err_t rc = wsq_merge_try(w, e);
+    wsq_close(&w);
+    return rc;
+}

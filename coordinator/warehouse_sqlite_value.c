@@ -4,6 +4,9 @@
 
 #include "common/sql_guard.h"
 
+#include <string.h>
+#include <unistd.h>
+
 struct cell wsq_cell(sqlite3_stmt *st, int i)
 {
     struct cell c = { .kind = CELL_NULL };
@@ -53,6 +56,7 @@ static err_t read_value(struct warehouse *w, sqlite3_stmt *st, struct arena *mem
     return wsq_fail(w, rc, e, "reading a value");
 }
 
+// `value` NULL: the statement is only looked at.
 static err_t query_value(struct warehouse *w, const char *sql, struct arena *mem,
                          struct cell *value, struct err *e)
 {
@@ -61,7 +65,7 @@ static err_t query_value(struct warehouse *w, const char *sql, struct arena *mem
     if (rc == ERR_OK && sqlite3_column_count(st) != 1)
         rc = err_set(e, ERR_INVALID, "it gives %d columns: a parameter is one value",
                      sqlite3_column_count(st));
-    if (rc == ERR_OK) rc = read_value(w, st, mem, value, e);
+    if (rc == ERR_OK && value) rc = read_value(w, st, mem, value, e);
     sqlite3_finalize(st);
     return rc;
 }
@@ -74,4 +78,17 @@ err_t wsq_query_value(struct warehouse *w, const char *sql, struct arena *mem,
     err_t rc = query_value(w, sql, mem, value, e);
     sql_guard_read_only(w->db, false);
     return rc;
+}
+
+err_t wsq_try_value(const char *url, const char *sql, bool *tried, struct err *e)
+{
+    const char *path = strchr(url, ':') + 1;
+    struct warehouse *w = NULL;
+    *tried = false;
+    if (access(path, F_OK) != 0) return ERR_OK; // opening it would make it
+    err_t rc = wsq_open(&w, path, &wsq_tables, NULL, NULL, e);
+    if (rc == ERR_OK) rc = wsq_query_value(w, sql, NULL, NULL, e);
+    wsq_close(&w);
+    *tried = rc == ERR_OK;
+    return rc == ERR_INVALID || rc == ERR_NOMEM ? rc : ERR_OK;
 }

@@ -309,10 +309,15 @@ load: {{into: 'sqlite:wh.db', table: t{more}}}
                       ("SELECT :p FROM parts", "no such param: :p"),
                       ("ATTACH 'x.db' AS x", "not allowed in merge: ATTACH"),
                       ("SELECT load_extension('x') FROM parts", "not allowed in merge: load_extension()")):
-        t.says(t.run("run", "--csv", "in.csv", "--merge-sql", sql, "--into", "sqlite:m.db", "--table", "m", want=2), says)
+        for command, into in (("run", "sqlite:m.db"), ("check", "sqlite:m.db"), ("check", "sqlite:none.db"),
+                              ("check", "csv:m.csv"), ("check", "stdout:"), ("run", "stdout:")):
+            t.says(t.run(command, "--csv", "in.csv", "--merge-sql", sql, "--into", into, want=2), says)
+    t.says(t.run("check", "--csv", "in.csv", "--merge-sql", "SELECT delay FROM parts", "--index", "origin", "--into",
+                 "sqlite:m.db", want=2), "load.indexes: the result of merge has no column 'origin'")
+    t.true(not os.path.exists(t.path("none.db")) and not os.path.exists(t.path("m.csv.ledger")), "check makes nothing")
     t.equal(0, t.one("m.db", "SELECT count(*) FROM sqlite_schema"), "tables after mistakes")
     r = t.run("check", "--csv", "in.csv", "--merge-sql", "SELECT * FROM parts", "--into", "sqlite:m.db")
-    t.says(r, "ok, 1 input", "merge.sql is tried when a run begins")
+    t.says(r, "ok, 1 input")
 
 
 @scenario("aggregate", "smoke")

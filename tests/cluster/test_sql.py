@@ -1,5 +1,7 @@
 """Transforms in SQL."""
 
+import os
+
 from kit import read_csv, scenario
 
 
@@ -32,6 +34,41 @@ load: {into: 'sqlite:wh.db', table: out}
     t.run("run", "job.yaml")
     t.equal([(1, "Berlin", 20), (2, "Mainz", 40), (3, "Berlin", 30.0)],
             t.rows("wh.db", "SELECT * FROM out ORDER BY id"), "rows")
+
+
+@scenario("sql", "smoke")
+def check_tries_params_where_the_warehouse_is(t):
+    t.write("in.csv", "id,v\n1,10\n2,\n")
+    job = """
+source: {{csv: in.csv}}
+params:
+  mean: {{sql: '{sql}'}}
+transform:
+  - sql: SELECT id, coalesce(v, :mean) AS v FROM batch
+load: {{into: '{into}', table: out}}
+"""
+    good = "SELECT avg(v) FROM base"
+    t.write("job.yaml", job.format(sql=good, into="sqlite:wh.db"))
+    t.says(t.run("check", "job.yaml"), "params are tried when a run begins: sqlite:wh.db is not there yet")
+    t.true(not os.path.exists(t.path("wh.db")), "check makes no database")
+    t.run("run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", "base")
+    r = t.run("check", "job.yaml")
+    t.true("params are tried" not in r.out, r.out)
+    for sql, says in (("SELECT avg(w) FROM base", "params.mean: line 1, column 12: no such column: w"),
+                      ("SELECT avg(v) FROM bass", "params.mean: no such table: bass"),
+                      ("SELECT id, v FROM base", "params.mean: it gives 2 columns: a parameter is one value"),
+                      ("DELETE FROM base", "not allowed in params: DELETE FROM base"),
+                      ("SELECT avg(v FROM base", "params.mean: line 1, column 14: near \"FROM\"")):
+        t.write("job.yaml", job.format(sql=sql, into="sqlite:wh.db"))
+        for command in ("check", "run"):
+            t.says(t.run(command, "job.yaml", want=2), says)
+    for into in ("stdout:", "null:", "csv:out.csv"):
+        t.write("job.yaml", job.format(sql=good, into=into).replace(", table: out", ""))
+        for command in ("check", "run"):
+            t.says(t.run(command, "job.yaml", want=2), "job.yaml:3:1: params: they are read from the database that rows "
+                   f"go into, and {into} has no tables")
+    t.equal(2, t.one("wh.db", "SELECT count(*) FROM base"), "rows")
+    t.equal(0, t.one("wh.db", "SELECT count(*) FROM sqlite_schema WHERE name = 'out'"), "tables of failed runs")
 
 
 @scenario("sql")
