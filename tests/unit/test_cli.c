@@ -280,10 +280,11 @@ static void every_other_flag_is_read(void **state)
 {
     (void)state;
     struct said s =
-        say(JOB "--header|a,b,c=d|--type|c=d=date|--null|NA|--null||--param|m=SELECT "
-                "1=1|--lookup|h=x=y.csv|--unordered|--timeout|1h|--retries|5|--memory|"
-                "1GiB|--worker-memory|2GiB|--name|n|--fresh|--output|json|--progress|"
-                "none");
+        say("tranche|run|--csv|a.csv|--into|sqlite:x.db|"
+            "--header|a,b,c=d|--type|c=d=date|--null|NA|--null||--param|m=SELECT "
+            "1=1|--lookup|h=x=y.csv|--unordered|--timeout|1h|--retries|5|--memory|"
+            "1GiB|--worker-memory|2GiB|--name|n|--fresh|--output|json|--progress|"
+            "none");
     assert_string_equal("", s.err);
     EQ_I64(-1, s.code);
     const struct job *j = &s.cli.job;
