@@ -10,8 +10,8 @@
 #include <string.h>
 #include <strings.h>
 
-static const char *const sources[] = { "source.csv", "source.lines", "source.jsonl",
-                                       "source.range", "source.sqlite" };
+static const char *const sources[] = { "source.csv",   "source.lines",  "source.jsonl",
+                                       "source.range", "source.sqlite", "source.postgres" };
 
 static const char *source_given(const struct conf *c)
 {
@@ -42,11 +42,14 @@ static void check_about_source(struct conf *c)
         { "source.quote", 1 << SOURCE_CSV, "csv" },
         { "source.header", 1 << SOURCE_CSV, "csv" },
         { "source.null", 1 << SOURCE_CSV, "csv" },
-        { "source.types", 1 << SOURCE_CSV | 1 << SOURCE_JSONL | 1 << SOURCE_SQLITE,
-          "csv, jsonl and sqlite" },
+        { "source.types",
+          1 << SOURCE_CSV | 1 << SOURCE_JSONL | 1 << SOURCE_SQLITE | 1 << SOURCE_POSTGRES,
+          "csv, jsonl, sqlite and postgres" },
         { "source.fields", 1 << SOURCE_JSONL, "jsonl" },
-        { "source.query", 1 << SOURCE_SQLITE, "sqlite" },
+        { "source.query", 1 << SOURCE_SQLITE | 1 << SOURCE_POSTGRES,
+          "sqlite and postgres" },
         { "source.sqlite_table", 1 << SOURCE_SQLITE, "sqlite" },
+        { "source.postgres_table", 1 << SOURCE_POSTGRES, "postgres" },
     };
     if (c->job->source == SOURCE_NONE) return;
     for (size_t i = 0; i < sizeof about / sizeof *about; i++)
@@ -62,12 +65,18 @@ static void check_database(struct conf *c)
         conf_wrong_key(
             c, "source.sqlite",
             "what shall be read of it? give source.query or source.sqlite_table");
-    if (j->query && j->sqlite_table)
-        conf_wrong_key(c, "source.sqlite_table",
+    if (j->source == SOURCE_POSTGRES && !j->query && !j->postgres_table)
+        conf_wrong_key(
+            c, "source.postgres",
+            "what shall be read of it? give source.query or source.postgres_table");
+    if (j->query && (j->sqlite_table || j->postgres_table))
+        conf_wrong_key(c, j->sqlite_table ? "source.sqlite_table" : "source.postgres_table",
                        "source.query is given too; only one of them can be");
-    if (j->batch_by && j->source != SOURCE_SQLITE && j->source != SOURCE_NONE)
+    if (j->batch_by && j->source != SOURCE_SQLITE && j->source != SOURCE_POSTGRES &&
+        j->source != SOURCE_NONE)
         conf_wrong_key(c, "batch.by",
-                       "only a source that comes in rows keeps groups together: sqlite");
+                       "only a source that comes in rows keeps groups together: sqlite and "
+                       "postgres");
 }
 
 static void check_present(struct conf *c)
@@ -189,6 +198,7 @@ static const char *first_source(const struct job *j)
     switch (j->source) {
     case SOURCE_RANGE: return "range";
     case SOURCE_SQLITE: return j->sqlite_table ? j->sqlite_table : j->sqlite_written;
+    case SOURCE_POSTGRES: return j->postgres_table ? j->postgres_table : "postgres";
     case SOURCE_NONE:
     case SOURCE_CSV:
     case SOURCE_LINES:

@@ -37,8 +37,11 @@ void job_free(struct job *j)
     strings_free(&j->fields);
     free(j->sqlite);
     free(j->sqlite_written);
+    free(j->postgres);
+    free(j->postgres_public);
     free(j->query);
     free(j->sqlite_table);
+    free(j->postgres_table);
     free(j->batch_by);
     strings_free(&j->header_names);
     job_pairs_free(&j->types);
@@ -171,16 +174,20 @@ static err_t step_facts(struct buf *out, const struct step *s, struct err *e)
 static err_t source_facts(struct buf *out, const struct job *j, struct err *e)
 {
     static const char *const names[] = {
-        [SOURCE_NONE] = "csv",    [SOURCE_CSV] = "csv",     [SOURCE_LINES] = "lines",
-        [SOURCE_JSONL] = "jsonl", [SOURCE_RANGE] = "range", [SOURCE_SQLITE] = "sqlite",
+        [SOURCE_NONE] = "csv",          [SOURCE_CSV] = "csv",
+        [SOURCE_LINES] = "lines",       [SOURCE_JSONL] = "jsonl",
+        [SOURCE_RANGE] = "range",       [SOURCE_SQLITE] = "sqlite",
+        [SOURCE_POSTGRES] = "postgres",
     };
     TRY(facts(out, names[j->source], &j->files, e));
     if (j->source == SOURCE_RANGE)
         TRY(buf_printf(out, e, "range %llu\n", (unsigned long long)j->range_rows));
     TRY(facts(out, "field", &j->fields, e));
     TRY(fact_of(out, "sqlite", j->sqlite_written, e));
+    TRY(fact_of(out, "postgres", j->postgres_public, e));
     TRY(fact_of(out, "query", j->query, e));
     TRY(fact_of(out, "sqlite-table", j->sqlite_table, e));
+    TRY(fact_of(out, "postgres-table", j->postgres_table, e));
     return fact_of(out, "by", j->batch_by, e);
 }
 

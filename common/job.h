@@ -22,6 +22,7 @@ enum job_source {
     SOURCE_JSONL,
     SOURCE_RANGE,
     SOURCE_SQLITE,
+    SOURCE_POSTGRES,
 };
 enum job_header { HEADER_TRUE, HEADER_FALSE, HEADER_NAMES };
 enum job_mode { MODE_APPEND, MODE_REPLACE, MODE_UPSERT, MODE_INCREMENTAL };
@@ -41,8 +42,11 @@ struct job {
     struct strings fields; // jsonl: members of the objects; none: the whole line
     char *sqlite;          // path, resolved like file_paths
     char *sqlite_written;
-    char *query;        // sqlite: a SELECT ...
-    char *sqlite_table; // ... or a whole table
+    char *postgres;        // as written: may hold a password, and is never shown ...
+    char *postgres_public; // ... but this (pg_public_name)
+    char *query;           // sqlite, postgres: a SELECT ...
+    char *sqlite_table;    // ... or a whole table
+    char *postgres_table;
     uint8_t delimiter, quote;
     enum job_header header;
     struct strings header_names;

@@ -98,8 +98,16 @@ const struct opt opt_table[] = {
       .help = "A whole table of the database, in place of --query", .set = set_any_text,
       MEMBER(sqlite_table) },
     { KEY("source.postgres", "postgres"), .section = OPT_SOURCE, .metavar = "URL",
-      .form = OPT_ONE, .help = "A query on a PostgreSQL database",
-      .later = "it reads csv, lines, jsonl, sqlite and range", .one_of = "source" },
+      .form = OPT_ONE, .takes = "URL, words as libpq takes them, or name of a database",
+      .help =
+          "A PostgreSQL database to read, with --query or --postgres-table, e.g. "
+          "postgresql://me@db.example/sales; a password belongs into ~/.pgpass, PGPASSFILE "
+          "or PGPASSWORD",
+      .one_of = "source", .set = set_postgres },
+    { KEY("source.postgres_table", "postgres-table"), .section = OPT_SOURCE,
+      .form = OPT_ONE, .metavar = "NAME", .takes = "name of a table or view",
+      .help = "A whole table of the database, in place of --query, e.g. public.orders",
+      .set = set_any_text, MEMBER(postgres_table) },
 
     { KEY("batch.bytes", "batch-bytes"), .section = OPT_BATCH, .form = OPT_ONE,
       .metavar = "SIZE", .takes = "size, 1 to 1GiB, or auto", .initial = "auto",

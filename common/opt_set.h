@@ -12,6 +12,7 @@
     X(fields)          \
     X(range)           \
     X(sqlite_file)     \
+    X(postgres)        \
     X(any_text)        \
     X(big_count)       \
     X(delimiter)       \

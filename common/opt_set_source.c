@@ -1,6 +1,7 @@
 // The setters of source.*
 
 #include "common/opt_set.h"
+#include "common/pg.h"
 #include "common/suggest.h"
 #include "common/text.h"
 
@@ -202,6 +203,21 @@ void set_sqlite_file(struct conf *c, const struct opt *o, const struct value *v)
         opt_copy_text(c, &c->job->sqlite_written, text))
         c->job->source = SOURCE_SQLITE;
     free(path);
+}
+
+void set_postgres(struct conf *c, const struct opt *o, const struct value *v)
+{
+    const char *text = opt_single(c, o, v);
+    char *public = NULL;
+    struct err e;
+    if (!text) return;
+    err_t rc = pg_public_name(text, &public, &e);
+    if (rc == ERR_INVALID)
+        conf_wrong(c, o, v, "%s", e.text);
+    else if (conf_ok(c, rc) && opt_copy_text(c, &c->job->postgres, text) &&
+             opt_copy_text(c, &c->job->postgres_public, public))
+        c->job->source = SOURCE_POSTGRES;
+    free(public);
 }
 
 void set_encoding(struct conf *c, const struct opt *o, const struct value *v)

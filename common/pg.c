@@ -37,6 +37,7 @@ static void say_plainly(const char *said, char *out, size_t size)
     size_t n = end ? (size_t)(end - said) : strlen(said), k = 0;
     for (size_t i = 0; i < n && k + 1 < size; i++) {
         bool space = said[i] == '\n' || said[i] == '\t' || said[i] == ' ';
+        if (said[i] == '\n' && k && k + 2 < size && out[k - 1] != ' ') out[k++] = ';';
         if (space && (k == 0 || out[k - 1] == ' ')) continue;
         out[k++] = space ? ' ' : said[i];
     }

@@ -157,6 +157,8 @@ static err_t identify(struct plan *p, const struct job *j, struct err *e)
         rc = buf_printf(&p->sources, e, "%s%s", i ? "\n" : "", j->files.v[i]);
     if (rc == ERR_OK && j->sqlite_written)
         rc = buf_printf(&p->sources, e, "%s", j->sqlite_written);
+    if (rc == ERR_OK && j->postgres_public)
+        rc = buf_printf(&p->sources, e, "%s", j->postgres_public);
     if (rc == ERR_OK && j->source == SOURCE_RANGE)
         rc = buf_printf(&p->sources, e, "range %llu", (unsigned long long)j->range_rows);
     if (rc == ERR_OK) p->identity = hash_bytes(text.p, text.n);

@@ -59,6 +59,7 @@ static const struct source_ops *ops_of(enum job_source kind)
     case SOURCE_JSONL: return &source_jsonl;
     case SOURCE_RANGE: return &source_range;
     case SOURCE_SQLITE: return &source_sqlite;
+    case SOURCE_POSTGRES: return &source_postgres;
     case SOURCE_NONE:
     case SOURCE_CSV: break;
     }

@@ -5,6 +5,7 @@
 // are); stdin and compressed files are cut by value (the chunk holds its bytes, CSV_PAD
 // bytes readable before and past them).
 // sqlite: chunks hold rows (common/row_code), in ranges of their numbers.
+// postgres: chunks hold rows like those of sqlite.
 // range: chunks are numbers of rows and hold nothing.
 
 #ifndef COORDINATOR_SOURCE_H

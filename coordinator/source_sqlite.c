@@ -48,7 +48,7 @@ static err_t pull(struct source *s, bool *got, struct err *e)
             q->head_at = 0;
         }
     } else {
-        TRY(sqlite_source_step(s, &q->open, got, e));
+        TRY(q->step(s, &q->open, got, e));
     }
     if (!*got) return ERR_OK;
     q->open_rows++;

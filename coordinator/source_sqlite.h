@@ -9,6 +9,8 @@
 #include <sqlite3.h>
 
 struct sqlite_source {
+    // Appends the next row; *got = false: there is none any more.
+    err_t (*step)(const struct source *s, struct buf *to, bool *got, struct err *e);
     sqlite3 *db;
     sqlite3_stmt *st;
     uint32_t n_cols;
@@ -41,6 +43,14 @@ MUST_CHECK err_t sqlite_source_names(struct source *s, struct schema *names_as_t
 MUST_CHECK err_t sqlite_source_infer(struct source *s, const struct job *j,
                                      struct schema *out, struct buf *trial,
                                      uint64_t *estimate_rows, struct err *e);
+// What a source of rows needs before it can open anything: an input of this name.
+MUST_CHECK err_t sqlite_source_start(struct source *s, const char *name, struct err *e);
+// Settles batch.by, once the names are known.
+MUST_CHECK err_t sqlite_source_open_groups(struct source *s, const struct job *j,
+                                           struct err *e);
+// Rows of the head, for trying transforms.
+MUST_CHECK err_t sqlite_source_trial(const struct sqlite_source *q, struct buf *trial,
+                                     struct err *e);
 // Steps once, and appends the row. *got = false: there is none any more.
 MUST_CHECK err_t sqlite_source_step(const struct source *s, struct buf *to, bool *got,
                                     struct err *e);

@@ -156,7 +156,7 @@ static err_t prepare(struct source *s, const struct job *j, struct err *e)
     return ERR_OK;
 }
 
-static err_t open_groups(struct source *s, const struct job *j, struct err *e)
+err_t sqlite_source_open_groups(struct source *s, const struct job *j, struct err *e)
 {
     struct sqlite_source *q = s->own;
     struct schema schema = { 0 };
@@ -173,18 +173,27 @@ static err_t open_groups(struct source *s, const struct job *j, struct err *e)
     return q->groups ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory");
 }
 
+err_t sqlite_source_start(struct source *s, const char *name, struct err *e)
+{
+    struct sqlite_source *q = s->own;
+    q->by = -1;
+    q->hash = hash_stream_new();
+    if (!q->hash) return err_set(e, ERR_NOMEM, "out of memory");
+    TRY(rows_input(s, name, 0, e));
+    s->in->by_value = true;
+    s->in->data_end = UINT64_MAX;
+    return ERR_OK;
+}
+
 err_t sqlite_source_open(struct source *s, const struct job *j, struct err *e)
 {
     struct sqlite_source *q = s->own = calloc(1, sizeof *q);
     if (!q) return err_set(e, ERR_NOMEM, "out of memory");
-    q->hash = hash_stream_new();
-    if (!q->hash) return err_set(e, ERR_NOMEM, "out of memory");
-    TRY(rows_input(s, j->sqlite_written, 0, e));
-    s->in->by_value = true;
-    s->in->data_end = UINT64_MAX;
+    q->step = sqlite_source_step;
+    TRY(sqlite_source_start(s, j->sqlite_written, e));
     TRY(open_database(s, j, e));
     TRY(prepare(s, j, e));
-    return open_groups(s, j, e);
+    return sqlite_source_open_groups(s, j, e);
 }
 
 void sqlite_source_close(struct source *s)

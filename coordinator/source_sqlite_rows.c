@@ -125,7 +125,7 @@ static err_t sample(struct source *s, struct seen *seen, uint64_t *rows, struct 
     return ERR_OK;
 }
 
-static err_t keep_trial(const struct sqlite_source *q, struct buf *trial, struct err *e)
+err_t sqlite_source_trial(const struct sqlite_source *q, struct buf *trial, struct err *e)
 {
     size_t end = 0;
     while (end < q->head.n && end < TRIAL_BYTES)
@@ -156,7 +156,7 @@ err_t sqlite_source_infer(struct source *s, const struct job *j, struct schema *
     struct sqlite_source *q = s->own;
     struct schema schema = { 0 };
     err_t rc = settle_types(s, j, &schema, estimate_rows, e);
-    if (rc == ERR_OK) rc = keep_trial(q, trial, e);
+    if (rc == ERR_OK) rc = sqlite_source_trial(q, trial, e);
     if (rc != ERR_OK) {
         schema_free(&schema);
         return rc;

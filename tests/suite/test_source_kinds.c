@@ -7,6 +7,7 @@
 #include "worker/reader.h"
 
 #include "tests/csv_noise.h"
+#include "tests/pg_kit.h"
 #include "tests/source_kit.h"
 #include "tests/test.h"
 
@@ -120,6 +121,34 @@ static void make_table(const struct folder *f, struct job *j, uint64_t n)
     j->sqlite_table = strdup("t");
 }
 
+static struct pg_server server;
+
+static void make_postgres(struct job *j, uint64_t n)
+{
+    char sql[256];
+    snprintf(sql, sizeof sql,
+             "DROP TABLE IF EXISTS t; CREATE TABLE t AS SELECT CASE i %% 3 WHEN 0 THEN 'a' "
+             "|| i END AS x, i FROM generate_series(0, %lld) i ORDER BY i",
+             (long long)n - 1);
+    pg_kit_do(server.url, sql);
+    job_init(j);
+    j->source = SOURCE_POSTGRES;
+    j->postgres = strdup(server.url);
+    j->postgres_public = strdup(server.url);
+}
+static void make_postgres_query(const struct folder *f, struct job *j, uint64_t n)
+{
+    (void)f;
+    make_postgres(j, n);
+    j->query = strdup("SELECT x, i FROM t ORDER BY i");
+}
+static void make_postgres_table(const struct folder *f, struct job *j, uint64_t n)
+{
+    (void)f;
+    make_postgres(j, n);
+    j->postgres_table = strdup("t");
+}
+
 static const struct kind kinds[] = {
     { "csv", make_csv, 1, "" },
     { "lines", make_lines, 0, "row \"" },
@@ -128,6 +157,8 @@ static const struct kind kinds[] = {
     { "range", make_range, 0, "" },
     { "query", make_query, 1, "" },
     { "table", make_table, 1, "" },
+    { "postgres_query", make_postgres_query, 1, "" },
+    { "postgres_table", make_postgres_table, 1, "" },
 };
 
 // ---- a source, opened, and its worker half ----
@@ -444,5 +475,8 @@ int main(void)
         snprintf(names[i], sizeof names[i], "%s: %s", k->name, fns[i / N_OF(kinds)].name);
         tests[i] = (struct test){ names[i], fns[i / N_OF(kinds)].fn, k };
     }
-    return test_main("source_kinds", NULL, 0, TABLE(tests, run_one), N_OF(tests));
+    pg_kit_start(&server);
+    int failed = test_main("source_kinds", NULL, 0, TABLE(tests, run_one), N_OF(tests));
+    pg_kit_end(&server);
+    return failed;
 }

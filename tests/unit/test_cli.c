@@ -99,9 +99,9 @@ static const struct row rows[] = {
       "tranche: --mode: 'upsrt' is none of append, replace, upsert and incremental; did "
       "you mean 'upsert'?\n"
       "tranche: --output: 'xml' is none of human, json and quiet\n" },
-    { "later_flags", JOB "--postgres|x",
-      "tranche: --postgres: not in this version of tranche (" TRANCHE_VERSION
-      "); it reads csv, lines, jsonl, sqlite and range\n" },
+    { "later_flags", JOB "--cache|true",
+      "tranche: --cache: not in this version of tranche (" TRANCHE_VERSION
+      "); leave it out\n" },
     { "a_request_to_no_address", JOB "--http|x|--http-rate|fast|--http-header|A B=c",
       "tranche: --http: 'x': it begins with neither http:// nor https://, nor with a "
       "{column}\n"

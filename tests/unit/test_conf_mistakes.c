@@ -147,17 +147,43 @@ static const struct row rows[] = {
     { "a_dialect_without_csv", "source: {lines: a, quote: none}\nload: {into: 'null:'}\n",
       "1:20: source.quote: it is about csv, which is not the source" },
     { "types_of_a_range", "source: {range: 5, types: {i: text}}\nload: {into: 'null:'}\n",
-      "1:20: source.types: it is about csv, jsonl and sqlite, which is not the "
-      "source" },
+      "1:20: source.types: it is about csv, jsonl, sqlite and postgres, which is not "
+      "the source" },
     { "no_fields", "source: {jsonl: a, fields: []}\nload: {into: 'null:'}\n",
       "1:20: source.fields: wants a list of names, e.g. [id, address.city]" },
     { "fields_without_json", "source: {csv: a, fields: [b]}\nload: {into: 'null:'}\n",
       "1:18: source.fields: it is about jsonl, which is not the source" },
     { "groups_of_a_file", GOOD "batch: {by: region}\n",
-      "3:9: batch.by: only a source that comes in rows keeps groups together: sqlite" },
+      "3:9: batch.by: only a source that comes in rows keeps groups together: sqlite "
+      "and postgres" },
     { "a_database_and_nothing_of_it", "source: {sqlite: a.db}\nload: {into: 'null:'}\n",
       "1:10: source.sqlite: what shall be read of it? give source.query or "
       "source.sqlite_table" },
+    { "a_server_and_nothing_of_it", "source: {postgres: a}\nload: {into: 'null:'}\n",
+      "1:10: source.postgres: what shall be read of it? give source.query or "
+      "source.postgres_table" },
+    { "a_server_and_too_much_of_it",
+      "source: {postgres: a, query: b, postgres_table: c}\nload: {into: 'null:'}\n",
+      "1:33: source.postgres_table: source.query is given too; only one of them can be" },
+    { "a_table_of_another_database",
+      "source: {sqlite: a, postgres_table: c}\nload: {into: 'null:'}\n",
+      "1:21: source.postgres_table: it is about postgres, which is not the source\n"
+      "1:10: source.sqlite: what shall be read of it? give source.query or "
+      "source.sqlite_table" },
+    { "two_databases",
+      "source: {sqlite: a, postgres: b, query: c}\nload: {into: 'null:'}\n",
+      "1:21: source.postgres: 'sqlite' is given already, on line 1; only one of them can "
+      "be" },
+    { "no_such_setting_of_a_server",
+      "source: {postgres: 'hots=a', query: c}\nload: {into: 'null:'}\n",
+      "1:10: source.postgres: 'hots=a' is no connection to PostgreSQL: invalid connection "
+      "option \"hots\"; e.g. postgresql://user@host:5432/database, where special "
+      "characters "
+      "are written as %XX" },
+    { "no_secret_in_a_mistake",
+      "source: {postgres: 'postgresql://me:s3cret@[db', query: c}\nload: {into: 'null:'}\n",
+      "1:10: source.postgres: this is no connection to PostgreSQL; e.g. "
+      "postgresql://user@host:5432/database, where special characters are written as %XX" },
     { "range_of_less_than_nothing", "source: {range: -1}\nload: {into: 'null:'}\n",
       "1:10: source.range: '-1' is no count; it takes a count, 0 to 2^62" },
     { "range_of_too_much",
@@ -171,9 +197,6 @@ static const struct row rows[] = {
       "4:3: batch.bytes: 100MiB is more than half of limits.memory (128MiB)" },
 
     // Not in this version.
-    { "later_source", "source: {postgres: a}\nload: {into: 'null:'}\n",
-      "1:10: source.postgres: not in this version of tranche (" TRANCHE_VERSION
-      "); it reads csv, lines, jsonl, sqlite and range" },
     { "later_keys",
       GOOD "name: a\ncache: true\nsteps: []\n"
            "batch: {bytes: 5}\n",

@@ -1,0 +1,168 @@
+// The rows of a COPY in binary (postgresql.org/docs/15/sql-copy.html, "Binary Format").
+
+#include "common/row_code.h"
+#include "coordinator/source_names.h"
+#include "coordinator/source_postgres.h"
+
+#include <string.h>
+
+enum {
+    SAMPLE_ROWS = 2000, // they become the first chunks
+    SAMPLE_BYTES = 1 << 20,
+    HEADER_BYTES = 19,
+};
+
+struct message { // of the server: whole rows, one as a rule
+    const uint8_t *p;
+    size_t n;
+};
+
+static bool take(struct message *m, size_t n, uint64_t *value)
+{
+    if (m->n < n) return false;
+    for (*value = 0; n; n--, m->n--)
+        *value = *value << 8 | *m->p++;
+    return true;
+}
+
+static err_t damaged(const struct source *s, struct err *e)
+{
+    return err_set(e, ERR_PROTO, "%s: the server sent something that is no row",
+                   s->in->name);
+}
+
+static err_t take_header(const struct source *s, struct message *m, struct err *e)
+{
+    static const char magic[11] = "PGCOPY\n\377\r\n";
+    uint64_t flags, more;
+    if (m->n < HEADER_BYTES || memcmp(m->p, magic, sizeof magic) != 0) return damaged(s, e);
+    m->p += sizeof magic;
+    m->n -= sizeof magic;
+    if (!take(m, 4, &flags) || !take(m, 4, &more) || m->n < more) return damaged(s, e);
+    m->p += more;
+    m->n -= more;
+    return ERR_OK;
+}
+
+static err_t put_row(const struct source *s, struct message *m, struct buf *to,
+                     struct err *e)
+{
+    struct postgres_source *x = s->own;
+    for (uint32_t i = 0; i < x->rows.n_cols; i++) {
+        struct cell c = { .kind = CELL_NULL };
+        uint64_t n;
+        if (!take(m, 4, &n)) return damaged(s, e);
+        if (n != UINT32_MAX) {
+            if (m->n < n) return damaged(s, e);
+            err_t rc = pg_value_cell(x->kind[i], m->p, (uint32_t)n, &x->scratch, &c, e);
+            if (rc != ERR_OK) return err_wrap(e, rc, "%s", s->in->name);
+            m->p += n;
+            m->n -= n;
+        }
+        TRY(row_code_put(to, &c, e));
+    }
+    return ERR_OK;
+}
+
+// The header and the trailer may stand in messages of their own, or beside a row.
+static err_t read_message(const struct source *s, struct message m, struct buf *to,
+                          bool *got, struct err *e)
+{
+    struct postgres_source *x = s->own;
+    uint64_t n;
+    if (!x->begun) TRY(take_header(s, &m, e));
+    x->begun = true;
+    if (m.n == 0) return ERR_OK;
+    if (!take(&m, 2, &n)) return damaged(s, e);
+    if (n == UINT16_MAX) return m.n ? damaged(s, e) : ERR_OK;
+    if (n != x->rows.n_cols) return damaged(s, e);
+    TRY(put_row(s, &m, to, e));
+    *got = true;
+    if (m.n == 0) return ERR_OK;
+    bool trailer = take(&m, 2, &n) && n == UINT16_MAX && m.n == 0;
+    return trailer ? ERR_OK : damaged(s, e);
+}
+
+// The transaction ends here: nothing is kept from being vacuumed, or swapped, any longer.
+static err_t end(const struct source *s, struct err *e)
+{
+    struct postgres_source *x = s->own;
+    PGresult *r;
+    err_t rc = pg_result(x->pg, &r, e);
+    if (rc == ERR_OK && PQresultStatus(r) != PGRES_COMMAND_OK)
+        rc = postgres_source_fail(s, r, NULL, e);
+    PQclear(r);
+    TRY(rc);
+    pg_close(&x->pg);
+    return ERR_OK;
+}
+
+static err_t begin(const struct source *s, struct err *e)
+{
+    struct postgres_source *x = s->own;
+    PGresult *r;
+    if (!PQsendQuery(x->pg->c, x->copy)) return postgres_source_fail(s, NULL, NULL, e);
+    x->copying = true;
+    TRY(pg_result(x->pg, &r, e));
+    err_t rc =
+        PQresultStatus(r) == PGRES_COPY_OUT ? ERR_OK : postgres_source_fail(s, r, NULL, e);
+    PQclear(r);
+    return rc;
+}
+
+err_t postgres_step(const struct source *s, struct buf *to, bool *got, struct err *e)
+{
+    struct postgres_source *x = s->own;
+    *got = false;
+    if (x->rows.at_end) return ERR_OK;
+    if (!x->copying) TRY(begin(s, e));
+    while (!*got) {
+        char *p;
+        int n = PQgetCopyData(x->pg->c, &p, 1);
+        if (n == -2) return postgres_source_fail(s, NULL, NULL, e);
+        if (n == -1) {
+            x->rows.at_end = true;
+            return end(s, e);
+        }
+        if (n == 0) {
+            TRY(pg_wait(x->pg, e));
+            continue;
+        }
+        struct message m = { (const uint8_t *)p, (size_t)n };
+        err_t rc = read_message(s, m, to, got, e);
+        PQfreemem(p);
+        TRY(rc);
+    }
+    return ERR_OK;
+}
+
+// ---- types ----
+
+static err_t sample(struct source *s, uint64_t *rows, struct err *e)
+{
+    struct postgres_source *x = s->own;
+    bool got = true;
+    for (*rows = 0; *rows < SAMPLE_ROWS && x->rows.head.n < SAMPLE_BYTES; ++*rows) {
+        TRY(postgres_step(s, &x->rows.head, &got, e));
+        if (!got) break;
+    }
+    return ERR_OK;
+}
+
+err_t postgres_infer(struct source *s, const struct job *j, struct schema *out,
+                     struct buf *trial, uint64_t *estimate_rows, struct err *e)
+{
+    struct postgres_source *x = s->own;
+    struct schema schema = { 0 };
+    err_t rc = names_mend(&x->rows.names, true, &schema, NULL, e);
+    if (rc == ERR_OK) rc = source_give_types(j, &schema, e);
+    for (uint32_t i = 0; rc == ERR_OK && i < schema.n; i++)
+        if (!schema.f[i].given) schema.f[i].type = pg_kind_type(x->kind[i]);
+    if (rc == ERR_OK) rc = sample(s, estimate_rows, e);
+    if (rc == ERR_OK) rc = sqlite_source_trial(&x->rows, trial, e);
+    if (rc == ERR_OK)
+        *out = schema;
+    else
+        schema_free(&schema);
+    return rc;
+}
