@@ -172,7 +172,11 @@ void app_take_chunks(struct app *a)
 static void to_loader(struct app *a, struct work *k)
 {
     struct load_item *i = k->ready;
+    struct sched_counts c;
     k->ready = NULL;
+    sched_count(a->sched, &c);
+    i->urgent = c.running == 0;
+    i->held = k->chunk->data->held;
     work_leave_order(&a->works, k);
     a->in_loader++;
     if (!loader_push(a->loader, &i)) {

@@ -8,9 +8,10 @@
 enum {
     AT_ONCE = 64,            // items that change threads together
     AT_ONCE_BYTES = 1 << 16, // less when they are large: work on them overlaps
-    GROUP_MAX = WAREHOUSE_GROUP,
+    GATHER_BYTES = 1 << 16,  // more is worth a transaction at any time
 };
-static const ns_t RETRY = NS_S / 2; // between attempts when disk or lock is in the way
+static const ns_t GATHER = 50 * NS_MS; // a transaction of a few small results after another
+static const ns_t RETRY = NS_S / 2;    // between attempts when disk or lock is in the way
 static const ns_t LOCKED_MAX =
     120 * NS_S; // a lock that lasts longer ends the run, resumable
 
@@ -26,8 +27,8 @@ struct loader {
     warehouse_say *say;
     void *say_arg;
     _Atomic bool give_up;
-    ns_t busy;
-    struct err dead; // once set, nothing is committed any more
+    ns_t busy, committed; // in transactions, and when the last one ended
+    struct err dead;      // once set, nothing is committed any more
 };
 
 void load_item_free(struct load_item **ii)
@@ -45,6 +46,13 @@ static size_t item_bytes(const struct load_item *i)
 {
     return i->result.image_bytes + i->result.rejects.n;
 }
+
+struct gathered { // for one transaction
+    struct load_item *item[WAREHOUSE_SMALL_GROUP];
+    size_t n, n_large;
+    uint64_t bytes;
+    bool urgent;
+};
 
 static void pass_on(struct queue *to, struct load_item **item, size_t n)
 {
@@ -113,9 +121,9 @@ static size_t keep_undamaged(struct load_item **item, size_t n, struct load_item
 
 static void commit_group(struct loader *l, struct load_item **item, size_t n)
 {
-    struct load_item *good[GROUP_MAX];
-    struct result r[GROUP_MAX];
-    bool dup[GROUP_MAX] = { false };
+    struct load_item *good[WAREHOUSE_SMALL_GROUP];
+    struct result r[WAREHOUSE_SMALL_GROUP];
+    bool dup[WAREHOUSE_SMALL_GROUP] = { false };
     struct err e = { 0 };
     size_t k = keep_undamaged(item, n, good), failed = SIZE_MAX;
     if (k == 0) return;
@@ -151,17 +159,18 @@ static void note(struct loader *l, struct load_item *i)
     }
 }
 
-static void flush(struct loader *l, struct load_item **item, size_t *n)
+static void flush(struct loader *l, struct gathered *g)
 {
     ns_t start = clock_ns();
-    if (*n == 0) return;
+    if (g->n == 0) return;
     if (l->dead.code)
-        all_fail(l, item, *n);
+        all_fail(l, g->item, g->n);
     else
-        commit_group(l, item, *n);
-    l->busy += clock_ns() - start;
-    finish_items(l, item, *n);
-    *n = 0;
+        commit_group(l, g->item, g->n);
+    l->committed = clock_ns();
+    l->busy += l->committed - start;
+    finish_items(l, g->item, g->n);
+    *g = (struct gathered){ .n = 0 };
 }
 
 static void note_alone(struct loader *l, struct load_item *i)
@@ -173,12 +182,32 @@ static void note_alone(struct loader *l, struct load_item *i)
     finish_items(l, &i, 1);
 }
 
-// The next objects of a queue; 0: it is closed and nothing is left.
-static size_t next(struct queue *q, struct load_item *item[AT_ONCE])
+static void gather(struct loader *l, struct gathered *g, struct load_item *i)
 {
-    for (;;) {
-        size_t n = queue_pop_some(q, (void **)item, AT_ONCE, 3600 * NS_S);
-        if (n || (queue_closed(q) && queue_length(q) == 0)) return n;
+    bool large = !result_is_small(&i->result);
+    if (g->n == WAREHOUSE_SMALL_GROUP || (large && g->n_large == WAREHOUSE_GROUP))
+        flush(l, g);
+    g->item[g->n++] = i;
+    g->n_large += large;
+    g->bytes += item_bytes(i) + i->held;
+    g->urgent |= i->urgent;
+}
+
+// How long the next results are waited for.
+static ns_t patience(const struct loader *l, const struct gathered *g)
+{
+    if (g->n == 0) return 3600 * NS_S;
+    if (g->urgent || g->bytes >= GATHER_BYTES) return 0;
+    return l->committed + GATHER - clock_ns();
+}
+
+static void take(struct loader *l, struct gathered *g, struct load_item *i)
+{
+    if (i->kind == LOAD_NOTE) {
+        flush(l, g);
+        note_alone(l, i);
+    } else {
+        gather(l, g, i);
     }
 }
 
@@ -187,17 +216,17 @@ static size_t next(struct queue *q, struct load_item *item[AT_ONCE])
 static void *committer_main(void *arg)
 {
     struct loader *l = arg;
-    struct load_item *item[AT_ONCE], *group[GROUP_MAX];
-    for (size_t n; (n = next(l->checked, item));) {
-        size_t k = 0;
-        for (size_t i = 0; i < n; i++) {
-            bool note = item[i]->kind == LOAD_NOTE;
-            if (!note) group[k++] = item[i];
-            if (k == GROUP_MAX || i + 1 == n || note) flush(l, group, &k);
-            if (note) note_alone(l, item[i]);
-        }
+    struct load_item *item[AT_ONCE];
+    struct gathered g = { .n = 0 };
+    for (;;) {
+        size_t n = queue_pop_some(l->checked, (void **)item, AT_ONCE, patience(l, &g));
+        for (size_t i = 0; i < n; i++)
+            take(l, &g, item[i]);
+        if (n) continue;
+        if (g.n == 0 && queue_closed(l->checked) && queue_length(l->checked) == 0)
+            return NULL;
+        flush(l, &g);
     }
-    return NULL;
 }
 
 // Its size was found to be what it says of image and rejects, and not too large.
@@ -226,6 +255,15 @@ static void check(struct loader *l, struct load_item *i)
     err_t rc = l->ops->check(l->w, &i->result, &i->e);
     i->result.checked = rc == ERR_OK;
     if (rc == ERR_PROTO) i->code = rc; // anything else is for the commit to find again
+}
+
+// The next objects of a queue; 0: it is closed and nothing is left.
+static size_t next(struct queue *q, struct load_item *item[AT_ONCE])
+{
+    for (;;) {
+        size_t n = queue_pop_some(q, (void **)item, AT_ONCE, 3600 * NS_S);
+        if (n || (queue_closed(q) && queue_length(q) == 0)) return n;
+    }
 }
 
 static void *checker_main(void *arg)

@@ -2,7 +2,8 @@
 //
 // Results go in, in the order in which they shall be committed; each comes out again with
 // what became of it. The first thread checks them, the second one commits them; results
-// that are checked while a transaction is under way share the next one. A full disk or a
+// that are checked while a transaction is under way share the next one, and small ones that
+// come soon after it wait for each other a moment. A full disk or a
 // locked database makes it wait, say so, and try again; nothing else is tried twice.
 //
 //   loader_push -> in -> checker -> checked -> committer -> out -> loader_next
@@ -23,6 +24,8 @@ struct load_item {
     struct link_in *in;   // what the result's bytes stand in; NULL: rejects of our own
     uint8_t *unpacked;    // the same, if they came packed
     struct rejects own;   // rejects made by the coordinator
+    uint64_t held;        // bytes of the chunk that are freed with the commit
+    bool urgent;          // nothing else is under way: it is in vain to wait for company
     // outcome
     err_t code; // ERR_OK, ERR_DUP, ERR_PROTO (damaged), or what ended the loader
     struct err e;

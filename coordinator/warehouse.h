@@ -85,7 +85,8 @@ struct load_state {       // what a resumed load finds; owned by the caller, loa
 };
 void load_state_free(struct load_state *s); // leaves a valid empty state
 
-enum { WAREHOUSE_GROUP = 9 }; // results that one transaction takes
+// Results that one transaction takes: so many large ones, or so many small ones.
+enum { WAREHOUSE_GROUP = 9, WAREHOUSE_SMALL_GROUP = 512, WAREHOUSE_SMALL_BYTES = 64 << 10 };
 
 struct result { // one chunk's outcome, ready to be committed
     struct ledger_row row;
@@ -95,6 +96,11 @@ struct result { // one chunk's outcome, ready to be committed
     bool checked;         // `check` has found nothing wrong: commit need not look again
     bool damaged;         // set by commit, see there
 };
+
+static inline bool result_is_small(const struct result *r)
+{
+    return r->image_bytes <= WAREHOUSE_SMALL_BYTES;
+}
 
 struct warehouse;
 
@@ -139,14 +145,14 @@ struct warehouse_ops {
     // and nothing that changes between begin() and close(): any thread may call it.
     // ERR_PROTO: it is damaged.
     err_t (*check)(const struct warehouse *w, const struct result *r, struct err *e);
-    // Checks what is not `checked`, then commits the results, up to WAREHOUSE_GROUP in a
-    // transaction; row.rows_loaded and row.rows_refused are filled in. A row that violates
-    // a constraint of the table is refused: it goes to the rejects with the constraint's
-    // name. A result whose range overlaps the ledger is dropped alone: dup[i] = true; when
-    // it is the very range, row.rows_loaded and row.rows_refused are the ledger's. After an
-    // error that says "try again", call again with the same results. ERR_FENCED: another
-    // epoch took over; ERR_FULL: no space, nothing committed, try again; ERR_BUSY: locked
-    // (the sentence names who holds it), nothing committed, try again; ERR_UNKNOWN: COMMIT
+    // Checks what is not `checked`, then commits the results, some in a transaction;
+    // row.rows_loaded and row.rows_refused are filled in. A row that violates a constraint
+    // of the table is refused: it goes to the rejects with the constraint's name. A result
+    // whose range overlaps the ledger is dropped alone: dup[i] = true; when it is the very
+    // range, row.rows_loaded and row.rows_refused are the ledger's. After an error that
+    // says "try again", call again with the same results. ERR_FENCED: another epoch took
+    // over; ERR_FULL: no space, nothing committed, try again; ERR_BUSY: locked (the
+    // sentence names who holds it), nothing committed, try again; ERR_UNKNOWN: COMMIT
     // failed in a way that leaves its outcome open, reopened and read again already: call
     // again, dup[] tells what was in. ERR_PROTO: result *failed is damaged, nothing of it
     // is committed; the others are, except those (should there be more) whose `damaged` is

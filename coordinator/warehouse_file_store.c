@@ -386,9 +386,16 @@ static err_t check(const struct warehouse *w, const struct result *r, struct err
     return text_check(w->files->format, &w->schema, r, e);
 }
 
-static err_t fill(struct warehouse *w, unsigned slot, const struct result *r, struct err *e)
+static bool shares(const struct warehouse *w)
 {
-    (void)w, (void)slot, (void)r, (void)e;
+    (void)w;
+    return true;
+}
+
+static err_t fill(struct warehouse *w, unsigned slot, struct result *const *r, size_t n,
+                  struct err *e)
+{
+    (void)w, (void)slot, (void)r, (void)n, (void)e;
     return ERR_OK;
 }
 
@@ -575,6 +582,7 @@ const struct wsq_store wf_store = {
     .settle = settle,
     .attach = attach,
     .check = check,
+    .shares = shares,
     .fill = fill,
     .start = start,
     .add = add,

@@ -19,6 +19,7 @@ enum wsq_cached { // statements that every commit runs
     WSQ_LEDGER_ADD,
     WSQ_REJECT_ADD,
     WSQ_MAX_ROWID,
+    WSQ_ROW,
     WSQ_N_CACHED
 };
 
@@ -55,9 +56,12 @@ struct wsq_store {
     err_t (*attach)(struct warehouse *w, struct err *e); // to a connection opened again
     // Any thread; ERR_PROTO: the bytes are not `row.rows_emitted` rows of the schema.
     err_t (*check)(const struct warehouse *w, const struct result *r, struct err *e);
-    // A group of results: before its transaction; in it, first, for each with rows, and
-    // last; and after it, whatever happened.
-    err_t (*fill)(struct warehouse *w, unsigned slot, const struct result *r,
+    // Whether small results may share a slot: then none of them can be left out.
+    bool (*shares)(const struct warehouse *w);
+    // A group of results: before its transaction, those of each slot; in it, first, for
+    // each result with rows, and last; and after it, whatever happened. ERR_DUP from fill:
+    // they can't share it.
+    err_t (*fill)(struct warehouse *w, unsigned slot, struct result *const *r, size_t n,
                   struct err *e);
     err_t (*start)(struct warehouse *w, struct err *e);
     err_t (*add)(struct warehouse *w, unsigned slot, struct result *r,
@@ -78,7 +82,8 @@ extern const struct wsq_store wsq_tables; // warehouse_sqlite_store.c
 err_t wsq_rows_ensure(struct warehouse *w, struct err *e);
 err_t wsq_rows_settle(struct warehouse *w, struct err *e);
 err_t wsq_rows_check(const struct warehouse *w, const struct result *r, struct err *e);
-err_t wsq_rows_fill(struct warehouse *w, unsigned slot, const struct result *r,
+bool wsq_rows_share(const struct warehouse *w);
+err_t wsq_rows_fill(struct warehouse *w, unsigned slot, struct result *const *r, size_t n,
                     struct err *e);
 err_t wsq_rows_start(struct warehouse *w, struct err *e);
 err_t wsq_rows_add(struct warehouse *w, unsigned slot, struct result *r,
@@ -88,8 +93,16 @@ err_t wsq_rows_prepare(struct warehouse *w, bool swaps, struct err *e);
 err_t wsq_rows_done(struct warehouse *w, bool swaps, bool is_complete, struct err *e);
 #define WSQ_ROWS_VERBS                                                          \
     .attach = wsq_slots_attach, .check = wsq_rows_check, .fill = wsq_rows_fill, \
-    .start = wsq_rows_start, .add = wsq_rows_add, .sync = wsq_rows_start,       \
-    .empty = wsq_rows_empty, .prepare = wsq_rows_prepare
+    .shares = wsq_rows_share, .start = wsq_rows_start, .add = wsq_rows_add,     \
+    .sync = wsq_rows_start, .empty = wsq_rows_empty, .prepare = wsq_rows_prepare
+
+struct wsq_slot {      // see warehouse_sqlite_share.c
+    size_t n;          // results in it
+    uint64_t rows;     // of all of them
+    bool in, numbered; // the rows are in the table; their rowids are SQLite's own
+    int64_t next;      // rowid of the next result's first row
+    struct buf joined; // its image, when there are several
+};
 
 struct warehouse {
     const struct wsq_store *store;
@@ -115,6 +128,8 @@ struct warehouse {
     struct buf image_sql; // CREATE TABLE t(...), NUL-terminated
     uint8_t *empty_image; // what a slot holds when it holds nothing
     sqlite3_int64 empty_bytes;
+    struct sqlite_image *joiner;
+    struct wsq_slot slot[WAREHOUSE_GROUP];
     char *insert;                // INSERT ... FROM, then the slot's table, then ...
     char *insert_rule;           // ... WHERE and ON CONFLICT, or nothing
     char *insert_row;            // INSERT ... VALUES(?,...)
@@ -188,6 +203,17 @@ MUST_CHECK err_t wsq_slots_attach(struct warehouse *w, struct err *e);
 MUST_CHECK err_t wsq_slot_fill(struct warehouse *w, unsigned slot, const uint8_t *p,
                                size_t n, struct err *e);
 MUST_CHECK err_t wsq_slot_clear(struct warehouse *w, unsigned slot, struct err *e);
+// The same for results that share it. ERR_DUP: they can't.
+MUST_CHECK err_t wsq_slot_share(struct warehouse *w, unsigned slot, struct result *const *r,
+                                size_t n, struct err *e);
+void wsq_slots_free(struct warehouse *w); // what is kept for sharing
+// The next of those results, the first time with the rows of all of them.
+MUST_CHECK err_t wsq_slot_add_shared(struct warehouse *w, unsigned slot,
+                                     struct ledger_row *row, struct wsq_added *added,
+                                     struct err *e);
+// All rows of the slot, raw, which are row->rows_emitted: fills in row->rows_loaded.
+MUST_CHECK err_t wsq_slot_copy(struct warehouse *w, unsigned slot, struct ledger_row *row,
+                               struct err *e);
 // Adds the slot's `rows` rows to the target, and fills in row->rows_loaded and _refused.
 // Refused rows join `refused`. `added` is valid until the next call.
 MUST_CHECK err_t wsq_slot_insert(struct warehouse *w, unsigned slot, struct ledger_row *row,
@@ -224,6 +250,13 @@ MUST_CHECK err_t wsq_table_rowid(struct warehouse *w, const char *table, const c
 MUST_CHECK err_t wsq_table_mark(struct warehouse *w, const char *table, const char *rowid,
                                 int64_t first, int64_t last, struct hash128 *mark,
                                 struct err *e);
+// Of rows of the target that were just added, `first` to `last`, if any: added->first,
+// last, mark.
+MUST_CHECK err_t wsq_target_mark(struct warehouse *w, int64_t first, int64_t last,
+                                 struct wsq_added *added, struct err *e);
+MUST_CHECK err_t wsq_max_rowid(struct warehouse *w, int64_t *out, struct err *e);
+// Whether `rows` rows came behind `before` in one go, none of them numbered by the table.
+bool wsq_in_a_row(const struct warehouse *w, int64_t before, uint64_t rows);
 // In MODE_REPLACE's last transaction: `staged` takes the table's name, its indexes and
 // triggers. wsq_swap_prepare before, wsq_swap_done after that transaction, however it
 // ended.

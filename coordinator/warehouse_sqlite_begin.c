@@ -387,6 +387,7 @@ void wsq_forget_load(struct warehouse *w)
     sqlite3_free(w->insert_rule);
     sqlite3_free(w->insert_row);
     sqlite3_free(w->empty_image);
+    wsq_slots_free(w);
     w->place = w->table = w->rejects = w->target = w->insert = w->insert_rule =
         w->insert_row = NULL;
     wsq_columns_free(&w->key);

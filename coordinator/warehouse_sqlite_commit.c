@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 // ---- before the transaction: is it what it says?
@@ -54,13 +55,24 @@ static err_t add_rejects(struct warehouse *w, uint32_t input, struct slice list,
     return ERR_OK;
 }
 
-static err_t add_one(struct warehouse *w, unsigned slot, struct result *r,
+// What one transaction takes: results in order, those of a slot next to each other.
+struct group {
+    struct result *r[WAREHOUSE_SMALL_GROUP];
+    bool *dup[WAREHOUSE_SMALL_GROUP];
+    size_t n;
+    size_t first[WAREHOUSE_GROUP + 1]; // of each slot's results
+    unsigned slots;
+    size_t bytes; // of small images in the last slot
+};
+
+static err_t add_one(struct warehouse *w, unsigned slot, bool alone, struct result *r,
                      struct rejects *refused, bool *dup, struct err *e)
 {
     bool same;
     struct wsq_added added = { 0 };
     struct ledger_row known = r->row;
     TRY(wsq_ledger_overlap(w, &known, dup, &same, e));
+    if (*dup && !alone) return err_set(e, ERR_DUP, "one of several is in already");
     if (same) {
         r->row.rows_emitted = known.rows_emitted;
         r->row.rows_loaded = known.rows_loaded;
@@ -80,30 +92,45 @@ static err_t add_one(struct warehouse *w, unsigned slot, struct result *r,
     return ERR_OK;
 }
 
-static err_t add_all(struct warehouse *w, struct result *const *group, unsigned n,
-                     bool *const *dup, struct err *e)
+static err_t add_slot(struct warehouse *w, const struct group *g, unsigned slot,
+                      struct err *e)
 {
-    TRY(wsq_ledger_fence(w, e));
-    TRY(w->store->start(w, e));
-    for (unsigned i = 0; i < n; i++) {
+    size_t from = g->first[slot], to = g->first[slot + 1];
+    for (size_t i = from; i < to; i++) {
         struct rejects refused = { 0 };
-        err_t rc = add_one(w, i, group[i], &refused, dup[i], e);
+        err_t rc = add_one(w, slot, to - from == 1, g->r[i], &refused, g->dup[i], e);
         rejects_free(&refused);
         TRY(rc);
     }
+    return ERR_OK;
+}
+
+static err_t add_all(struct warehouse *w, const struct group *g, struct err *e)
+{
+    TRY(wsq_ledger_fence(w, e));
+    TRY(w->store->start(w, e));
+    for (unsigned slot = 0; slot < g->slots; slot++)
+        TRY(add_slot(w, g, slot, e));
     return w->store->sync(w, e);
 }
 
-// ---- a group: as many results as there are slots
+// ---- a group
 
-static err_t run_group(struct warehouse *w, struct result *const *group, unsigned n,
-                       bool *const *dup, struct err *e)
+static err_t fill_slots(struct warehouse *w, const struct group *g, struct err *e)
 {
-    for (unsigned i = 0; i < n; i++)
-        if (group[i]->image) TRY(w->store->fill(w, i, group[i], e));
+    for (unsigned slot = 0; slot < g->slots; slot++) {
+        size_t from = g->first[slot];
+        TRY(w->store->fill(w, slot, g->r + from, g->first[slot + 1] - from, e));
+    }
+    return ERR_OK;
+}
+
+static err_t run_group(struct warehouse *w, const struct group *g, struct err *e)
+{
+    TRY(fill_slots(w, g, e));
     crash_point("commit-before-begin");
     TRY(wsq_txn_begin(w, e));
-    err_t rc = add_all(w, group, n, dup, e);
+    err_t rc = add_all(w, g, e);
     if (rc != ERR_OK) {
         wsq_txn_rollback(w);
         return rc;
@@ -114,61 +141,118 @@ static err_t run_group(struct warehouse *w, struct result *const *group, unsigne
     return ERR_OK;
 }
 
-static void empty_slots(struct warehouse *w, struct result *const *group, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++)
-        if (group[i]->image) w->store->empty(w, i);
-}
-
-static err_t commit_group(struct warehouse *w, struct result *const *group, unsigned n,
-                          bool *const *dup, struct err *e)
+static err_t commit_group(struct warehouse *w, const struct group *g, struct err *e)
 {
     TRY(wsq_ready(w, e));
-    err_t rc = run_group(w, group, n, dup, e);
-    if (rc == ERR_IO || rc == ERR_FULL) wsq_look_afresh(w);
-    empty_slots(w, group, n);
-    for (unsigned i = 0; i < n && rc != ERR_OK; i++)
-        *dup[i] = false;
+    err_t rc = run_group(w, g, e);
+    if (rc == ERR_IO || rc == ERR_FULL) wsq_give_up(w); // look at the file afresh next time
+    for (unsigned slot = 0; slot < g->slots; slot++)
+        w->store->empty(w, slot);
+    for (size_t i = 0; i < g->n && rc != ERR_OK; i++)
+        *g->dup[i] = false;
+    return rc;
+}
+
+static void group_add(struct group *g, bool new_slot, struct result *r, bool *dup)
+{
+    if (new_slot) {
+        g->first[g->slots++] = g->n;
+        g->bytes = 0;
+    }
+    g->bytes += r->image_bytes;
+    g->r[g->n] = r;
+    g->dup[g->n++] = dup;
+    g->first[g->slots] = g->n;
+}
+
+// False: it is for the next group.
+static bool group_take(struct group *g, bool shares, struct result *r, bool *dup)
+{
+    enum { SHARED_MAX = 512 << 10 }; // bytes of a slot
+    if (g->n == WAREHOUSE_SMALL_GROUP) return false;
+    bool next_to_it = shares && g->n && result_is_small(r) &&
+                      result_is_small(g->r[g->n - 1]) &&
+                      g->bytes + r->image_bytes <= SHARED_MAX;
+    if (!next_to_it && g->slots == WAREHOUSE_GROUP) return false;
+    group_add(g, !next_to_it, r, dup);
+    return true;
+}
+
+// In as many transactions as it takes.
+static err_t commit_results(struct warehouse *w, bool shares, struct result *const *r,
+                            bool *const *dup, size_t n, struct err *e)
+{
+    for (size_t i = 0; i < n;) {
+        struct group g = { 0 };
+        size_t from = i;
+        while (i < n && group_take(&g, shares, r[i], dup[i]))
+            i++;
+        err_t rc = commit_group(w, &g, e);
+        // One of those that share a slot can't be left out of it: each by itself, then.
+        if (rc == ERR_DUP && shares)
+            rc = commit_results(w, false, r + from, dup + from, g.n, e);
+        TRY(rc);
+    }
+    return ERR_OK;
+}
+
+// *good: those that are fit to be committed, in order; the caller's to free.
+static err_t check_results(struct warehouse *w, struct result *results, size_t n,
+                           struct result **good, size_t *n_good, size_t *failed,
+                           struct err *e)
+{
+    err_t damage = ERR_OK;
+    struct err ignored;
+    *n_good = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct result *r = &results[i];
+        assert(r->row.range.input < w->n_inputs && r->row.state != LEDGER_SPLIT);
+        r->damaged = false;
+        r->row.rows_emitted += r->row.rows_skipped; // as an attempt before may have left it
+        r->row.rows_skipped = 0;
+        err_t rc = r->checked ? ERR_OK : wsq_check(w, r, damage == ERR_OK ? e : &ignored);
+        if (rc != ERR_OK && rc != ERR_PROTO) return rc;
+        if (rc == ERR_OK) {
+            good[(*n_good)++] = r;
+            continue;
+        }
+        r->damaged = true;
+        if (damage == ERR_OK) *failed = i;
+        damage = ERR_PROTO;
+    }
+    return damage;
+}
+
+static err_t commit_checked(struct warehouse *w, struct result *results,
+                            struct result **good, bool **good_dup, size_t n, bool *dup,
+                            size_t *failed, struct err *e)
+{
+    size_t k = 0;
+    struct err ours;
+    err_t damage = check_results(w, results, n, good, &k, failed, e);
+    if (damage != ERR_OK && damage != ERR_PROTO) return damage;
+    for (size_t i = 0; i < k; i++)
+        good_dup[i] = &dup[good[i] - results];
+    bool shares = w->store->shares(w);
+    err_t rc = commit_results(w, shares, good, good_dup, k, &ours);
+    if (rc == ERR_OK) return damage;
+    if (e) *e = ours;
     return rc;
 }
 
 err_t wsq_commit(struct warehouse *w, struct result *results, size_t n, bool *dup,
                  size_t *failed, struct err *e)
 {
-    struct result *group[WAREHOUSE_GROUP];
-    bool *group_dup[WAREHOUSE_GROUP];
-    unsigned in_group = 0;
-    err_t damage = ERR_OK;
-    struct err ignored;
+    struct result **good = malloc(n * sizeof *good + 1);
+    bool **good_dup = malloc(n * sizeof *good_dup + 1);
     assert(w->load_id);
-    for (size_t i = 0; i < n; i++) {
-        struct result *r = &results[i];
-        assert(r->row.range.input < w->n_inputs && r->row.state != LEDGER_SPLIT);
-        dup[i] = false;
-        r->damaged = false;
-        r->row.rows_emitted += r->row.rows_skipped; // as an attempt before may have left it
-        r->row.rows_skipped = 0;
-        err_t rc = r->checked ? ERR_OK : wsq_check(w, r, damage == ERR_OK ? e : &ignored);
-        if (rc != ERR_OK && rc != ERR_PROTO) return rc;
-        if (rc == ERR_PROTO) {
-            r->damaged = true;
-            if (damage == ERR_OK) *failed = i;
-            damage = ERR_PROTO;
-        } else {
-            group[in_group] = r;
-            group_dup[in_group++] = &dup[i];
-        }
-        if (in_group == WAREHOUSE_GROUP || (i + 1 == n && in_group)) {
-            struct err group_err;
-            rc = commit_group(w, group, in_group, group_dup, &group_err);
-            if (rc != ERR_OK) {
-                if (e) *e = group_err;
-                return rc;
-            }
-            in_group = 0;
-        }
-    }
-    return damage;
+    memset(dup, 0, n * sizeof *dup);
+    err_t rc = good && good_dup
+                   ? commit_checked(w, results, good, good_dup, n, dup, failed, e)
+                   : err_set(e, ERR_NOMEM, "out of memory");
+    free(good);
+    free(good_dup);
+    return rc;
 }
 
 // ---- note

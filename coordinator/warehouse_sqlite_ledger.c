@@ -108,6 +108,9 @@ static char *cached_sql(const struct warehouse *w, enum wsq_cached which)
                                w->rejects);
     case WSQ_MAX_ROWID:
         return sqlite3_mprintf("SELECT max(%s) FROM main.\"%w\"", w->rowid, w->target);
+    case WSQ_ROW:
+        return sqlite3_mprintf("SELECT * FROM main.\"%w\" WHERE %s = ?1", w->target,
+                               w->rowid);
     case WSQ_N_CACHED: break;
     }
     return NULL;

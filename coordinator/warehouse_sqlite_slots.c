@@ -255,10 +255,12 @@ static err_t insert_with_care(struct warehouse *w, unsigned slot, struct ledger_
     return wsq_exec(w, e, "adding rows", "RELEASE slot");
 }
 
-static err_t max_rowid(struct warehouse *w, int64_t *out, struct err *e)
+err_t wsq_max_rowid(struct warehouse *w, int64_t *out, struct err *e)
 {
     sqlite3_stmt *st;
     bool row;
+    *out = 0;
+    if (!w->rowid) return ERR_OK;
     TRY(wsq_cached(w, WSQ_MAX_ROWID, &st, e));
     TRY(wsq_step(w, st, &row, e, "reading rowids"));
     *out = sqlite3_column_int64(st, 0); // NULL, an empty table, reads as 0
@@ -266,29 +268,37 @@ static err_t max_rowid(struct warehouse *w, int64_t *out, struct err *e)
     return ERR_OK;
 }
 
+bool wsq_in_a_row(const struct warehouse *w, int64_t before, uint64_t rows)
+{
+    return w->rowid && before >= 0 && before <= INT64_MAX - (1ll << 48) &&
+           sqlite3_last_insert_rowid(w->db) == before + (int64_t)rows;
+}
+
+err_t wsq_slot_copy(struct warehouse *w, unsigned slot, struct ledger_row *row,
+                    struct err *e)
+{
+    bool unexpected = false;
+    TRY(insert_all(w, slot, row, &unexpected, e));
+    return unexpected
+               ? err_set(e, ERR_DB, "%s: the rules of %s changed while it was loaded",
+                         w->shown, w->table)
+               : ERR_OK;
+}
+
 err_t wsq_slot_insert(struct warehouse *w, unsigned slot, struct ledger_row *row,
                       struct rejects *refused, struct wsq_added *added, struct err *e)
 {
-    int64_t before = 0;
-    bool unexpected = false;
+    int64_t before;
     *added = (struct wsq_added){ 0 };
-    if (w->rowid) TRY(max_rowid(w, &before, e));
+    TRY(wsq_max_rowid(w, &before, e));
     if (w->fast)
-        TRY(insert_all(w, slot, row, &unexpected, e));
+        TRY(wsq_slot_copy(w, slot, row, e));
     else
         TRY(insert_with_care(w, slot, row, refused, e));
-    if (unexpected)
-        return err_set(e, ERR_DB, "%s: the rules of %s changed while it was loaded",
-                       w->shown, w->table);
     row->rows_emitted -= row->rows_skipped;
     assert(row->rows_loaded + row->rows_refused == row->rows_emitted);
     added->greatest = w->watermark.greatest;
-    int64_t end = sqlite3_last_insert_rowid(w->db);
-    if (!w->rowid || row->rows_loaded == 0 || before < 0 ||
-        before > INT64_MAX - (1ll << 48) || end != before + (int64_t)row->rows_loaded)
+    if (!wsq_in_a_row(w, before, row->rows_loaded))
         return ERR_OK; // its rowids are the table's affair
-    added->first = before + 1;
-    added->last = end;
-    added->marked = true;
-    return wsq_table_mark(w, w->target, w->rowid, added->first, end, &added->mark, e);
+    return wsq_target_mark(w, before + 1, before + (int64_t)row->rows_loaded, added, e);
 }

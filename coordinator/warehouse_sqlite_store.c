@@ -46,10 +46,16 @@ err_t wsq_rows_check(const struct warehouse *w, const struct result *r, struct e
     return wsq_merge_check(w, r, e);
 }
 
-err_t wsq_rows_fill(struct warehouse *w, unsigned slot, const struct result *r,
+// A rule of the table may refuse a row: then it must be known whose it is.
+bool wsq_rows_share(const struct warehouse *w)
+{
+    return w->fast;
+}
+
+err_t wsq_rows_fill(struct warehouse *w, unsigned slot, struct result *const *r, size_t n,
                     struct err *e)
 {
-    return wsq_slot_fill(w, slot, r->image, r->image_bytes, e);
+    return wsq_slot_share(w, slot, r, n, e);
 }
 
 err_t wsq_rows_start(struct warehouse *w, struct err *e)
@@ -61,7 +67,8 @@ err_t wsq_rows_start(struct warehouse *w, struct err *e)
 err_t wsq_rows_add(struct warehouse *w, unsigned slot, struct result *r,
                    struct rejects *refused, struct wsq_added *added, struct err *e)
 {
-    return wsq_slot_insert(w, slot, &r->row, refused, added, e);
+    return w->slot[slot].n > 1 ? wsq_slot_add_shared(w, slot, &r->row, added, e)
+                               : wsq_slot_insert(w, slot, &r->row, refused, added, e);
 }
 
 // The image belongs to the caller again.

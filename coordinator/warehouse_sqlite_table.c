@@ -233,18 +233,36 @@ static err_t hash_row(struct warehouse *w, sqlite3_stmt *st, int64_t rowid,
     return ERR_OK;
 }
 
+static err_t mark_rows(struct warehouse *w, sqlite3_stmt *st, int64_t first, int64_t last,
+                       struct hash128 *mark, struct err *e)
+{
+    struct hash_stream *h = hash_stream_new();
+    if (!h) return err_set(e, ERR_NOMEM, "out of memory");
+    err_t rc = hash_row(w, st, first, h, e);
+    if (rc == ERR_OK) rc = hash_row(w, st, last, h, e);
+    *mark = hash_stream_value(h);
+    hash_stream_free(&h);
+    return rc;
+}
+
 err_t wsq_table_mark(struct warehouse *w, const char *table, const char *rowid,
                      int64_t first, int64_t last, struct hash128 *mark, struct err *e)
 {
     sqlite3_stmt *st;
-    struct hash_stream *h = hash_stream_new();
-    if (!h) return err_set(e, ERR_NOMEM, "out of memory");
-    err_t rc =
-        wsq_prepare(w, &st, e, "SELECT * FROM main.\"%w\" WHERE %s = ?1", table, rowid);
-    if (rc == ERR_OK) rc = hash_row(w, st, first, h, e);
-    if (rc == ERR_OK) rc = hash_row(w, st, last, h, e);
-    *mark = hash_stream_value(h);
+    TRY(wsq_prepare(w, &st, e, "SELECT * FROM main.\"%w\" WHERE %s = ?1", table, rowid));
+    err_t rc = mark_rows(w, st, first, last, mark, e);
     sqlite3_finalize(st);
-    hash_stream_free(&h);
     return rc;
+}
+
+err_t wsq_target_mark(struct warehouse *w, int64_t first, int64_t last,
+                      struct wsq_added *added, struct err *e)
+{
+    sqlite3_stmt *st;
+    if (last < first) return ERR_OK;
+    added->first = first;
+    added->last = last;
+    added->marked = true;
+    TRY(wsq_cached(w, WSQ_ROW, &st, e));
+    return mark_rows(w, st, first, last, &added->mark, e);
 }

@@ -38,7 +38,11 @@ static inline err_t commit_what_is_missing(struct kit *k, int tries, struct err 
         if (!in_ledger(&k->load, (struct range){ 0, begin, end }))
             all[n++] = kit_result(k, 0, begin, end);
     }
-    if (n) AGAIN(tries, e, k->ops->commit(k->w, all, n, dup, &failed, e));
+    // In two calls, so that in every mode there are two transactions.
+    size_t first = n < WAREHOUSE_GROUP ? n : WAREHOUSE_GROUP;
+    if (n) AGAIN(tries, e, k->ops->commit(k->w, all, first, dup, &failed, e));
+    if (n > first)
+        AGAIN(tries, e, k->ops->commit(k->w, all + first, n - first, dup, &failed, e));
     return ERR_OK;
 }
 

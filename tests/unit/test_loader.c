@@ -3,6 +3,7 @@
 #include "coordinator/loader.h"
 #include "tests/test.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -89,16 +90,20 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void push(struct fixture *f, enum load_kind kind, uint64_t id, uint64_t rows_read)
+static void push_item(struct fixture *f, struct load_item with)
 {
-    struct load_item *i = calloc(1, sizeof *i);
+    struct load_item *i = malloc(sizeof *i);
     assert_non_null(i);
-    i->kind = kind;
-    i->chunk = id;
-    i->result.row.rows_read = rows_read;
+    *i = with;
     assert_true(loader_push(f->l, &i));
     assert_null(i);
     loader_flush(f->l);
+}
+
+static void push(struct fixture *f, enum load_kind kind, uint64_t id, uint64_t rows_read)
+{
+    push_item(f, (struct load_item){
+                     .kind = kind, .chunk = id, .result.row.rows_read = rows_read });
 }
 
 // Outcomes must come in the order in which they went in.
@@ -111,24 +116,50 @@ static void expect(struct fixture *f, uint64_t id, err_t code)
     load_item_free(&i);
 }
 
-static void results_that_wait_share_a_transaction(void **state)
+// Pushes one result, and `n` more during its transaction.
+static void push_behind_one(struct fixture *f, size_t image_bytes, uint64_t n)
 {
-    struct fixture *f = *state;
     f->w.held = true;
     push(f, LOAD_RESULT, 0, 10);
     sem_wait(&f->w.begun); // the first one does not wait for others
-    for (uint64_t id = 1; id <= 12; id++)
-        push(f, LOAD_RESULT, id, 10);
-    while (atomic_load(&f->w.checked) < 12) // checked during the transaction
+    for (uint64_t id = 1; id <= n; id++)
+        push_item(f, (struct load_item){ .chunk = id, .result.image_bytes = image_bytes });
+    while (atomic_load(&f->w.checked) < (int)n + 1) // checked during the transaction
         sched_yield();
     f->w.held = false;
     sem_post(&f->w.go);
     loader_stop(f->l);
     EQ_I64(1, f->w.group[0]);
-    EQ_I64(WAREHOUSE_GROUP, f->w.group[1]);
-    for (uint64_t id = 0; id <= 12; id++)
+    for (uint64_t id = 0; id <= n; id++)
         expect(f, id, ERR_OK);
     assert_null(loader_next(f->l));
+}
+
+static void results_that_wait_share_a_transaction(void **state)
+{
+    struct fixture *f = *state;
+    push_behind_one(f, WAREHOUSE_SMALL_BYTES + 1, 12);
+    EQ_I64(WAREHOUSE_GROUP, f->w.group[1]);
+}
+
+static void many_more_of_them_do_when_they_are_small(void **state)
+{
+    struct fixture *f = *state;
+    push_behind_one(f, 100, WAREHOUSE_SMALL_GROUP + 5);
+    EQ_I64(WAREHOUSE_SMALL_GROUP, f->w.group[1]);
+    EQ_I64(5, f->w.group[2]);
+}
+
+static void an_urgent_result_waits_for_nobody(void **state)
+{
+    struct fixture *f = *state;
+    push(f, LOAD_RESULT, 0, 10);
+    push_item(f, (struct load_item){ .chunk = 1, .urgent = true });
+    for (uint64_t id = 0; id <= 1; id++) {
+        struct pollfd p = { loader_fd(f->l), POLLIN, 0 };
+        EQ_I64(1, poll(&p, 1, 60000));
+        expect(f, id, ERR_OK);
+    }
 }
 
 static void a_damaged_result_falls_out_alone(void **state)
@@ -229,6 +260,8 @@ int main(void)
 {
     static const struct CMUnitTest plain[] = {
         EACH(results_that_wait_share_a_transaction),
+        EACH(many_more_of_them_do_when_they_are_small),
+        EACH(an_urgent_result_waits_for_nobody),
         EACH(a_damaged_result_falls_out_alone),
         EACH(only_damaged_results_make_no_transaction),
         EACH(what_the_ledger_has_comes_back_as_such),
