@@ -341,11 +341,6 @@ MUST_CHECK err_t wsq_reject_add(struct warehouse *w, uint32_t input, const struc
 
 // ---- inputs as text in tranche_runs (warehouse_sqlite_inputs.c)
 
-MUST_CHECK err_t wsq_inputs_copy(struct load_input **to, const struct load_input *from,
-                                 size_t n, struct err *e);
-void wsq_inputs_free(struct load_input **v, size_t *n);
-MUST_CHECK err_t wsq_inputs_json(const struct load_input *v, size_t n, struct buf *out,
-                                 struct err *e);
 MUST_CHECK err_t wsq_inputs_read(struct warehouse *w, uint64_t load_id, struct err *e);
 // Fills w->ids: known names keep their number, new ones join w->stored.
 MUST_CHECK err_t wsq_inputs_match(struct warehouse *w, struct err *e);

@@ -4,13 +4,13 @@
 #include "coordinator/warehouse_file.h"
 
 #include "common/crash.h"
+#include "coordinator/load_inputs.h"
 
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 struct load_row { // of tranche_runs; id 0: there is none
@@ -26,15 +26,6 @@ struct loads {
     struct load_row complete; // of the same identity, the newest
 };
 
-static const char *mode_name(enum job_mode m)
-{
-    static const char *const names[] = { [MODE_APPEND] = "append",
-                                         [MODE_REPLACE] = "replace",
-                                         [MODE_UPSERT] = "upsert",
-                                         [MODE_INCREMENTAL] = "incremental" };
-    return names[m];
-}
-
 static const char *column(sqlite3_stmt *st, int i)
 {
     const char *p = (const char *)sqlite3_column_text(st, i);
@@ -49,9 +40,9 @@ static err_t read_load(sqlite3_stmt *st, const struct load_identity *id,
     free(out->staging);
     *out = (struct load_row){ .id = (uint64_t)sqlite3_column_int64(st, 0),
                               .epoch = (uint64_t)sqlite3_column_int64(st, 1) };
-    out->same = strcmp(column(st, 3), mode_name(id->mode)) == 0 &&
+    out->same = strcmp(column(st, 3), load_mode_name(id->mode)) == 0 &&
                 strcmp(column(st, 4), id->sources) == 0 && strcmp(column(st, 5), spec) == 0;
-    out->upsert = strcmp(column(st, 3), mode_name(MODE_UPSERT)) == 0;
+    out->upsert = strcmp(column(st, 3), load_mode_name(MODE_UPSERT)) == 0;
     snprintf(out->who, sizeof out->who, "started %s by process %lld on host %s from %.200s",
              column(st, 7), (long long)sqlite3_column_int64(st, 9), column(st, 8),
              column(st, 4));
@@ -100,27 +91,17 @@ static void loads_free(struct loads *l)
 
 static err_t stored_json(struct warehouse *w, struct buf *out, struct err *e)
 {
-    return wsq_inputs_json(w->stored, w->n_stored, out, e);
-}
-
-static err_t self(char *host, size_t cap, char when[32], struct err *e)
-{
-    time_t now = clock_wall_ms() / 1000;
-    struct tm tm;
-    if (gethostname(host, cap) != 0) return err_sys(e, "gethostname");
-    host[cap - 1] = 0;
-    gmtime_r(&now, &tm);
-    strftime(when, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    return ERR_OK;
+    return load_inputs_json(w->stored, w->n_stored, out, e);
 }
 
 static err_t insert_run(struct warehouse *w, const struct load_identity *id,
                         const struct buf *json, const struct buf *params, struct err *e)
 {
-    char host[256], when[32], spec[HASH_HEX];
+    char spec[HASH_HEX];
+    struct load_self self;
     sqlite3_stmt *st;
     bool row;
-    TRY(self(host, sizeof host, when, e));
+    TRY(load_self(&self, e));
     hash_hex(id->spec, spec);
     TRY(wsq_prepare(
         w, &st, e,
@@ -131,9 +112,9 @@ static err_t insert_run(struct warehouse *w, const struct load_identity *id,
         "sources = ?3 AND spec = ?4 AND mode = ?5 AND state = 'complete' "
         "ORDER BY load_id DESC LIMIT 1))"));
     err_t rc = wsq_bind(w, st, e, "itttttbttti", (int64_t)w->load_id, w->table, id->sources,
-                        spec, mode_name(id->mode), (const char *)json->p,
+                        spec, load_mode_name(id->mode), (const char *)json->p,
                         (const void *)(params ? params->p : NULL), params ? params->n : 0,
-                        id->mode == MODE_REPLACE ? w->target : NULL, when, host,
+                        id->mode == MODE_REPLACE ? w->target : NULL, self.when, self.host,
                         (int64_t)getpid());
     if (rc == ERR_OK) rc = wsq_step(w, st, &row, e, "writing tranche_runs");
     sqlite3_finalize(st);
@@ -198,18 +179,19 @@ static err_t check_headers(struct warehouse *w, struct err *e)
 static err_t update_run(struct warehouse *w, const struct buf *json,
                         const struct buf *params, struct err *e)
 {
-    char host[256], when[32];
+    struct load_self self;
     sqlite3_stmt *st;
     bool row;
-    TRY(self(host, sizeof host, when, e));
+    TRY(load_self(&self, e));
     TRY(wsq_prepare(
         w, &st, e,
         "UPDATE main.tranche_runs SET state = 'loading', epoch = ?2, inputs = ?3,"
         "host = ?4, pid = ?5, finished = NULL %s WHERE load_id = ?1",
         params ? ", params = ?6" : ""));
-    err_t rc = wsq_bind(w, st, e, params ? "iittib" : "iitti", (int64_t)w->load_id,
-                        (int64_t)w->epoch, (const char *)json->p, host, (int64_t)getpid(),
-                        (const void *)(params ? params->p : NULL), params ? params->n : 0);
+    err_t rc =
+        wsq_bind(w, st, e, params ? "iittib" : "iitti", (int64_t)w->load_id,
+                 (int64_t)w->epoch, (const char *)json->p, self.host, (int64_t)getpid(),
+                 (const void *)(params ? params->p : NULL), params ? params->n : 0);
     if (rc == ERR_OK) rc = wsq_step(w, st, &row, e, "writing tranche_runs");
     sqlite3_finalize(st);
     return rc;
@@ -325,14 +307,7 @@ struct collect {
 static err_t collect_row(void *arg, const struct ledger_row *row, struct err *e)
 {
     struct collect *c = arg;
-    if (c->state->n_ledger == c->cap) {
-        c->cap = c->cap ? 2 * c->cap : 64;
-        struct ledger_row *v = realloc(c->state->ledger, c->cap * sizeof *v);
-        if (!v) return err_set(e, ERR_NOMEM, "out of memory");
-        c->state->ledger = v;
-    }
-    c->state->ledger[c->state->n_ledger++] = *row;
-    return ERR_OK;
+    return load_state_add(c->state, &c->cap, row, e);
 }
 
 static err_t read_params(struct warehouse *w, struct buf *out, struct err *e)
@@ -359,16 +334,7 @@ static err_t tell(struct warehouse *w, struct load_state *state, struct err *e)
         qsort(state->ledger, state->n_ledger, sizeof *state->ledger, ledger_compare);
     state->resumed &= state->n_ledger > 0;
     TRY(read_params(w, &state->params, e));
-    state->inputs = calloc(w->n_inputs + 1, sizeof *state->inputs);
-    if (!state->inputs) return err_set(e, ERR_NOMEM, "out of memory");
-    for (size_t i = 0; i < w->n_inputs; i++) {
-        struct load_input *to = &state->inputs[i];
-        if (w->ids[i] < w->n_known) *to = w->stored[w->ids[i]];
-        to->name = strdup(w->ids[i] < w->n_known ? to->name : "");
-        if (!to->name) return err_set(e, ERR_NOMEM, "out of memory");
-        state->n_inputs++;
-    }
-    return ERR_OK;
+    return load_state_inputs(state, w->stored, w->n_known, w->ids, w->n_inputs, e);
 }
 
 // ---- begin
@@ -398,8 +364,8 @@ void wsq_forget_load(struct warehouse *w)
     w->empty_image = NULL;
     schema_free(&w->schema);
     buf_free(&w->image_sql);
-    wsq_inputs_free(&w->inputs, &w->n_inputs);
-    wsq_inputs_free(&w->stored, &w->n_stored);
+    load_inputs_free(&w->inputs, &w->n_inputs);
+    load_inputs_free(&w->stored, &w->n_stored);
     free(w->ids);
     w->ids = NULL;
     w->load_id = w->epoch = 0;
@@ -439,7 +405,7 @@ static err_t take_arguments(struct warehouse *w, const struct load_identity *id,
     TRY(schema_copy(&w->schema, schema, e));
     TRY(sqlite_image_sql(schema, &w->image_sql, e));
     TRY(buf_printf(&w->image_sql, e, "%s", "")); // a NUL
-    TRY(wsq_inputs_copy(&w->inputs, inputs, n_inputs, e));
+    TRY(load_inputs_copy(&w->inputs, inputs, n_inputs, e));
     w->n_inputs = n_inputs;
     return take_columns(w, id, e);
 }

@@ -4,6 +4,7 @@
 #include "coordinator/warehouse_sqlite.h"
 
 #include "common/crash.h"
+#include "coordinator/load_inputs.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -12,29 +13,10 @@
 
 // ---- before the transaction: is it what it says?
 
-static err_t check_rejects(const struct result *r, struct err *e)
-{
-    size_t at = 0;
-    uint64_t n = 0;
-    bool bad;
-    struct reject one;
-    while (rejects_next(r->rejects, &at, &one, &bad)) {
-        if (one.line > INT64_MAX || one.byte > INT64_MAX)
-            return err_set(e, ERR_PROTO, "a rejected row is nowhere");
-        n++;
-    }
-    if (bad) return err_set(e, ERR_PROTO, "the list of rejected rows is damaged");
-    if (n != r->row.rows_rejected)
-        return err_set(e, ERR_PROTO,
-                       "%" PRIu64 " rows are rejected, but %" PRIu64 " are listed",
-                       r->row.rows_rejected, n);
-    return ERR_OK;
-}
-
 err_t wsq_check(const struct warehouse *w, const struct result *r, struct err *e)
 {
     TRY(ledger_check_row(&r->row, e));
-    TRY(check_rejects(r, e));
+    TRY(load_check_rejects(r, e));
     if (r->image) return w->store->check(w, r, e);
     if (r->row.rows_emitted)
         return err_set(e, ERR_PROTO, "%" PRIu64 " rows were announced, none came",

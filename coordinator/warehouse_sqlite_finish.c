@@ -4,12 +4,12 @@
 #include "coordinator/warehouse_sqlite.h"
 
 #include "common/crash.h"
+#include "coordinator/load_inputs.h"
 
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static err_t add_to_proof(void *arg, const struct ledger_row *row, struct err *e)
 {
@@ -41,27 +41,24 @@ static err_t remember_inputs(struct warehouse *w, const uint64_t *input_end,
         to->name = name;
         to->end = input_end[i];
     }
-    return wsq_inputs_json(w->stored, w->n_stored, json, e);
+    return load_inputs_json(w->stored, w->n_stored, json, e);
 }
 
 static err_t mark_run(struct warehouse *w, const char *state, const struct buf *json,
                       struct err *e)
 {
-    time_t now = clock_wall_ms() / 1000;
-    struct tm tm;
-    char when[32];
+    struct load_self self;
     sqlite3_stmt *st;
     bool row;
-    gmtime_r(&now, &tm);
-    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    TRY(load_self(&self, e));
     TRY(wsq_prepare(
         w, &st, e,
         "UPDATE main.tranche_runs SET state = ?2, finished = ?3, inputs = ?4, "
         "staging = NULL, watermark = (SELECT max(v) FROM (SELECT watermark_from "
         "AS v UNION ALL SELECT watermark FROM main.tranche_ledger WHERE load = "
         "?1)) WHERE load_id = ?1"));
-    err_t rc =
-        wsq_bind(w, st, e, "ittt", (int64_t)w->load_id, state, when, (const char *)json->p);
+    err_t rc = wsq_bind(w, st, e, "ittt", (int64_t)w->load_id, state, self.when,
+                        (const char *)json->p);
     if (rc == ERR_OK) rc = wsq_step(w, st, &row, e, "writing tranche_runs");
     sqlite3_finalize(st);
     return rc;
