@@ -4,13 +4,13 @@
 #include <string.h>
 
 extern const struct warehouse_ops warehouse_sqlite, warehouse_csv, warehouse_jsonl,
-    warehouse_stdout, warehouse_stdout_jsonl, warehouse_null;
+    warehouse_stdout, warehouse_stdout_jsonl, warehouse_null, warehouse_pg;
 
 const struct warehouse_ops *warehouse_find(const char *url)
 {
     static const struct warehouse_ops *const all[] = {
         &warehouse_sqlite, &warehouse_csv,  &warehouse_jsonl,
-        &warehouse_stdout, &warehouse_null,
+        &warehouse_stdout, &warehouse_null, &warehouse_pg,
     };
     if (strcmp(url, "stdout:jsonl") == 0) return &warehouse_stdout_jsonl;
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {

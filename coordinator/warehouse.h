@@ -108,7 +108,7 @@ struct warehouse;
 typedef void warehouse_say(void *arg, const char *text);
 
 struct warehouse_ops {
-    const char *scheme; // "sqlite", "csv", "jsonl", "stdout", "null"
+    const char *scheme; // "sqlite", "csv", "jsonl", "stdout", "null", "postgres"
     const char *sink;   // name of the worker half
     bool forgets;       // nothing of a load is kept, so none can be resumed
     bool merges;        // load_identity.merge may be given

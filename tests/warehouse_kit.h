@@ -20,7 +20,7 @@ enum { KIT_ROOM = 1 << 22 };
 struct kit {
     char dir[64];
     char path[128]; // of the database
-    char url[160];  // sqlite:path, or what the suite put there
+    char url[256];  // sqlite:path, or what the suite put there
     const struct warehouse_ops *ops;
     struct warehouse *w;
     struct schema schema; // a INTEGER, b TEXT

@@ -1,6 +1,7 @@
 // What every warehouse must do, whatever is behind it. Run once for each of them; what
 // needs memory of an earlier run is left out for those that keep nothing.
 
+#include "tests/pg_kit.h"
 #include "tests/warehouse_kit.h"
 
 static const struct backend {
@@ -10,15 +11,35 @@ static const struct backend {
 } BACKENDS[] = { { "null", false, false },
                  { "sqlite", true, true },
                  { "csv", true, false },
-                 { "jsonl", true, false } };
+                 { "jsonl", true, false },
+                 { "postgres", true, true } };
+
+static struct pg_server server;
 
 static const struct backend *now; // the one this round is about
+
+// A schema of PostgreSQL for each test, a path for the others.
+static void init(struct kit *k)
+{
+    static int serial;
+    char sql[64];
+    kit_init(k, now->name);
+    if (strcmp(now->name, "postgres") != 0) return;
+    if (!server.pid) {
+        pg_kit_start(&server);
+        pg_kit_do(server.url, "ALTER ROLE tranche SET synchronous_commit = off");
+    }
+    snprintf(sql, sizeof sql, "CREATE SCHEMA s%d", ++serial);
+    pg_kit_do(server.url, sql);
+    snprintf(k->url, sizeof k->url, "postgres:%s?options=-csearch_path%%3Ds%d", server.url,
+             serial);
+}
 
 static int set_up(void **state)
 {
     struct kit *k = malloc(sizeof *k);
     if (!k) return -1;
-    kit_init(k, now->name);
+    init(k);
     kit_open(k);
     *state = k;
     return 0;
@@ -120,7 +141,7 @@ static void ranges_follow_the_rule(void **state)
 {
     const struct overlap *o = *state;
     struct kit k;
-    kit_init(&k, now->name);
+    init(&k);
     kit_open(&k);
     kit_begin(&k);
     for (const struct offer_step *s = o->steps; s < o->steps + 6 && s->begin != s->end;
@@ -233,7 +254,7 @@ static void damage_is_refused(void **state)
     struct err e;
     bool dup[3];
     size_t failed = 99;
-    kit_init(&k, now->name);
+    init(&k);
     kit_open(&k);
     kit_begin(&k);
     struct result bad = { .row = d->row };
@@ -275,7 +296,7 @@ static void finish_proves_the_tiling(void **state)
     struct kit k;
     struct err e;
     struct ledger_row totals[3];
-    kit_init(&k, now->name);
+    init(&k);
     kit_open(&k);
     kit_begin(&k);
     for (const struct range *r = t->done; r < t->done + 4 && r->begin != r->end; r++)
@@ -570,5 +591,6 @@ int main(void)
         failed += test_main(now->name, NULL, 0, TABLE(TILINGS, finish_proves_the_tiling),
                             N_OF(TILINGS));
     }
+    pg_kit_end(&server);
     return failed;
 }

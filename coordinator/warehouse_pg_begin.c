@@ -1,0 +1,554 @@
+// Which load this is: a new one, one to be continued, or one that stands in the way. All of
+// it, with the new epoch, is one transaction; the ledger is read after it (R3).
+
+#include "coordinator/warehouse_pg.h"
+
+#include "common/crash.h"
+#include "coordinator/load_inputs.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct load_row { // of tranche_runs; id 0: there is none
+    uint64_t id, epoch;
+    bool same;     // the identity asked for
+    bool upsert;   // its rows took the place of others: they can't be taken back
+    char *staging; // NULL: none
+    char who[512]; // "started 2026-11-22T01:42:05Z by process 12 on host h from data/*.csv"
+};
+
+struct loads {
+    struct load_row unfinished;
+    struct load_row complete; // of the same identity, the newest
+};
+
+static void loads_free(struct loads *l)
+{
+    free(l->unfinished.staging);
+    free(l->complete.staging);
+    *l = (struct loads){ 0 };
+}
+
+enum { LOAD_ID, EPOCH, STATE, MODE, SOURCES, SPEC, STAGING, STARTED, HOST, PID };
+
+static err_t read_load(const PGresult *r, int i, const struct load_identity *id,
+                       struct load_row *out, struct err *e)
+{
+    char spec[HASH_HEX];
+    const char *sources = PQgetvalue(r, i, SOURCES), *mode = PQgetvalue(r, i, MODE);
+    const char *staging = wpg_cell(r, i, STAGING);
+    hash_hex(id->spec, spec);
+    *out = (struct load_row){ .id = wpg_u64(r, i, LOAD_ID), .epoch = wpg_u64(r, i, EPOCH) };
+    out->same = strcmp(mode, load_mode_name(id->mode)) == 0 &&
+                strcmp(sources, id->sources) == 0 &&
+                strcmp(PQgetvalue(r, i, SPEC), spec) == 0;
+    out->upsert = strcmp(mode, load_mode_name(MODE_UPSERT)) == 0;
+    snprintf(out->who, sizeof out->who,
+             "started %.40s by process %.20s on host %.200s from %.*s",
+             PQgetvalue(r, i, STARTED), PQgetvalue(r, i, PID), PQgetvalue(r, i, HOST),
+             (int)(strcspn(sources, "\n") < 200 ? strcspn(sources, "\n") : 200), sources);
+    out->staging = staging ? strdup(staging) : NULL;
+    return staging && !out->staging ? err_set(e, ERR_NOMEM, "out of memory") : ERR_OK;
+}
+
+static err_t find_loads(struct warehouse *w, const struct load_identity *id,
+                        struct loads *out, struct err *e)
+{
+    PGresult *r;
+    const char *const values[] = { w->table };
+    TRY(wpg_query(w, &r, e, "reading tranche_runs",
+                  "SELECT load_id, epoch, state, mode, sources, spec, staging, started, "
+                  "host, pid FROM tranche_runs WHERE table_name = $1 AND state IN "
+                  "('loading','complete') ORDER BY load_id",
+                  1, values));
+    err_t rc = ERR_OK;
+    for (int i = 0; rc == ERR_OK && i < PQntuples(r); i++) {
+        struct load_row load;
+        rc = read_load(r, i, id, &load, e);
+        struct load_row *to = strcmp(PQgetvalue(r, i, STATE), "loading") == 0
+                                  ? &out->unfinished
+                              : load.same ? &out->complete
+                                          : NULL;
+        free(to ? to->staging : load.staging);
+        if (to) *to = load;
+    }
+    PQclear(r);
+    return rc;
+}
+
+// ---- a new load
+
+static char *hex_of(const struct buf *b) // as bytea wants it; malloced
+{
+    size_t n = b ? b->n : 0;
+    char *out = malloc(3 + 2 * n);
+    if (!out) return NULL;
+    memcpy(out, "\\x", 2);
+    for (size_t i = 0; i < n; i++)
+        sprintf(out + 2 + 2 * i, "%02x", b->p[i]);
+    out[2 + 2 * n] = 0;
+    return out;
+}
+
+static err_t insert_run(struct warehouse *w, const struct load_identity *id,
+                        const char *json, const char *params, struct err *e)
+{
+    char spec[HASH_HEX];
+    struct load_self self;
+    struct wpg_number load, pid;
+    PGresult *r;
+    TRY(load_self(&self, e));
+    hash_hex(id->spec, spec);
+    const char *const values[] = { wpg_number(&load, (int64_t)w->load_id),
+                                   w->table,
+                                   id->sources,
+                                   spec,
+                                   load_mode_name(id->mode),
+                                   json,
+                                   params,
+                                   id->mode == MODE_REPLACE ? w->target : NULL,
+                                   self.when,
+                                   self.host,
+                                   wpg_number(&pid, getpid()) };
+    TRY(wpg_query(
+        w, &r, e, "writing tranche_runs",
+        "INSERT INTO tranche_runs(load_id, table_name, sources, spec, mode, state, epoch, "
+        "inputs, params, staging, started, host, pid, watermark_from) "
+        "VALUES($1,$2,$3,$4,$5,"
+        "'loading',1,$6,$7,$8,$9,$10,$11,(SELECT watermark FROM tranche_runs WHERE "
+        "table_name = $2 AND sources = $3 AND spec = $4 AND mode = $5 AND state = "
+        "'complete' "
+        "ORDER BY load_id DESC LIMIT 1))",
+        11, values));
+    PQclear(r);
+    return ERR_OK;
+}
+
+static err_t set_target(struct warehouse *w, const char *staging, struct err *e)
+{
+    free(w->target);
+    if (staging) {
+        w->target = strdup(staging);
+    } else if (w->mode == MODE_REPLACE) {
+        if (asprintf(&w->target, "%s__tranche_%" PRIu64, w->table, w->load_id) < 0)
+            w->target = NULL;
+    } else {
+        w->target = strdup(w->table);
+    }
+    return w->target ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory");
+}
+
+static err_t start_new(struct warehouse *w, const struct load_identity *id,
+                       const struct buf *params, struct err *e)
+{
+    int64_t last;
+    bool any;
+    struct buf json = { 0 };
+    TRY(wpg_int(w, e, &last, &any, "SELECT max(load_id) FROM tranche_runs", 0, NULL));
+    w->load_id = (uint64_t)last + 1;
+    w->epoch = 1;
+    TRY(set_target(w, NULL, e));
+    TRY(load_inputs_match(&w->stored, &w->n_stored, w->inputs, w->n_inputs, &w->ids, e));
+    TRY(wpg_table_ensure(w, e));
+    char *hex = hex_of(params);
+    err_t rc = hex ? load_inputs_json(w->stored, w->n_stored, &json, e)
+                   : err_set(e, ERR_NOMEM, "out of memory");
+    if (rc == ERR_OK) rc = insert_run(w, id, (char *)json.p, hex, e);
+    buf_free(&json);
+    free(hex);
+    return rc == ERR_OK ? wpg_watermark_start(w, e) : rc;
+}
+
+// ---- a load that goes on
+
+static err_t read_inputs(struct warehouse *w, struct err *e)
+{
+    PGresult *r;
+    struct wpg_number id;
+    const char *const values[] = { wpg_number(&id, (int64_t)w->load_id) };
+    TRY(wpg_query(w, &r, e, "reading the inputs of a load",
+                  "SELECT v->>'name', v->>'size', v->>'mtime_ns', v->>'ino', "
+                  "v->>'data_begin', v->>'ctime_ns', v->>'by_value', v->>'end' FROM "
+                  "tranche_runs, json_array_elements(inputs::json) WITH ORDINALITY x(v, i) "
+                  "WHERE load_id = $1 ORDER BY i",
+                  1, values));
+    err_t rc = ERR_OK;
+    for (int i = 0; rc == ERR_OK && i < PQntuples(r); i++) {
+        struct load_input in = {
+            .name = PQgetvalue(r, i, 0),
+            .size = wpg_u64(r, i, 1),
+            .mtime_ns = (int64_t)strtoll(PQgetvalue(r, i, 2), NULL, 10),
+            .ino = wpg_u64(r, i, 3),
+            .data_begin = wpg_u64(r, i, 4),
+            .ctime_ns = (int64_t)strtoll(PQgetvalue(r, i, 5), NULL, 10),
+            .by_value = wpg_u64(r, i, 6) != 0,
+            .end = wpg_u64(r, i, 7),
+        };
+        rc = load_inputs_add(&w->stored, &w->n_stored, &in, e);
+    }
+    PQclear(r);
+    return rc;
+}
+
+// The bytes and rows that the ledger has of a stored input; *any: it has some.
+static err_t sum_input(struct warehouse *w, uint32_t input, uint64_t *bytes, uint64_t *rows,
+                       bool *any, struct err *e)
+{
+    PGresult *r;
+    struct wpg_number n[2];
+    const char *const values[] = { wpg_number(&n[0], (int64_t)w->load_id),
+                                   wpg_number(&n[1], input) };
+    TRY(wpg_query(w, &r, e, "reading the ledger",
+                  "SELECT count(*), sum(byte_end - byte_begin) FILTER (WHERE state <> "
+                  "'split'), sum(rows_loaded) FROM tranche_ledger WHERE load = $1 AND "
+                  "input = $2",
+                  2, values));
+    *any = wpg_u64(r, 0, 0) > 0;
+    *bytes = wpg_u64(r, 0, 1);
+    *rows = wpg_u64(r, 0, 2);
+    PQclear(r);
+    return ERR_OK;
+}
+
+static err_t check_gone(struct warehouse *w, struct err *e)
+{
+    for (uint32_t id = 0; id < w->n_known; id++) {
+        uint64_t bytes, rows;
+        bool any, here = false;
+        for (size_t i = 0; i < w->n_inputs && !here; i++)
+            here = w->ids[i] == id;
+        if (here) continue;
+        TRY(sum_input(w, id, &bytes, &rows, &any, e));
+        if (any) TRY(load_inputs_check_gone(&w->stored[id], w->load_id, bytes, rows, e));
+    }
+    return ERR_OK;
+}
+
+static err_t check_headers(struct warehouse *w, struct err *e)
+{
+    for (size_t i = 0; i < w->n_inputs; i++) {
+        struct load_input *was = &w->stored[w->ids[i]];
+        uint64_t bytes, rows;
+        bool any;
+        if (was->data_begin == w->inputs[i].data_begin) continue;
+        TRY(sum_input(w, w->ids[i], &bytes, &rows, &any, e));
+        if (any)
+            return err_set(e, ERR_CHANGED,
+                           "%s: its header changed (the first row was at byte %" PRIu64
+                           ", now it is at %" PRIu64 "). --fresh starts over",
+                           w->inputs[i].name, was->data_begin, w->inputs[i].data_begin);
+        was->data_begin = w->inputs[i].data_begin;
+    }
+    return ERR_OK;
+}
+
+static err_t check_rows_are_there(struct warehouse *w, struct err *e)
+{
+    enum wpg_there there;
+    int64_t rows;
+    bool any;
+    struct wpg_number id;
+    const char *const values[] = { wpg_number(&id, (int64_t)w->load_id) };
+    TRY(wpg_table_find(w, w->target, &there, e));
+    if (there != WPG_NOTHING) return ERR_OK;
+    TRY(wpg_int(w, e, &rows, &any,
+                "SELECT sum(rows_loaded) FROM tranche_ledger WHERE load = $1", 1, values));
+    if (rows == 0) return ERR_OK;
+    return err_set(e, ERR_INVALID,
+                   "table %s of %s is gone, but load %" PRIu64
+                   " had put %lld rows into it. --fresh starts over",
+                   w->target, w->shown, w->load_id, (long long)rows);
+}
+
+// This is what waits for the transaction of an older coordinator.
+static err_t take_epoch(struct warehouse *w, const char *json, const char *params,
+                        struct err *e)
+{
+    struct load_self self;
+    struct wpg_number load, epoch, pid;
+    PGresult *r;
+    TRY(load_self(&self, e));
+    const char *const values[] = { wpg_number(&load, (int64_t)w->load_id),
+                                   wpg_number(&epoch, (int64_t)w->epoch),
+                                   json,
+                                   self.host,
+                                   wpg_number(&pid, getpid()),
+                                   params };
+    TRY(wpg_query(w, &r, e, "taking the load over",
+                  "UPDATE tranche_runs SET state = 'loading', epoch = $2, inputs = $3, "
+                  "host = $4, pid = $5, finished = NULL, params = coalesce($6, params) "
+                  "WHERE load_id = $1",
+                  6, values));
+    PQclear(r);
+    return ERR_OK;
+}
+
+// `params` NULL: those of the unfinished run stay.
+static err_t go_on(struct warehouse *w, const struct load_row *load,
+                   const struct buf *params, struct err *e)
+{
+    struct buf json = { 0 };
+    w->load_id = load->id;
+    w->epoch = load->epoch + 1;
+    TRY(set_target(w, load->staging, e));
+    TRY(read_inputs(w, e));
+    w->n_known = w->n_stored;
+    TRY(load_inputs_match(&w->stored, &w->n_stored, w->inputs, w->n_inputs, &w->ids, e));
+    if (!params) TRY(check_gone(w, e));
+    TRY(check_headers(w, e));
+    TRY(check_rows_are_there(w, e));
+    TRY(wpg_table_ensure(w, e));
+    char *hex = params ? hex_of(params) : NULL;
+    err_t rc = params && !hex ? err_set(e, ERR_NOMEM, "out of memory")
+                              : load_inputs_json(w->stored, w->n_stored, &json, e);
+    if (rc == ERR_OK) rc = take_epoch(w, (char *)json.p, hex, e);
+    buf_free(&json);
+    free(hex);
+    return rc == ERR_OK ? wpg_watermark_start(w, e) : rc;
+}
+
+// ---- which of the two
+
+static err_t refuse(struct warehouse *w, const struct load_row *load, struct err *e)
+{
+    int64_t rows;
+    bool any;
+    struct wpg_number id;
+    const char *const values[] = { wpg_number(&id, (int64_t)load->id) };
+    TRY(wpg_int(w, e, &rows, &any,
+                "SELECT sum(rows_loaded) FROM tranche_ledger WHERE load = $1", 1, values));
+    return err_set(e, ERR_INVALID,
+                   "%s has another unfinished load: load %" PRIu64 ", %s, with "
+                   "%lld rows so far. Its own command, unchanged, continues it; --fresh %s",
+                   w->place, load->id, load->who, (long long)rows,
+                   load->upsert ? "forgets it, and its rows stay"
+                                : "drops it and those rows");
+}
+
+// Those of an upsert stay: the next one replaces them.
+static err_t drop(struct warehouse *w, const struct load_row *load, struct err *e)
+{
+    return wpg_drop_load(w, load->id, !load->upsert, load->staging, e);
+}
+
+// An incremental load has one for each run.
+static err_t drop_complete(struct warehouse *w, const struct load_identity *id,
+                           struct loads *loads, struct err *e)
+{
+    if (id->mode != MODE_APPEND && id->mode != MODE_INCREMENTAL) return ERR_OK;
+    while (loads->complete.id) {
+        TRY(drop(w, &loads->complete, e));
+        loads_free(loads);
+        TRY(find_loads(w, id, loads, e));
+    }
+    return ERR_OK;
+}
+
+static err_t decide(struct warehouse *w, const struct load_identity *id,
+                    struct loads *loads, const struct buf *params, struct load_state *state,
+                    struct err *e)
+{
+    static const struct buf none;
+    const struct load_row *unfinished = &loads->unfinished, *complete = &loads->complete;
+    if (id->fresh) {
+        if (unfinished->id) TRY(drop(w, unfinished, e));
+        TRY(drop_complete(w, id, loads, e));
+        return start_new(w, id, params, e);
+    }
+    if (unfinished->id && !unfinished->same) return refuse(w, unfinished, e);
+    if (unfinished->id) {
+        state->resumed = true; // if the ledger has anything
+        return go_on(w, unfinished, NULL, e);
+    }
+    if (complete->id && id->mode == MODE_APPEND) {
+        state->complete_before = true;
+        return go_on(w, complete, params ? params : &none, e);
+    }
+    return start_new(w, id, params, e);
+}
+
+static err_t begin_in_txn(struct warehouse *w, const struct load_identity *id,
+                          const struct buf *params, struct load_state *state, struct err *e)
+{
+    struct loads loads = { 0 };
+    PGresult *r;
+    const char *const values[] = { w->table };
+    TRY(wpg_ledger_create(w, e));
+    TRY(wpg_query(w, &r, e, "tidying the ledger",
+                  "DELETE FROM tranche_ledger WHERE load IN (SELECT load_id FROM "
+                  "tranche_runs WHERE state IN ('dropped','replaced') AND table_name = $1)",
+                  1, values));
+    PQclear(r);
+    err_t rc = find_loads(w, id, &loads, e);
+    if (rc == ERR_OK) rc = decide(w, id, &loads, params, state, e);
+    loads_free(&loads);
+    TRY(rc);
+    return wpg_rejects_ensure(w, e);
+}
+
+// ---- what the caller is told
+
+struct collect {
+    struct load_state *state;
+    size_t cap;
+};
+
+static err_t collect_row(void *arg, const struct ledger_row *row, struct err *e)
+{
+    struct collect *c = arg;
+    return load_state_add(c->state, &c->cap, row, e);
+}
+
+static err_t read_params(struct warehouse *w, struct buf *out, struct err *e)
+{
+    PGresult *r;
+    struct wpg_number id;
+    size_t n;
+    const char *const values[] = { wpg_number(&id, (int64_t)w->load_id) };
+    TRY(wpg_query(w, &r, e, "reading tranche_runs",
+                  "SELECT params FROM tranche_runs WHERE load_id = $1", 1, values));
+    const char *text = PQntuples(r) ? PQgetvalue(r, 0, 0) : "\\x";
+    unsigned char *bytes = PQunescapeBytea((const unsigned char *)text, &n);
+    PQclear(r);
+    if (!bytes) return err_set(e, ERR_NOMEM, "out of memory");
+    err_t rc = n ? buf_add(out, bytes, n, e) : ERR_OK;
+    PQfreemem(bytes);
+    return rc;
+}
+
+static err_t tell(struct warehouse *w, struct load_state *state, struct err *e)
+{
+    struct collect c = { .state = state };
+    state->load_id = w->load_id;
+    state->epoch = w->epoch;
+    TRY(wpg_ledger_each(w, collect_row, &c, e));
+    if (state->ledger) // of an empty load there is none
+        qsort(state->ledger, state->n_ledger, sizeof *state->ledger, ledger_compare);
+    state->resumed &= state->n_ledger > 0;
+    TRY(read_params(w, &state->params, e));
+    return load_state_inputs(state, w->stored, w->n_known, w->ids, w->n_inputs, e);
+}
+
+// ---- begin
+
+void wpg_forget_load(struct warehouse *w)
+{
+    char **const texts[] = { &w->table,   &w->rejects,  &w->target,    &w->place,
+                             &w->columns, &w->copy_sql, &w->upsert_sql };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        free(*texts[i]);
+        *texts[i] = NULL;
+    }
+    wpg_columns_free(&w->key);
+    wpg_indexes_free(w);
+    wpg_watermark_free(&w->watermark);
+    schema_free(&w->schema);
+    load_inputs_free(&w->inputs, &w->n_inputs);
+    load_inputs_free(&w->stored, &w->n_stored);
+    free(w->ids);
+    w->ids = NULL;
+    w->load_id = w->epoch = 0;
+    w->n_known = 0;
+    w->care = 0;
+}
+
+static err_t fold_schema(struct schema *to, const struct schema *from, struct err *e)
+{
+    for (uint32_t i = 0; i < from->n; i++) {
+        const struct field *f = &from->f[i];
+        char *name;
+        TRY(wpg_fold("column", f->name, WPG_NAME_MAX, &name, e));
+        err_t rc = schema_add(to, name, strlen(name), f->type, f->given, e);
+        free(name);
+        TRY(rc);
+    }
+    return ERR_OK;
+}
+
+static err_t take_arguments(struct warehouse *w, const struct load_identity *id,
+                            const struct schema *schema, const struct load_input *inputs,
+                            size_t n_inputs, struct err *e)
+{
+    TRY(wpg_fold("table", id->table, WPG_TABLE_NAME_MAX, &w->table, e));
+    if (strncmp(w->table, "tranche_", 8) == 0)
+        return err_set(e, ERR_INVALID,
+                       "table %s: names with tranche_ belong to the ledger, take another",
+                       w->table);
+    if (schema->n == 0) return err_set(e, ERR_INVALID, "the rows have no column");
+    if (schema->n > WPG_COLUMNS_MAX)
+        return err_set(e, ERR_INVALID,
+                       "the rows have %u columns; a table of PostgreSQL has at most %d",
+                       schema->n, WPG_COLUMNS_MAX);
+    w->mode = id->mode;
+    if (asprintf(&w->place, "table %s of %s", w->table, w->shown) < 0) w->place = NULL;
+    if (asprintf(&w->rejects, "%s_rejects", w->table) < 0) w->rejects = NULL;
+    if (!w->place || !w->rejects) return err_set(e, ERR_NOMEM, "out of memory");
+    TRY(fold_schema(&w->schema, schema, e));
+    TRY(load_inputs_copy(&w->inputs, inputs, n_inputs, e));
+    w->n_inputs = n_inputs;
+    if (id->mode == MODE_UPSERT) TRY(wpg_columns_find(&w->schema, id->key, &w->key, e));
+    if (id->mode == MODE_INCREMENTAL) {
+        w->watermark.column = schema_find(&w->schema, id->watermark);
+        assert(w->watermark.column >= 0);
+    }
+    return wpg_indexes_take(w, id->indexes, id->n_indexes, e);
+}
+
+// The old coordinator's session hangs in its transaction, and nobody may be there any more
+// to end it.
+static void end_old_session(struct warehouse *w)
+{
+    char name[64], line[200];
+    const char *const values[] = { name };
+    int64_t n;
+    bool any;
+    snprintf(name, sizeof name, "tranche load %" PRIu64, w->load_id);
+    err_t rc = wpg_int(w, NULL, &n, &any,
+                       "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                       "WHERE application_name = $1 AND datname = current_database() AND "
+                       "pid <> pg_backend_pid()",
+                       1, values);
+    if (rc != ERR_OK || n == 0 || !w->say) return;
+    snprintf(line, sizeof line,
+             "load %" PRIu64 " is taken over: the session of an older run was ended",
+             w->load_id);
+    w->say(w->say_arg, line);
+}
+
+static err_t begin(struct warehouse *w, const struct load_identity *id,
+                   const struct buf *params, struct load_state *state, struct err *e)
+{
+    crash_point("begin-before");
+    TRY(wpg_txn_begin(w, e));
+    err_t rc = begin_in_txn(w, id, params, state, e);
+    if (rc != ERR_OK) {
+        wpg_txn_rollback(w);
+        if (rc == ERR_BUSY && w->load_id && w->pg) end_old_session(w);
+        return rc;
+    }
+    crash_point("begin-before-commit");
+    TRY(wpg_txn_commit(w, e));
+    crash_point("begin-after-commit");
+    TRY(tell(w, state, e));
+    return wpg_table_plan(w, e);
+}
+
+err_t wpg_begin(struct warehouse *w, const struct load_identity *id,
+                const struct schema *schema, const struct load_input *inputs,
+                size_t n_inputs, const struct buf *params, struct load_state *state,
+                struct err *e)
+{
+    *state = (struct load_state){ 0 };
+    wpg_forget_load(w);
+    TRY(wpg_ready(w, e));
+    err_t rc = take_arguments(w, id, schema, inputs, n_inputs, e);
+    if (rc == ERR_OK) rc = begin(w, id, params, state, e);
+    if (rc != ERR_OK) {
+        load_state_free(state);
+        wpg_forget_load(w);
+    }
+    return rc;
+}
