@@ -52,6 +52,8 @@ void job_free(struct job *j)
     free(j->merge_sql);
     free(j->into);
     free(j->into_written);
+    if (j->into_secret) explicit_bzero(j->into_secret, strlen(j->into_secret));
+    free(j->into_secret);
     free(j->table);
     strings_free(&j->key);
     free(j->watermark);

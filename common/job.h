@@ -67,6 +67,8 @@ struct job {
 
     char *into; // "sqlite:warehouse.db", "null:"; path resolved like file_paths
     char *into_written;
+    char *
+        into_secret; // postgres: as it is connected to, a password maybe in it; never shown
     char *table;
     enum job_mode mode;
     bool ordered;

@@ -276,10 +276,12 @@ const struct opt opt_table[] = {
       .set = set_merge },
 
     { KEY("load.into", "into"), .section = OPT_LOAD, .form = OPT_ONE, .metavar = "URL",
-      .takes = "sqlite:PATH, csv:PATH, jsonl:PATH, stdout: or null:",
+      .takes = "sqlite:PATH, postgres:URL, csv:PATH, jsonl:PATH, stdout: or null:",
       .help =
           "Where the rows go: sqlite:PATH, a database file that is created when missing; "
-          "csv:PATH and jsonl:PATH, a text file, or files of about 64 MiB when its name "
+          "postgres:URL (postgres://user@host/database), a PostgreSQL database that is "
+          "there; csv:PATH and jsonl:PATH, a text file, or files of about 64 MiB when its "
+          "name "
           "has "
           "a *; stdout: (or stdout:jsonl), which cannot be resumed; null: runs everything "
           "and keeps nothing",

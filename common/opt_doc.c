@@ -171,12 +171,10 @@ static err_t section(struct buf *out, enum opt_section s, struct err *e)
 
 static err_t later(struct buf *out, struct err *e)
 {
-    TRY(buf_printf(
-        out, e,
-        "\n## Not in this version\n\n"
-        "Refused by name. So are other encodings than utf-8, and the destination "
-        "`postgres:`.\n\n"
-        "| key | flag | meaning | this version |\n| --- | --- | --- | --- |\n"));
+    TRY(buf_printf(out, e,
+                   "\n## Not in this version\n\n"
+                   "Refused by name. So are other encodings than utf-8.\n\n"
+                   "| key | flag | meaning | this version |\n| --- | --- | --- | --- |\n"));
     for (const struct opt *o = opt_table; o < opt_table + opt_n; o++) {
         if (!o->later) continue;
         TRY(buf_printf(out, e, "|"));

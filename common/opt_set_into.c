@@ -1,6 +1,7 @@
-// The setter of load.into: a scheme, and the path that it wants.
+// The setter of load.into: a scheme, and the path or address that it wants.
 
 #include "common/opt_set.h"
+#include "common/pg.h"
 #include "common/suggest.h"
 #include "common/text.h"
 
@@ -8,13 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DESTINATIONS "sqlite:PATH, csv:PATH, jsonl:PATH, stdout: or null:"
+#define DESTINATIONS "sqlite:PATH, postgres:URL, csv:PATH, jsonl:PATH, stdout: or null:"
 
 static const struct scheme {
     const char *name;
     const char *example; // NULL: it takes no path
     bool parts;          // a '*' in the file's name stands for numbers
-    bool later;          // not in this version
+    bool server;         // it wants an address
 } SCHEMES[] = {
     { "sqlite", "sqlite:warehouse.db", false, false },
     { "csv", "csv:out.csv", true, false },
@@ -52,8 +53,45 @@ static void no_destination(struct conf *c, const struct opt *o, const struct val
 
 static void set_url(struct conf *c, const char *written, const char *url)
 {
+    free(c->job->into_secret);
+    c->job->into_secret = NULL;
     if (opt_copy_text(c, &c->job->into_written, written))
         opt_copy_text(c, &c->job->into, url);
+}
+
+// What is shown, and what tells a load from others, has no password in it.
+static void set_server(struct conf *c, const struct opt *o, const struct value *v,
+                       const char *text, const char *rest)
+{
+    const char *address = strncmp(rest, "//", 2) == 0 ? text : rest;
+    char *name = NULL, *password = NULL, *into = NULL, *secret = NULL;
+    struct err e;
+    if (!*rest) {
+        conf_wrong(c, o, v, "no address; e.g. postgres://user@host/database");
+        return;
+    }
+    err_t rc = pg_public_name(address, &name, &e);
+    if (rc == ERR_OK) rc = pg_setting(address, "password", &password, &e);
+    if (rc == ERR_INVALID) {
+        conf_wrong(c, o, v, "%s", e.text);
+    } else if (rc == ERR_OK && password && v->line == 0) {
+        conf_wrong(c, o, v,
+                   "everybody on this machine can see the password in a flag: it is taken "
+                   "from ~/.pgpass, PGPASSWORD or the job file");
+    } else if (conf_ok(c, rc)) {
+        if (asprintf(&into, "postgres:%s", name) < 0) into = NULL;
+        if (asprintf(&secret, "postgres:%s", address) < 0) secret = NULL;
+        if (conf_ok(c, into && secret ? ERR_OK : ERR_NOMEM)) {
+            set_url(c, name, into);
+            opt_copy_text(c, &c->job->into_secret, secret);
+        }
+    }
+    if (secret) explicit_bzero(secret, strlen(secret));
+    if (password) explicit_bzero(password, strlen(password));
+    free(name);
+    free(password);
+    free(into);
+    free(secret);
 }
 
 static bool stars_are_good(const char *path, bool parts)
@@ -97,8 +135,8 @@ void set_into(struct conf *c, const struct opt *o, const struct value *v)
     const char *rest = s ? text + n + 1 : "";
     if (!s)
         no_destination(c, o, v, n);
-    else if (s->later)
-        conf_wrong(c, o, v, "%s: " LATER "; it loads into " DESTINATIONS, QUOTED(text));
+    else if (s->server)
+        set_server(c, o, v, text, rest);
     else if (s->example)
         set_path(c, o, v, s, rest);
     else if (!*rest)

@@ -102,6 +102,11 @@ err_t run_find_warehouse(struct run *r, struct err *e)
     if (!j->merge_sql && !job_aggregates(j)) return ERR_OK;
     if (r->ops->merging) r->ops = r->ops->merging;
     if (r->ops->merges) return ERR_OK;
+    if (strcmp(r->ops->scheme, "postgres") == 0)
+        return err_set(
+            e, ERR_INVALID,
+            "%s: this version does not do it in PostgreSQL: load into sqlite:PATH",
+            job_aggregates(j) ? "aggregate" : "merge");
     return err_set(e, ERR_INVALID,
                    "%s is done in the warehouse, and %s is none: load into sqlite:PATH",
                    job_aggregates(j) ? "aggregate" : "merge", j->into_written);
@@ -112,7 +117,8 @@ static err_t open_warehouse(struct run *r, struct err *e)
     TRY(run_find_warehouse(r, e));
     r->plan.spec.sink = strdup(r->ops->sink);
     if (!r->plan.spec.sink) return err_set(e, ERR_NOMEM, "out of memory");
-    return r->ops->open(&r->warehouse, r->job->into, run_say, r, e);
+    const char *url = r->job->into_secret ? r->job->into_secret : r->job->into;
+    return r->ops->open(&r->warehouse, url, run_say, r, e);
 }
 
 static void describe_run(struct run *r)

@@ -203,11 +203,15 @@ static const struct row rows[] = {
       "4:1: cache: not in this version of tranche (" TRANCHE_VERSION "); leave it out\n"
       "5:1: steps: not in this version of tranche (" TRANCHE_VERSION
       "); run the jobs one after another" },
-    { "later_values", "source: {csv: a, encoding: latin-1}\nload: {into: 'postgres:x'}\n",
+    { "later_values", "source: {csv: a, encoding: latin-1}\nload: {into: 'null:'}\n",
       "1:18: source.encoding: 'latin-1': not in this version of tranche (" TRANCHE_VERSION
-      "); it reads utf-8\n"
-      "2:8: load.into: 'postgres:x': not in this version of tranche (" TRANCHE_VERSION
-      "); it loads into sqlite:PATH, csv:PATH, jsonl:PATH, stdout: or null:" },
+      "); it reads utf-8" },
+    { "into_no_server", "source: {csv: a}\nload: {into: 'postgres:'}\n",
+      "2:8: load.into: no address; e.g. postgres://user@host/database" },
+    { "into_no_address_of_a_server_and_its_password",
+      "source: {csv: a}\nload: {into: 'postgres://u:s3cret@h:x@/d?nothing=1'}\n",
+      "2:8: load.into: this is no connection to PostgreSQL; e.g. "
+      "postgresql://user@host:5432/database, where special characters are written as %XX" },
 
     // Ways to load.
     { "upsert_into_text",
@@ -336,8 +340,8 @@ static const struct row rows[] = {
     { "destination_misspelt", "source: {csv: a}\nload: {into: 'sqllite:x.db'}\n",
       "2:8: load.into: 'sqllite:x.db' is no destination; did you mean 'sqlite:'?" },
     { "destination_unknown", "source: {csv: a}\nload: {into: 'mysql:x'}\n",
-      "2:8: load.into: 'mysql:x' is no destination; it is sqlite:PATH, csv:PATH, "
-      "jsonl:PATH, stdout: or null:" },
+      "2:8: load.into: 'mysql:x' is no destination; it is sqlite:PATH, "
+      "postgres:URL, csv:PATH, jsonl:PATH, stdout: or null:" },
     { "destination_without_a_path", "source: {csv: a}\nload: {into: 'sqlite:'}\n",
       "2:8: load.into: no path; e.g. sqlite:warehouse.db" },
     { "destination_in_memory", "source: {csv: a}\nload: {into: 'sqlite::memory:'}\n",
