@@ -74,7 +74,8 @@ struct step { // owns all of it; what its kind does not use is zero
     size_t n_files;
     struct step_place *places; // EXEC: of `with`, and of its arguments then
     size_t n_places;
-    struct schema out; // its columns, once it was tried; empty: not yet
+    struct schema out; // its columns, once it was tried; empty: not yet. SQL: only
+                       // before a plugin, whose columns have types
     char *said;        // what its sandbox is like on the host where it was tried
 
     char *path;         // PLUGIN: the library, resolved like the job's other paths

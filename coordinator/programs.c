@@ -106,9 +106,10 @@ err_t programs_learned(struct spec *spec, struct spec *answer, struct strings *n
         struct step *to = &spec->steps[i], *from = &answer->steps[i];
         struct schema unknown = to->out;
         char note[300];
-        if (from->kind != STEP_EXEC || from->out.n == 0) continue;
+        if (from->kind != to->kind || from->out.n == 0) continue;
         to->out = from->out;
         from->out = unknown;
+        if (from->kind != STEP_EXEC) continue;
         snprintf(note, sizeof note, "exec %.100s: sandbox %.160s", to->argv.v[0],
                  from->said);
         TRY(strings_add(notes, note, strlen(note), e));

@@ -3,8 +3,10 @@
 #include "proto/spec_codec.h"
 
 // EXEC_PLACED_PARTS: with the places of its files; a program without has EXEC_PARTS.
+// SQL_TYPED_PARTS: with the types that a plugin behind it is promised.
 enum {
     SQL_PARTS = 2,
+    SQL_TYPED_PARTS = 3,
     EXEC_PARTS = 10,
     EXEC_PLACED_PARTS = 11,
     PLUGIN_PARTS = 4,
@@ -104,15 +106,16 @@ err_t enc_step(struct enc *x, const struct step *s)
     };
     if (s->kind == STEP_NONE || (size_t)s->kind >= sizeof parts)
         return err_set(x->w.e, ERR_INVALID, "a transform of kind %u", s->kind);
-    bool placed = s->kind == STEP_EXEC && s->n_places;
-    PACK(msgpack_pack_array(&x->pk, placed ? EXEC_PLACED_PARTS : parts[s->kind]));
+    bool more = s->kind == STEP_EXEC ? s->n_places : s->kind == STEP_SQL && s->out.n;
+    PACK(msgpack_pack_array(&x->pk, parts[s->kind] + (size_t)more));
     PACK(msgpack_pack_uint8(&x->pk, (uint8_t)s->kind));
     switch (s->kind) {
     case STEP_EXEC: return enc_exec(x, s);
     case STEP_PLUGIN: return enc_plugin(x, s);
     case STEP_HTTP: return enc_http(x, &s->http);
-    default: return enc_text(x, s->sql, "a transform");
+    default: TRY(enc_text(x, s->sql, "a transform"));
     }
+    return s->out.n ? enc_schema(x, &s->out) : ERR_OK;
 }
 
 static err_t dec_pairs(const obj *o, struct job_pairs *p, const char *what, struct err *e)
@@ -252,8 +255,10 @@ static err_t dec_step(const obj *o, struct step *s, struct err *e)
     uint32_t n = o->via.array.size;
     TRY(dec_u64(&part[0], STEP_HTTP, &kind, "kind of a transform", e));
     s->kind = (enum step_kind)kind;
-    if (s->kind == STEP_SQL && n == SQL_PARTS)
-        return dec_text(&part[1], &s->sql, "a transform", e);
+    if (s->kind == STEP_SQL && (n == SQL_PARTS || n == SQL_TYPED_PARTS)) {
+        TRY(dec_text(&part[1], &s->sql, "a transform", e));
+        return n == SQL_TYPED_PARTS ? dec_schema(&part[2], &s->out, e) : ERR_OK;
+    }
     if (s->kind == STEP_EXEC && (n == EXEC_PARTS || n == EXEC_PLACED_PARTS))
         return dec_exec(part + 1, n, s, e);
     if (s->kind == STEP_PLUGIN && n == PLUGIN_PARTS) return dec_plugin(part + 1, s, e);

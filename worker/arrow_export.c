@@ -49,7 +49,8 @@ static err_t no_fit(const struct writer *w, uint32_t row, const char *value, siz
 {
     return err_set(w->e, ERR_TRANSFORM,
                    "row %u of the batch, column '%s': '%.*s' is no %s, as the plugin was "
-                   "promised; say `source.types: {%s: text}` to get it as text",
+                   "promised; say `source.types: {%s: text}`, or CAST it in the sql before "
+                   "the plugin",
                    row + 1, w->f->name, (int)(n < 60 ? n : 60), value,
                    type_name(w->f->type), w->f->name);
 }
@@ -135,13 +136,23 @@ static err_t cell_does_not_fit(const struct writer *w, uint32_t row)
     return no_fit(w, row, text, strlen(text));
 }
 
+static bool whole(double d, int64_t *out)
+{
+    if (!(d >= -0x1p63 && d < 0x1p63)) return false;
+    *out = (int64_t)d;
+    return (double)*out == d;
+}
+
 static bool number_of(const struct cell *c, enum type t, void *out)
 {
+    int64_t i;
     double d = c->kind == CELL_REAL ? c->r : (double)c->i;
     if (t == TYPE_REAL && (c->kind == CELL_REAL || c->kind == CELL_INTEGER))
         memcpy(out, &d, 8);
     else if (t != TYPE_REAL && c->kind == CELL_INTEGER)
         memcpy(out, &c->i, 8);
+    else if (t == TYPE_INTEGER && c->kind == CELL_REAL && whole(c->r, &i))
+        memcpy(out, &i, 8);
     else
         return false;
     return true;

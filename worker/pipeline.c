@@ -42,6 +42,24 @@ static void *state_of(const struct pipeline_lane *l, size_t i)
     return l->p->stages[i].ops->waits ? l->stages[i].state : l->p->stages[i].state;
 }
 
+// The rule for all runs of the job: what the sample showed. Texts stay open, for a number
+// among them is a text then.
+static err_t take_learned(struct schema *s, const struct schema *learned, struct err *e)
+{
+    bool same = s->n == learned->n;
+    for (uint32_t i = 0; same && i < s->n; i++)
+        same = strcmp(s->f[i].name, learned->f[i].name) == 0;
+    if (!same)
+        return err_set(e, ERR_INVALID,
+                       "the SQL gives other columns than when it was tried");
+    for (uint32_t i = 0; i < s->n; i++) {
+        enum type t = learned->f[i].type;
+        if (s->f[i].type == TYPE_ANY && (t == TYPE_INTEGER || t == TYPE_REAL))
+            s->f[i].type = t;
+    }
+    return ERR_OK;
+}
+
 // The aggregate follows the transforms.
 static err_t open_stage(struct pipeline *p, size_t i, const struct schema *in, bool *want,
                         struct err *e)
@@ -55,8 +73,10 @@ static err_t open_stage(struct pipeline *p, size_t i, const struct schema *in, b
                        step_kind_name(step->kind));
     void **state = ops->waits ? &p->first->stages[i].state : &s->state;
     err_t rc = ops->open(state, p->spec, in, step, want, &s->out, e);
-    if (rc == ERR_OK) s->ops = ops;
-    return rc;
+    if (rc != ERR_OK) return rc;
+    s->ops = ops;
+    bool learned = step && step->kind == STEP_SQL && step->out.n;
+    return learned ? take_learned(&s->out, &step->out, e) : ERR_OK;
 }
 
 static size_t count_stages(const struct spec *spec)
@@ -335,7 +355,7 @@ void pipeline_settle(struct pipeline *p, const uint8_t *sample, size_t n, ns_t d
 
 // The steps before it on the sample. What they cannot take says nothing: then there is no
 // row.
-static err_t learn_step(const struct spec *head, struct step *step, const uint8_t *sample,
+static err_t learn_exec(const struct spec *head, struct step *step, const uint8_t *sample,
                         size_t n, struct err *e)
 {
     struct pipeline *p;
@@ -353,15 +373,43 @@ static err_t learn_step(const struct spec *head, struct step *step, const uint8_
     return rc;
 }
 
+// What SQL computes has a type only in its values, and a plugin is told types beforehand.
+static err_t learn_sql(const struct spec *head, struct step *step, const uint8_t *sample,
+                       size_t n, struct err *e)
+{
+    struct pipeline *p;
+    struct schema out = { 0 };
+    TRY(pipeline_open(&p, head, e));
+    err_t rc = schema_copy(&out, pipeline_schema(p), e);
+    if (rc == ERR_OK)
+        pipeline_settle(p, sample, n, clock_ns() + (ns_t)head->timeout_ms * NS_MS, &out);
+    pipeline_close(&p);
+    if (rc == ERR_OK)
+        step->out = out;
+    else
+        schema_free(&out);
+    return rc;
+}
+
+static err_t learn_step(struct spec *spec, size_t i, const uint8_t *sample, size_t n,
+                        struct err *e)
+{
+    struct step *step = &spec->steps[i];
+    bool exec = step->kind == STEP_EXEC;
+    bool sql = step->kind == STEP_SQL && i + 1 < spec->n_steps &&
+               spec->steps[i + 1].kind == STEP_PLUGIN;
+    if (step->out.n || (!exec && !sql)) return ERR_OK;
+    struct spec head = *spec; // borrows
+    head.n_steps = exec ? i : i + 1;
+    head.out = (struct schema){ 0 };
+    return exec ? learn_exec(&head, step, sample, n, e)
+                : learn_sql(&head, step, sample, n, e);
+}
+
 err_t pipeline_learn(struct spec *spec, const uint8_t *sample, size_t n, struct err *e)
 {
     for (size_t i = 0; i < spec->n_steps; i++) {
-        struct step *step = &spec->steps[i];
-        if (step->kind != STEP_EXEC || step->out.n) continue;
-        struct spec head = *spec; // borrows
-        head.n_steps = i;
-        head.out = (struct schema){ 0 };
-        err_t rc = learn_step(&head, step, sample, n, e);
+        err_t rc = learn_step(spec, i, sample, n, e);
         if (rc != ERR_OK && spec->n_steps > 1)
             return err_wrap(e, rc, "transform step %zu of %zu", i + 1, spec->n_steps);
         TRY(rc);

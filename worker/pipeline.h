@@ -17,8 +17,9 @@ struct pipeline_stats {
     ns_t parse_ns, apply_ns, encode_ns;
 };
 
-// Tries the steps whose columns nobody knows (exec) on a sample, and writes into them what
-// was learned. CSV_PAD bytes around the sample are readable.
+// Tries the steps whose columns nobody knows (exec), or not their types (sql before a
+// plugin), on a sample, and writes into them what was learned. CSV_PAD bytes around the
+// sample are readable.
 MUST_CHECK err_t pipeline_learn(struct spec *spec, const uint8_t *sample, size_t n,
                                 struct err *e);
 

@@ -48,6 +48,40 @@ def a_plugin_is_opened_with_its_arguments_and_params(t):
     runs(t, "what=param", more=("--param", "mean=SELECT avg(i) FROM numbers"))
 
 
+@scenario("plugin", "smoke")
+def what_sql_computes_comes_with_the_type_that_a_sample_shows(t):
+    """The template doubles integers and reals, and refuses anything else."""
+    t.write("in.csv", "id,price\n" + "".join(f"{i},{i}.5\n" for i in range(1000)))
+    plugin = build(t, "examples/plugin/template.c")
+
+    def doubled(sql, *more, command="run", want=0):
+        return t.run(command, "--csv", "in.csv", "--sql", f"SELECT id, {sql} AS p FROM batch", "--plugin", plugin,
+                     "--plugin-arg", "column=p", "--into", "sqlite:wh.db", "--table", "t", "--mode", "replace",
+                     "--batch-bytes", "1KiB", *more, want=want)
+    for sql, kind, total in (("price * 4", "real", 8 * sum(i + 0.5 for i in range(1000))),
+                             ("id + 1", "integer", 2 * sum(range(1001))),
+                             ("id % 2", "integer", 1000),
+                             ("CASE id WHEN 999 THEN 1.5 ELSE id END", "real", 2 * sum(range(999)) + 3),
+                             ("(SELECT max(id) FROM batch) * 0 + id", "integer", 2 * sum(range(1000)))):
+        doubled(sql)
+        t.equal([(kind, total)], t.rows("wh.db", "SELECT max(typeof(p)), sum(p) FROM t WHERE p IS NOT NULL"), sql)
+    for command in ("check", "run"):
+        for sql in ("'x' || id", "NULL", "CAST(id AS TEXT)", "iif(id % 2, id, 'x')"):
+            t.says(doubled(sql, command=command, want=2), "the column is neither integer nor real")
+
+
+@scenario("plugin")
+def a_value_of_another_type_than_the_sample_showed_loses_its_row(t):
+    rows = 400000  # more than a sample has
+    t.write("in.csv", "id\n" + "".join(f"{i}\n" for i in range(rows)))
+    sql = f"SELECT id, CASE id WHEN {rows - 2} THEN 0.5 WHEN {rows - 1} THEN 8.0 ELSE id END AS p FROM batch"
+    t.run("run", "--csv", "in.csv", "--sql", sql, "--plugin", build(t, "examples/plugin/template.c"), "--plugin-arg",
+          "column=p", "--into", "sqlite:wh.db", "--table", "t", "--bad-rows", 1, want=3)
+    t.equal([(rows - 1, 2 * sum(range(rows - 2)) + 16)], t.rows("wh.db", "SELECT count(*), sum(p) FROM t"), "rows")
+    why = t.one("wh.db", "SELECT reason FROM t_rejects")
+    t.true("column 'p': '0.5' is no integer, as the plugin was promised" in why and "CAST it in the sql" in why, why)
+
+
 @scenario("plugin")
 def the_template_works_in_c_and_in_cpp(t):
     t.write("in.csv", "id,price,name\n" + "".join(f"{i},{i}.5,n{i}\n" for i in range(1000)))

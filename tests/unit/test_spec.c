@@ -168,6 +168,22 @@ static void next_to_nothing_comes_back(void **state)
     round_trip(&s);
 }
 
+static void types_that_sql_promises_come_back(void **state)
+{
+    (void)state;
+    struct err e;
+    struct spec s = small_spec(), got;
+    struct buf b = { 0 };
+    set_sql(&s, "SELECT 1");
+    add_column(&s.steps[0].out, "x", TYPE_REAL, false);
+    PASS(&e, spec_encode(&s, &b, &e));
+    PASS(&e, spec_decode(&got, b.p, b.n, &e));
+    same_schema(&s.steps[0].out, &got.steps[0].out);
+    spec_free(&got);
+    spec_free(&s);
+    buf_free(&b);
+}
+
 static void no_null_strings_are_not_the_default_ones(void **state)
 {
     (void)state;
@@ -459,10 +475,14 @@ static const struct hostile hostile[] = {
       "c09091"
       "9201019090a4",
       "a transform: not a text" },
-    { "sql_of_three_parts", "c090909090a4",
+    { "sql_of_four_parts", "c090909090a4",
+      "c09091"
+      "9401a090a09090a4",
+      "transform: kind 1 with 4 parts" },
+    { "sql_whose_columns_are_a_text", "c090909090a4",
       "c09091"
       "9301a0a09090a4",
-      "transform: kind 1 with 3 parts" },
+      "columns: not a list of 0 to 2000" },
     { "program_without_arguments", "c090909090a4",
       "c09091"
       "9a0290000000"
@@ -642,6 +662,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_comes_back),
         cmocka_unit_test(next_to_nothing_comes_back),
+        cmocka_unit_test(types_that_sql_promises_come_back),
         cmocka_unit_test(no_null_strings_are_not_the_default_ones),
         cmocka_unit_test(a_quote_may_be_missing),
         cmocka_unit_test(as_many_columns_as_there_may_be_come_back),
