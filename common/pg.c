@@ -41,7 +41,7 @@ static void say_plainly(const char *said, char *out, size_t size)
         if (space && (k == 0 || out[k - 1] == ' ')) continue;
         out[k++] = space ? ' ' : said[i];
     }
-    while (k && (out[k - 1] == ' ' || out[k - 1] == '.'))
+    while (k && strchr(" .;", out[k - 1]))
         k--;
     out[k] = 0;
 }

@@ -1,0 +1,173 @@
+"""pg_proxy - a line to PostgreSQL that breaks where a scenario wants it to.
+
+It reads the messages of both sides (postgresql.org/docs/15/protocol-message-formats.html) and
+passes them on whole, so that a cut lies between two of them.
+
+    line = Proxy(case, pg)
+    case.run("run", "--postgres", line.at(), ...)
+    line.pause_after(1 << 20)     # bytes from the server; line.paused.wait(); line.go()
+    line.cut_before("COMMIT")     # once: the statement never gets to the server
+    line.cut_after("COMMIT")      # once: the server has done it, and nobody hears of it
+    line.cut()                    # every connection, now
+"""
+
+import socket
+import struct
+import threading
+
+import kit
+
+SSL_REQUEST, GSS_REQUEST, CANCEL_REQUEST = 80877103, 80877104, 80877102
+
+
+class Closed(Exception):
+    pass
+
+
+class Pipe:
+    """One client and its connection to the server."""
+
+    def __init__(self, proxy, client):
+        self.proxy, self.client = proxy, client
+        self.server = socket.create_connection(("127.0.0.1", proxy.pg.port))
+        self.statement = ""  # the last one that was asked for
+
+    def close(self):
+        for s in (self.client, self.server):
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            s.close()
+
+    def run(self, side):
+        try:
+            self.from_client() if side == "client" else self.from_server()
+        except (Closed, OSError):
+            pass
+        finally:
+            self.close()
+
+    @staticmethod
+    def exactly(s, n):
+        parts = []
+        while n:
+            part = s.recv(min(n, 1 << 20))
+            if not part:
+                raise Closed()
+            parts.append(part)
+            n -= len(part)
+        return b"".join(parts)
+
+    def startup(self):
+        while True:
+            head = self.exactly(self.client, 8)
+            size, code = struct.unpack("!II", head)
+            body = self.exactly(self.client, size - 8)
+            if code not in (SSL_REQUEST, GSS_REQUEST):
+                self.server.sendall(head + body)
+                return
+            self.client.sendall(b"N")
+
+    def message(self, s):
+        head = self.exactly(s, 5)
+        body = self.exactly(s, struct.unpack("!I", head[1:])[0] - 4)
+        return head[:1], body, head + body
+
+    def from_client(self):
+        self.startup()
+        while True:
+            kind, body, whole = self.message(self.client)
+            if kind in (b"Q", b"P"):
+                self.statement = body.decode(errors="replace").upper()
+                if self.proxy.wants("before", self.statement):
+                    raise Closed()
+            self.server.sendall(whole)
+
+    def from_server(self):
+        while True:
+            kind, _, whole = self.message(self.server)
+            if kind == b"C" and self.proxy.wants("after", self.statement):
+                raise Closed()
+            self.proxy.let_pass(len(whole))
+            self.client.sendall(whole)
+
+
+class Proxy:
+    def __init__(self, case, pg):
+        self.pg, self.pipes, self.lock = pg, [], threading.Lock()
+        self.wanted, self.cuts = {}, 0
+        self.left, self.paused, self.open = None, threading.Event(), threading.Event()
+        self.open.set()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        case.cleanups.append(self.close)
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def at(self, database="postgres", user="tranche"):
+        return self.pg.at(database, user, self.port)
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            try:
+                pipe = Pipe(self, client)
+            except OSError:  # the server is not there
+                client.close()
+                continue
+            with self.lock:
+                self.pipes.append(pipe)
+            for side in ("client", "server"):
+                threading.Thread(target=pipe.run, args=(side,), daemon=True).start()
+
+    def wants(self, when, statement):
+        """Whether to cut here; each order is followed once."""
+        with self.lock:
+            word = self.wanted.get(when)
+            if word is None or word not in statement:
+                return False
+            del self.wanted[when]
+            self.cuts += 1
+            return True
+
+    def cut_before(self, word):
+        self.wanted["before"] = word.upper()
+
+    def cut_after(self, word):
+        self.wanted["after"] = word.upper()
+
+    def pause_after(self, n):
+        self.paused.clear()
+        self.open.clear()
+        self.left = n
+
+    def let_pass(self, n):
+        with self.lock:
+            if self.left is None or self.left >= n:
+                self.left = None if self.left is None else self.left - n
+                return
+        self.paused.set()
+        self.open.wait()
+
+    def go(self):
+        with self.lock:
+            self.left = None
+        self.open.set()
+
+    def wait_paused(self, seconds=90):
+        if not self.paused.wait(seconds):
+            raise kit.Failed(f"not within {seconds} s: enough bytes from the server")
+
+    def cut(self):
+        with self.lock:
+            pipes, self.pipes = self.pipes, []
+        for p in pipes:
+            p.close()
+
+    def close(self):
+        self.listener.close()
+        self.go()
+        self.cut()
