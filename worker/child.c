@@ -1,32 +1,25 @@
-#include "worker/child.h"
-
+#include "worker/child_impl.h"
+#include "worker/cpu.h"
 #include "worker/orphans.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PIPE_BYTES = 1 << 20, READ_BYTES = 256 << 10, GRACE_MS = 2000, GOODBYE_MS = 500 };
+enum { READ_BYTES = 256 << 10, GRACE_MS = 2000, GOODBYE_MS = 500 };
+// For the end of a program that closed a pipe, if it comes: pipes close before it is dead.
+static const ns_t HANG_UP = NS_S;
 
 // Whom we started and did not bury yet: other threads have children too.
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct child *live;
-
-struct trouble { // what the new process says when it cannot become the program
-    enum { CANNOT_START, CANNOT_ENTER, CANNOT_RUN } at;
-    int error;
-};
 
 static void close_fd(int *fd)
 {
@@ -34,7 +27,20 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
-static void close_all(struct child *c)
+// Under the lock, so that nobody takes the new process for an orphan.
+pid_t child_fork(struct child *c)
+{
+    pthread_mutex_lock(&lock);
+    pid_t pid = fork();
+    if (pid == 0) return 0;
+    c->pid = pid;
+    c->next = live;
+    live = c;
+    pthread_mutex_unlock(&lock);
+    return pid;
+}
+
+void child_close(struct child *c)
 {
     pthread_mutex_lock(&lock);
     for (struct child **at = &live; *at; at = &(*at)->next)
@@ -48,163 +54,6 @@ static void close_all(struct child *c)
     close_fd(&c->err);
     close_fd(&c->pidfd);
     c->pid = 0;
-}
-
-// ---- starting ----
-
-struct pipes {
-    int in[2], out[2], err[2], say[2];
-};
-
-static void close_pipes(struct pipes *p)
-{
-    int *fd = p->in;
-    for (size_t i = 0; i < sizeof *p / sizeof *fd; i++)
-        close_fd(&fd[i]);
-}
-
-static err_t open_pipes(struct pipes *p, struct err *e)
-{
-    memset(p, 0xff, sizeof *p);
-    if (pipe2(p->in, O_CLOEXEC) || pipe2(p->out, O_CLOEXEC) || pipe2(p->err, O_CLOEXEC) ||
-        pipe2(p->say, O_CLOEXEC)) {
-        err_sys(e, "cannot start a program: no pipes");
-        close_pipes(p);
-        return ERR_IO;
-    }
-    fcntl(p->in[1], F_SETPIPE_SZ, PIPE_BYTES); // as far as the user's limits allow
-    fcntl(p->out[0], F_SETPIPE_SZ, PIPE_BYTES);
-    int ours[] = { p->in[1], p->out[0], p->err[0] };
-    for (int i = 0; i < 3; i++)
-        fcntl(ours[i], F_SETFL, O_NONBLOCK);
-    return ERR_OK;
-}
-
-static void default_signals(void)
-{
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGPIPE, SIG_DFL);
-    signal(SIGINT, SIG_DFL);
-}
-
-static void limit_resources(uint64_t memory_bytes)
-{
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-    struct rlimit data = { memory_bytes ? memory_bytes : RLIM_INFINITY, RLIM_INFINITY };
-    data.rlim_max = data.rlim_cur;
-    setrlimit(RLIMIT_DATA, &data);
-#else
-    (void)memory_bytes;
-#endif
-}
-
-static void become(const struct child_plan *p, struct pipes *pipes, pid_t parent)
-{
-    struct trouble t = { CANNOT_START, 0 };
-    setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) _exit(127);
-    default_signals();
-    // The pipes' numbers are all above stderr's: std_fds_keep saw to it.
-    bool ok = dup2(pipes->in[0], STDIN_FILENO) >= 0 &&
-              dup2(pipes->out[1], STDOUT_FILENO) >= 0 &&
-              dup2(pipes->err[1], STDERR_FILENO) >= 0;
-    if (ok && chdir(p->dir) != 0) ok = chdir(p->scratch) == 0;
-    limit_resources(p->memory_bytes);
-    if (ok && !sandbox_enter(p->sandbox)) {
-        ok = false;
-        t.at = CANNOT_ENTER;
-    }
-    if (ok) {
-        t.at = CANNOT_RUN;
-        // Everything else is close-on-exec; this does not rely on it.
-        syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
-        execvpe(p->argv[0], p->argv, p->env);
-    }
-    t.error = errno;
-    if (write(pipes->say[1], &t, sizeof t) != sizeof t) _exit(126);
-    _exit(127);
-}
-
-static err_t say_trouble(const struct trouble *t, const struct child_plan *p, struct err *e)
-{
-    const char *name = p->name;
-    bool has_path = strchr(name, '/') != NULL;
-    if (t->at == CANNOT_ENTER)
-        return err_set(e, ERR_INVALID, "cannot run '%s': its sandbox failed: %s", name,
-                       strerror(t->error));
-    if (t->at == CANNOT_RUN && t->error == ENOENT && !has_path)
-        return err_set(
-            e, ERR_INVALID,
-            "cannot run '%s': there is no such program in PATH; a program in the "
-            "job's folder is written './%s'",
-            name, name);
-    if (t->at == CANNOT_RUN && t->error == ENOENT)
-        return err_set(e, ERR_INVALID,
-                       "cannot run '%s': the file, or the interpreter in its first line, "
-                       "does not exist",
-                       name);
-    if (t->at == CANNOT_RUN && t->error == EACCES && p->sandbox->level == STEP_STRICT)
-        return err_set(e, ERR_INVALID,
-                       "cannot run '%s': it, or its interpreter, may not be executed; "
-                       "sandbox: strict runs what is in /usr, /opt, the job's folder and "
-                       "VIRTUAL_ENV",
-                       name);
-    if (t->at == CANNOT_RUN && t->error == EACCES)
-        return err_set(e, ERR_INVALID,
-                       "cannot run '%s': it may not be executed; chmod +x it, or name its "
-                       "interpreter: [python3, %s]",
-                       name, name);
-    return err_set(e, ERR_INVALID, "cannot run '%s': %s", name, strerror(t->error));
-}
-
-// Waits until it runs: the pipe closes with exec.
-static err_t hear_start(struct child *c, struct pipes *pipes, const struct child_plan *p,
-                        struct err *e)
-{
-    struct trouble t;
-    ssize_t n;
-    while ((n = read(pipes->say[0], &t, sizeof t)) < 0 && errno == EINTR) {
-    }
-    if (n == 0) return ERR_OK;
-    child_kill(c);
-    if (n != sizeof t) return err_set(e, ERR_INVALID, "'%s' did not start", p->name);
-    return say_trouble(&t, p, e);
-}
-
-err_t child_start(struct child *c, const struct child_plan *p, struct err *e)
-{
-    struct pipes pipes;
-    pid_t parent = getpid();
-    *c = (struct child){ .pidfd = -1, .in = -1, .out = -1, .err = -1 };
-    TRY(open_pipes(&pipes, e));
-    fflush(NULL);
-    pthread_mutex_lock(&lock);
-    c->pid = fork();
-    if (c->pid == 0) become(p, &pipes, parent);
-    c->next = live;
-    live = c;
-    pthread_mutex_unlock(&lock);
-    err_t rc = c->pid < 0 ? err_sys(e, "cannot start a program: fork") : ERR_OK;
-    if (rc != ERR_OK) close_all(c);
-    close_fd(&pipes.say[1]);
-    if (rc == ERR_OK) {
-        setpgid(c->pid, c->pid); // whoever is first
-        c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
-        c->in = pipes.in[1];
-        c->out = pipes.out[0];
-        c->err = pipes.err[0];
-        pipes.in[1] = pipes.out[0] = pipes.err[0] = -1;
-        if (c->pidfd < 0) {
-            rc = err_sys(e, "cannot watch a program (pidfd_open)");
-            child_kill(c);
-        }
-    }
-    if (rc == ERR_OK) rc = hear_start(c, &pipes, p, e);
-    close_pipes(&pipes);
-    return rc;
 }
 
 // ---- ending ----
@@ -230,14 +79,16 @@ static void kill_rest(pid_t group)
 static int bury(struct child *c)
 {
     int status = 0;
+    struct rusage use = { 0 };
     kill(c->pid, SIGKILL);
     kill(-c->pid, SIGKILL);
     siginfo_t info;
     while (waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
     }
     kill_rest(c->pid);
-    while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR) {
+    while (wait4(c->pid, &status, 0, &use) < 0 && errno == EINTR) {
     }
+    cpu_meter_end(&c->cpu, &use);
     return status;
 }
 
@@ -254,7 +105,7 @@ void child_kill(struct child *c)
 {
     if (c->pid <= 0) return;
     bury(c);
-    close_all(c);
+    child_close(c);
 }
 
 static void keep_tail(struct child *c, const char *p, size_t n)
@@ -278,15 +129,26 @@ struct talk {
     struct child *c;
     const struct child_talk *t;
     size_t written;
+    const char *closed; // "input", "output": by the child, that was to keep it open
+    ns_t until;         // its end must come then
 };
+
+static void hung_up(struct talk *k, const char *what)
+{
+    if (k->t->close_in || k->closed) return;
+    k->closed = what;
+    k->until = clock_ns() + HANG_UP;
+}
 
 static void write_some(struct talk *k)
 {
     size_t left = k->t->input.n - k->written;
     ssize_t n = left ? write(k->c->in, k->t->input.p + k->written, left) : 0;
+    if (!left && !k->t->close_in) n = -1, errno = EPIPE; // its reader is gone
     if (n > 0) k->written += (size_t)n;
     bool gone = n < 0 && errno != EAGAIN && errno != EINTR; // it wants no more
     if (gone) k->written = k->t->input.n;
+    if (gone) hung_up(k, "input");
     if (gone || (k->written == k->t->input.n && k->t->close_in)) close_fd(&k->c->in);
 }
 
@@ -297,7 +159,10 @@ static err_t read_some(struct talk *k, bool *more, struct err *e)
     *more = false;
     TRY(buf_reserve(to, READ_BYTES, e));
     ssize_t n = read(k->c->out, to->p + to->n, to->cap - to->n);
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) close_fd(&k->c->out);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+        close_fd(&k->c->out);
+        hung_up(k, "output");
+    }
     if (n <= 0) return ERR_OK;
     to->n += (size_t)n;
     *more = true;
@@ -350,6 +215,14 @@ static void end_politely(struct child *c)
         keep_tail(c, block, (size_t)n);
 }
 
+static err_t say_hung_up(const struct talk *k, struct err *e)
+{
+    return err_set(e, ERR_TRANSFORM,
+                   "closed its standard %s and lives on; a persistent program keeps both "
+                   "open until its input ends",
+                   k->closed);
+}
+
 enum { IN, OUT, ERR, END, N_FDS };
 
 static err_t turn(struct talk *k, ns_t deadline, bool *ended, struct err *e)
@@ -357,16 +230,18 @@ static err_t turn(struct talk *k, ns_t deadline, bool *ended, struct err *e)
     struct child *c = k->c;
     bool writes = k->written < k->t->input.n || k->t->close_in;
     struct pollfd fd[N_FDS] = {
-        [IN] = { writes ? c->in : -1, POLLOUT, 0 },
+        [IN] = { c->in, writes ? POLLOUT : 0, 0 }, // the end of its reader always shows
         [OUT] = { c->out, POLLIN, 0 },
         [ERR] = { c->err, POLLIN, 0 },
         [END] = { c->pidfd, POLLIN, 0 },
     };
     bool more;
-    int n = poll(fd, N_FDS, poll_ms(deadline));
+    ns_t wake = k->closed && k->until < deadline ? k->until : deadline;
+    int n = poll(fd, N_FDS, poll_ms(wake));
     if (n < 0 && errno != EINTR) return err_sys(e, "cannot wait for a program");
     if (n == 0 && clock_ns() >= deadline)
         return err_set(e, ERR_TIMEOUT, "it takes too long");
+    if (n == 0 && k->closed && clock_ns() >= k->until) return say_hung_up(k, e);
     if (n <= 0) return ERR_OK;
     if (fd[IN].revents) write_some(k);
     if (fd[OUT].revents) TRY(read_some(k, &more, e));
@@ -390,6 +265,6 @@ err_t child_talk(struct child *c, const struct child_talk *t, ns_t deadline, boo
     *status = bury(c);
     if (rc == ERR_OK) rc = drain(&k, e);
     *ended = true;
-    close_all(c);
+    child_close(c);
     return rc;
 }

@@ -11,6 +11,7 @@
 
 #include "common/buf.h"
 #include "common/clock.h"
+#include "worker/cpu.h"
 #include "worker/sandbox.h"
 
 #include <stdbool.h>
@@ -29,6 +30,7 @@ struct child_plan {                 // borrowed; what to start
 
 struct child { // zero-initialised: none runs
     pid_t pid;
+    struct cpu_meter cpu;    // of all programs that it was
     int pidfd, in, out, err; // -1: closed
     char tail[CHILD_TAIL];   // last bytes of its stderr
     size_t tail_n;
@@ -40,7 +42,8 @@ MUST_CHECK err_t child_start(struct child *c, const struct child_plan *p, struct
 
 struct child_talk {
     struct slice input; // written to its stdin; a child that closes stdin early is fine
-    bool close_in;      // stdin is closed behind the input, and the answer ends with it
+    bool close_in;      // stdin is closed behind the input, and the answer ends with it;
+                        // otherwise both stay open for the next batch
     struct buf *answer; // its stdout is appended
     size_t max_bytes;   // of the answer
     // Looks at the answer so far; true: it is whole. NULL: it is when the child ends.
@@ -50,7 +53,8 @@ struct child_talk {
 // Writes the input while it reads answer and stderr. ERR_OK: the answer is whole, or the
 // child has ended, which `*ended` says; then *status is as of waitpid and nothing of it
 // runs any more. ERR_TIMEOUT at `deadline`: SIGTERM to its group, two seconds, SIGKILL.
-// ERR_TOOBIG: more than max_bytes came; it is killed at once.
+// ERR_TOOBIG: more than max_bytes came. ERR_TRANSFORM: with `whole`, it closed its standard
+// input or output and lives on; neither of the two is waited for, it is killed.
 MUST_CHECK err_t child_talk(struct child *c, const struct child_talk *t, ns_t deadline,
                             bool *ended, int *status, struct err *e);
 

@@ -318,6 +318,16 @@ err_t pipeline_done(struct pipeline_lane *l, err_t rc, struct err *e)
     return rc;
 }
 
+ns_t pipeline_cpu_ns(const struct pipeline_lane *l)
+{
+    ns_t all = 0;
+    for (size_t i = 0; l && i < l->p->n_stages; i++) {
+        const struct transform_ops *ops = l->p->stages[i].ops;
+        if (ops->cpu_ns) all += ops->cpu_ns(state_of(l, i));
+    }
+    return all;
+}
+
 void pipeline_lane_shrink(struct pipeline_lane *l)
 {
     batch_free(&l->parsed);

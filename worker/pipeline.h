@@ -56,6 +56,8 @@ MUST_CHECK err_t pipeline_encode(struct pipeline_lane *l, struct region *to,
                                  struct pipeline_stats *stats, struct err *e);
 // `rc` is how it went so far; returned, unless a step finds fault with the end.
 MUST_CHECK err_t pipeline_done(struct pipeline_lane *l, err_t rc, struct err *e);
+// CPU time of programs that the lane's steps run, so far.
+ns_t pipeline_cpu_ns(const struct pipeline_lane *l);
 // Gives back the memory that a lane keeps for its next batch.
 void pipeline_lane_shrink(struct pipeline_lane *l);
 

@@ -142,14 +142,19 @@ static ns_t thread_cpu_ns(void)
     return t.tv_sec * NS_S + t.tv_nsec;
 }
 
+// With its programs. Threads of a transform count as long as there is only one lane.
+static ns_t cpu_ns(const struct runner_lane *l)
+{
+    return (l->started ? thread_cpu_ns() : clock_cpu_ns()) + pipeline_cpu_ns(l->p);
+}
+
 void runner_lane_do(struct runner_lane *l, struct runner_done *d)
 {
     struct err e = { 0 };
     struct rejects rejects = { 0 };
     struct pipeline_stats s = { 0 };
     *d = (struct runner_done){ .what = RUNNER_DONE, .lane = l->number };
-    // Programs and threads of a transform count as long as there is only one lane.
-    ns_t cpu = l->started ? thread_cpu_ns() : clock_cpu_ns();
+    ns_t cpu = cpu_ns(l);
     err_t rc = l->p ? ERR_OK : pipeline_lane_open(&l->p, l->r->pipeline, &e);
     if (rc == ERR_OK) rc = pipeline_done(l->p, work(l, &rejects, &s, d, &e), &e);
     d->code = rc;
@@ -161,7 +166,7 @@ void runner_lane_do(struct runner_lane *l, struct runner_done *d)
         if (l->p) pipeline_lane_shrink(l->p);
         runner_input_shrink(&l->input);
     }
-    d->cpu_ns = (uint64_t)((l->started ? thread_cpu_ns() : clock_cpu_ns()) - cpu);
+    d->cpu_ns = (uint64_t)(cpu_ns(l) - cpu);
 }
 
 // The lane's next task is written under the lock: by then all that was done for this one

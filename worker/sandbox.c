@@ -1,11 +1,11 @@
 #include "worker/sandbox.h"
 
+#include "worker/space.h"
 #include "worker/syscalls.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
-#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,10 +13,9 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-bool sandbox_without_landlock, sandbox_without_namespaces;
+bool sandbox_without_landlock;
 
 // Newer than the headers of Debian 12 in part; the kernel's numbers never change.
 enum {
@@ -25,6 +24,7 @@ enum {
     ABI_NET = 4,
     ABI_SCOPE = 6,
 };
+enum { PROCESSES_MAX = 1024 };
 static const uint64_t FS_REFER = 1ull << 13, FS_TRUNCATE = 1ull << 14;
 static const uint64_t NET_BIND_CONNECT = 3, SCOPE_SOCKETS_SIGNALS = 3;
 
@@ -83,79 +83,72 @@ static err_t allow_all(int rules, const char *const *paths, size_t n, uint64_t a
 
 #define ALL(list) list, sizeof(list) / sizeof *(list)
 
-static err_t add_rules(const struct sandbox *b, int abi, uint64_t handled,
-                       const char *scratch, const char *const *paths, size_t n,
-                       struct err *e)
+static err_t add_rooms(int rules, int abi, uint64_t handled, const char *const *rooms,
+                       size_t n, struct err *e)
 {
     static const char *const devices[] = { "/dev/null",   "/dev/zero",    "/dev/full",
                                            "/dev/random", "/dev/urandom", "/dev/tty" };
-    static const char *const system[] = { "/usr",   "/bin", "/sbin", "/lib",  "/lib32",
-                                          "/lib64", "/opt", "/etc",  "/proc", "/sys" };
+    TRY(allow_all(rules, rooms, n, handled, e));
+    return allow_all(rules, ALL(devices),
+                     handled &
+                         (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE |
+                          (abi >= ABI_TRUNCATE ? FS_TRUNCATE : 0)),
+                     e);
+}
+
+static err_t new_rules(int *rules, const struct ruleset *r, int abi, struct err *e)
+{
+    size_t size = abi >= ABI_SCOPE ? sizeof *r : abi >= ABI_NET ? 16 : 8;
+    *rules = (int)syscall(SYS_landlock_create_ruleset, r, size, 0);
+    if (*rules < 0) return err_sys(e, "no sandbox: Landlock refused its rules");
+    fcntl(*rules, F_SETFD, FD_CLOEXEC);
+    return ERR_OK;
+}
+
+static err_t open_boxed(struct sandbox *b, int abi, const char *scratch, struct err *e)
+{
     const char *const rooms[] = { scratch, "/dev/shm" };
-    TRY(allow_all(b->rules, ALL(rooms), handled, e));
-    TRY(allow_all(b->rules, ALL(devices),
-                  handled & (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE |
-                             (abi >= ABI_TRUNCATE ? FS_TRUNCATE : 0)),
-                  e));
-    if (b->level != STEP_STRICT) return ERR_OK;
-    TRY(allow_all(b->rules, ALL(system), READS, e));
-    return allow_all(b->rules, paths, n, READS, e);
+    struct ruleset r = { .fs = writes_of(abi) };
+    TRY(new_rules(&b->rules, &r, abi, e));
+    return add_rooms(b->rules, abi, r.fs, ALL(rooms), e);
 }
 
-static err_t open_rules(struct sandbox *b, int abi, const char *scratch,
-                        const char *const *paths, size_t n, struct err *e)
+// Its own /proc is there only when the program's process is: so are these rules.
+static err_t strict_rules(const struct sandbox *b, int abi, int *rules, struct err *e)
 {
-    bool strict = b->level == STEP_STRICT;
-    struct ruleset r = { .fs = writes_of(abi) | (strict ? READS : 0) };
-    if (strict && abi >= ABI_NET) r.net = NET_BIND_CONNECT;
-    if (strict && abi >= ABI_SCOPE) r.scoped = SCOPE_SOCKETS_SIGNALS;
-    size_t size = abi >= ABI_SCOPE ? sizeof r : abi >= ABI_NET ? 16 : 8;
-    b->rules = (int)syscall(SYS_landlock_create_ruleset, &r, size, 0);
-    if (b->rules < 0) return err_sys(e, "no sandbox: Landlock refused its rules");
-    fcntl(b->rules, F_SETFD, FD_CLOEXEC);
-    return add_rules(b, abi, r.fs, scratch, paths, n, e);
+    static const char *const system[] = { "/usr",   "/bin", "/sbin", "/lib", "/lib32",
+                                          "/lib64", "/opt", "/etc",  "/sys" };
+    static const char *const proc[] = { "/proc" };
+    struct ruleset r = { .fs = writes_of(abi) | READS };
+    if (abi >= ABI_NET) r.net = NET_BIND_CONNECT;
+    if (abi >= ABI_SCOPE) r.scoped = SCOPE_SOCKETS_SIGNALS;
+    TRY(new_rules(rules, &r, abi, e));
+    TRY(add_rooms(*rules, abi, r.fs, (const char *const *)b->rooms.v, b->rooms.n, e));
+    TRY(allow_all(*rules, ALL(system), READS, e));
+    if (b->proc) TRY(allow_all(*rules, ALL(proc), READS, e));
+    return allow_all(*rules, (const char *const *)b->paths.v, b->paths.n, READS, e);
 }
 
-static bool write_text(const char *path, const char *text)
+static err_t keep(struct strings *to, const char *path, struct err *e)
 {
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0) return false;
-    size_t n = strlen(text);
-    bool ok = write(fd, text, n) == (ssize_t)n;
-    close(fd);
-    return ok;
+    return path && *path ? strings_add(to, path, strlen(path), e) : ERR_OK;
 }
 
-static void map_self(char *text, size_t size, unsigned id)
+// The rules are tried once here, where there is somebody to tell.
+static err_t open_strict(struct sandbox *b, int abi, const char *scratch,
+                         const char *const *paths, size_t n, struct err *e)
 {
-    snprintf(text, size, "%u %u 1", id, id);
+    int rules = -1;
+    TRY(keep(&b->rooms, scratch, e));
+    TRY(keep(&b->rooms, "/dev/shm", e));
+    for (size_t i = 0; i < n; i++)
+        TRY(keep(&b->paths, paths[i], e));
+    err_t rc = strict_rules(b, abi, &rules, e);
+    if (rules >= 0) close(rules);
+    return rc;
 }
 
-// No network but a loopback that is down, no System V IPC of others. The user stays who he
-// is.
-static bool leave_namespaces(void)
-{
-    char uid[40], gid[40];
-    map_self(uid, sizeof uid, getuid());
-    map_self(gid, sizeof gid, getgid());
-    if (unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC)) return false;
-    (void)write_text("/proc/self/setgroups", "deny");
-    return write_text("/proc/self/uid_map", uid) && write_text("/proc/self/gid_map", gid);
-}
-
-// Whether this host lets an ordinary process do it: the only way to know is to try.
-static bool namespaces_work(void)
-{
-    if (sandbox_without_namespaces) return false;
-    pid_t pid = fork();
-    if (pid == 0) _exit(leave_namespaces() ? 0 : 1);
-    int status = 1;
-    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
-static err_t check_strict(int abi, struct err *e)
+static err_t check_strict(int abi, enum space space, struct err *e)
 {
     static const char advice[] = "use sandbox: default or none on this host";
     if (!abi)
@@ -168,7 +161,7 @@ static err_t check_strict(int abi, struct err *e)
                        "sandbox: strict needs seccomp filters, which this kernel or "
                        "processor does not have; %s",
                        advice);
-    if (!namespaces_work())
+    if (space == SPACE_NONE)
         return err_set(e, ERR_TRANSFORM,
                        "sandbox: strict needs user namespaces, which are not allowed here "
                        "(in a container, or kernel.unprivileged_userns_clone = 0); %s",
@@ -182,8 +175,9 @@ static void say(struct sandbox *b, int abi)
         snprintf(b->said, sizeof b->said, "none");
     else if (b->level == STEP_STRICT)
         snprintf(b->said, sizeof b->said,
-                 "strict: no network, reads the system and the job's folder, writes its "
-                 "scratch folder");
+                 "strict: no network, no other processes, reads the system and the job's "
+                 "folder%s, writes its scratch folder",
+                 b->proc ? "" : " but not /proc");
     else if (abi)
         snprintf(b->said, sizeof b->said, "default: writes its scratch folder only");
     else
@@ -196,9 +190,18 @@ err_t sandbox_open(struct sandbox *b, enum step_sandbox level, const char *scrat
 {
     *b = (struct sandbox){ .level = level, .rules = -1 };
     int abi = level == STEP_UNBOXED ? 0 : landlock_abi();
-    if (level == STEP_STRICT) TRY(check_strict(abi, e));
+    bool strict = level == STEP_STRICT;
+    if (strict) {
+        enum space space = space_to_be_had();
+        TRY(check_strict(abi, space, e));
+        b->proc = space == SPACE_WHOLE;
+    }
     say(b, abi);
-    err_t rc = abi ? open_rules(b, abi, scratch, paths, n, e) : ERR_OK;
+    err_t rc = ERR_OK;
+    if (strict)
+        rc = open_strict(b, abi, scratch, paths, n, e);
+    else if (abi)
+        rc = open_boxed(b, abi, scratch, e);
     if (rc != ERR_OK) sandbox_close(b);
     return rc;
 }
@@ -207,17 +210,34 @@ void sandbox_close(struct sandbox *b)
 {
     if (b->rules >= 0) close(b->rules);
     b->rules = -1;
+    strings_free(&b->rooms);
+    strings_free(&b->paths);
+}
+
+// A fork bomb stays small. Before Linux 5.14, which is older than this ABI, the limit
+// counted all processes of the user.
+static void limit_processes(int abi)
+{
+    struct rlimit most = { PROCESSES_MAX, PROCESSES_MAX };
+    if (abi >= ABI_REFER) setrlimit(RLIMIT_NPROC, &most);
+}
+
+static bool enter_strict(const struct sandbox *b)
+{
+    int abi = landlock_abi(), rules = -1;
+    if (!space_enter(b->proc)) return false;
+    if (strict_rules(b, abi, &rules, NULL) != ERR_OK) return false;
+    if (syscall(SYS_landlock_restrict_self, rules, 0)) return false;
+    close(rules);
+    limit_processes(abi);
+    return syscalls_filter();
 }
 
 bool sandbox_enter(const struct sandbox *b)
 {
     struct rlimit none = { 0, 0 };
     setrlimit(RLIMIT_CORE, &none);
-    bool strict = b->level == STEP_STRICT;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) return false;
-    if (strict && !leave_namespaces()) return false;
-    // A new user namespace is a new uid as far as this signal is concerned.
-    if (strict) prctl(PR_SET_PDEATHSIG, 9);
-    if (b->rules >= 0 && syscall(SYS_landlock_restrict_self, b->rules, 0)) return false;
-    return !strict || syscalls_filter();
+    if (b->level == STEP_STRICT) return enter_strict(b);
+    return b->rules < 0 || syscall(SYS_landlock_restrict_self, b->rules, 0) == 0;
 }

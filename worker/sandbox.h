@@ -3,7 +3,7 @@
 //   STEP_BOXED    no new privileges, no core files; writes its scratch folder, /dev/shm and
 //                 nothing else (Landlock); reads what the user may; has the network
 //   STEP_STRICT   the same, and: reads the system's folders and the job's only, no network,
-//                 no other process, no strange system calls (a user namespace, seccomp)
+//                 no other process (worker/space), no strange system calls (seccomp)
 //   STEP_UNBOXED  no new privileges and no core files
 //
 // Landlock: docs.kernel.org/userspace-api/landlock.html. Without it (kernel before 5.13, or
@@ -19,8 +19,11 @@
 
 struct sandbox {
     enum step_sandbox level;
-    int rules;      // Landlock ruleset; -1: none
-    char said[160]; // the level that is reached, for a person
+    int rules;            // Landlock ruleset; -1: none, or STRICT, which makes its own
+    bool proc;            // STRICT: /proc shows the program's own processes; else: nothing
+    struct strings rooms; // STRICT: where it may write ...
+    struct strings paths; // ... and read
+    char said[160];       // the level that is reached, for a person
 };
 
 // `scratch` may be written; at STRICT the files and folders of `paths` may be read and run
@@ -31,10 +34,11 @@ MUST_CHECK err_t sandbox_open(struct sandbox *b, enum step_sandbox level,
                               struct err *e);
 void sandbox_close(struct sandbox *b);
 
-// In the new process, before exec: only system calls. False: errno says why not.
+// In the new process, before exec: only system calls. False: errno says why not. STRICT
+// returns in another process, see space_enter.
 bool sandbox_enter(const struct sandbox *b);
 
 // For tests: as if the kernel had no such feature.
-extern bool sandbox_without_landlock, sandbox_without_namespaces;
+extern bool sandbox_without_landlock;
 
 #endif

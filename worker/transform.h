@@ -32,6 +32,8 @@ struct transform_ops {
     // Nobody needs the result of apply any more, nor what it points to. After every apply,
     // also a failed one, before the next. May be NULL. An error fails the batch.
     MUST_CHECK err_t (*done)(void *state, struct err *e);
+    // CPU time of other processes on behalf of the state so far; NULL: it has none.
+    ns_t (*cpu_ns)(void *state);
     void (*close)(void **state); // copes with NULL and with an open that failed half way
 };
 

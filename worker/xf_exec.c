@@ -118,14 +118,16 @@ static err_t say_end(const struct xf_exec *x, int status, struct err *e)
 
 static err_t wrap(const struct xf_exec *x, err_t rc, struct err *e)
 {
-    char words[LAST_WORDS];
-    if (rc == ERR_TIMEOUT) {
-        const char *said = last_words(x->child.tail, x->child.tail_n, words);
-        return err_set(e, rc,
-                       "'%.100s' took longer than limits.timeout and was stopped%s%s",
-                       x->step.argv.v[0], *said ? "; its last words:\n" : "", said);
-    }
-    return err_wrap(e, rc, "'%.100s'", x->step.argv.v[0]);
+    char words[LAST_WORDS], what[200];
+    if (rc != ERR_TIMEOUT && rc != ERR_TRANSFORM)
+        return err_wrap(e, rc, "'%.100s'", x->step.argv.v[0]);
+    const char *said = last_words(x->child.tail, x->child.tail_n, words);
+    snprintf(what, sizeof what, "%.199s",
+             rc == ERR_TIMEOUT ? "took longer than limits.timeout and was stopped"
+             : e               ? e->text
+                               : "");
+    return err_set(e, rc, "'%.100s' %s%s%s", x->step.argv.v[0], what,
+                   *said ? "; its last words:\n" : "", said);
 }
 
 static err_t pad_answer(struct buf *b, struct err *e)
@@ -351,10 +353,17 @@ static err_t apply_exec(void *state, const struct batch *in, struct batch *out,
     return rc == ERR_TRANSFORM ? err_wrap(e, rc, "'%.100s'", x->step.argv.v[0]) : rc;
 }
 
+static ns_t cpu_exec(void *state)
+{
+    struct xf_exec *x = state;
+    return cpu_meter_read(&x->child.cpu, x->child.pid);
+}
+
 const struct transform_ops transform_exec = { .name = "exec",
                                               .waits = true,
                                               .open = open_exec,
                                               .apply = apply_exec,
+                                              .cpu_ns = cpu_exec,
                                               .close = close_exec };
 
 // ---- what columns it gives ----

@@ -19,6 +19,7 @@ import test_load  # noqa: F401
 import test_pg_source  # noqa: F401
 import test_plugin  # noqa: F401
 import test_readme  # noqa: F401
+import test_sandbox  # noqa: F401
 import test_small_batches  # noqa: F401
 import test_sources  # noqa: F401
 import test_sql  # noqa: F401

@@ -158,9 +158,9 @@ def programs_that_cannot_work_are_told_before_anything_is_loaded(t):
     t.leaves_nothing()
 
 
-def late(body):
+def late(body, python=PYTHON):
     """Fine on the sample of a plan, otherwise once a row 1500 is there."""
-    return f"""#!{PYTHON}
+    return f"""#!{python}
 import os, sys, time
 data = sys.stdin.buffer.read()
 if b"\\n1500,n" in data:

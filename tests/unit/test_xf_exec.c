@@ -1,3 +1,4 @@
+#include "worker/space.h"
 #include "worker/xf_exec.h"
 
 #include "tests/test.h"
@@ -135,11 +136,11 @@ static void what_the_kernel_lacks_is_said(void **state)
     EXPECT(ERR_TRANSFORM, &e, sandbox_open(&b, STEP_STRICT, "/tmp", NULL, 0, &e));
     assert_non_null(strstr(e.text, "needs Landlock"));
     sandbox_without_landlock = false;
-    sandbox_without_namespaces = true;
+    space_not_allowed = true;
     err_t rc = sandbox_open(&b, STEP_STRICT, "/tmp", NULL, 0, &e);
     EQ_I64(ERR_TRANSFORM, rc);
     assert_non_null(strstr(e.text, "sandbox: strict needs"));
-    sandbox_without_namespaces = false;
+    space_not_allowed = false;
     PASS(&e, sandbox_open(&b, STEP_UNBOXED, "/tmp", NULL, 0, &e));
     assert_string_equal("none", b.said);
     sandbox_close(&b);

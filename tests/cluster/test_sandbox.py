@@ -1,0 +1,206 @@
+"""What programs may do, and what becomes of those that misbehave with processes."""
+
+import json
+import os
+import subprocess
+import sys
+
+from kit import Failed, scenario
+from test_exec import late, numbers, program, sleepers
+
+PYTHON = "/usr/bin/python3"  # strict runs what is in /usr
+REFUSED = "sandbox: strict needs"
+
+
+def strict(t, *args, table="t", under=(), want=0, home=None):
+    """A run with --sandbox strict; None where this host does not let us."""
+    argv = [*under, t.tranche, "run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", table, "--output", "json", *args,
+            "--sandbox", "strict"]
+    r = subprocess.run(argv, cwd=t.dir, env=t.env(**(home or {})), capture_output=True, text=True, timeout=120)
+    if r.returncode == 2 and REFUSED in r.stderr:
+        return None
+    if want != r.returncode:
+        raise Failed(f"wanted {want}, got {r.returncode}\n{r.stdout}\n{r.stderr}")
+    return r
+
+
+ALONE = f"""#!{PYTHON}
+import os, sys
+sys.stdin.read()
+def can(f):
+    try:
+        f()
+        return "yes"
+    except OSError as e:
+        return type(e).__name__
+print("what,can")
+print("others," + str(sum(int(p) > 10 for p in os.listdir("/proc") if p.isdigit())))
+print("signal," + can(lambda: os.kill(int(os.environ["TEST_PID"]), 0)))
+print("all," + can(lambda: os.kill(-1, 9)))
+print("me," + str(os.getpid() < 10))
+print("user," + str(os.getuid()))
+"""
+
+
+@scenario("exec", "sandbox", "smoke")
+def a_strict_program_is_alone_with_its_own_processes(t):
+    program(t, "alone.py", ALONE)
+    t.write("in.csv", "id\n1\n")
+    r = strict(t, "--exec", "./alone.py", "--env", f"TEST_PID={os.getpid()}")
+    if not r:
+        return
+    t.true("sandbox strict: no network, no other processes" in r.stderr, r.stderr)
+    t.equal({"others": "0", "signal": "ProcessLookupError", "all": "ProcessLookupError", "me": "True", "user": str(os.getuid())},
+            dict(t.rows("wh.db", "SELECT what, can FROM t")), "what it can")
+    t.leaves_nothing()
+
+
+@scenario("exec", "sandbox")
+def an_ordinary_user_has_the_strict_sandbox_too(t):
+    if os.getuid() != 0:
+        return  # the scenario before was that
+    under = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    if subprocess.run([*under, t.tranche, "--version"], capture_output=True).returncode:
+        return  # cannot even be read by others here
+    os.makedirs(t.path("tmp"), exist_ok=True)
+    for folder in (t.dir, t.path("tmp")):
+        os.chmod(folder, 0o777)
+    program(t, "alone.py", ALONE)
+    t.write("in.csv", "id\n1\n")
+    r = strict(t, "--exec", "./alone.py", "--env", f"TEST_PID={os.getpid()}", under=under)
+    if r:
+        got = dict(t.rows("wh.db", "SELECT what, can FROM t"))
+        t.equal(("0", "ProcessLookupError", "65534"), (got["others"], got["signal"], got["user"]), "what it can")
+
+
+@scenario("exec", "sandbox")
+def strict_is_refused_or_named_where_containers_take_parts_of_it_away(t):
+    program(t, "cat.sh", "#!/bin/sh\ncat\n")
+    program(t, "proc.py", f"#!{PYTHON}\nimport sys\nsys.stdin.read()\nprint('can')\n"
+                          "try:\n    print(open('/proc/1/cmdline').read()[:0] + 'yes')\nexcept OSError: print('no')\n")
+    t.write("in.csv", "id\n1\n")
+    if not strict(t, "--exec", "./cat.sh"):
+        return
+    inside = ["unshare", "-Urm", "--propagation", "private", "sh", "-c"]
+    none = inside + ["echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"", "sh"]
+    if subprocess.run([*none, "true"], capture_output=True).returncode == 0:
+        argv = [*none, t.tranche, "run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", "x", "--exec", "./cat.sh"]
+        r = subprocess.run([*argv, "--sandbox", "strict"], cwd=t.dir, env=t.env(), capture_output=True, text=True)
+        t.equal(2, r.returncode, r.stderr)
+        t.true("user namespaces, which are not allowed here" in r.stderr and "sandbox: default" in r.stderr, r.stderr)
+        r = subprocess.run(argv, cwd=t.dir, env=t.env(), capture_output=True, text=True)
+        t.equal(0, r.returncode, r.stderr)
+        t.true("sandbox default" in r.stderr, r.stderr)
+    masked = inside + ["mount -t tmpfs tmpfs /proc/tty && exec \"$@\"", "sh"]
+    if subprocess.run([*masked, "true"], capture_output=True).returncode == 0:
+        r = strict(t, "--exec", "./proc.py", table="y", under=masked)
+        t.true(r is not None and "but not /proc" in r.stderr, "the level names what is missing")
+        t.equal("no", t.one("wh.db", "SELECT can FROM y"), "/proc can be read")
+
+
+@scenario("exec", "sandbox")
+def a_strict_program_ends_as_it_ended(t):
+    numbers(t, 2000)
+    program(t, "cat.sh", "#!/bin/sh\ncat\n")
+    if not strict(t, "--exec", "./cat.sh"):
+        return
+    for i, (body, text) in enumerate((
+            ("    sys.exit(7)", "ended with exit code 7"),
+            ("    os.abort()", "was killed by signal 6"),
+            ("    os.kill(os.getpid(), 9)", "was killed by signal 9"),
+            ("    print('going', file=sys.stderr, flush=True)\n    os.kill(os.getpid(), 11)", "was killed by signal 11"))):
+        program(t, "late.py", late(body, PYTHON))
+        strict(t, "--exec", "./late.py", "--batch-rows", "1200", "--retries", "0", "--bad-rows", "1", table=f"t{i}", want=3)
+        said = t.one("wh.db", f"SELECT reason FROM t{i}_rejects")
+        t.true(text in said, f"the reason holds {text!r}: {said!r}")
+        t.equal(1999, t.one("wh.db", f"SELECT count(*) FROM t{i}"), "the others are loaded")
+    t.leaves_nothing()
+
+
+def stuck(t, body):
+    """A persistent program that gives back what it gets, until a row 1500 comes."""
+    program(t, "stuck.py", f"""#!{PYTHON}
+import os, sys, time
+while (head := sys.stdin.buffer.readline()):
+    body = sys.stdin.buffer.read(int(head.split()[1]))
+    if b"\\n1500,n" in body:
+        print("here", file=sys.stderr, flush=True)
+        {body}
+        time.sleep(1000) # {t.dir}
+    sys.stdout.buffer.write(head + body)
+    sys.stdout.buffer.flush()
+""")
+
+
+@scenario("exec", "sandbox")
+def a_strict_program_that_never_ends_is_stopped_with_all_it_started(t):
+    numbers(t, 2000)
+    stuck(t, "os.fork() or os.setsid()")
+    r = strict(t, "--exec", "./stuck.py", "--persistent", "--batch-rows", "4", "--retries", "0", "--bad-rows", "1", "--timeout",
+               "3s", want=3)
+    if r:
+        said = t.one("wh.db", "SELECT reason FROM t_rejects")
+        t.true("took longer than limits.timeout" in said, said)
+    t.equal([], sleepers(t), "processes that are left")
+    t.leaves_nothing()
+
+
+@scenario("exec", "sandbox")
+def what_a_strict_program_leaves_running_ends_with_it(t):
+    numbers(t, 3000)
+    program(t, "daemon.py", f"#!{PYTHON}\nimport os, sys, time\nd = sys.stdin.read()\n"
+                            "if os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        time.sleep(1000)\n    os._exit(0)\n"
+                            "sys.stdout.write(d)\n# " + t.dir + "\n")
+    r = strict(t, "--exec", "./daemon.py", "--batch-rows", "1000")
+    if r:
+        t.equal(3000, json.loads(r.stdout)["rows_loaded"], "rows")
+    t.equal([], sleepers(t), "processes that are left")
+
+
+SPIN = """
+import resource, time
+def spin(s):
+    while sum(resource.getrusage(resource.RUSAGE_SELF)[:2]) < s: pass
+"""
+
+
+@scenario("exec", "sandbox")
+def the_cpu_time_of_programs_is_counted(t):
+    t.write("in.csv", "id\n1\n2\n")
+    once = f"#!{PYTHON}\nimport os, sys\n{SPIN}\nd = sys.stdin.read()\nif os.fork() == 0:\n    spin(0.2)\n    os._exit(0)\nos.wait()\nspin(0.2)\nsys.stdout.write(d)\n"
+    keep = f"""#!{PYTHON}
+import sys
+{SPIN}
+while (head := sys.stdin.buffer.readline()):
+    body = sys.stdin.buffer.read(int(head.split()[1]))
+    spin(0.4)
+    sys.stdout.buffer.write(head + body)
+    sys.stdout.buffer.flush()
+"""
+    program(t, "once.py", once)
+    program(t, "keep.py", keep)
+    for i, args in enumerate((["--exec", "./once.py"], ["--exec", "./keep.py", "--persistent"],
+                              ["--exec", "./keep.py", "--persistent", "--sandbox", "strict"],
+                              ["--exec", "./keep.py", "--persistent", "--concurrency", "2"])):
+        r = t.run("run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", f"t{i}", "--output", "json", *args, want=(0, 2))
+        if r.code == 2:
+            t.says(r, REFUSED)
+            continue
+        spent = r.json["cpu_seconds"]["workers"]
+        t.true(spent >= 0.37, f"{spent} s of CPU for {args}: the program alone took 0.4")
+
+
+@scenario("exec", "sandbox")
+def a_persistent_program_that_hangs_up_is_ended_at_once(t):
+    numbers(t, 2000)
+    for i, (what, body) in enumerate((("input", "os.close(0)"), ("output", "os.close(1)"),
+                       ("output", "sys.stdout.buffer.write(b'tranche-batch 50 1\\nid'); sys.stdout.buffer.flush(); os.close(1)"))):
+        stuck(t, body)
+        # The time limit is far away: the scenario would fail on its own.
+        r = t.run("run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", f"t{i}", "--exec", "./stuck.py",
+                  "--persistent", "--batch-rows", "4", "--retries", "0", "--bad-rows", "1", "--timeout", "1h", want=3)
+        said = t.one("wh.db", f"SELECT reason FROM t{i}_rejects")
+        t.true(f"closed its standard {what} and lives on" in said and "here" in said, said)
+        t.equal(1999, t.one("wh.db", f"SELECT count(*) FROM t{i}"), "the others are loaded")
+    t.equal([], sleepers(t), "processes that are left")
+    t.leaves_nothing()
