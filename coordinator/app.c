@@ -250,12 +250,14 @@ static void loop(struct app *a)
     app_take_messages(a);
     while (!a->over && !finished(a)) {
         app_take_loaded(a);
+        app_mind_loader(a);
         pass_on_says(a);
         app_take_chunks(a);
         app_take_fetched(a);
         app_act(a);
         if (a->over || finished(a)) return;
         ns_t next = tick(a);
+        app_mind_loader(a);
         app_act(a);
         bool all_left = flush_links(a);
         loader_flush(a->loader);

@@ -179,6 +179,7 @@ static void to_loader(struct app *a, struct work *k)
     i->held = k->chunk->data->held;
     work_leave_order(&a->works, k);
     a->in_loader++;
+    a->loading_bytes += i->result.image_bytes;
     if (!loader_push(a->loader, &i)) {
         load_item_free(&i);
         err_set(&a->scratch, ERR_CLOSED, "the loader has ended");
@@ -304,6 +305,7 @@ static void on_loaded(struct app *a, struct load_item *i)
 {
     struct work *k = work_by_id(&a->works, i->chunk);
     a->in_loader--;
+    a->loading_bytes -= i->result.image_bytes;
     assert(k);
     if (i->code == ERR_PROTO && i->result.row.state == LEDGER_DONE) {
         work_rejoin_order(&a->works, k);
@@ -316,6 +318,14 @@ static void on_loaded(struct app *a, struct load_item *i)
     } else {
         on_committed(a, k, i);
     }
+}
+
+// As much as keeps it busy until the next results are there; all else would only wait.
+void app_mind_loader(struct app *a)
+{
+    enum { AHEAD_BYTES = 32 << 20 };
+    uint64_t share = a->in->job->memory_bytes / 8;
+    sched_hold(a->sched, a->loading_bytes > (share < AHEAD_BYTES ? share : AHEAD_BYTES));
 }
 
 void app_take_loaded(struct app *a)

@@ -30,7 +30,8 @@ struct app {
     struct queue *says; // lines of other threads
     struct tune tune;
     struct hash128 job;
-    uint64_t in_loader, isolated; // rows rejected because they always fail
+    uint64_t in_loader, loading_bytes; // results there, and their size
+    uint64_t isolated;                 // rows rejected because they always fail
     uint32_t local_deaths, told_single;
     struct fetch *fetch; // reads files for workers that don't see them; made when needed
     struct culprit *strikes; // app_guard.c
@@ -70,6 +71,8 @@ const char *app_chunk_name(const struct app *a, const struct work *k, char *out,
 // ---- app_chunks.c ----
 void app_take_chunks(struct app *a); // from the source, as many as the scheduler wants
 void app_take_loaded(struct app *a); // outcomes of the loader
+// When it has enough to do nothing more is dispatched.
+void app_mind_loader(struct app *a);
 void app_put_in_order(struct app *a, struct work *k, struct load_item *i); // takes the item
 void app_split(struct app *a, struct work *k);  // writes the SPLIT row; the children follow
 void app_reject(struct app *a, struct work *k); // one record that always fails

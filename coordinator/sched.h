@@ -114,6 +114,10 @@ void sched_result_doubted(struct sched *s, chunk_id c, ns_t now);
 void sched_split_done(struct sched *s, chunk_id c, ns_t now);
 void sched_rejected(struct sched *s, chunk_id c, ns_t now);
 
+// The warehouse has enough to do: while this is on, nothing is dispatched and no chunk is
+// wanted. What it has to do must not wait for anything that is still to be dispatched.
+void sched_hold(struct sched *s, bool on);
+
 // Self-pause rule: the event loop itself stood still for `gap`; every deadline moves.
 void sched_paused(struct sched *s, ns_t gap, ns_t now);
 

@@ -120,7 +120,7 @@ struct sched {
         lost; // attempts in company that ended, that vanished with their session
     uint64_t retries, expired, duplicates, speculated;
     uint64_t slots, running, idle, room;
-    bool no_more;
+    bool no_more, hold;
 };
 
 static inline bool is_open(enum chunk_state s)

@@ -205,13 +205,19 @@ bool sched_next(struct sched *s, struct sched_action *out, ns_t now)
 {
     ns_t t = inside(s, now);
     *out = (struct sched_action){ 0 };
-    return next_told(s, out) || next_suspect(s, out, t) || next_pending(s, out, t) ||
-           next_straggler(s, out, t);
+    if (next_told(s, out)) return true;
+    return !s->hold && (next_suspect(s, out, t) || next_pending(s, out, t) ||
+                        next_straggler(s, out, t));
+}
+
+void sched_hold(struct sched *s, bool on)
+{
+    s->hold = on;
 }
 
 uint32_t sched_wants(const struct sched *s)
 {
-    if (s->no_more) return 0;
+    if (s->no_more || s->hold) return 0;
     uint64_t queued = s->count[CHUNK_PENDING] + s->count[CHUNK_SUSPECT];
     uint64_t want = s->room > queued ? s->room - queued : 0;
     if (!queued && !want) want = 1; // without workers too: is there anything to do at all?

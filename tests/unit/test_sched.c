@@ -252,6 +252,25 @@ static void full_memory_lets_only_the_first_chunk_go(void **state)
     assigned(2);
 }
 
+static void a_busy_warehouse_holds_everything_back(void **state)
+{
+    (void)state;
+    join(1, 4);
+    add(0);
+    add(1);
+    assigned(0);
+    sched_hold(s, true);
+    quiet(); // not even the first chunk in order
+    EQ_I64(0, sched_wants(s));
+    sched_worker_gone(s, 1, now);
+    join(2, 4);
+    quiet();
+    sched_hold(s, false);
+    EQ_I64(2, assigned(0));
+    assigned(1);
+    assert_true(sched_wants(s) > 0);
+}
+
 static void a_chunk_larger_than_the_memory_is_asked_for(void **state)
 {
     (void)state;
@@ -976,6 +995,7 @@ int main(void)
         T(credit_shrinks_when_results_come_late),
         T(wants_enough_for_all_credits_and_no_more),
         T(full_memory_lets_only_the_first_chunk_go),
+        T(a_busy_warehouse_holds_everything_back),
         T(a_chunk_larger_than_the_memory_is_asked_for),
         T(a_draining_worker_gets_nothing_new),
         T(the_first_result_wins_and_later_ones_are_dropped),
