@@ -57,7 +57,7 @@ static err_t add_rejects(struct app *a, const struct chunk_data *c,
         rc = source_show(a->in->source, bytes, &at, &raw, e);
         bool lines = c->first_line != 0;
         struct reject r = { .line = c->first_line,
-                            .byte = c->range.begin + (lines ? 0 : i),
+                            .byte = c->range.begin + (lines ? 0 : bytes->first_row + i),
                             .reason = { (const uint8_t *)reason, strlen(reason) },
                             .raw = { raw.p, raw.n } };
         if (rc == ERR_OK) rc = rejects_add(to, &r, e);
@@ -78,6 +78,7 @@ static struct load_item *rejected_item(struct app *a, struct work *k,
     }
     i->result.rejects = (struct slice){ i->own.bytes.p, i->own.bytes.n };
     i->result.row = (struct ledger_row){ .state = LEDGER_REJECTED,
+                                         .digest = bytes->digest,
                                          .rows_read = c->records,
                                          .rows_rejected = c->records };
     return i;
@@ -201,7 +202,6 @@ void app_put_in_order(struct app *a, struct work *k, struct load_item *i)
     row->records = c->records;
     row->lines = c->lines;
     row->unterminated = c->unterminated;
-    row->digest = c->digest;
     i->chunk = k->id;
     k->ready = i;
     if (!a->in->job->ordered)

@@ -103,6 +103,7 @@ static void ask_for_bytes(struct app *a, const struct session *s, struct work *k
     struct fetched f = { .range = c->range,
                          .first_line = c->first_line,
                          .digest = c->digest,
+                         .about = source_chunk_bytes(a->in->source, c),
                          .chunk = k->id,
                          .sid = s->sid,
                          .attempt = attempt,
@@ -112,7 +113,8 @@ static void ask_for_bytes(struct app *a, const struct session *s, struct work *k
     app_ask_fetch(a, &f);
 }
 
-// Without device and inode it is known by path, size and time.
+// Without device and inode it is known by path, size and time. Of a table it is the state
+// that counts.
 static void name_file(struct msg_ASSIGN *m, const struct session *s,
                       const struct source_input *in)
 {
@@ -121,6 +123,12 @@ static void name_file(struct msg_ASSIGN *m, const struct session *s,
     m->ino = s->by_inode ? (uint64_t)in->ino : 0;
     m->size = in->size;
     m->mtime_ns = (uint64_t)in->mtime_ns;
+    if (in->in_rows) m->digest = in->proof;
+}
+
+static bool goes_by_path(const struct session *s, const struct source_input *in)
+{
+    return in->path && (s->by_inode || (s->by_name && !in->in_rows));
 }
 
 // False: it was not taken. *later: its bytes are read or packed first.
@@ -136,8 +144,9 @@ static bool send_chunk(struct app *a, struct session *s, struct work *k,
         m.payload_hash = c->digest;
         return app_post(a, s, &m, c->bytes, c->held, work_return, work_lend(k));
     }
-    if (!c->bytes && in->in_rows) return app_post(a, s, &m, NULL, 0, NULL, NULL);
-    if (!c->bytes && (s->by_inode || s->by_name)) {
+    if (!c->bytes && in->in_rows && !c->unread)
+        return app_post(a, s, &m, NULL, 0, NULL, NULL);
+    if (!c->bytes && goes_by_path(s, in)) {
         name_file(&m.ASSIGN, s, in);
         s->by_path++;
         return app_post(a, s, &m, NULL, 0, NULL, NULL);
@@ -147,10 +156,25 @@ static bool send_chunk(struct app *a, struct session *s, struct work *k,
     return true;
 }
 
+static void say_unseen(struct app *a, const struct session *s)
+{
+    char line[300];
+    uint32_t n;
+    snprintf(
+        line, sizeof line,
+        "%.100s: worker %s does not see the state that is read (somebody writes to it): "
+        "its rows are sent to it",
+        source_inputs(a->in->source, &n)->name, s->name);
+    app_say(a, "input", line);
+}
+
 bool app_send_bytes(struct app *a, struct session *s, struct work *k, uint32_t attempt)
 {
-    if (s->by_path == 0 || s->peer.link != APP_TCP || k->chunk->data->bytes) return false;
+    const struct chunk_data *c = k->chunk->data;
+    if (s->by_path == 0 || c->bytes || (s->peer.link != APP_TCP && !c->unread))
+        return false;
     s->by_path--;
+    if (c->unread && s->by_inode) say_unseen(a, s);
     s->by_inode = s->by_name = false;
     s->to_read++;
     ask_for_bytes(a, s, k, attempt);
@@ -191,7 +215,7 @@ static void send_fetched(struct app *a, struct fetched *x)
         return;
     }
     struct msg m = assign_msg(a, k, s->sid, x->attempt);
-    m.payload_hash = x->digest;
+    m.payload_hash = m.ASSIGN.digest = x->digest;
     m.unpacked = (uint32_t)x->unpacked;
     uint32_t attempt = x->attempt; // x goes with the message
     if (app_post(a, s, &m, (void *)(uintptr_t)x->p, x->n, app_fetched_sent, x))

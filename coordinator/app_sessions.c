@@ -139,7 +139,7 @@ static void show_input(const struct app *a, struct msg_JOB *j)
 {
     uint32_t n;
     const struct source_input *in = source_inputs(a->in->source, &n);
-    while (n && (in->by_value || in->in_rows || !in->path))
+    while (n && (in->by_value || !in->path))
         n--, in++;
     if (n == 0) return;
     j->dev = (uint64_t)in->dev;

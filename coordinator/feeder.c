@@ -40,9 +40,9 @@ static void cut_one(struct feeder *f, struct feed *x)
     }
 }
 
-static size_t weight_of(const struct feed *x)
+static size_t weight_of(const struct feeder *f, const struct feed *x)
 {
-    return x->chunk ? (size_t)(x->chunk->range.end - x->chunk->range.begin) : 0;
+    return x->chunk ? (size_t)source_chunk_bytes(f->source, x->chunk) : 0;
 }
 
 static void *feeder_main(void *arg)
@@ -59,7 +59,7 @@ static void *feeder_main(void *arg)
             err_set(&x->e, ERR_NOMEM, "out of memory while cutting the input");
         }
         bool more = x->kind == FED_CHUNK || x->kind == FED_BAD;
-        if (!queue_push(f->out, x, weight_of(x))) {
+        if (!queue_push(f->out, x, weight_of(f, x))) {
             feed_free(&x);
             return NULL;
         }

@@ -73,8 +73,7 @@ void fetched_free(struct fetched **xx)
 
 static uint64_t bytes_of(const struct fetched *x)
 {
-    if (x->held) return x->held->held;
-    return x->file ? x->bytes : x->range.end - x->range.begin;
+    return x->held ? x->held->held : x->file ? x->bytes : x->about;
 }
 
 // The next question that there is memory for, waited for; NULL: the end.
@@ -93,7 +92,16 @@ static struct fetched *next_question(struct fetch *f)
     return x;
 }
 
-static err_t read_chunk(const struct fetch *f, struct fetched *x)
+// It counts as what it is, now that this is known.
+static void count(struct fetch *f, struct fetched *x, uint64_t bytes)
+{
+    pthread_mutex_lock(&f->lock);
+    f->out += bytes - x->counted;
+    x->counted = bytes;
+    pthread_mutex_unlock(&f->lock);
+}
+
+static err_t read_chunk(struct fetch *f, struct fetched *x)
 {
     struct chunk_data *read[2] = { NULL, NULL };
     err_t rc =
@@ -103,6 +111,8 @@ static err_t read_chunk(const struct fetch *f, struct fetched *x)
     if (rc != ERR_OK) return rc;
     x->p = x->data->bytes;
     x->n = x->data->held;
+    x->digest = x->data->digest;
+    count(f, x, x->n);
     return ERR_OK;
 }
 
@@ -168,10 +178,7 @@ static void pack(struct fetch *f, struct fetched *x)
     x->p = x->piece = fitting ? fitting : out;
     x->n = k;
     x->unpacked = n;
-    pthread_mutex_lock(&f->lock);
-    f->out -= x->counted - k;
-    x->counted = k;
-    pthread_mutex_unlock(&f->lock);
+    count(f, x, k);
 }
 
 static void *fetch_main(void *arg)

@@ -18,6 +18,7 @@ struct fetched { // a question, and later its answer
     struct fetched *next;
     struct range range;
     uint64_t first_line;
+    uint64_t about; // bytes that it has, or is believed to have
     struct hash128 digest;
     uint64_t chunk, sid; // the caller's, to know what it was for
     uint32_t attempt;

@@ -211,7 +211,10 @@ err_t plan_input(struct plan *p, const struct job *j, const struct cell *waterma
     TRY(note_concurrency(p, j, e));
     TRY(source_infer(p->source, j, &p->spec.in, &p->sample, &p->estimate_rows, e));
     p->spec.reader = strdup(source_reader(p->source));
-    if (!p->spec.reader) return err_set(e, ERR_NOMEM, "out of memory");
+    const char *query = source_query(p->source);
+    if (query) p->spec.query = strdup(query);
+    if (!p->spec.reader || (query && !p->spec.query))
+        return err_set(e, ERR_NOMEM, "out of memory");
     for (size_t i = 0; i < j->fields.n; i++)
         TRY(strings_add(&p->spec.fields, j->fields.v[i], strlen(j->fields.v[i]), e));
     // Lookup tables are CSV whatever the source is.

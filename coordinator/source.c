@@ -1,6 +1,7 @@
 #include "coordinator/source.h"
 
 #include "coordinator/source_impl.h"
+#include "coordinator/source_sqlite.h"
 
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -111,9 +112,16 @@ const char *source_reader(const struct source *s)
     return s->ops->reader;
 }
 
+const char *source_query(const struct source *s)
+{
+    const struct sqlite_source *q = s->own;
+    return s->ops == &source_table ? table_query(q->table) : NULL;
+}
+
 uint64_t source_chunk_bytes(const struct source *s, const struct chunk_data *c)
 {
     if (!s->in[c->range.input].in_rows) return c->range.end - c->range.begin;
+    if (c->unread) return c->about_bytes;
     return c->held ? c->held : (c->range.end - c->range.begin) * RANGE_ROW_BYTES;
 }
 

@@ -4,7 +4,8 @@
 // csv, lines, jsonl: regular files are cut by reference (the chunk says where its bytes
 // are); stdin and compressed files are cut by value (the chunk holds its bytes, CSV_PAD
 // bytes readable before and past them).
-// sqlite: chunks hold rows (common/row_code), in ranges of their numbers.
+// sqlite: chunks hold rows (common/row_code), in ranges of their numbers; of a whole table
+// they are ranges of its rowids, by reference, if every row has one (source_table.c).
 // postgres: chunks hold rows like those of sqlite.
 // range: chunks are numbers of rows and hold nothing.
 
@@ -25,13 +26,15 @@ struct source_input { // one file, stdin, or the rows of something else
     char *name;       // as shown and as kept in the ledger: the path as given, or "-"
     char *path;       // absolute; NULL for stdin
     bool by_value;    // stdin, a fifo, .gz, .zst
-    bool in_rows;     // begin, end and size are numbers of rows, and no line is counted
+    bool in_rows;     // begin, end and size are numbers of rows or rowids, and no line is
+                      // counted
     dev_t dev;
     ino_t ino;
-    uint64_t size; // bytes on disk when opened; 0 for stdin
-    int64_t mtime_ns, ctime_ns;
-    uint64_t data_begin;   // offset of the first record after BOM and header
-    uint64_t header_lines; // LFs before data_begin
+    uint64_t size;              // bytes on disk when opened; 0 for stdin
+    int64_t mtime_ns, ctime_ns; // of a table: parts of `proof`, which tell as much
+    struct hash128 proof;       // of a table that is read by reference: which state of it
+    uint64_t data_begin;        // offset of the first record after BOM and header
+    uint64_t header_lines;      // LFs before data_begin
     uint64_t data_end; // where the chunks of this run end: they and what is committed tile
                        // data_begin to data_end; UINT64_MAX until source_next got there
 };
@@ -43,6 +46,9 @@ struct chunk_data { // what a worker needs; owned by whoever holds it
     uint64_t lines;        // LFs in it
     uint64_t first_line;   // physical line of its first byte, from 1
     bool unterminated;     // the last record has no line end
+    bool unread;           // rows that nobody has read: the result brings their digest
+    uint64_t about_bytes;  // that they probably have, then
+    uint64_t first_row;    // in rows: of the first one, counted from range.begin
     struct hash128 digest; // of its bytes
     uint8_t *block;        // allocation, NULL for by-reference chunks
     uint8_t *bytes;        // into block; CSV_PAD bytes before and past them are readable
@@ -82,6 +88,7 @@ void source_close(struct source **s);
 const struct source_input *source_inputs(const struct source *s, uint32_t *n);
 const struct csv_dialect *source_dialect(const struct source *s);
 const char *source_reader(const struct source *s); // the worker half: spec.reader
+const char *source_query(const struct source *s);  // spec.query; NULL: none
 // Column names with duplicates and empty names mended (a_2, column_3); `notes` gets one
 // line a change, for the user.
 MUST_CHECK err_t source_names(struct source *s, struct schema *names_as_text,

@@ -67,7 +67,7 @@ struct source_ops {
 };
 
 extern const struct source_ops source_csv, source_lines, source_jsonl, source_range,
-    source_sqlite, source_postgres;
+    source_sqlite, source_table, source_postgres;
 
 struct source {
     const struct source_ops *ops;

@@ -57,20 +57,27 @@ static err_t pull(struct source *s, bool *got, struct err *e)
 
 // ---- chunks ----
 
-static err_t sqlite_skip(struct source *s, uint32_t input, const struct committed *c,
-                         size_t n, bool same_file, struct err *e)
+err_t sqlite_source_take_done(const struct source *s, const struct committed *c, size_t n,
+                              struct committed **out, struct err *e)
 {
-    struct sqlite_source *q = s->own;
-    (void)input, (void)same_file;
     for (size_t i = 0; i < n; i++)
         if (c[i].range.begin >= c[i].range.end ||
             (i && c[i].range.begin < c[i - 1].range.end))
             return err_set(e, ERR_INVALID,
                            "%s: the ledger's rows %llu-%llu are out of order", s->in->name,
                            ull(c[i].range.begin), ull(c[i].range.end));
-    q->done = malloc(n * sizeof *q->done);
-    if (!q->done) return err_set(e, ERR_NOMEM, "out of memory");
-    memcpy(q->done, c, n * sizeof *q->done);
+    *out = malloc(n * sizeof **out);
+    if (!*out) return err_set(e, ERR_NOMEM, "out of memory");
+    memcpy(*out, c, n * sizeof **out);
+    return ERR_OK;
+}
+
+static err_t sqlite_skip(struct source *s, uint32_t input, const struct committed *c,
+                         size_t n, bool same_file, struct err *e)
+{
+    struct sqlite_source *q = s->own;
+    (void)input, (void)same_file;
+    TRY(sqlite_source_take_done(s, c, n, &q->done, e));
     q->n_done = n;
     return ERR_OK;
 }
@@ -116,8 +123,8 @@ static err_t group_too_large(const struct source *s, struct err *e)
                    shown, ull(s->batch_bytes_most));
 }
 
-static err_t new_chunk(struct range r, uint64_t groups, const uint8_t *p, size_t n,
-                       struct chunk_data **out, struct err *e)
+err_t sqlite_source_chunk(struct range r, uint64_t groups, const uint8_t *p, size_t n,
+                          struct chunk_data **out, struct err *e)
 {
     struct chunk_data *d = calloc(1, sizeof *d);
     uint8_t *block = source_block(n);
@@ -144,7 +151,7 @@ static err_t emit(struct source *s, struct before b, struct chunk_data **out, st
     struct sqlite_source *q = s->own;
     struct range r = { 0, q->at, q->at + b.rows };
     if (b.rows == 0) return ERR_OK;
-    TRY(new_chunk(r, b.groups, q->open.p, b.bytes, out, e));
+    TRY(sqlite_source_chunk(r, b.groups, q->open.p, b.bytes, out, e));
     memmove(q->open.p, q->open.p + b.bytes, q->open.n - b.bytes);
     q->open.n -= b.bytes;
     q->open_rows -= b.rows;
@@ -233,12 +240,12 @@ static err_t sqlite_halve(const struct source *s, const struct chunk_data *c,
     uint64_t rows = 0, groups = 0;
     struct range left = c->range, right = c->range;
     TRY(middle(s, c, &bytes, &rows, &groups, e));
-    if (!bytes) return new_chunk(left, c->groups, c->bytes, c->held, &out[0], e);
+    if (!bytes) return sqlite_source_chunk(left, c->groups, c->bytes, c->held, &out[0], e);
     bool by = c->groups > 0;
     left.end = right.begin = left.begin + rows;
-    TRY(new_chunk(left, by ? groups : 0, c->bytes, bytes, &out[0], e));
-    err_t rc = new_chunk(right, by ? c->groups - groups : 0, c->bytes + bytes,
-                         c->held - bytes, &out[1], e);
+    TRY(sqlite_source_chunk(left, by ? groups : 0, c->bytes, bytes, &out[0], e));
+    err_t rc = sqlite_source_chunk(right, by ? c->groups - groups : 0, c->bytes + bytes,
+                                   c->held - bytes, &out[1], e);
     if (rc != ERR_OK) chunk_data_free(&out[0]);
     return rc;
 }
@@ -254,12 +261,13 @@ static err_t sqlite_reread(const struct source *s, struct range r, uint64_t firs
 
 // ---- rows among the rejects ----
 
-static err_t sqlite_show(const struct source *s, const struct chunk_data *c, size_t *at,
+err_t sqlite_source_show(const struct source *s, const struct chunk_data *c, size_t *at,
                          struct buf *to, struct err *e)
 {
     const struct sqlite_source *q = s->own;
+    bool there = row_code_skip(c->bytes, c->held, at, q->lead);
     size_t begin = *at;
-    bool there = row_code_skip(c->bytes, c->held, at, q->n_cols);
+    there = there && row_code_skip(c->bytes, c->held, at, q->n_cols);
     assert(there);
     return row_code_show(c->bytes + begin, *at - begin, q->n_cols, to, e);
 }
@@ -273,6 +281,6 @@ const struct source_ops source_sqlite = {
     .next = sqlite_next,
     .reread = sqlite_reread,
     .halve = sqlite_halve,
-    .show = sqlite_show,
+    .show = sqlite_source_show,
     .close = sqlite_source_close,
 };

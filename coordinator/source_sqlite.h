@@ -8,12 +8,18 @@
 
 #include <sqlite3.h>
 
+struct by_rowid; // source_table.c
+
 struct sqlite_source {
     // Appends the next row; *got = false: there is none any more.
     err_t (*step)(const struct source *s, struct buf *to, bool *got, struct err *e);
     sqlite3 *db;
     sqlite3_stmt *st;
-    uint32_t n_cols;
+    uint32_t n_cols;        // of the user's
+    uint32_t lead;          // values of a row before those: 1 if the first is its rowid
+    struct by_rowid *table; // NULL: rows are numbered as they come
+    const char *why_not;    // a whole table is not read by rowids, static; NULL: it is
+    struct hash128 proof;   // of the state that is read
     struct strings names;
     int by;                // column of batch.by; -1: none
     struct groups *groups; // of batch.by
@@ -51,6 +57,27 @@ MUST_CHECK err_t sqlite_source_open_groups(struct source *s, const struct job *j
 // Rows of the head, for trying transforms.
 MUST_CHECK err_t sqlite_source_trial(const struct sqlite_source *q, struct buf *trial,
                                      struct err *e);
+// Makes a chunk of n bytes of rows, which are copied.
+MUST_CHECK err_t sqlite_source_chunk(struct range r, uint64_t groups, const uint8_t *p,
+                                     size_t n, struct chunk_data **out, struct err *e);
+MUST_CHECK err_t sqlite_source_show(const struct source *s, const struct chunk_data *c,
+                                    size_t *at, struct buf *to, struct err *e);
+// The ledger's ranges must be in order; *out is a copy of them (malloc).
+MUST_CHECK err_t sqlite_source_take_done(const struct source *s, const struct committed *c,
+                                         size_t n, struct committed **out, struct err *e);
+
+// ---- source_table.c: by rowids ----
+
+// In the read transaction. Sets s->own's table if every row has a rowid that can be a
+// position, or why_not.
+MUST_CHECK err_t table_open(struct source *s, const char *name, struct err *e);
+const char *table_query(const struct by_rowid *t); // what gives the rows of a range
+// The source is a table indeed: its statement stands. Takes over what is done with chunks.
+MUST_CHECK err_t table_begin(struct source *s, struct err *e);
+// So many rows were sampled from its beginning. How many it has, about.
+uint64_t table_sampled(struct source *s, uint64_t rows);
+void table_close(struct by_rowid *t);
+
 // Steps once, and appends the row. *got = false: there is none any more.
 MUST_CHECK err_t sqlite_source_step(const struct source *s, struct buf *to, bool *got,
                                     struct err *e);

@@ -1,6 +1,7 @@
 // Opens the database and its query.
 
 #include "common/sql_guard.h"
+#include "common/sqlite_view.h"
 #include "common/text.h"
 #include "coordinator/source_names.h"
 #include "coordinator/source_sqlite.h"
@@ -84,7 +85,7 @@ static err_t open_database(struct source *s, const struct job *j, struct err *e)
     sqlite3_busy_timeout(q->db, BUSY_MS);
     TRY(sql_guard_harden(q->db, e));
     sqlite3_progress_handler(q->db, STEPS_A_LOOK, look_whether_to_stop, s);
-    rc = sqlite3_exec(q->db, "BEGIN", NULL, NULL, NULL);
+    rc = sqlite_view_begin(q->db, &q->proof); // mistakes of the file are seen
     return rc == SQLITE_OK ? ERR_OK : sqlite_source_fail(s, rc, e);
 }
 
@@ -128,28 +129,19 @@ static err_t bind_watermark(struct source *s, const struct job *j, struct err *e
 static err_t prepare(struct source *s, const struct job *j, struct err *e)
 {
     struct sqlite_source *q = s->own;
-    char *sql = j->query ? strdup(j->query) : NULL;
-    if (!sql) {
-        char *made = sqlite3_mprintf("SELECT * FROM \"%w\"", j->sqlite_table);
-        sql = made ? strdup(made) : NULL;
-        sqlite3_free(made);
-    }
+    char *made = NULL;
+    const char *sql = q->table ? table_query(q->table) : j->query;
+    if (!sql) sql = made = sqlite3_mprintf("SELECT * FROM \"%w\"", j->sqlite_table);
     if (!sql) return err_set(e, ERR_NOMEM, "out of memory");
-    // The schema is read here, and mistakes of the file are seen.
-    int rc = sqlite3_exec(q->db, "SELECT 1 FROM sqlite_schema", NULL, NULL, NULL);
-    if (rc != SQLITE_OK) {
-        free(sql);
-        return sqlite_source_fail(s, rc, e);
-    }
     sql_guard_read_only(q->db, true);
     err_t code = sql_guard_prepare(q->db, sql, "a query", ERR_INVALID, &q->st, e);
-    free(sql);
+    sqlite3_free(made);
     if (code != ERR_OK)
         return err_wrap(e, code, j->query ? "source.query" : "source.sqlite_table");
-    TRY(bind_watermark(s, j, e));
-    q->n_cols = (uint32_t)sqlite3_column_count(q->st);
+    if (j->query) TRY(bind_watermark(s, j, e));
+    q->n_cols = (uint32_t)sqlite3_column_count(q->st) - q->lead;
     for (uint32_t i = 0; i < q->n_cols; i++) {
-        const char *name = sqlite3_column_name(q->st, (int)i);
+        const char *name = sqlite3_column_name(q->st, (int)(q->lead + i));
         if (!name) return err_set(e, ERR_NOMEM, "out of memory");
         TRY(strings_add(&q->names, name, strlen(name), e));
     }
@@ -192,8 +184,9 @@ err_t sqlite_source_open(struct source *s, const struct job *j, struct err *e)
     q->step = sqlite_source_step;
     TRY(sqlite_source_start(s, j->sqlite_written, e));
     TRY(open_database(s, j, e));
+    if (!j->query && !j->batch_by) TRY(table_open(s, j->sqlite_table, e));
     TRY(prepare(s, j, e));
-    return sqlite_source_open_groups(s, j, e);
+    return q->table ? table_begin(s, e) : sqlite_source_open_groups(s, j, e);
 }
 
 void sqlite_source_close(struct source *s)
@@ -201,6 +194,7 @@ void sqlite_source_close(struct source *s)
     struct sqlite_source *q = s->own;
     if (!q) return;
     sqlite3_finalize(q->st);
+    table_close(q->table);
     sqlite3_close(q->db);
     strings_free(&q->names);
     groups_free(&q->groups);

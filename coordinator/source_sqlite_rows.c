@@ -1,10 +1,12 @@
 // The rows of a query, and what their columns are.
 
 #include "common/row_code.h"
+#include "common/row_step.h"
 #include "coordinator/source_names.h"
 #include "coordinator/source_sqlite.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,31 +15,6 @@ enum {
     SAMPLE_BYTES = 1 << 20,
     TRIAL_BYTES = 256 << 10,
 };
-
-static struct cell cell_of(sqlite3_stmt *st, int i)
-{
-    struct cell c = { .kind = CELL_NULL };
-    switch (sqlite3_column_type(st, i)) {
-    case SQLITE_INTEGER:
-        c.kind = CELL_INTEGER;
-        c.i = sqlite3_column_int64(st, i);
-        break;
-    case SQLITE_FLOAT:
-        c.kind = CELL_REAL;
-        c.r = sqlite3_column_double(st, i);
-        break;
-    case SQLITE_TEXT:
-        c.kind = CELL_TEXT;
-        c.p = sqlite3_column_text(st, i);
-        c.len = (uint32_t)sqlite3_column_bytes(st, i);
-        break;
-    case SQLITE_BLOB:
-        c.kind = CELL_BLOB;
-        c.p = sqlite3_column_blob(st, i);
-        c.len = (uint32_t)sqlite3_column_bytes(st, i);
-    }
-    return c;
-}
 
 err_t sqlite_source_step(const struct source *s, struct buf *to, bool *got, struct err *e)
 {
@@ -48,18 +25,14 @@ err_t sqlite_source_step(const struct source *s, struct buf *to, bool *got, stru
     q->at_end = rc == SQLITE_DONE;
     if (q->at_end) return ERR_OK;
     if (rc != SQLITE_ROW) return sqlite_source_fail(s, rc, e);
-    for (uint32_t i = 0; i < q->n_cols; i++) {
-        struct cell c = cell_of(q->st, (int)i);
-        if (c.len && !c.p) return err_set(e, ERR_NOMEM, "out of memory");
-        TRY(row_code_put(to, &c, e));
-    }
+    TRY(row_step_put(q->st, q->lead + q->n_cols, to, e));
     *got = true;
     return ERR_OK;
 }
 
 void sqlite_source_skip_row(const struct sqlite_source *q, const struct buf *b, size_t *at)
 {
-    bool there = row_code_skip(b->p, b->n, at, q->n_cols);
+    bool there = row_code_skip(b->p, b->n, at, q->lead + q->n_cols);
     assert(there);
 }
 
@@ -119,6 +92,7 @@ static err_t sample(struct source *s, struct seen *seen, uint64_t *rows, struct 
         size_t at = q->head.n;
         TRY(sqlite_source_step(s, &q->head, &got, e));
         if (!got) break;
+        if (!row_code_skip(q->head.p, q->head.n, &at, q->lead)) break;
         for (uint32_t i = 0; i < q->n_cols; i++)
             if (row_code_next(q->head.p, q->head.n, &at, &c)) look_at(&seen[i], &c);
     }
@@ -143,7 +117,7 @@ static err_t settle_types(struct source *s, const struct job *j, struct schema *
     if (!seen) return err_set(e, ERR_NOMEM, "out of memory");
     err_t rc = sample(s, seen, rows, e);
     for (uint32_t i = 0; rc == ERR_OK && i < q->n_cols; i++) {
-        enum type decl = declared(sqlite3_column_decltype(q->st, (int)i));
+        enum type decl = declared(sqlite3_column_decltype(q->st, (int)(q->lead + i)));
         if (!schema->f[i].given) schema->f[i].type = settle(&seen[i], decl);
     }
     free(seen);
@@ -161,6 +135,7 @@ err_t sqlite_source_infer(struct source *s, const struct job *j, struct schema *
         schema_free(&schema);
         return rc;
     }
+    if (q->table) *estimate_rows = table_sampled(s, *estimate_rows);
     *out = schema;
     return ERR_OK;
 }
@@ -169,5 +144,10 @@ err_t sqlite_source_names(struct source *s, struct schema *names_as_text,
                           struct strings *notes, struct err *e)
 {
     struct sqlite_source *q = s->own;
+    char note[200];
+    int n = q->why_not ? snprintf(note, sizeof note, "%.100s: one thread reads it: %s",
+                                  s->in->name, q->why_not)
+                       : 0;
+    if (n > 0 && notes) TRY(strings_add(notes, note, (size_t)n, e));
     return names_mend(&q->names, true, names_as_text, notes, e);
 }

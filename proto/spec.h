@@ -30,6 +30,8 @@ struct spec_table { // one lookup table of `tables:`
 
 struct spec {
     char *reader; // how a chunk is read: "csv", "lines", "jsonl", "range", ...; "": csv
+    char *query; // of rows that are read by reference: gives those from ?1 to below ?2, the
+                 // rowid first, and all rows have it; NULL: rows come without, as bytes
     struct strings fields;      // of jsonl: where each column's value stands
     struct csv_dialect dialect; // owns its null strings and their array
     struct schema in;

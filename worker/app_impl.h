@@ -24,6 +24,12 @@ struct task {          // an ASSIGN that waits for a lane of a slot or runs in o
     char path[]; // of the assignment, with its NUL
 };
 
+// Of the file, by reference; of rows nobody knows.
+static inline uint64_t worker_task_bytes(const struct task *t)
+{
+    return t->assign.first_line ? t->assign.end - t->assign.begin : 0;
+}
+
 struct held { // a finished result, as it was sent; its bytes stand in the slot's region
     struct msg msg;
     size_t at, bytes;

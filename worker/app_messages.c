@@ -14,7 +14,8 @@ void worker_begin_session(struct app *a)
 
 static bool assign_is_sane(const struct msg_ASSIGN *m, const struct app *a, size_t payload)
 {
-    if (m->end <= m->begin || m->end - m->begin > UINT32_MAX) return false;
+    if (m->end <= m->begin || (m->first_line && m->end - m->begin > UINT32_MAX))
+        return false;
     if (!hash_equal(m->job, a->job) || m->path.n >= TASK_PATH_MAX) return false;
     return m->path.n ? payload == 0 : payload <= UINT32_MAX; // rows have their own size
 }

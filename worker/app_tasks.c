@@ -56,8 +56,7 @@ static err_t give(struct app *a, uint32_t i, uint32_t lane, struct task *t, int 
     struct slot *s = &a->slot[i];
     r = (struct runner_task){ .begin = t->assign.begin,
                               .end = t->assign.end,
-                              .bytes = t->path[0] ? t->assign.end - t->assign.begin
-                                                  : link_size(t->in),
+                              .bytes = t->path[0] ? worker_task_bytes(t) : link_size(t->in),
                               .first_line = t->assign.first_line,
                               .digest = t->assign.digest,
                               .dev = t->assign.dev,
@@ -176,7 +175,7 @@ static void post_result(struct app *a, uint32_t i, uint32_t region, const struct
     struct rusage use;
     struct msg m = { .type = MSG_RESULT, .payload_hash = d->payload_hash };
     COPY_LEASE(m.RESULT, t->assign);
-    m.RESULT.digest = t->assign.digest;
+    m.RESULT.digest = d->digest;
     m.RESULT.rows_read = d->rows_read;
     m.RESULT.rows_parsed = d->rows_parsed;
     m.RESULT.rows_rejected = d->rows_rejected;

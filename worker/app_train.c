@@ -10,11 +10,16 @@
 #include <string.h>
 
 static const int64_t TRAIN_NS = NS_MS, QUICK_NS = NS_MS / 4;
-enum { WAGON_BYTES_MAX = 8 << 10 };
+enum {
+    WAGON_BYTES_MAX = 8 << 10,
+    ROW_BYTES = 64, // of which nothing is known
+};
 
 static bool is_small(const struct task *t)
 {
-    uint64_t n = t->path[0] ? t->assign.end - t->assign.begin : link_payload(t->in).n;
+    uint64_t n = !t->path[0]            ? link_payload(t->in).n
+                 : t->assign.first_line ? worker_task_bytes(t)
+                                        : t->assign.records * ROW_BYTES;
     bool packed = t->in && link_msg(t->in)->unpacked;
     return n <= WAGON_BYTES_MAX && !t->alone && !packed;
 }
@@ -47,7 +52,7 @@ static struct runner_wagon wagon_of(const struct task *t, uint64_t input_at)
     return (struct runner_wagon){ .begin = m->begin,
                                   .end = m->end,
                                   .bytes =
-                                      t->in ? link_payload(t->in).n : m->end - m->begin,
+                                      t->in ? link_payload(t->in).n : worker_task_bytes(t),
                                   .first_line = m->first_line,
                                   .digest = m->digest,
                                   .input_at = input_at };

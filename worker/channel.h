@@ -45,14 +45,21 @@ struct runner_task {
     uint64_t begin, end; // in the input: bytes, or numbers of rows
     uint64_t bytes;      // in the input memory, or of the file from `begin` on
     uint64_t first_line;
-    struct hash128 digest; // of the chunk's bytes
-    uint64_t dev, ino;     // of the file, for by-reference chunks
-    uint64_t packed;       // of a by-value chunk: 0, or the bytes that it is packed into
-    bool pack;             // the result, if that makes it smaller
+    struct hash128
+        digest;        // of the chunk's bytes; of rows by reference: the state they are of
+    uint64_t dev, ino; // of the file, for by-reference chunks
+    uint64_t packed;   // of a by-value chunk: 0, or the bytes that it is packed into
+    bool pack;         // the result, if that makes it smaller
     uint32_t lane;
     uint32_t result;          // which result region to fill; RUNNER_NO_ROOM
     char path[TASK_PATH_MAX]; // "": the bytes are in the input memory
 };
+
+// By reference, but in rows of a database: begin and end are rowids.
+static inline bool runner_task_in_rows(const struct runner_task *t)
+{
+    return t->path[0] && t->first_line == 0;
+}
 
 // A chunk of a train: small chunks of one file, or without, that a runner with one lane
 // works on one after the other, so that none of them costs a wakeup. Path, device, inode
@@ -88,6 +95,7 @@ struct runner_done {
     uint64_t packed_bytes; // 0, or what image and rejects are packed into
     uint64_t pack_ns;      // it took, also in vain
     struct hash128 payload_hash;
+    struct hash128 digest; // of the bytes that were read
     char text[1024];
 };
 // A packet is one of these, or as many RUNNER_DONE without an error as there are, each

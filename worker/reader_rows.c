@@ -13,6 +13,7 @@
 struct rows_reader {
     struct schema schema;
     bool *want;
+    uint32_t lead; // values of a row before its columns: 1 if the first is its number
     struct vec_build *col; // of the columns whose type was given
     struct cell *row;      // the one being read
     struct buf text;       // of a value that is converted
@@ -41,6 +42,7 @@ static err_t prepare(struct rows_reader *r, const struct spec *spec, const bool 
     r->want = calloc(spec->in.n, sizeof *r->want);
     r->row = calloc(spec->in.n, sizeof *r->row);
     if (!r->col || !r->want || !r->row) return err_set(e, ERR_NOMEM, "out of memory");
+    r->lead = spec->query != NULL;
     for (uint32_t i = 0; i < spec->in.n; i++)
         r->want[i] = !want || want[i];
     return ERR_OK;
@@ -70,7 +72,7 @@ static err_t count_rows(const struct rows_reader *r, const struct reader_chunk *
 {
     size_t at = 0;
     for (*rows = 0; at < c->n; ++*rows)
-        if (!row_code_skip(c->bytes, c->n, &at, r->schema.n)) return damaged(e);
+        if (!row_code_skip(c->bytes, c->n, &at, r->lead + r->schema.n)) return damaged(e);
     return ERR_OK;
 }
 
@@ -166,6 +168,15 @@ static err_t reject(struct rows_reader *r, uint64_t number, const struct fault *
     return rejects_add(rejects, &row, e);
 }
 
+static err_t take_number(const struct reader_chunk *c, size_t *at, uint64_t *number,
+                         struct err *e)
+{
+    struct cell v;
+    if (!row_code_next(c->bytes, c->n, at, &v) || v.kind != CELL_INTEGER) return damaged(e);
+    *number = (uint64_t)v.i;
+    return ERR_OK;
+}
+
 static err_t rows_read(void *state, const struct reader_chunk *c, struct batch *out,
                        struct rejects *rejects, struct reader_stats *stats, struct err *e)
 {
@@ -175,9 +186,10 @@ static err_t rows_read(void *state, const struct reader_chunk *c, struct batch *
     TRY(count_rows(r, c, &rows, e));
     TRY(start(r, rows, out, e));
     for (size_t at = 0; at < c->n; number++) {
-        size_t begin = at;
         struct fault fault;
         bool good;
+        if (r->lead) TRY(take_number(c, &at, &number, e));
+        size_t begin = at;
         for (uint32_t i = 0; i < r->schema.n; i++)
             if (!row_code_next(c->bytes, c->n, &at, &r->row[i])) return damaged(e);
         TRY(add_row(r, out, &fault, &good, e));

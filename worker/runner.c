@@ -87,6 +87,7 @@ static err_t open_lanes(struct runner *r, uint32_t n, struct err *e)
     if (!r->lane) return err_set(e, ERR_NOMEM, "out of memory");
     pthread_mutex_init(&r->lock, NULL);
     pthread_mutex_init(&r->pack_lock, NULL);
+    pthread_mutex_init(&r->rows.lock, NULL);
     r->n_lanes = n;
     for (uint32_t i = 0; i < n; i++) {
         struct runner_lane *l = &r->lane[i];

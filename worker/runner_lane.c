@@ -31,11 +31,27 @@ static err_t map_bytes(struct runner_lane *l, const uint8_t **bytes, struct err 
     return ERR_OK;
 }
 
-static err_t get_bytes(struct runner_lane *l, const uint8_t **bytes, struct err *e)
+// Their digest is what the coordinator learns of them.
+static err_t read_rows(struct runner_lane *l, struct reader_chunk *c, struct runner_done *d,
+                       struct err *e)
+{
+    const struct spec *spec = &l->r->spec;
+    struct slice rows;
+    size_t limit = (size_t)(spec->memory_bytes / 4 / l->r->n_lanes);
+    TRY(runner_rows_read(&l->r->rows, spec, &l->task, limit, &l->rows, &rows, e));
+    c->bytes = rows.p;
+    c->n = rows.n;
+    d->digest = hash_bytes(rows.p, rows.n);
+    return ERR_OK;
+}
+
+static err_t get_bytes(struct runner_lane *l, const uint8_t **bytes, struct runner_done *d,
+                       struct err *e)
 {
     const struct runner_task *t = &l->task;
     size_t n = (size_t)t->bytes;
     *bytes = NULL;
+    d->digest = t->digest;
     if (t->path[0])
         TRY(runner_input_read(&l->input, t, bytes, e));
     else if (n && l->started)
@@ -113,7 +129,7 @@ static err_t work(struct runner_lane *l, struct rejects *rejects, struct pipelin
     struct reader_chunk c = {
         .n = (size_t)t->bytes, .begin = t->begin, .end = t->end, .first_line = t->first_line
     };
-    TRY(get_bytes(l, &c.bytes, e));
+    TRY(runner_task_in_rows(t) ? read_rows(l, &c, d, e) : get_bytes(l, &c.bytes, d, e));
     d->read_ns = (uint64_t)(clock_ns() - begin);
     TRY(pipeline_parse(l->p, &c, rejects, s, e));
     TRY(pipeline_apply(l->p, l->start + (ns_t)l->r->spec.timeout_ms * NS_MS, s, e));
@@ -165,6 +181,7 @@ void runner_lane_do(struct runner_lane *l, struct runner_done *d)
     if (l->started) {
         if (l->p) pipeline_lane_shrink(l->p);
         runner_input_shrink(&l->input);
+        buf_free(&l->rows);
     }
     d->cpu_ns = (uint64_t)(cpu_ns(l) - cpu);
 }

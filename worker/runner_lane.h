@@ -10,6 +10,7 @@
 
 #include "worker/pipeline.h"
 #include "worker/runner_input.h"
+#include "worker/runner_rows.h"
 
 #include <pthread.h>
 
@@ -19,6 +20,7 @@ struct runner {
     uint8_t *results;
     uint64_t result_max;
     struct runner_input shared; // where the parent puts bytes
+    struct runner_rows rows;    // what it reads itself of a database
     pthread_mutex_t lock;       // of what lanes wait for
     struct runner_lane *lane;
     uint32_t n_lanes;
@@ -31,6 +33,7 @@ struct runner_lane {
     uint32_t number;
     struct pipeline_lane *p; // NULL: not opened yet
     struct runner_input input;
+    struct buf rows; // of a database
     struct runner_task task;
     uint64_t input_at, result_at; // where in the input memory, in the region
     ns_t start;

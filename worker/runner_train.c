@@ -41,7 +41,8 @@ static void read_ahead(struct runner_lane *l, const struct runner_wagon *w, uint
     uint64_t end = w[0].begin;
     for (uint32_t i = 0; i < n && w[i].begin == end; i++)
         end = w[i].begin + w[i].bytes;
-    if (l->task.path[0]) runner_input_ahead(&l->input, &l->task, w[0].begin, end);
+    if (l->task.path[0] && w[0].first_line)
+        runner_input_ahead(&l->input, &l->task, w[0].begin, end);
 }
 
 void runner_train(struct runner_lane *l, const struct runner_wagon *w, uint32_t n)

@@ -23,6 +23,7 @@ import test_sandbox  # noqa: F401
 import test_small_batches  # noqa: F401
 import test_sources  # noqa: F401
 import test_sql  # noqa: F401
+import test_tables  # noqa: F401
 import test_ways  # noqa: F401
 
 sys.exit(kit.main(sys.argv[1:]))

@@ -234,11 +234,11 @@ def rows_that_are_no_text_are_rejected(t):
     args = ("run", "--sqlite", "s.db", "--sqlite-table", "t", "--into", "sqlite:wh.db", "--bad-rows", 4)
     t.run(*args, "--table", "k", want=3)
     t.equal([(1, "good"), (4, "x")], t.rows("wh.db", "SELECT * FROM k"), "rows")
-    t.equal([(1, "b", "byte 1 of the text is not UTF-8"), (2, "b", "NUL byte at 1 of the text")],
+    t.equal([(2, "b", "byte 1 of the text is not UTF-8"), (3, "b", "NUL byte at 1 of the text")],
             t.rows("wh.db", 'SELECT byte_offset, "column", reason FROM k_rejects ORDER BY 1'), "rejects")
     t.run(*args, "--type", "a=boolean", "--table", "typed", want=3)
     t.equal([(1, "good")], t.rows("wh.db", "SELECT * FROM typed"), "rows of a given type")
-    t.equal([(3, "a", "the value is not of the type boolean")], t.rows(
+    t.equal([(4, "a", "the value is not of the type boolean")], t.rows(
         "wh.db", 'SELECT byte_offset, "column", reason FROM typed_rejects ORDER BY 1 DESC LIMIT 1'), "reject")
 
 

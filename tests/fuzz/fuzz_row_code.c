@@ -37,11 +37,14 @@ static uint64_t values(const uint8_t *p, size_t n, bool *whole)
     return count;
 }
 
-static void read_rows(uint32_t columns, const uint8_t *p, size_t n, bool whole,
+// With `keyed` a row has its number before its columns, which must be an integer.
+static void read_rows(uint32_t columns, bool keyed, const uint8_t *p, size_t n, bool whole,
                       uint64_t count)
 {
     static const enum type types[] = { TYPE_ANY, TYPE_INTEGER, TYPE_TEXT };
-    struct spec spec = { 0 };
+    char query[] = "?";
+    struct spec spec = { .query = keyed ? query : NULL };
+    uint32_t values = columns + keyed;
     struct batch b = { 0 };
     struct rejects rejects = { 0 };
     struct reader_stats stats = { 0 };
@@ -53,10 +56,10 @@ static void read_rows(uint32_t columns, const uint8_t *p, size_t n, bool whole,
     if (reader_rows.open(&state, &spec, NULL, NULL) != ERR_OK) abort();
     struct reader_chunk c = { .bytes = p, .n = n, .end = count };
     err_t rc = reader_rows.read(state, &c, &b, &rejects, &stats, NULL);
-    bool good = whole && count % columns == 0;
+    bool good = whole && count % values == 0;
+    if (rc == ERR_PROTO && keyed) good = false;
     if (rc != (good ? ERR_OK : ERR_PROTO)) abort();
-    if (good && (stats.rows != count / columns || b.rows + rejects.n != stats.rows))
-        abort();
+    if (good && (stats.rows != count / values || b.rows + rejects.n != stats.rows)) abort();
     reader_rows.close(&state);
     batch_free(&b);
     rejects_free(&rejects);
@@ -72,7 +75,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!copy) return 0;
     memcpy(copy, data + 1, size - 1);
     uint64_t count = values(copy, size - 1, &whole);
-    read_rows(columns, copy, size - 1, whole, count);
+    read_rows(columns, false, copy, size - 1, whole, count);
+    read_rows(columns, true, copy, size - 1, whole, count);
     free(copy);
     return 0;
 }

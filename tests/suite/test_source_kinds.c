@@ -120,6 +120,33 @@ static void make_table(const struct folder *f, struct job *j, uint64_t n)
     make_database(f, j, n);
     j->sqlite_table = strdup("t");
 }
+static void change_database(const struct job *j, const char *sql)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(j->sqlite, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+// Rowids with gaps of one, of some, and of many.
+static void make_sparse_table(const struct folder *f, struct job *j, uint64_t n)
+{
+    make_table(f, j, n);
+    change_database(j,
+                    "UPDATE t SET rowid = -rowid; "
+                    "UPDATE t SET rowid = -rowid * 3 + (i / 50) * (i / 50) * 100000000000");
+}
+static void make_wal_table(const struct folder *f, struct job *j, uint64_t n)
+{
+    make_table(f, j, n);
+    change_database(j, "PRAGMA journal_mode = WAL");
+}
+static void make_keyed_table(const struct folder *f, struct job *j, uint64_t n)
+{
+    make_database(f, j, n);
+    change_database(j, "CREATE TABLE k(x, rowid INTEGER, _rowid_, oid INTEGER PRIMARY KEY) "
+                       "WITHOUT ROWID; INSERT INTO k SELECT x, i, 7, i FROM t");
+    j->sqlite_table = strdup("k");
+}
 
 static struct pg_server server;
 
@@ -159,6 +186,9 @@ static const struct kind kinds[] = {
     { "table", make_table, 1, "" },
     { "postgres_query", make_postgres_query, 1, "" },
     { "postgres_table", make_postgres_table, 1, "" },
+    { "table_with_gaps", make_sparse_table, 1, "" },
+    { "table_in_wal_mode", make_wal_table, 1, "" },
+    { "table_without_rowid", make_keyed_table, 1, "" },
 };
 
 // ---- a source, opened, and its worker half ----
@@ -195,6 +225,7 @@ static struct opened open_kind(const struct kind *k, uint64_t rows, uint64_t bat
     buf_free(&trial);
     o.spec.dialect = *source_dialect(o.s);
     o.spec.fields = o.job.fields;
+    o.spec.query = (char *)(uintptr_t)source_query(o.s);
     o.reader = reader_find(source_reader(o.s));
     assert_non_null(o.reader);
     PASS(&e, o.reader->open(&o.state, &o.spec, NULL, &e));
@@ -255,7 +286,7 @@ static uint64_t check_rows(const struct opened *o, const struct chunk_data *c)
     struct chunk_data *again[2] = { NULL, NULL };
     const struct chunk_data *bytes = c;
     uint32_t n;
-    if (!c->bytes && !source_inputs(o->s, &n)->in_rows) {
+    if (!c->bytes && (c->unread || !source_inputs(o->s, &n)->in_rows)) {
         PASS(&e, source_reread(o->s, c->range, c->first_line, c->digest, false, again, &e));
         bytes = again[0];
     }
@@ -285,9 +316,17 @@ static int by_begin(const void *a, const void *b)
     return (x->range.begin > y->range.begin) - (x->range.begin < y->range.begin);
 }
 
-static struct committed committed_of(const struct chunk_data *c)
+static struct committed committed_of(const struct opened *o, const struct chunk_data *c)
 {
-    return (struct committed){ c->range, c->lines, c->records, c->unterminated, c->digest };
+    struct hash128 digest = c->digest;
+    struct chunk_data *again[2] = { NULL, NULL };
+    struct err e;
+    if (c->unread) {
+        PASS(&e, source_reread(o->s, c->range, 0, digest, false, again, &e));
+        digest = again[0]->digest;
+    }
+    chunk_data_free(&again[0]);
+    return (struct committed){ c->range, c->lines, c->records, c->unterminated, digest };
 }
 
 static void check_tiling(const struct opened *o, struct committed *c, size_t n)
@@ -321,7 +360,7 @@ static void chunks_tile_the_input(const struct kind *k)
         for (size_t i = 0; i < all.n; i++) {
             EQ_I64(row, check_rows(&o, all.v[i]));
             row += all.v[i]->records;
-            list[i] = committed_of(all.v[i]);
+            list[i] = committed_of(&o, all.v[i]);
         }
         check_tiling(&o, list, all.n);
         chunks_free(&all);
@@ -355,14 +394,14 @@ static void a_resume_reads_exactly_the_gaps(const struct kind *k)
         struct err e;
         read_all(&o, noise_below(&r, 1000), &all);
         for (size_t i = 0; i < all.n; i++)
-            if (noise_below(&r, 4) < keep) list[n++] = committed_of(all.v[i]);
+            if (noise_below(&r, 4) < keep) list[n++] = committed_of(&o, all.v[i]);
         chunks_free(&all);
         reopen(&o);
         PASS(&e, source_skip(o.s, 0, list, n, noise_below(&r, 2), &e));
         read_all(&o, noise_below(&r, 1000), &rest);
         for (size_t i = 0; i < rest.n; i++) {
             check_rows(&o, rest.v[i]);
-            list[n++] = committed_of(rest.v[i]);
+            list[n++] = committed_of(&o, rest.v[i]);
         }
         check_tiling(&o, list, n);
         chunks_free(&rest);

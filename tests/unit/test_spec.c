@@ -99,6 +99,8 @@ static void same(const struct spec *a, const struct spec *b)
     }
     same_schema(&a->out, &b->out);
     assert_string_equal(a->reader ? a->reader : "", b->reader);
+    assert_int_equal(a->query != NULL, b->query != NULL);
+    if (a->query) assert_string_equal(a->query, b->query);
     EQ_I64(a->fields.n, b->fields.n);
     for (size_t i = 0; i < a->fields.n; i++)
         assert_string_equal(a->fields.v[i], b->fields.v[i]);
@@ -182,6 +184,14 @@ static void types_that_sql_promises_come_back(void **state)
     spec_free(&got);
     spec_free(&s);
     buf_free(&b);
+}
+
+static void the_query_of_a_table_comes_back(void **state)
+{
+    (void)state;
+    struct spec s = small_spec();
+    s.query = strdup("SELECT rowid, * FROM t");
+    round_trip(&s);
 }
 
 static void no_null_strings_are_not_the_default_ones(void **state)
@@ -588,6 +598,8 @@ static const struct hostile hostile[] = {
     { "input_no_pair", "92a090", "91a0", "input: not a list" },
     { "reader_no_text", "92a090", "92c090", "reader: not a text" },
     { "fields_no_texts", "92a090", "92a09101", "fields: not a text" },
+    { "query_no_text", "92a090", "93a09001", "query: not a text" },
+    { "input_of_four", "92a090", "94a090a0a0", "input: not a list" },
     { "six_levels_deep", "c090909090a4",
       "c0909090"
       "9193a161919391c001c2c400a4",
@@ -663,6 +675,7 @@ int main(void)
         cmocka_unit_test(everything_comes_back),
         cmocka_unit_test(next_to_nothing_comes_back),
         cmocka_unit_test(types_that_sql_promises_come_back),
+        cmocka_unit_test(the_query_of_a_table_comes_back),
         cmocka_unit_test(no_null_strings_are_not_the_default_ones),
         cmocka_unit_test(a_quote_may_be_missing),
         cmocka_unit_test(as_many_columns_as_there_may_be_come_back),
