@@ -115,7 +115,7 @@ const char *source_reader(const struct source *s)
 const char *source_query(const struct source *s)
 {
     const struct sqlite_source *q = s->own;
-    return s->ops == &source_table ? table_query(q->table) : NULL;
+    return s->ops == &source_table ? source_table_query(q->table) : NULL;
 }
 
 uint64_t source_chunk_bytes(const struct source *s, const struct chunk_data *c)

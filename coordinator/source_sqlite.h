@@ -70,13 +70,13 @@ MUST_CHECK err_t sqlite_source_take_done(const struct source *s, const struct co
 
 // In the read transaction. Sets s->own's table if every row has a rowid that can be a
 // position, or why_not.
-MUST_CHECK err_t table_open(struct source *s, const char *name, struct err *e);
-const char *table_query(const struct by_rowid *t); // what gives the rows of a range
+MUST_CHECK err_t source_table_open(struct source *s, const char *name, struct err *e);
+const char *source_table_query(const struct by_rowid *t); // what gives the rows of a range
 // The source is a table indeed: its statement stands. Takes over what is done with chunks.
-MUST_CHECK err_t table_begin(struct source *s, struct err *e);
+MUST_CHECK err_t source_table_begin(struct source *s, struct err *e);
 // So many rows were sampled from its beginning. How many it has, about.
-uint64_t table_sampled(struct source *s, uint64_t rows);
-void table_close(struct by_rowid *t);
+uint64_t source_table_sampled(struct source *s, uint64_t rows);
+void source_table_close(struct by_rowid *t);
 
 // Steps once, and appends the row. *got = false: there is none any more.
 MUST_CHECK err_t sqlite_source_step(const struct source *s, struct buf *to, bool *got,

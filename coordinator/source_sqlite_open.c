@@ -130,7 +130,7 @@ static err_t prepare(struct source *s, const struct job *j, struct err *e)
 {
     struct sqlite_source *q = s->own;
     char *made = NULL;
-    const char *sql = q->table ? table_query(q->table) : j->query;
+    const char *sql = q->table ? source_table_query(q->table) : j->query;
     if (!sql) sql = made = sqlite3_mprintf("SELECT * FROM \"%w\"", j->sqlite_table);
     if (!sql) return err_set(e, ERR_NOMEM, "out of memory");
     sql_guard_read_only(q->db, true);
@@ -184,9 +184,9 @@ err_t sqlite_source_open(struct source *s, const struct job *j, struct err *e)
     q->step = sqlite_source_step;
     TRY(sqlite_source_start(s, j->sqlite_written, e));
     TRY(open_database(s, j, e));
-    if (!j->query && !j->batch_by) TRY(table_open(s, j->sqlite_table, e));
+    if (!j->query && !j->batch_by) TRY(source_table_open(s, j->sqlite_table, e));
     TRY(prepare(s, j, e));
-    return q->table ? table_begin(s, e) : sqlite_source_open_groups(s, j, e);
+    return q->table ? source_table_begin(s, e) : sqlite_source_open_groups(s, j, e);
 }
 
 void sqlite_source_close(struct source *s)
@@ -194,7 +194,7 @@ void sqlite_source_close(struct source *s)
     struct sqlite_source *q = s->own;
     if (!q) return;
     sqlite3_finalize(q->st);
-    table_close(q->table);
+    source_table_close(q->table);
     sqlite3_close(q->db);
     strings_free(&q->names);
     groups_free(&q->groups);

@@ -135,7 +135,7 @@ err_t sqlite_source_infer(struct source *s, const struct job *j, struct schema *
         schema_free(&schema);
         return rc;
     }
-    if (q->table) *estimate_rows = table_sampled(s, *estimate_rows);
+    if (q->table) *estimate_rows = source_table_sampled(s, *estimate_rows);
     *out = schema;
     return ERR_OK;
 }

@@ -144,7 +144,7 @@ static err_t make_statements(const struct source *s, struct by_rowid *t, const c
                    &t->count, e);
 }
 
-err_t table_open(struct source *s, const char *name, struct err *e)
+err_t source_table_open(struct source *s, const char *name, struct err *e)
 {
     struct sqlite_source *q = s->own;
     const char *rowid = NULL;
@@ -166,12 +166,12 @@ err_t table_open(struct source *s, const char *name, struct err *e)
     return make_statements(s, t, rowid, name, e);
 }
 
-const char *table_query(const struct by_rowid *t)
+const char *source_table_query(const struct by_rowid *t)
 {
     return t->query;
 }
 
-void table_close(struct by_rowid *t)
+void source_table_close(struct by_rowid *t)
 {
     if (!t) return;
     sqlite3_free(t->query);
@@ -252,7 +252,7 @@ static err_t show_state(struct source *s, struct err *e)
     return s->in->path ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory");
 }
 
-err_t table_begin(struct source *s, struct err *e)
+err_t source_table_begin(struct source *s, struct err *e)
 {
     struct sqlite_source *q = s->own;
     s->ops = &source_table;
@@ -261,7 +261,7 @@ err_t table_begin(struct source *s, struct err *e)
     return show_state(s, e);
 }
 
-uint64_t table_sampled(struct source *s, uint64_t rows)
+uint64_t source_table_sampled(struct source *s, uint64_t rows)
 {
     struct sqlite_source *q = s->own;
     struct by_rowid *t = q->table;

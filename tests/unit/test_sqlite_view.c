@@ -121,10 +121,10 @@ static void what_is_no_database_is_an_error(const struct mode *m)
     folder_rm(&folder);
 }
 
-#define TESTS(X)                                 \
-    X(same_state_same_proof)                     \
-    X(each_commit_changes_the_proof)             \
-    X(what_is_held_stays)                        \
+#define TESTS(X)                     \
+    X(same_state_same_proof)         \
+    X(each_commit_changes_the_proof) \
+    X(what_is_held_stays)            \
     X(what_is_no_database_is_an_error)
 
 struct test {
