@@ -2,7 +2,7 @@
 """run - the real programs, end to end: run.py [--build DIR] GROUP|NAME...
 
 Groups: all, smoke (a few, for sanitizer builds), load, types, sql, exec, aggregate, bad, kills,
-hosts, sources, plugin, small, ways, readme.
+hosts, sources, plugin, small, ways, pg (PostgreSQL), readme.
 SEED=N replays the random ones; KEEP=1 keeps the folders of those that fail.
 """
 
@@ -17,6 +17,7 @@ import test_hosts  # noqa: F401
 import test_kills  # noqa: F401
 import test_load  # noqa: F401
 import test_pg_source  # noqa: F401
+import test_pg_load  # noqa: F401
 import test_plugin  # noqa: F401
 import test_readme  # noqa: F401
 import test_sandbox  # noqa: F401
