@@ -107,11 +107,13 @@ err_t programs_learned(struct spec *spec, struct spec *answer, struct strings *n
         struct schema unknown = to->out;
         char note[300];
         if (from->kind != to->kind || from->out.n == 0) continue;
+        char *said = to->said;
         to->out = from->out;
         from->out = unknown;
+        to->said = from->said;
+        from->said = said;
         if (from->kind != STEP_EXEC) continue;
-        snprintf(note, sizeof note, "exec %.100s: sandbox %.160s", to->argv.v[0],
-                 from->said);
+        snprintf(note, sizeof note, "exec %.100s: sandbox %.160s", to->argv.v[0], to->said);
         TRY(strings_add(notes, note, strlen(note), e));
     }
     return ERR_OK;

@@ -84,11 +84,25 @@ err_t run_open_input(struct run *r, struct err *e)
     return ERR_OK;
 }
 
+// For people and for reports. A history that cannot be written is told when it is flushed.
+static void record_sandboxes(struct run *r)
+{
+    char text[320];
+    struct err e;
+    for (size_t i = 0; r->journal && i < r->plan.spec.n_steps; i++) {
+        const struct step *s = &r->plan.spec.steps[i];
+        if (s->kind != STEP_EXEC || !s->said || !*s->said) continue;
+        snprintf(text, sizeof text, "exec %.100s: %.160s", s->argv.v[0], s->said);
+        if (journal_event(r->journal, "sandbox", text, &e) != ERR_OK) return;
+    }
+}
+
 err_t run_settle_output(struct run *r, struct err *e)
 {
     size_t said = r->plan.notes.n;
     TRY(plan_output(&r->plan, r->job, &r->local, e));
     say_notes(r, said);
+    record_sandboxes(r);
     return ERR_OK;
 }
 

@@ -5,6 +5,7 @@
 #include "worker/pipeline.h"
 #include "worker/runner.h"
 #include "worker/runner_files.h"
+#include "worker/sandbox.h"
 #include "worker/xf_exec.h"
 
 #include <errno.h>
@@ -101,6 +102,7 @@ static void answer(struct request *r, int fd)
     struct schema s = { 0 };
     struct err e;
     err_t rc = runner_files_open_local(&r->spec, &e);
+    if (rc == ERR_OK) sandbox_runner(&r->spec);
     if (rc == ERR_OK) rc = pipeline_learn(&r->spec, r->sample, r->sample_bytes, &e);
     if (rc == ERR_OK) rc = pipeline_open(&p, &r->spec, &e);
     if (rc == ERR_OK) rc = schema_copy(&s, pipeline_schema(p), &e);

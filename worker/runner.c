@@ -3,6 +3,7 @@
 #include "worker/runner_files.h"
 #include "worker/runner_lane.h"
 #include "worker/runner_train.h"
+#include "worker/sandbox.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -69,6 +70,7 @@ static err_t open_runner(struct runner *r, uint64_t result_max, struct err *e)
     if (rc == ERR_OK) rc = spec_decode(&r->spec, p, n, e);
     free(p);
     if (rc == ERR_OK) rc = runner_files_open(&r->spec, RUNNER_FD_FILES, e);
+    if (rc == ERR_OK) sandbox_runner(&r->spec);
     if (rc == ERR_OK) rc = pipeline_open(&r->pipeline, &r->spec, e);
     return rc;
 }

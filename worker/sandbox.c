@@ -230,7 +230,7 @@ static bool enter_strict(const struct sandbox *b)
     if (syscall(SYS_landlock_restrict_self, rules, 0)) return false;
     close(rules);
     limit_processes(abi);
-    return syscalls_filter();
+    return syscalls_filter(SYSCALLS_PROGRAM);
 }
 
 bool sandbox_enter(const struct sandbox *b)
@@ -240,4 +240,28 @@ bool sandbox_enter(const struct sandbox *b)
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) return false;
     if (b->level == STEP_STRICT) return enter_strict(b);
     return b->rules < 0 || syscall(SYS_landlock_restrict_self, b->rules, 0) == 0;
+}
+
+// No rule allows anything: what is handled is refused.
+static bool write_nothing(void)
+{
+    int abi = landlock_abi(), rules = -1;
+    struct ruleset r = { .fs = writes_of(abi) | LANDLOCK_ACCESS_FS_EXECUTE };
+    if (abi >= ABI_NET) r.net = NET_BIND_CONNECT;
+    if (abi >= ABI_SCOPE) r.scoped = SCOPE_SOCKETS_SIGNALS;
+    if (!abi || new_rules(&rules, &r, abi, NULL) != ERR_OK) return false;
+    bool done = syscall(SYS_landlock_restrict_self, rules, 0) == 0;
+    close(rules);
+    return done;
+}
+
+void sandbox_runner(const struct spec *spec)
+{
+    bool alone = true;
+    for (size_t i = 0; i < spec->n_steps; i++) {
+        if (spec->steps[i].kind == STEP_EXEC) return;
+        alone &= spec->steps[i].kind == STEP_SQL;
+    }
+    (void)(alone && write_nothing());
+    (void)syscalls_filter(alone ? SYSCALLS_ALONE : SYSCALLS_LIBRARY);
 }

@@ -1,4 +1,5 @@
-// sandbox - what a program that transforms may do. docs/EXEC.md says it for users.
+// sandbox - what a program that transforms may do, and a runner. docs/EXEC.md says it for
+// users.
 //
 //   STEP_BOXED    no new privileges, no core files; writes its scratch folder, /dev/shm and
 //                 nothing else (Landlock); reads what the user may; has the network
@@ -14,6 +15,7 @@
 
 #include "common/err.h"
 #include "common/step.h"
+#include "proto/spec.h"
 
 #include <stdbool.h>
 
@@ -37,6 +39,12 @@ void sandbox_close(struct sandbox *b);
 // In the new process, before exec: only system calls. False: errno says why not. STRICT
 // returns in another process, see space_enter.
 bool sandbox_enter(const struct sandbox *b);
+
+// What a runner may do, from before it runs job code or reads input: as much of it as this
+// kernel has. Only SQL: it reads files, has threads, and that is all. Plugins and requests:
+// a filter against calls that no library needs. With a program none, because filters are
+// inherited and `sandbox:` says what that may do.
+void sandbox_runner(const struct spec *spec);
 
 // For tests: as if the kernel had no such feature.
 extern bool sandbox_without_landlock;

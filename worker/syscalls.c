@@ -1,5 +1,6 @@
 #include "worker/syscalls.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -11,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #if defined(__x86_64__)
 #define ARCH AUDIT_ARCH_X86_64
@@ -69,7 +71,30 @@ static const int refused[] = {
     SYS_name_to_handle_at,
     SYS_open_by_handle_at,
 };
-enum { N_REFUSED = sizeof refused / sizeof *refused };
+
+static const int refused_alone[] = {
+    SYS_socket,
+    SYS_socketpair,
+    SYS_connect,
+    SYS_bind,
+    SYS_listen,
+    SYS_accept,
+    SYS_accept4,
+    SYS_execve,
+    SYS_execveat,
+    SYS_tkill,
+    SYS_pidfd_send_signal,
+    SYS_rt_sigqueueinfo,
+    SYS_rt_tgsigqueueinfo,
+#ifdef __x86_64__
+    SYS_fork,
+    SYS_vfork,
+#endif
+};
+enum {
+    N_REFUSED = sizeof refused / sizeof *refused,
+    N_ALONE = sizeof refused_alone / sizeof *refused_alone,
+};
 
 #define LOAD(what) \
     BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offsetof(struct seccomp_data, what))
@@ -94,41 +119,101 @@ static const struct sock_filter head[] = {
 #endif
     UNLESS(SYS_clone3, 1),
     GIVE(SECCOMP_RET_ERRNO | ENOSYS),
-    UNLESS(SYS_clone, 4),
-    LOAD(LOW(0)),
-    BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NEW_NAMESPACES, 0, 1),
-    REFUSE,
-    GIVE(SECCOMP_RET_ALLOW),
-    UNLESS(SYS_socket, 4),
-    LOAD(LOW(0)),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 1, 0),
-    REFUSE,
-    GIVE(SECCOMP_RET_ALLOW),
     UNLESS(SYS_ioctl, 4),
     LOAD(LOW(1)),
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TIOCSTI, 0, 1),
     REFUSE,
     GIVE(SECCOMP_RET_ALLOW),
 };
-enum { N_HEAD = sizeof head / sizeof *head };
+
+static const struct sock_filter no_namespaces[] = {
+    UNLESS(SYS_clone, 4),
+    LOAD(LOW(0)),
+    BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NEW_NAMESPACES, 0, 1),
+    REFUSE,
+    GIVE(SECCOMP_RET_ALLOW),
+};
+
+static const struct sock_filter no_network[] = {
+    UNLESS(SYS_socket, 4),
+    LOAD(LOW(0)),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 1, 0),
+    REFUSE,
+    GIVE(SECCOMP_RET_ALLOW),
+};
+
+static const struct sock_filter only_threads[] = {
+    UNLESS(SYS_clone, 4),
+    LOAD(LOW(0)),
+    BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 1, 0),
+    REFUSE,
+    GIVE(SECCOMP_RET_ALLOW),
+};
+
+struct code {
+    struct sock_filter v[256];
+    unsigned short n;
+};
+
+static void add(struct code *c, const struct sock_filter *v, size_t n)
+{
+    assert(c->n + n <= sizeof c->v / sizeof *c->v);
+    for (size_t i = 0; i < n; i++)
+        c->v[c->n++] = v[i];
+}
+
+static void refuse(struct code *c, const int *nr, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        add(c, (struct sock_filter[]){ UNLESS(nr[i], 1), REFUSE }, 2);
+}
+
+// abort(3) and a process that ends itself are fine.
+static void only_signals_to(struct code *c, pid_t self)
+{
+    static const int calls[] = { SYS_kill, SYS_tgkill };
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+        add(c,
+            (struct sock_filter[]){
+                UNLESS(calls[i], 4), LOAD(LOW(0)),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)self, 1, 0), REFUSE,
+                GIVE(SECCOMP_RET_ALLOW) },
+            5);
+}
+
+#define ALL(list) list, sizeof(list) / sizeof *(list)
+
+static void write_code(struct code *c, enum syscalls kind)
+{
+    add(c, ALL(head));
+    if (kind == SYSCALLS_ALONE) {
+        add(c, ALL(only_threads));
+        only_signals_to(c, getpid());
+        refuse(c, refused_alone, N_ALONE);
+    } else {
+        add(c, ALL(no_namespaces));
+        if (kind == SYSCALLS_PROGRAM) add(c, ALL(no_network));
+    }
+    refuse(c, refused, N_REFUSED);
+    add(c, (struct sock_filter[]){ GIVE(SECCOMP_RET_ALLOW) }, 1);
+}
 
 bool syscalls_can_be_filtered(void)
 {
     return prctl(PR_GET_SECCOMP) >= 0;
 }
 
-bool syscalls_filter(void)
+// Before Linux 5.16 a filter made speculation, and with it everything, slower unless it
+// said that it has no need of that.
+bool syscalls_filter(enum syscalls kind)
 {
-    static struct sock_filter code[N_HEAD + 2 * N_REFUSED + 1];
-    struct sock_fprog program = { .filter = code };
-    for (int i = 0; i < N_HEAD; i++)
-        code[program.len++] = head[i];
-    for (int i = 0; i < N_REFUSED; i++) {
-        code[program.len++] = (struct sock_filter)UNLESS(refused[i], 1);
-        code[program.len++] = (struct sock_filter)REFUSE;
-    }
-    code[program.len++] = (struct sock_filter)GIVE(SECCOMP_RET_ALLOW);
-    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+    static struct code c;
+    c.n = 0;
+    write_code(&c, kind);
+    struct sock_fprog program = { c.n, c.v };
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+                   &program) == 0 ||
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
 #else
@@ -138,8 +223,9 @@ bool syscalls_can_be_filtered(void)
     return false;
 }
 
-bool syscalls_filter(void)
+bool syscalls_filter(enum syscalls kind)
 {
+    (void)kind;
     errno = ENOSYS;
     return false;
 }

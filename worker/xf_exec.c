@@ -4,6 +4,7 @@
 #include "worker/orphans.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -301,18 +302,30 @@ static err_t open_parts(struct xf_exec *x, const struct spec *spec, const struct
     return csv_writer_new(&x->csv, &plain, in, e);
 }
 
-static err_t open_any(struct xf_exec **out, const struct spec *spec,
+static err_t open_any(struct xf_exec **out, bool sample, const struct spec *spec,
                       const struct schema *in, const struct step *step, struct err *e)
 {
     void *state = *out = calloc(1, sizeof **out);
     if (!state) return err_set(e, ERR_NOMEM, "out of memory: a transform");
     (*out)->scratch.lock = (*out)->sandbox.rules = -1;
+    (*out)->sample = sample;
     orphans_adopt();
     err_t rc = open_parts(*out, spec, in, step, e);
     if (rc == ERR_OK) return ERR_OK;
     close_exec(&state);
     *out = NULL;
     return rc;
+}
+
+// The run said what the sandbox is like where it was planned; here it may be weaker.
+static void say_sandbox(const struct xf_exec *x)
+{
+    static atomic_bool said;
+    const char *planned = x->step.said;
+    if (!planned || !*planned || strcmp(planned, x->sandbox.said) == 0) return;
+    if (!atomic_exchange(&said, true))
+        fprintf(stderr, "exec %.100s: on this host: sandbox %s\n", x->step.argv.v[0],
+                x->sandbox.said);
 }
 
 static err_t open_exec(void **state, const struct spec *spec, const struct schema *in,
@@ -324,7 +337,8 @@ static err_t open_exec(void **state, const struct spec *spec, const struct schem
     if (step->out.n == 0)
         return err_set(e, ERR_TRANSFORM, "the columns that '%.100s' gives are not known",
                        step->argv.v[0]);
-    TRY(open_any(&x, spec, in, step, e));
+    TRY(open_any(&x, false, spec, in, step, e));
+    say_sandbox(x);
     for (uint32_t i = 0; i < in->n; i++)
         want[i] = true;
     err_t rc = step->format == STEP_JSONL
@@ -417,7 +431,7 @@ err_t xf_exec_learn(const struct spec *spec, struct step *step, const struct sch
                     const struct batch *sample, struct err *e)
 {
     struct xf_exec *x;
-    TRY(open_any(&x, spec, in, step, e));
+    TRY(open_any(&x, true, spec, in, step, e));
     ns_t limit = (ns_t)spec->timeout_ms * NS_MS;
     x->learn_until = clock_ns() + XF_EXEC_LEARN_TIME - 5 * NS_S; // time to end it politely
     x->learn_time = limit < LEARN_TIME ? limit : LEARN_TIME;

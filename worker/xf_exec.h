@@ -27,6 +27,7 @@ struct xf_exec {
     char beside[CACHE_PATH]; // the folder in which its files stand; "": the job's own
     struct sandbox sandbox;
     bool has_sandbox;
+    bool sample; // it is only tried, to learn its columns
     struct csv_writer *csv;
     struct jsonl_writer *jsonl;
     struct csv_reader *reader; // of `out`

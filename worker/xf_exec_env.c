@@ -100,6 +100,7 @@ static err_t make_env(struct xf_exec *x, const struct spec *spec, struct err *e)
     TRY(add(env, "TMPDIR", x->scratch.room, e));
     TRY(add(env, "TRANCHE_FORMAT", x->step.format == STEP_CSV ? "csv" : "jsonl", e));
     TRY(add(env, "TRANCHE_PERSISTENT", x->step.persistent ? "1" : "0", e));
+    if (x->sample) TRY(add(env, "TRANCHE_SAMPLE", "1", e));
     TRY(add_params(env, spec, e));
     for (size_t i = 0; i < x->step.env.n; i++)
         TRY(add(env, x->step.env.v[i].name, x->step.env.v[i].value, e));

@@ -204,3 +204,34 @@ def a_persistent_program_that_hangs_up_is_ended_at_once(t):
         t.equal(1999, t.one("wh.db", f"SELECT count(*) FROM t{i}"), "the others are loaded")
     t.equal([], sleepers(t), "processes that are left")
     t.leaves_nothing()
+
+
+@scenario("sandbox", "sql")
+def a_runner_of_sql_is_locked_in_before_it_reads(t):
+    # Without end, so that there is time to look.
+    p = t.start("run", "--range", "1000000000000", "--sql", "SELECT i FROM batch WHERE i < 0", "--into", "null:", "-j", "1")
+
+    def statuses():
+        found = []
+        for x in t.children(p.pid):
+            try:
+                with open(f"/proc/{x}/status") as f:
+                    text = f.read()
+            except OSError:
+                continue
+            if text.startswith("Name:\ttranche-runner"):
+                found.append(text)
+        return found
+    t.wait_until(lambda: p.poll() is not None or any("Seccomp:\t2" in s and "NoNewPrivs:\t1" in s for s in statuses()),
+                 "a runner with a filter")
+    t.true(p.poll() is None, "it runs")
+    p.terminate()
+    t.finish(p)
+
+
+@scenario("exec", "sandbox")
+def the_level_that_was_reached_is_in_the_history(t):
+    t.write("in.csv", "id\n1\n")
+    program(t, "cat.sh", "#!/bin/sh\ncat\n")
+    t.run("run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", "t", "--exec", "./cat.sh", "--sandbox", "none")
+    t.equal([("exec ./cat.sh: none",)], t.rows(".tranche/runs.db", "SELECT text FROM events WHERE kind = 'sandbox'"), "the event")
