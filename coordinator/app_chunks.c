@@ -324,7 +324,7 @@ static void on_loaded(struct app *a, struct load_item *i)
 void app_mind_loader(struct app *a)
 {
     enum { AHEAD_BYTES = 32 << 20 };
-    uint64_t share = a->in->job->memory_bytes / 8;
+    uint64_t share = a->in->job->memory_bytes / 4;
     sched_hold(a->sched, a->loading_bytes > (share < AHEAD_BYTES ? share : AHEAD_BYTES));
 }
 

@@ -212,7 +212,8 @@ static struct load_identity identity_of(const struct run *r)
                                    .watermark = r->job->watermark,
                                    .indexes = r->job->indexes,
                                    .n_indexes = r->job->n_indexes,
-                                   .fresh = r->job->fresh };
+                                   .fresh = r->job->fresh,
+                                   .memory_bytes = r->job->memory_bytes };
 }
 
 // A query may ask for it, so it is read before the source is opened.

@@ -34,6 +34,7 @@ struct load_identity { // DESIGN.md 4, "a load's identity"
     const struct strings *indexes; // built by finish(); every column is in the schema
     size_t n_indexes;
     bool fresh;               // drop what this table's unfinished or earlier load left
+    uint64_t memory_bytes;    // limits.memory, of which a cache takes a share; 0: any
     struct load_merge *merge; // NULL: the rows are the table; else mode is MODE_REPLACE
 };
 

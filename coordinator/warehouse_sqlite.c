@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { BUSY_MS = 2000, PAGE_BYTES = 16384, CACHE_KB = 32 * 1024 };
+enum { BUSY_MS = 2000, PAGE_BYTES = 16384 };
 
 void wsq_set_busy_ms(struct warehouse *w, int ms)
 {
@@ -221,6 +221,13 @@ static err_t harden(struct warehouse *w, struct err *e)
         "PRAGMA secure_delete=FAST");
 }
 
+err_t wsq_page_cache(struct warehouse *w, unsigned kib, struct err *e)
+{
+    unsigned most = w->cache_kib ? w->cache_kib : WSQ_CACHE_KIB;
+    return wsq_exec(w, e, "setting up", "PRAGMA main.cache_size=-%u",
+                    kib && kib < most ? kib : most);
+}
+
 // Reads the file for the first time: this is where a file that is no database shows.
 static err_t settle_format(struct warehouse *w, struct err *e)
 {
@@ -230,7 +237,7 @@ static err_t settle_format(struct warehouse *w, struct err *e)
     if (pages == 0) TRY(wsq_exec(w, e, "setting up", "PRAGMA page_size=%d", PAGE_BYTES));
     // Not before: SQLite turns it into a number of pages, and does not do so again when the
     // size of a page changes.
-    TRY(wsq_exec(w, e, "setting up", "PRAGMA cache_size=-%d", CACHE_KB));
+    TRY(wsq_page_cache(w, 0, e));
     if (pages == 0) return ERR_OK;
     int64_t utf8;
     TRY(wsq_int(w, e, &utf8, &found, "SELECT encoding = 'UTF-8' FROM pragma_encoding"));

@@ -13,6 +13,8 @@
 
 #include <sqlite3.h>
 
+enum { WSQ_CACHE_KIB = 32 << 10 };
+
 enum wsq_cached { // statements that every commit runs
     WSQ_FENCE,
     WSQ_OVERLAP,
@@ -118,6 +120,7 @@ struct warehouse {
 
     // The load, from begin() on; load_id 0: none.
     uint64_t load_id, epoch;
+    unsigned cache_kib; // 0: as much as is of use
     enum job_mode mode;
     char *place;           // "table t of wh.db", "out.csv"
     char *table, *rejects; // names as the user has them
@@ -169,6 +172,8 @@ bool wsq_lock_holder(const char *path, char *out, size_t cap);
 
 MUST_CHECK err_t wsq_ready(struct warehouse *w, struct err *e); // opens it again if need be
 void wsq_give_up(struct warehouse *w);                          // closes it
+// Of pages in memory: at most `kib`, 0: as large as the load's limit on memory allows.
+MUST_CHECK err_t wsq_page_cache(struct warehouse *w, unsigned kib, struct err *e);
 void wsq_look_afresh(struct warehouse *w); // the same, where what is in it stays
 // The sentence and kind for SQLite's `rc`. `doing`: "adding rows".
 err_t wsq_fail(struct warehouse *w, int rc, struct err *e, const char *doing);

@@ -394,6 +394,10 @@ static err_t take_arguments(struct warehouse *w, const struct load_identity *id,
     if (!w->files) TRY(wsq_table_check_name(id->table, e));
     if (schema->n == 0) return err_set(e, ERR_INVALID, "the rows have no column");
     w->mode = id->mode;
+    uint64_t share = id->memory_bytes / 4 / 1024;
+    w->cache_kib = share < UINT32_MAX ? (unsigned)share : 0;
+    if (w->cache_kib > WSQ_CACHE_KIB) w->cache_kib = 0;
+    TRY(wsq_page_cache(w, 0, e));
     if (w->files) {
         TRY(wf_names(w, e));
     } else {

@@ -3,7 +3,7 @@
 #include "coordinator/warehouse_sqlite.h"
 #include "tests/warehouse_kit.h"
 
-enum { MIB = 1 << 20, CACHE_MIB = 32 };
+enum { MIB = 1 << 20 };
 
 static int64_t cached_bytes(const struct warehouse *w)
 {
@@ -15,11 +15,13 @@ static int64_t cached_bytes(const struct warehouse *w)
 static const struct file {
     const char *name;
     int page_bytes; // of a database that is there already; 0: none is
+    int memory_mib, cache_mib;
 } FILES[] = {
-    { "of_a_new_file", 0 },
-    { "of_pages_of_1024", 1024 },
-    { "of_pages_of_4096", 4096 },
-    { "of_pages_of_65536", 65536 },
+    { "of_a_new_file", 0, 0, 32 },
+    { "of_pages_of_1024", 1024, 0, 32 },
+    { "of_pages_of_4096", 4096, 1024, 32 },
+    { "of_pages_of_65536", 65536, 128, 32 },
+    { "to_a_quarter_of_the_limit_on_memory", 0, 40, 10 },
 };
 
 static void make(const char *path, int page_bytes)
@@ -39,15 +41,16 @@ static void the_cache_is_bounded_in_bytes(void **state)
     struct err e;
     kit_init(&k, "sqlite");
     if (f->page_bytes) make(k.path, f->page_bytes);
+    k.id.memory_bytes = (uint64_t)f->memory_mib * MIB;
     kit_open(&k);
     kit_begin(&k);
     PASS(&e, wsq_exec(k.w, &e, "filling", "CREATE TABLE main.much(x)"));
-    for (int i = 0; i < 2 * CACHE_MIB; i++)
+    for (int i = 0; i < 2 * f->cache_mib; i++)
         PASS(&e, wsq_exec(k.w, &e, "filling", "INSERT INTO main.much VALUES(zeroblob(%d))",
                           MIB));
     int64_t used = cached_bytes(k.w);
-    assert_true(used > CACHE_MIB * MIB / 4 * 3); // it is used, too
-    assert_true(used < CACHE_MIB * MIB / 4 * 5); // with what SQLite adds to a small page
+    assert_true(used > f->cache_mib * MIB / 4 * 3); // it is used, too
+    assert_true(used < f->cache_mib * MIB / 4 * 5); // with what SQLite adds to a small page
     kit_free(&k);
 }
 
