@@ -1,6 +1,7 @@
 #include "common/pg.h"
 #include "common/clock.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -35,11 +36,17 @@ static void say_plainly(const char *said, char *out, size_t size)
 {
     const char *end = strstr(said, "\nLOCATION:");
     size_t n = end ? (size_t)(end - said) : strlen(said), k = 0;
-    for (size_t i = 0; i < n && k + 1 < size; i++) {
-        bool space = said[i] == '\n' || said[i] == '\t' || said[i] == ' ';
-        if (said[i] == '\n' && k && k + 2 < size && out[k - 1] != ' ') out[k++] = ';';
-        if (space && (k == 0 || out[k - 1] == ' ')) continue;
-        out[k++] = space ? ' ' : said[i];
+    for (size_t i = 0; i < n && k + 2 < size;) {
+        size_t space = strspn(said + i, " \t\n");
+        if (space == 0) {
+            out[k++] = said[i++];
+            continue;
+        }
+        bool sentence =
+            memchr(said + i, '\n', space) && isupper((unsigned char)said[i + space]);
+        i += space;
+        if (k && sentence) out[k++] = ';';
+        if (k) out[k++] = ' ';
     }
     while (k && strchr(" .;", out[k - 1]))
         k--;
@@ -121,7 +128,9 @@ err_t pg_fail(struct pg *p, const PGresult *r, const char *sql, struct err *e)
     err_t code = code_of(p->state, connected);
     if (!connected && code == ERR_DB) code = ERR_CLOSED;
     if (!said) {
-        say_plainly(p->c ? PQerrorMessage(p->c) : "", text, sizeof text);
+        const char *plain = r ? PQresultErrorMessage(r) : "";
+        if (!*plain && p->c) plain = PQerrorMessage(p->c);
+        say_plainly(plain, text, sizeof text);
         return err_set(e, code, "%s: %s", p->name, *text ? text : "the connection is lost");
     }
     const char *detail = PQresultErrorField(r, PG_DIAG_MESSAGE_DETAIL);

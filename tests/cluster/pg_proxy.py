@@ -6,11 +6,13 @@ passes them on whole, so that a cut lies between two of them.
     line = Proxy(case, pg)
     case.run("run", "--postgres", line.at(), ...)
     line.pause_after(1 << 20)     # bytes from the server; line.paused.wait(); line.go()
-    line.cut_before("COMMIT")     # once: the statement never gets to the server
-    line.cut_after("COMMIT")      # once: the server has done it, and nobody hears of it
+    line.cut_before("COMMIT", 3)  # the third one never gets to the server
+    line.cut_after("COMMIT")      # the server has done the first, and nobody hears of it
+    line.hold("COMMIT")           # line.paused.wait(); line.go()
     line.cut()                    # every connection, now
 """
 
+import re
 import socket
 import struct
 import threading
@@ -31,6 +33,8 @@ class Pipe:
         self.proxy, self.client = proxy, client
         self.server = socket.create_connection(("127.0.0.1", proxy.pg.port))
         self.statement = ""  # the last one that was asked for
+        for s in (self.client, self.server):
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def close(self):
         for s in (self.client, self.server):
@@ -79,7 +83,9 @@ class Pipe:
         while True:
             kind, body, whole = self.message(self.client)
             if kind in (b"Q", b"P"):
-                self.statement = body.decode(errors="replace").upper()
+                self.statement = body.decode(errors="replace")
+                if self.proxy.wants("hold", self.statement):
+                    self.proxy.wait()
                 if self.proxy.wants("before", self.statement):
                     raise Closed()
             self.server.sendall(whole)
@@ -96,7 +102,7 @@ class Pipe:
 class Proxy:
     def __init__(self, case, pg):
         self.pg, self.pipes, self.lock = pg, [], threading.Lock()
-        self.wanted, self.cuts = {}, 0
+        self.wanted, self.done, self.refused = {}, 0, 0
         self.left, self.paused, self.open = None, threading.Event(), threading.Event()
         self.open.set()
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -116,6 +122,7 @@ class Proxy:
             try:
                 pipe = Pipe(self, client)
             except OSError:  # the server is not there
+                self.refused += 1
                 client.close()
                 continue
             with self.lock:
@@ -124,20 +131,28 @@ class Proxy:
                 threading.Thread(target=pipe.run, args=(side,), daemon=True).start()
 
     def wants(self, when, statement):
-        """Whether to cut here; each order is followed once."""
+        """Whether it is time; each order is followed once."""
         with self.lock:
-            word = self.wanted.get(when)
-            if word is None or word not in statement:
+            word, nth = self.wanted.get(when, (None, 0))
+            if word is None or not re.search(rf"\b{word}\b", statement, re.IGNORECASE):
+                return False
+            self.wanted[when] = (word, nth - 1)
+            if nth > 1:
                 return False
             del self.wanted[when]
-            self.cuts += 1
+            self.done += 1
             return True
 
-    def cut_before(self, word):
-        self.wanted["before"] = word.upper()
+    def cut_before(self, word, nth=1):
+        self.wanted["before"] = (word, nth)
 
-    def cut_after(self, word):
-        self.wanted["after"] = word.upper()
+    def cut_after(self, word, nth=1):
+        self.wanted["after"] = (word, nth)
+
+    def hold(self, word, nth=1):
+        self.paused.clear()
+        self.open.clear()
+        self.wanted["hold"] = (word, nth)
 
     def pause_after(self, n):
         self.paused.clear()
@@ -149,6 +164,9 @@ class Proxy:
             if self.left is None or self.left >= n:
                 self.left = None if self.left is None else self.left - n
                 return
+        self.wait()
+
+    def wait(self):
         self.paused.set()
         self.open.wait()
 
@@ -159,7 +177,7 @@ class Proxy:
 
     def wait_paused(self, seconds=90):
         if not self.paused.wait(seconds):
-            raise kit.Failed(f"not within {seconds} s: enough bytes from the server")
+            raise kit.Failed(f"not within {seconds} s: what the line waits for")
 
     def cut(self):
         with self.lock:

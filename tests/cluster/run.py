@@ -16,6 +16,7 @@ import test_exec  # noqa: F401
 import test_hosts  # noqa: F401
 import test_kills  # noqa: F401
 import test_load  # noqa: F401
+import test_pg_line  # noqa: F401
 import test_pg_source  # noqa: F401
 import test_pg_load  # noqa: F401
 import test_plugin  # noqa: F401
