@@ -380,8 +380,8 @@ static int unknown_command(struct parsing *p, const char *word)
     for (const char *const *l = cli_later_commands; *l; l++)
         if (strcmp(word, *l) == 0) {
             wrong(p,
-                  "%s: not in this version of tranche (%s); it has run, check, runs and "
-                  "keys",
+                  "%s: not in this version of tranche (%s); it has run, check, runs, "
+                  "keys and scale",
                   word, TRANCHE_VERSION);
             return CLI_USAGE;
         }
@@ -390,7 +390,7 @@ static int unknown_command(struct parsing *p, const char *word)
     else if (s.best)
         wrong(p, "unknown command %s; did you mean '%s'?", QUOTED(word), s.best);
     else
-        wrong(p, "unknown command %s; it is run, check, runs or keys", QUOTED(word));
+        wrong(p, "unknown command %s; it is run, check, runs, keys or scale", QUOTED(word));
     return CLI_USAGE;
 }
 
@@ -413,6 +413,7 @@ int cli_parse_to(int argc, char **argv, struct cli *out, FILE *say, FILE *compla
               "       tranche check [JOB.yaml] [FLAGS]\n"
               "       tranche runs\n"
               "       tranche keys new|list|allow|revoke\n"
+              "       tranche scale --launcher ssh|slurm|compose\n"
               "'tranche --help' explains them\n",
               complain);
         return CLI_USAGE;
@@ -424,7 +425,7 @@ int cli_parse_to(int argc, char **argv, struct cli *out, FILE *say, FILE *compla
     out->command = p.command->command;
     out->argc = argc - 1;
     out->argv = argv + 1;
-    if (out->command == CLI_KEYS) return -1;
+    if (out->command == CLI_KEYS || out->command == CLI_SCALE) return -1;
     int code = run_command(&p, argc - 1, argv + 1);
     arena_free(&p.mem);
     return code;

@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-enum cli_command { CLI_RUN, CLI_CHECK, CLI_RUNS, CLI_KEYS };
+enum cli_command { CLI_RUN, CLI_CHECK, CLI_RUNS, CLI_KEYS, CLI_SCALE };
 
 enum { // exit codes of every command (PRODUCT.md 4)
     CLI_OK = 0,
@@ -22,7 +22,7 @@ struct cli {
     enum cli_command command;
     struct job job;  // RUN, CHECK: read and checked; RUNS: only `output` and `dir`
     const char *arg; // the job file as given, from argv; NULL: none
-    int argc;        // KEYS: its arguments, which cli_keys reads
+    int argc;        // KEYS, SCALE: its arguments, which cli_keys and cli_scale read
     char **argv;
 };
 

@@ -61,12 +61,14 @@ const struct cli_command_row cli_commands[] = {
       runs_exits },
     { "keys", CLI_KEYS, 0, "tranche keys new|list|allow|revoke",
       "make and revoke the keys of workers on other hosts", "", "" },
+    { "scale", CLI_SCALE, 0, "tranche scale --launcher ssh|slurm|compose",
+      "start and stop workers on other hosts, as many as the queue wants", "", "" },
 };
 const size_t cli_n_commands = sizeof cli_commands / sizeof *cli_commands;
 
 const char *const cli_later_commands[] = { "plan",    "explain", "report", "serve",
                                            "submit",  "jobs",    "cancel", "wait",
-                                           "workers", "drain",   "scale",  NULL };
+                                           "workers", "drain",   NULL };
 
 err_t cli_help_overview(struct buf *out, struct err *e)
 {

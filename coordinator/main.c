@@ -3,6 +3,7 @@
 #include "common/std_fds.h"
 #include "coordinator/cli.h"
 #include "coordinator/cli_keys.h"
+#include "coordinator/cli_scale.h"
 #include "coordinator/run.h"
 
 #include <stdlib.h>
@@ -44,6 +45,7 @@ int main(int argc, char **argv)
         case CLI_CHECK: code = run_check(&c.job); break;
         case CLI_RUNS: code = run_list(&c.job); break;
         case CLI_KEYS: code = cli_keys(c.argc, c.argv, stdout, stderr); break;
+        case CLI_SCALE: code = cli_scale(c.argc, c.argv, stdout, stderr); break;
         }
     cli_close(&c);
     return code;

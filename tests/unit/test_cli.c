@@ -51,16 +51,17 @@ static const struct row rows[] = {
     { "no_command", "tranche",
       "Usage: tranche run [JOB.yaml] [FLAGS]\n       tranche check [JOB.yaml] [FLAGS]\n"
       "       tranche runs\n       tranche keys new|list|allow|revoke\n"
+      "       tranche scale --launcher ssh|slurm|compose\n"
       "'tranche --help' explains them\n" },
     { "misspelt_command", "tranche|rnu",
       "tranche: unknown command 'rnu'; did you mean 'run'?\n" },
     { "strange_command", "tranche|zebra",
-      "tranche: unknown command 'zebra'; it is run, check, runs or keys\n" },
+      "tranche: unknown command 'zebra'; it is run, check, runs, keys or scale\n" },
     { "file_as_command", "tranche|job.yaml",
       "tranche: unknown command 'job.yaml'; did you mean 'tranche run job.yaml'?\n" },
     { "later_command", "tranche|plan|job.yaml",
       "tranche: plan: not in this version of tranche (" TRANCHE_VERSION
-      "); it has run, check, runs and keys\n" },
+      "); it has run, check, runs, keys and scale\n" },
     { "flag_before_command", "tranche|--csv|x",
       "tranche: '--csv': a command comes first, e.g. tranche run --csv\n" },
     { "misspelt_flag", JOB "--tabel|x",

@@ -1,0 +1,55 @@
+#include "coordinator/scale_policy.h"
+
+static uint64_t clamp(uint64_t x, uint64_t low, uint64_t high)
+{
+    return x < low ? low : x > high ? high : x;
+}
+
+// Rounded up; the sum of its parts may be anything.
+static uint64_t share(uint64_t n, uint32_t per)
+{
+    return n / per + (n % per != 0);
+}
+
+uint32_t scale_wanted(const struct scale_rule *r, const struct scale_view *v)
+{
+    uint64_t to_come = v->to_come > 0 ? (uint64_t)v->to_come : 0;
+    uint64_t waiting =
+        v->waiting > UINT64_MAX - to_come ? UINT64_MAX : v->waiting + to_come;
+    uint64_t all = waiting > UINT64_MAX - v->running ? UINT64_MAX : waiting + v->running;
+    uint64_t want = share(all, r->per_worker);
+    bool all_busy = v->workers && !v->idle_slots && v->waiting;
+    if (v->to_come < 0 && all_busy && want < 2 * (uint64_t)v->workers)
+        want = 2 * (uint64_t)v->workers;
+    want = clamp(want, r->min, r->max);
+    if (want >= v->have) return (uint32_t)want;
+    if (waiting || v->to_come < 0)
+        want = v->have;
+    else if (want < v->running)
+        want = v->running < v->have ? v->running : v->have;
+    return (uint32_t)clamp(want, r->min, r->max);
+}
+
+bool scale_failed(struct scale_brake *b, uint32_t n, ns_t now)
+{
+    if (n == 0) return false;
+    bool held = b->pauses && now < b->until;
+    b->failures = n < UINT32_MAX - b->failures ? b->failures + n : UINT32_MAX;
+    if (held || b->failures < SCALE_FAILURES) return false;
+    uint32_t times = b->pauses < 4 ? 1u << b->pauses : SCALE_PAUSE_MOST;
+    b->pauses++;
+    b->until = now + b->pause * times;
+    return true;
+}
+
+void scale_proved(struct scale_brake *b)
+{
+    b->failures = b->pauses = 0;
+    b->until = 0;
+}
+
+uint32_t scale_may_start(const struct scale_brake *b, ns_t now)
+{
+    if (b->failures < SCALE_FAILURES) return UINT32_MAX;
+    return now < b->until ? 0 : 1;
+}

@@ -1,0 +1,46 @@
+// scale_policy - how many workers there should be, and when to stop starting more. Pure.
+
+#ifndef COORDINATOR_SCALE_POLICY_H
+#define COORDINATOR_SCALE_POLICY_H
+
+#include "common/clock.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct scale_rule {
+    uint32_t min, max;   // min <= max
+    uint32_t per_worker; // batches that are reason enough for a worker, at least 1
+};
+
+struct scale_view {
+    uint64_t running;    // batches that workers have
+    uint64_t waiting;    // ... that are cut and wait
+    int64_t to_come;     // ... that will be cut; -1: unknown
+    uint32_t idle_slots; // of workers that are connected
+    uint32_t workers;    // connected
+    uint32_t have;       // started and not ended, connected or not
+};
+
+// Between min and max: a worker for each `per_worker` batches that are not done. When
+// nobody knows how much is to come, twice as many as are connected while all of them are
+// busy and something waits. Never fewer than there are as long as batches wait; then as
+// many as have batches in hand.
+uint32_t scale_wanted(const struct scale_rule *r, const struct scale_view *v);
+
+// Three workers in a row that fail to start: no more of them for a while. Then one is
+// tried; when it fails, too, the while is twice as long, up to sixteen times.
+enum { SCALE_FAILURES = 3, SCALE_PAUSE_MOST = 16 };
+struct scale_brake {
+    ns_t pause;        // the first one's length
+    uint32_t failures; // in a row
+    uint32_t pauses;   // in a row
+    ns_t until;        // of the pause that goes on, or went on
+};
+// True: a pause begins with this failure, and ends at `until`.
+bool scale_failed(struct scale_brake *b, uint32_t n, ns_t now);
+void scale_proved(struct scale_brake *b); // one came up and did not fail
+// How many may be started at once: 0 while it pauses, 1 to try, else all.
+uint32_t scale_may_start(const struct scale_brake *b, ns_t now);
+
+#endif
