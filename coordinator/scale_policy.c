@@ -23,7 +23,8 @@ uint32_t scale_wanted(const struct scale_rule *r, const struct scale_view *v)
         want = 2 * (uint64_t)v->workers;
     want = clamp(want, r->min, r->max);
     if (want >= v->have) return (uint32_t)want;
-    if (waiting || v->to_come < 0)
+    bool all_in_use = v->to_come < 0 && v->workers && !v->idle_slots;
+    if (waiting || all_in_use)
         want = v->have;
     else if (want < v->running)
         want = v->running < v->have ? v->running : v->have;

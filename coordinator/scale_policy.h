@@ -24,8 +24,8 @@ struct scale_view {
 
 // Between min and max: a worker for each `per_worker` batches that are not done. When
 // nobody knows how much is to come, twice as many as are connected while all of them are
-// busy and something waits. Never fewer than there are as long as batches wait; then as
-// many as have batches in hand.
+// busy and something waits. Never fewer than there are as long as batches wait, or may come
+// while no slot is idle; then as many as have batches in hand.
 uint32_t scale_wanted(const struct scale_rule *r, const struct scale_view *v);
 
 // Three workers in a row that fail to start: no more of them for a while. Then one is
