@@ -93,7 +93,7 @@ static err_t list(struct launcher *l, struct err *e)
     struct strings command = { 0 };
     strings_free(&l->ids);
     err_t rc = compose(l, &command, e);
-    if (rc == ERR_OK) rc = engine_add(&command, e, "ps", "-q", l->o->service, NULL);
+    if (rc == ERR_OK) rc = engine_add(&command, e, "ps", "-a", "-q", l->o->service, NULL);
     return launcher_lines(l, l->o, rc, &command, take_id, NULL, e);
 }
 

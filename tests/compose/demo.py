@@ -199,6 +199,27 @@ def a_killed_coordinator_goes_on_with_the_same_workers(t):
 
 
 @scenario("compose")
+def scale_brings_as_many_workers_as_the_queue_wants(t):
+    t.write("min.yml", "services: {coordinator: {environment: {MIN_WORKERS: 1}}}\n")
+    files = (*SLOW, "-f", t.path("min.yml"))
+    d = Demo(t, *files)
+    d.compose("up", "-d", "--no-deps", "coordinator", timeout=900)
+    coordinator = d.coordinator
+    state = d.docker("volume", "inspect", "demo_warehouse", "--format", "{{.Mountpoint}}") + "/.tranche"
+    p = subprocess.Popen([t.tranche, "scale", "--launcher", "compose", "--max", "3", "--interval", "500ms", "--state",
+                          state, "--", *files], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, env=dict(os.environ), start_new_session=True)
+    t.cleanups.append(p.kill)
+    t.wait_until(lambda: p.poll() is not None or len(d.ids("worker")) == 3, "three workers", 180)
+    d.ended(coordinator)
+    done = t.finish(p, 120)
+    t.equal(0, done.code, f"exit code of scale\n{done}\n")
+    t.says(done, "takes workers", "the run is over", "at most 3 at a time, 0 failed")
+    t.equal([], d.ids("worker"), "workers that are left")
+    d.exact_flights()
+
+
+@scenario("compose")
 def the_exit_code_of_the_coordinator_can_be_had(t):
     t.write("override.yml", "services: {coordinator: {environment: {JOB: /nowhere.yaml}}}\n")
     d = Demo(t, "-f", "docker-compose.yml", "-f", t.path("override.yml"))

@@ -1,11 +1,13 @@
 """Workers through a real sshd on loopback, with host keys and users' keys of its own."""
 
 import os
+import re
+import shlex
 import signal
 import socket
 import subprocess
 
-from kit import Failed, scenario
+from kit import ROOT, Failed, scenario
 from scale_kit import Daemon, Run, command_lines, free_port, processes, scale
 
 
@@ -179,6 +181,24 @@ def the_path_of_a_worker_may_hold_what_shells_take_for_theirs(t):
     r.workers(lambda n: n == 1)
     r.ends()
     p.ends(0)
+
+
+@scenario("engines", "ssh", "docs")
+def the_commands_of_the_docs_are_understood(t):
+    t.write("hosts.txt", "anna 16\nbob@10.0.0.7 8\nssh://carl:2222\n")
+    t.run("keys", "new", "--worker", "fleet", "--address", "tcp://10.0.0.1:5555", "-o", "fleet.access")
+    with open(os.path.join(ROOT, "docs", "SCALING.md")) as f:
+        lines = [line for block in re.findall(r"```sh\n(.*?)```", f.read(), re.S) for line in block.splitlines()]
+    lines += re.findall(r"^  (tranche scale .*)$", t.run("scale", "--help").out, re.M)
+    lines = [line for line in lines if line.startswith("tranche scale --")]
+    t.true(len(lines) >= 8, lines)
+    for line in lines:
+        words = shlex.split(line.replace("$PWD", t.dir))
+        shown = t.run("scale", "--dry-run", *words[2:]).out
+        engine = {"ssh": "ssh ", "slurm": "sbatch ", "compose": "docker-compose "}[words[words.index("--launcher") + 1]]
+        t.true(shown.startswith(engine), f"{line}\n{shown}")
+        for word in words[words.index("--") + 1:] if "--" in words else []:
+            t.true(word in shown, f"{word} of {line}\n{shown}")
 
 
 @scenario("engines", "ssh")
