@@ -15,6 +15,7 @@ struct reader_chunk {
     size_t n;             // < 4 GiB; 0: the chunk is nothing but its range
     uint64_t begin, end;  // in the input: byte offsets, or numbers of rows
     uint64_t first_line;  // physical line of the first byte, from 1; 0: it has no lines
+    uint32_t rows;        // encoded rows in it, if that is known; 0: it is not
 };
 
 struct reader_stats { // of one chunk

@@ -66,11 +66,12 @@ static err_t damaged(struct err *e)
     return err_set(e, ERR_PROTO, "the rows of a chunk are damaged");
 }
 
-// How many there are, of which nothing but this is known before.
+// How many there are, unless somebody has counted them.
 static err_t count_rows(const struct rows_reader *r, const struct reader_chunk *c,
                         uint32_t *rows, struct err *e)
 {
     size_t at = 0;
+    if ((*rows = c->rows)) return ERR_OK;
     for (*rows = 0; at < c->n; ++*rows)
         if (!row_code_skip(c->bytes, c->n, &at, r->lead + r->schema.n)) return damaged(e);
     return ERR_OK;
@@ -185,7 +186,9 @@ static err_t rows_read(void *state, const struct reader_chunk *c, struct batch *
     uint32_t rows;
     TRY(count_rows(r, c, &rows, e));
     TRY(start(r, rows, out, e));
+    uint32_t row = 0;
     for (size_t at = 0; at < c->n; number++) {
+        if (row++ == rows) return damaged(e);
         struct fault fault;
         bool good;
         if (r->lead) TRY(take_number(c, &at, &number, e));
@@ -195,6 +198,7 @@ static err_t rows_read(void *state, const struct reader_chunk *c, struct batch *
         TRY(add_row(r, out, &fault, &good, e));
         if (!good) TRY(reject(r, number, &fault, c->bytes + begin, at - begin, rejects, e));
     }
+    if (row != rows) return damaged(e);
     for (uint32_t i = 0; i < r->schema.n; i++)
         if (r->want[i] && r->schema.f[i].given)
             TRY(vec_build_finish(&r->col[i], out->rows, e));

@@ -36,12 +36,9 @@ static err_t read_rows(struct runner_lane *l, struct reader_chunk *c, struct run
                        struct err *e)
 {
     const struct spec *spec = &l->r->spec;
-    struct slice rows;
     size_t limit = (size_t)(spec->memory_bytes / 4 / l->r->n_lanes);
-    TRY(runner_rows_read(&l->r->rows, spec, &l->task, limit, &l->rows, &rows, e));
-    c->bytes = rows.p;
-    c->n = rows.n;
-    d->digest = hash_bytes(rows.p, rows.n);
+    TRY(runner_rows_read(&l->r->rows, spec, &l->task, limit, &l->rows, c, e));
+    d->digest = hash_bytes(c->bytes, c->n);
     return ERR_OK;
 }
 

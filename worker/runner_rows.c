@@ -70,12 +70,12 @@ static err_t see(struct runner_rows *r, const struct spec *spec,
 }
 
 static err_t step_all(struct runner_rows *r, uint32_t columns, size_t limit, struct buf *to,
-                      const struct runner_task *t, struct err *e)
+                      uint32_t *rows, const struct runner_task *t, struct err *e)
 {
     int rc;
-    for (uint64_t rows = 0; (rc = sqlite3_step(r->st)) == SQLITE_ROW; rows++) {
+    for (*rows = 0; (rc = sqlite3_step(r->st)) == SQLITE_ROW; ++*rows) {
         TRY(row_step_put(r->st, columns, to, e));
-        if (rows && to->n > limit)
+        if (*rows && to->n > limit)
             return err_set(e, ERR_TOOBIG,
                            "rows %llu-%llu of %s have more than %zu bytes: take a smaller "
                            "batch.rows, or raise --worker-memory",
@@ -88,27 +88,29 @@ static err_t step_all(struct runner_rows *r, uint32_t columns, size_t limit, str
 
 static err_t read_range(struct runner_rows *r, const struct spec *spec,
                         const struct runner_task *t, size_t limit, struct buf *to,
-                        struct err *e)
+                        uint32_t *rows, struct err *e)
 {
     TRY(see(r, spec, t, e));
     sqlite3_bind_int64(r->st, 1, (sqlite3_int64)t->begin);
     sqlite3_bind_int64(r->st, 2, (sqlite3_int64)t->end);
-    err_t rc = step_all(r, spec->in.n + 1, limit, to, t, e);
+    err_t rc = step_all(r, spec->in.n + 1, limit, to, rows, t, e);
     sqlite3_reset(r->st);
     return rc;
 }
 
 err_t runner_rows_read(struct runner_rows *r, const struct spec *spec,
                        const struct runner_task *t, size_t limit_bytes, struct buf *to,
-                       struct slice *rows, struct err *e)
+                       struct reader_chunk *c, struct err *e)
 {
     static const uint8_t pad[CSV_PAD];
     to->n = 0;
     TRY(buf_add(to, pad, sizeof pad, e));
     pthread_mutex_lock(&r->lock);
-    err_t rc = read_range(r, spec, t, limit_bytes, to, e);
+    err_t rc = read_range(r, spec, t, limit_bytes, to, &c->rows, e);
     pthread_mutex_unlock(&r->lock);
     if (rc == ERR_OK) rc = buf_add(to, pad, sizeof pad, e);
-    if (rc == ERR_OK) *rows = (struct slice){ to->p + CSV_PAD, to->n - 2 * CSV_PAD };
-    return rc;
+    if (rc != ERR_OK) return rc;
+    c->bytes = to->p + CSV_PAD;
+    c->n = to->n - 2 * CSV_PAD;
+    return ERR_OK;
 }

@@ -10,6 +10,7 @@
 #include "common/buf.h"
 #include "proto/spec.h"
 #include "worker/channel.h"
+#include "worker/reader.h"
 
 #include <pthread.h>
 
@@ -26,11 +27,11 @@ struct runner_rows { // zero-initialised but for the lock
 };
 
 // The rows of the task's range, encoded, CSV_PAD bytes around them: into `to`, which the
-// caller owns. ERR_CHANGED: this runner does not see the state that the task names, nor
-// will it later; the coordinator can read the rows. ERR_TOOBIG: several rows, above
-// limit_bytes.
+// caller owns; c->bytes, n and rows say where and how many. ERR_CHANGED: this runner does
+// not see the state that the task names, nor will it later; the coordinator can read the
+// rows. ERR_TOOBIG: several rows, above limit_bytes.
 MUST_CHECK err_t runner_rows_read(struct runner_rows *r, const struct spec *spec,
                                   const struct runner_task *t, size_t limit_bytes,
-                                  struct buf *to, struct slice *rows, struct err *e);
+                                  struct buf *to, struct reader_chunk *c, struct err *e);
 
 #endif

@@ -55,6 +55,7 @@ static void read_rows(uint32_t columns, bool keyed, const uint8_t *p, size_t n, 
     }
     if (reader_rows.open(&state, &spec, NULL, NULL) != ERR_OK) abort();
     struct reader_chunk c = { .bytes = p, .n = n, .end = count };
+    if (keyed) c.rows = (uint32_t)(count / values);
     err_t rc = reader_rows.read(state, &c, &b, &rejects, &stats, NULL);
     bool good = whole && count % values == 0;
     if (rc == ERR_PROTO && keyed) good = false;

@@ -290,8 +290,9 @@ static uint64_t check_rows(const struct opened *o, const struct chunk_data *c)
         PASS(&e, source_reread(o->s, c->range, c->first_line, c->digest, false, again, &e));
         bytes = again[0];
     }
-    struct reader_chunk chunk = { bytes->bytes, bytes->held, c->range.begin, c->range.end,
-                                  c->first_line };
+    struct reader_chunk chunk = { bytes->bytes,   bytes->held,
+                                  c->range.begin, c->range.end,
+                                  c->first_line,  c->unread ? (uint32_t)c->records : 0 };
     struct batch b = { 0 };
     struct rejects rejects = { 0 };
     struct reader_stats stats;
