@@ -9,6 +9,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+enum { PIECE_TRIES = 3 }; // to read a piece of a file that is touched meanwhile
+
 struct list {
     struct fetched *first, **end;
 };
@@ -130,22 +132,40 @@ static err_t read_at(int fd, struct fetched *x)
     return ERR_OK;
 }
 
-// Before and after: what was written in between has moved the stamp. The digest of the
-// whole is checked by the worker in any case.
+// The path is looked at, then what is open, before and after: another file may take its
+// place in between, and what is written while it is read moves the stamp.
+static err_t try_piece(struct fetched *x, bool *good)
+{
+    struct file_stamp after;
+    int fd;
+    *good = false;
+    TRY(file_check(x->file, &x->e));
+    err_t rc = file_open(x->file, &fd, &x->e);
+    if (rc == ERR_CHANGED) return ERR_OK; // since just now: it is looked at again
+    TRY(rc);
+    rc = read_at(fd, x);
+    if (rc == ERR_OK) rc = file_stamp_fd(fd, &after, &x->e);
+    *good = rc == ERR_OK && file_same_stamp(&after, &x->file->stamp);
+    close(fd);
+    return rc;
+}
+
+// The digest of the whole is checked by the worker in any case.
 static err_t read_piece(struct fetched *x)
 {
-    int fd;
+    bool good = false;
     x->piece = malloc(x->bytes);
     if (!x->piece) return err_set(&x->e, ERR_NOMEM, "out of memory: %s", x->file->name);
-    TRY(file_check(x->file, &x->e));
-    TRY(file_open(x->file, &fd, &x->e));
-    err_t rc = read_at(fd, x);
-    close(fd);
-    if (rc == ERR_OK) rc = file_check(x->file, &x->e);
+    for (int i = 0; i < PIECE_TRIES && !good; i++)
+        TRY(try_piece(x, &good));
+    if (!good)
+        return err_set(&x->e, ERR_CHANGED,
+                       "%s is written to or replaced again and again while it is read",
+                       x->file->path);
     x->digest = hash_bytes(x->piece, x->bytes);
     x->p = x->piece;
     x->n = x->bytes;
-    return rc;
+    return ERR_OK;
 }
 
 static err_t hold_chunk(struct fetched *x)
