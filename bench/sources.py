@@ -4,7 +4,8 @@
 Usage: bench/sources.py [--build DIR] [--rows N] [--rounds N]
 
 Programs take turns on fresh databases; medians of wall and CPU time, and their ratio. No run
-counts whose rows and sums were not checked.
+counts whose rows and sums were not checked. --before names an older build to compare with, --flights a CSV
+file of flights that becomes a table, which is copied, too.
 """
 
 import argparse
@@ -31,6 +32,7 @@ def rows():
 db.executemany("INSERT INTO a VALUES(?, ?, ?, ?, ?, ?, ?)", rows())
 db.commit()
 """
+ATTACH = ("ATTACH '{source}' AS s; CREATE TABLE a({columns}); INSERT INTO a SELECT * FROM s.{table};")
 COPY = f"""
 import sqlite3, sys
 source, db = sqlite3.connect(sys.argv[1]), sqlite3.connect(sys.argv[2])
@@ -55,21 +57,22 @@ def timed(argv):
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def check(db, rows):
+def sums(db, sql):
     con = sqlite3.connect(db)
-    got = con.execute("SELECT count(*), sum(id), sum(length(emails) > 10) FROM a").fetchone()
-    con.close()
-    if got != (rows, rows * (rows - 1) // 2, rows):
-        sys.exit(f"{db}: wrong rows: {got}")
+    try:
+        return con.execute(sql).fetchone()
+    finally:
+        con.close()
 
 
-def compare(title, rows, rounds, folder, programs):
+def compare(title, want, sql, rounds, folder, programs):
     took = {name: [] for name, _ in programs}
     for _ in range(rounds):
         for name, argv in programs:
             db = os.path.join(folder, "out.db")
             took[name].append(timed(argv(db)))
-            check(db, rows)
+            if sums(db, sql) != want:
+                sys.exit(f"{name}: wrong rows: {sums(db, sql)}")
             shutil.rmtree(os.path.join(folder, ".tranche"), ignore_errors=True)
             os.unlink(db)
     wall = {n: statistics.median(t[0] for t in v) for n, v in took.items()}
@@ -81,14 +84,28 @@ def compare(title, rows, rounds, folder, programs):
               + (f"  tranche: {wall[name] / wall[ours]:.1f} x, CPU {cpu[name] / cpu[ours]:.1f} x" if name != ours else ""))
 
 
+def copies(tranche, others, source, table, columns):
+    """Programs that copy a table: ours, older builds, and the least that there can be."""
+    def copy(argv):
+        return lambda db: [*argv, "--sqlite", source, "--sqlite-table", table, "--into", f"sqlite:{db}"]
+    sql = ATTACH.format(source=source, columns=columns, table=table)
+    return [("tranche", copy(tranche)), *((name, copy(argv)) for name, argv in others),
+            ("sqlite3, ATTACH and INSERT", lambda db: ["sqlite3", db, sql])]
+
+
 def main():
     args = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     args.add_argument("--build", default=os.path.join(root, "build", "release"))
     args.add_argument("--rows", type=int, default=500000)
     args.add_argument("--rounds", type=int, default=3)
+    args.add_argument("--before", help="folder of another build of tranche")
+    args.add_argument("--flights", help="date,delay,distance,origin,destination")
     a = args.parse_args()
-    tranche = [os.path.join(os.path.abspath(a.build), "tranche"), "run", "--output", "quiet", "--table", "a"]
+    run = ["run", "--output", "quiet", "--table", "a"]
+    tranche = [os.path.join(os.path.abspath(a.build), "tranche"), *run]
+    others = [("tranche before", [os.path.join(os.path.abspath(a.before), "tranche"), *run])] if a.before else []
+    flights = a.flights and os.path.abspath(a.flights)
     folder = tempfile.mkdtemp(prefix="tranche-bench-")
     os.chdir(folder)
     try:
@@ -96,12 +113,21 @@ def main():
         generate(lines, a.rows)
         subprocess.run([sys.executable, "-c", BY_HAND, lines, copy], check=True)
         fields = "id,name,emails,address.city,address.zip,score,active"
-        compare(f"JSON lines, {a.rows} rows, {os.path.getsize(lines) >> 20} MiB", a.rows, a.rounds, folder, [
+        want, sql = (a.rows, a.rows * (a.rows - 1) // 2, a.rows), "SELECT count(*), sum(id), sum(length(emails) > 10) FROM a"
+        compare(f"JSON lines, {a.rows} rows, {os.path.getsize(lines) >> 20} MiB", want, sql, a.rounds, folder, [
             ("tranche", lambda db: [*tranche, "--jsonl", lines, "--fields", fields, "--into", f"sqlite:{db}"]),
             ("Python json and sqlite3", lambda db: [sys.executable, "-c", BY_HAND, lines, db])])
-        compare(f"a table of a database, {a.rows} rows", a.rows, a.rounds, folder, [
-            ("tranche", lambda db: [*tranche, "--sqlite", copy, "--sqlite-table", "a", "--into", f"sqlite:{db}"]),
+        compare(f"a table of a database, {a.rows} rows", want, sql, a.rounds, folder, [
+            *copies(tranche, others, copy, "a", COLUMNS),
             ("Python sqlite3", lambda db: [sys.executable, "-c", COPY, copy, db])])
+        if flights:
+            columns = "date TEXT, delay INTEGER, distance INTEGER, origin TEXT, destination TEXT"
+            subprocess.run(["sqlite3", "f.db", f"CREATE TABLE flights({columns});", ".mode csv",
+                            f".import --skip 1 '{flights}' flights"], check=True)
+            sql = "SELECT count(*), sum(delay), sum(distance), count(DISTINCT origin) FROM "
+            want = sums("f.db", sql + "flights")
+            compare(f"a table of flights, {want[0]} rows", want, sql + "a", a.rounds, folder,
+                    copies(tranche, others, "f.db", "flights", columns))
     finally:
         shutil.rmtree(folder)
 
