@@ -2,6 +2,8 @@
 
 #include "common/csv_simd.h"
 
+#include <string.h>
+
 enum { DULL_LEAST = 256 }; // fewer bytes are not worth a pass of their own
 
 void csv_split_init(struct csv_split *s, const struct csv_dialect *d, uint64_t offset,
@@ -46,6 +48,56 @@ static bool take_record(struct csv_split *s, const uint8_t *p, size_t n, size_t 
     }
     take(s, p, *taken);
     return found;
+}
+
+// ---- blank lines ----
+
+static bool is_blank(const struct csv_split *s, uint8_t c)
+{
+    return c == '\n' || c == '\r' ||
+           (s->blank_lines == CSV_BLANK_OF_SPACES && (c == ' ' || c == '\t'));
+}
+
+static bool has_text(const struct csv_split *s, const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!is_blank(s, p[i])) return true;
+    return false;
+}
+
+// How many of the bytes hold no blank line for sure, whatever follows them.
+static size_t before_blank(const struct csv_split *s, const uint8_t *p, size_t n)
+{
+    const uint8_t *lf = p, *end = p + n;
+    if (!s->text_seen && is_blank(s, *p)) return 0;
+    while (lf < end && (lf = memchr(lf, '\n', (size_t)(end - lf)))) {
+        lf++;
+        if (lf < end && is_blank(s, *lf)) return (size_t)(lf - p);
+    }
+    return n;
+}
+
+// Takes what before_blank says.
+static void take_text(struct csv_split *s, const uint8_t *p, size_t n)
+{
+    uint64_t begin = s->offset;
+    take(s, p, n);
+    if (s->blank_lines == CSV_BLANK_IS_ROW) return;
+    bool inside = s->record_begin >= begin;
+    size_t tail = inside ? (size_t)(s->record_begin - begin) : 0;
+    s->text_seen = (!inside && s->text_seen) || has_text(s, p + tail, n - tail);
+}
+
+// take_record, which counts it if it is a blank line.
+static bool take_line(struct csv_split *s, const uint8_t *p, size_t n, size_t *taken)
+{
+    bool found = take_record(s, p, n, taken);
+    if (s->blank_lines == CSV_BLANK_IS_ROW) return found;
+    s->text_seen = s->text_seen || has_text(s, p, *taken);
+    if (!found) return false;
+    s->open.blank += !s->text_seen;
+    s->text_seen = false;
+    return true;
 }
 
 static void close_cut(struct csv_split *s, struct csv_cut *cut)
@@ -114,18 +166,22 @@ err_t csv_split_feed_records(struct csv_split *s, const uint8_t *p, size_t n,
     *cut_found = false;
     while (*used < n && !*cut_found) {
         // So many bytes cannot hold all the records that are missing.
-        uint64_t left = records > s->open.records ? records - s->open.records : 1;
+        uint64_t have = s->open.records - s->open.blank;
+        uint64_t left = records > have ? records - have : 1;
         uint64_t size = s->offset - s->open.begin;
         uint64_t room = s->record_begin + CSV_RECORD_MAX - s->offset;
         uint64_t dull = most_bytes > size + 1 ? most_bytes - size - 1 : 0;
         if (dull > left - 1) dull = left - 1;
         size_t taken = least(room, n - *used);
         if (taken == 0) return bad_record(s, e);
-        if (dull >= DULL_LEAST) {
-            taken = least(dull, taken);
-            take(s, p + *used, taken);
-        } else if (take_record(s, p + *used, taken, &taken)) {
-            *cut_found = left == 1 || size + taken >= most_bytes;
+        size_t text = dull >= DULL_LEAST ? least(dull, taken) : 0;
+        if (text && s->blank_lines) text = before_blank(s, p + *used, text);
+        if (text) {
+            taken = text;
+            take_text(s, p + *used, text);
+        } else if (take_line(s, p + *used, taken, &taken)) {
+            have = s->open.records - s->open.blank;
+            *cut_found = have >= records || size + taken >= most_bytes;
             if (*cut_found) close_cut(s, cut);
         }
         *used += taken;

@@ -12,12 +12,21 @@
 struct csv_cut {         // one chunk of whole records
     uint64_t begin, end; // byte offsets in the stream
     uint64_t records;    // records in it, blank lines counted
+    uint64_t blank;      // of these, as csv_split.blank_lines says
     uint64_t lines;      // LFs in it, those inside quotes too
     bool unterminated;   // the last record has no line end (only at the end of the stream)
 };
 
+enum csv_blank {         // what csv_split_feed_records does not count
+    CSV_BLANK_IS_ROW,    // nothing
+    CSV_BLANK_EMPTY,     // records of no bytes but their line end
+    CSV_BLANK_OF_SPACES, // or of spaces and tabs
+};
+
 struct csv_split {
     struct csv_scan scan;
+    enum csv_blank blank_lines; // may be set after csv_split_init
+    bool text_seen;             // the record being read is no blank line
     uint64_t offset;            // of the next byte to feed
     struct csv_cut open;        // the chunk being collected
     uint64_t record_begin;      // offset of the record being read
@@ -42,8 +51,8 @@ MUST_CHECK err_t csv_split_feed(struct csv_split *s, const uint8_t *p, size_t n,
                                 uint64_t target, size_t *used, bool *cut_found,
                                 struct csv_cut *cut, struct err *e);
 
-// The same, but until the chunk has `records` records, or a record ends at or past
-// `most_bytes` of it.
+// The same, but until the chunk has `records` records that are no blank lines, or a record
+// ends at or past `most_bytes` of it.
 MUST_CHECK err_t csv_split_feed_records(struct csv_split *s, const uint8_t *p, size_t n,
                                         uint64_t records, uint64_t most_bytes, size_t *used,
                                         bool *cut_found, struct csv_cut *cut,

@@ -72,6 +72,13 @@ static err_t pass_by(struct source *s, const struct committed *d, struct err *e)
         input_of(s)->name, ull(d->range.begin), ull(d->range.end));
 }
 
+// What a reader takes for no row. In a table of one column a blank line is a NULL.
+static enum csv_blank blank_lines(const struct source *s)
+{
+    if (s->ops == &source_jsonl) return CSV_BLANK_OF_SPACES;
+    return s->ops == &source_csv && s->names.n > 1 ? CSV_BLANK_EMPTY : CSV_BLANK_IS_ROW;
+}
+
 static err_t to_next_gap(struct source *s, struct err *e)
 {
     struct cutter *c = &s->cut;
@@ -89,6 +96,7 @@ static err_t to_next_gap(struct source *s, struct err *e)
     c->in_gap = true;
     c->base = c->fed = c->have = 0;
     csv_split_init(&c->split, &s->dialect, c->at, c->lines);
+    c->split.blank_lines = blank_lines(s);
     hash_stream_reset(c->hash);
     return ERR_OK;
 }

@@ -26,7 +26,11 @@ def a_range_is_loaded_without_any_file(t):
 def batch_rows_are_exact(t):
     t.write("b.csv", "a,b\n" + "".join(f'{i},"x\n{i}"\n' for i in range(10007)))
     t.write("l.txt", "".join(f"line {i}\r\n" for i in range(10007)))
-    for source in (("--range", 10007), ("--csv", "b.csv"), ("--lines", "l.txt")):
+    blank = lambda i: "\n" * (i % 7 == 3) + "\r\n" * (i // 3000)  # blank lines are no rows
+    t.write("blank.csv", "a,b\n" + "".join(f'{blank(i)}{i},"\n\n"\n' for i in range(10007)) + "\n\n")
+    t.write("blank.json", "".join(f'{blank(i)} \t\n{{"a": {i}}}\n' for i in range(10007)))
+    for source in (("--range", 10007), ("--csv", "b.csv"), ("--lines", "l.txt"), ("--csv", "blank.csv"),
+                   ("--jsonl", "blank.json")):
         t.run("run", *source, "--batch-rows", 1000, "--sql", "SELECT count(*) AS n FROM batch",
               "--into", "sqlite:wh.db", "--table", "n", "--mode", "replace")
         t.equal([(1000,)] * 10 + [(7,)], t.rows("wh.db", "SELECT n FROM n ORDER BY rowid"), source[0])

@@ -163,6 +163,63 @@ static void cuts_by_records_have_that_many(void **state)
     }
 }
 
+// The oracle: the record itself, without its line end.
+static bool is_blank_line(const uint8_t *p, const struct csv_cut *c, enum csv_blank rule)
+{
+    for (uint64_t i = c->begin; i < c->end; i++)
+        if (!strchr(rule == CSV_BLANK_OF_SPACES ? "\r\n \t" : "\r\n", p[i]) || !p[i])
+            return false;
+    return rule != CSV_BLANK_IS_ROW && !c->unterminated;
+}
+
+static void blank_lines_are_not_counted_as_rows(void **state)
+{
+    (void)state;
+    static const char *const parts[] = { "\n",
+                                         "\r\n",
+                                         "\n\n",
+                                         " \t\n",
+                                         "text\n",
+                                         " a\r\n",
+                                         "\"x\n\n\r\ny\"\n",
+                                         "a long line with words\n" };
+    struct noise r = noise_new();
+    static uint8_t buf[8192 + CSV_PAD];
+    static struct cuts slow;
+    for (int round = 0; round < 600; round++) {
+        enum csv_blank rule = (enum csv_blank)(round % 3);
+        uint64_t want = 1 + noise_below(&r, round % 2 ? 600 : 4);
+        size_t n = 0, at = 0, record = 0, few = noise_below(&r, 20);
+        while (n < 8000 && (n < 2000 || noise_below(&r, 100))) {
+            const char *part = parts[noise_below(&r, 20) < few ? noise_below(&r, 7) : 7];
+            memcpy(buf + n, part, strlen(part));
+            n += strlen(part);
+        }
+        split_slowly(&rfc, buf, n, 0, &slow);
+        struct csv_split s;
+        csv_split_init(&s, &rfc, 0, 0);
+        s.blank_lines = rule;
+        while (at < n) {
+            size_t piece = 1 + noise_below(&r, n - at), used;
+            struct csv_cut cut;
+            struct err e;
+            bool found;
+            uint64_t rows = 0;
+            PASS(&e, csv_split_feed_records(&s, buf + at, piece, want, 1 << 20, &used,
+                                            &found, &cut, &e));
+            at += used;
+            if (!found) continue;
+            size_t first = record;
+            for (; record < slow.n && slow.v[record].end <= cut.end; record++)
+                rows += !is_blank_line(buf, &slow.v[record], rule);
+            EQ_I64(want, rows);
+            EQ_I64(cut.records, record - first);
+            EQ_I64(cut.blank, cut.records - rows);
+            assert_false(is_blank_line(buf, &slow.v[record - 1], rule)); // it ends at a row
+        }
+    }
+}
+
 static struct cuts *split_text(const char *text, uint64_t target)
 {
     static struct cuts out;
@@ -278,6 +335,7 @@ int main(void)
         cmocka_unit_test(cuts_do_not_depend_on_the_pieces),
         cmocka_unit_test(a_cut_ends_at_the_first_record_end_at_or_past_the_target),
         cmocka_unit_test(cuts_by_records_have_that_many),
+        cmocka_unit_test(blank_lines_are_not_counted_as_rows),
         cmocka_unit_test(nothing_in_nothing_out),
         cmocka_unit_test(a_quote_never_closed_is_named),
         cmocka_unit_test(a_record_may_be_as_long_as_the_limit_and_no_longer),
