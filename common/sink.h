@@ -8,7 +8,7 @@
 #include "common/region.h"
 
 struct sink_ops {
-    const char *name; // "sqlite", "csv", "jsonl", "null", "postgres"
+    const char *name; // "sqlite", "csv", "jsonl", "null", "postgres", "rows"
     MUST_CHECK err_t (*open)(void **state, const struct schema *out, struct err *e);
     // Appends the encoded batch at to->p + to->n. ERR_TOOBIG: it does not fit in to->cap;
     // to->n is then unchanged. Misfits are encoded as text in their row's place.
@@ -17,7 +17,8 @@ struct sink_ops {
     void (*close)(void **state); // copes with NULL and a failed open
 };
 
-extern const struct sink_ops sink_sqlite, sink_csv, sink_jsonl, sink_null, sink_pg;
+extern const struct sink_ops sink_sqlite, sink_csv, sink_jsonl, sink_null, sink_pg,
+    sink_rows;
 const struct sink_ops *sink_find(const char *name); // NULL: no such sink
 
 #endif

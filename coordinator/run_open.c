@@ -116,11 +116,6 @@ err_t run_find_warehouse(struct run *r, struct err *e)
     if (!j->merge_sql && !job_aggregates(j)) return ERR_OK;
     if (r->ops->merging) r->ops = r->ops->merging;
     if (r->ops->merges) return ERR_OK;
-    if (strcmp(r->ops->scheme, "postgres") == 0)
-        return err_set(
-            e, ERR_INVALID,
-            "%s: this version does not do it in PostgreSQL: load into sqlite:PATH",
-            job_aggregates(j) ? "aggregate" : "merge");
     return err_set(e, ERR_INVALID,
                    "%s is done in the warehouse, and %s is none: load into sqlite:PATH",
                    job_aggregates(j) ? "aggregate" : "merge", j->into_written);

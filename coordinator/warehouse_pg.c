@@ -252,16 +252,12 @@ static err_t open_warehouse(struct warehouse **out, const char *url, warehouse_s
     return rc;
 }
 
-const struct warehouse_ops warehouse_pg = {
-    .scheme = "postgres",
-    .sink = "postgres",
-    .open = open_warehouse,
-    .query_value = wpg_query_value,
-    .watermark = wpg_watermark_read,
-    .begin = wpg_begin,
-    .check = wpg_check,
-    .commit = wpg_commit,
-    .note = wpg_note,
-    .finish = wpg_finish,
-    .close = close_warehouse,
-};
+#define SHARED                                                                    \
+    .scheme = "postgres", .open = open_warehouse, .query_value = wpg_query_value, \
+    .watermark = wpg_watermark_read, .begin = wpg_begin, .check = wpg_check,      \
+    .commit = wpg_commit, .note = wpg_note, .finish = wpg_finish, .close = close_warehouse
+
+static const struct warehouse_ops merging = { SHARED, .sink = "rows", .merges = true };
+
+const struct warehouse_ops warehouse_pg = { SHARED, .sink = "postgres",
+                                            .merging = &merging };

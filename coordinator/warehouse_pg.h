@@ -71,6 +71,10 @@ struct warehouse {
     struct wpg_columns key;
     struct wpg_columns *indexes; // to be built at the end
     size_t n_indexes;
+    struct load_merge *merge;            // as given to begin(); NULL: none
+    uint32_t n_states;                   // of a row, behind its keys
+    const struct strings *merge_indexes; // with a merge: to be built at the end
+    size_t n_merge_indexes;
     struct wpg_watermark watermark;
     struct load_input *inputs; // as given to begin()
     size_t n_inputs;
@@ -134,6 +138,11 @@ MUST_CHECK err_t wpg_table_create(struct warehouse *w, const char *table,
 // w->target is there and takes the schema: made, or checked. Gives w->schema its names.
 MUST_CHECK err_t wpg_table_ensure(struct warehouse *w, struct err *e);
 MUST_CHECK err_t wpg_rejects_ensure(struct warehouse *w, struct err *e);
+// The schema and its list of columns, in lower case.
+MUST_CHECK err_t wpg_schema_take(struct warehouse *w, const struct schema *s,
+                                 struct err *e);
+MUST_CHECK err_t wpg_copy_statement(const char *table, const char *columns, char **out,
+                                    struct err *e);
 // The statements that put rows in; for an upsert also the table they go through, which is
 // the session's own.
 MUST_CHECK err_t wpg_table_plan(struct warehouse *w, struct err *e);
@@ -184,9 +193,20 @@ typedef err_t wpg_ledger_fn(void *arg, const struct ledger_row *row, struct err 
 MUST_CHECK err_t wpg_ledger_each(struct warehouse *w, wpg_ledger_fn *fn, void *arg,
                                  struct err *e);
 // A row of the rejects, to be written by wpg_rejects_write.
+enum { WPG_NO_INPUT = UINT32_MAX };
 MUST_CHECK err_t wpg_reject_add(struct warehouse *w, uint32_t input, const struct reject *r,
                                 struct err *e);
 MUST_CHECK err_t wpg_rejects_write(struct warehouse *w, struct err *e);
+
+// ---- aggregates (warehouse_pg_merge.c); w->merge is set
+
+// ERR_PROTO: the result's bytes are no states. Any thread.
+MUST_CHECK err_t wpg_states_check(const struct warehouse *w, const struct result *r,
+                                  struct err *e);
+MUST_CHECK err_t wpg_states_add(struct warehouse *w, struct result *r, struct err *e);
+// In the last transaction: makes the table `result` of the states, which are dropped.
+// Schema and indexes are those of the result from now on.
+MUST_CHECK err_t wpg_merge(struct warehouse *w, const char *result, struct err *e);
 
 // ---- the verbs
 

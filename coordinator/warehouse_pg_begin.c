@@ -442,6 +442,8 @@ void wpg_forget_load(struct warehouse *w)
         free(*texts[i]);
         *texts[i] = NULL;
     }
+    w->merge = NULL;
+    w->n_states = 0;
     wpg_columns_free(&w->key);
     wpg_indexes_free(w);
     wpg_watermark_free(&w->watermark);
@@ -457,6 +459,7 @@ void wpg_forget_load(struct warehouse *w)
 
 static err_t fold_schema(struct schema *to, const struct schema *from, struct err *e)
 {
+    schema_free(to);
     for (uint32_t i = 0; i < from->n; i++) {
         const struct field *f = &from->f[i];
         char *name;
@@ -465,6 +468,24 @@ static err_t fold_schema(struct schema *to, const struct schema *from, struct er
         free(name);
         TRY(rc);
     }
+    return ERR_OK;
+}
+
+err_t wpg_schema_take(struct warehouse *w, const struct schema *s, struct err *e)
+{
+    TRY(fold_schema(&w->schema, s, e));
+    free(w->columns);
+    return wpg_columns_text(&w->schema, NULL, &w->columns, e);
+}
+
+static err_t take_merge(struct warehouse *w, const struct load_identity *id,
+                        const struct schema *schema, struct err *e)
+{
+    w->merge = id->merge;
+    assert(!id->merge->sql);
+    w->n_states = schema->n - (uint32_t)id->merge->spec->aggregate.by.n;
+    w->merge_indexes = id->indexes;
+    w->n_merge_indexes = id->n_indexes;
     return ERR_OK;
 }
 
@@ -494,7 +515,8 @@ static err_t take_arguments(struct warehouse *w, const struct load_identity *id,
         w->watermark.column = schema_find(&w->schema, id->watermark);
         assert(w->watermark.column >= 0);
     }
-    return wpg_indexes_take(w, id->indexes, id->n_indexes, e);
+    return id->merge ? take_merge(w, id, schema, e)
+                     : wpg_indexes_take(w, id->indexes, id->n_indexes, e);
 }
 
 // The old coordinator's session hangs in its transaction, and nobody may be there any more

@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 // ---- the proof
@@ -143,12 +144,24 @@ static err_t drop_staged(struct warehouse *w, struct err *e)
     return rc;
 }
 
+static err_t swap_in(struct warehouse *w, struct err *e)
+{
+    char *result = NULL;
+    if (!w->merge) return wpg_swap(w, w->target, e);
+    if (asprintf(&result, "%s_result", w->target) < 0)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    err_t rc = wpg_merge(w, result, e);
+    if (rc == ERR_OK) rc = wpg_swap(w, result, e);
+    free(result);
+    return rc;
+}
+
 static err_t complete(struct warehouse *w, bool swap, struct err *e)
 {
     if (w->mode == MODE_UPSERT) TRY(forget_earlier(w, true, e));
     if (w->mode != MODE_REPLACE) return wpg_indexes_build(w, w->table, e);
     if (!swap) return drop_staged(w, e);
-    TRY(wpg_swap(w, w->target, e));
+    TRY(swap_in(w, e));
     return forget_earlier(w, false, e);
 }
 

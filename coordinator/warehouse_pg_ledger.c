@@ -279,7 +279,7 @@ err_t wpg_reject_add(struct warehouse *w, uint32_t input, const struct reject *r
                      struct err *e)
 {
     struct buf *b = &w->reject_rows;
-    const char *file = w->inputs[input].name;
+    const char *file = input == WPG_NO_INPUT ? "" : w->inputs[input].name;
     TRY(buf_add(b, (const uint8_t[]){ 0, REJECT_COLUMNS }, 2, e));
     TRY(add_number(b, w->load_id, e));
     TRY(add_words(b, (struct slice){ (const uint8_t *)file, strlen(file) }, e));

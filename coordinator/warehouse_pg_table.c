@@ -109,9 +109,20 @@ static err_t check_columns(struct warehouse *w, struct err *e)
     return rc;
 }
 
+static err_t create_states(struct warehouse *w, struct err *e)
+{
+    char *target = pg_quoted(w->target);
+    if (!target) return err_set(e, ERR_NOMEM, "out of memory");
+    err_t rc = wpg_do(w, e, "creating the staged table",
+                      "CREATE TABLE IF NOT EXISTS %s(key bytea, row bytea)", target);
+    free(target);
+    return rc;
+}
+
 err_t wpg_table_ensure(struct warehouse *w, struct err *e)
 {
     enum wpg_there there;
+    if (w->merge) return create_states(w, e);
     TRY(wpg_table_find(w, w->target, &there, e));
     if (there == WPG_OTHER)
         return err_set(e, ERR_INVALID, "%s is no table: rows go into tables only",
@@ -195,16 +206,36 @@ static err_t print_upsert(struct warehouse *w, const char *target, const char *k
     return rc;
 }
 
-static err_t print_statements(struct warehouse *w, const char *target, struct err *e)
+static err_t print_copy(const char *table, const char *columns, char **out, struct err *e)
+{
+    if (asprintf(out, "COPY %s(%s) FROM STDIN (FORMAT binary)", table, columns) >= 0)
+        return ERR_OK;
+    *out = NULL;
+    return err_set(e, ERR_NOMEM, "out of memory");
+}
+
+err_t wpg_copy_statement(const char *table, const char *columns, char **out, struct err *e)
+{
+    char *quoted = pg_quoted(table);
+    *out = NULL;
+    err_t rc = quoted ? print_copy(quoted, columns, out, e)
+                      : err_set(e, ERR_NOMEM, "out of memory");
+    free(quoted);
+    return rc;
+}
+
+static err_t print_statements(struct warehouse *w, struct err *e)
 {
     char *key = NULL;
-    if (asprintf(&w->copy_sql, "COPY %s(%s) FROM STDIN (FORMAT binary)",
-                 w->key.n ? PASSAGE : target, w->columns) < 0)
-        w->copy_sql = NULL;
-    if (!w->copy_sql) return err_set(e, ERR_NOMEM, "out of memory");
-    if (!w->key.n) return ERR_OK;
+    if (!w->key.n)
+        return wpg_copy_statement(w->target, w->merge ? "key, row" : w->columns,
+                                  &w->copy_sql, e);
+    TRY(print_copy(PASSAGE, w->columns, &w->copy_sql, e));
     TRY(wpg_columns_text(&w->schema, &w->key, &key, e));
-    err_t rc = print_upsert(w, target, key, e);
+    char *target = pg_quoted(w->target);
+    err_t rc =
+        target ? print_upsert(w, target, key, e) : err_set(e, ERR_NOMEM, "out of memory");
+    free(target);
     free(key);
     return rc;
 }
@@ -212,11 +243,8 @@ static err_t print_statements(struct warehouse *w, const char *target, struct er
 err_t wpg_table_plan(struct warehouse *w, struct err *e)
 {
     TRY(wpg_columns_text(&w->schema, NULL, &w->columns, e));
-    char *target = pg_quoted(w->target);
-    err_t rc =
-        target ? print_statements(w, target, e) : err_set(e, ERR_NOMEM, "out of memory");
-    free(target);
-    return rc == ERR_OK ? wpg_table_settle(w, e) : rc;
+    TRY(print_statements(w, e));
+    return wpg_table_settle(w, e);
 }
 
 err_t wpg_table_settle(struct warehouse *w, struct err *e)

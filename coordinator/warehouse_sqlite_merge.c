@@ -4,8 +4,7 @@
 
 #include "coordinator/warehouse_sqlite.h"
 
-#include "common/agg_groups.h"
-#include "common/agg_merge.h"
+#include "common/agg_group.h"
 #include "common/crash.h"
 #include "common/sql_guard.h"
 #include "proto/spec_sql.h"
@@ -45,71 +44,16 @@ static err_t insert_row(struct warehouse *w, sqlite3_stmt *st, struct err *e)
 
 // ---- the aggregate
 
-struct group { // the rows that are being merged
-    struct agg_merge *merge;
-    uint32_t n_keys, n_states, n_fn;
-    struct cell *key; // of the group; text lies in `text`
-    struct cell *row; // keys and states that were read
-    struct cell *value;
-    struct buf *text;
-    bool open;
+struct into { // where the result goes
+    struct warehouse *w;
+    struct agg_group group;
+    sqlite3_stmt *st;
 };
 
-static void group_close(struct group *g)
-{
-    for (uint32_t i = 0; g->text && i < g->n_keys; i++)
-        buf_free(&g->text[i]);
-    agg_merge_free(&g->merge);
-    free(g->key);
-    free(g->row);
-    free(g->value);
-    free(g->text);
-}
-
-static err_t group_open(struct group *g, const struct agg *a, uint64_t memory_bytes,
-                        struct err *e)
-{
-    *g = (struct group){ .n_keys = (uint32_t)a->by.n, .n_fn = (uint32_t)a->n_fn };
-    TRY(agg_merge_new(&g->merge, a, memory_bytes, e));
-    g->n_states = agg_merge_states(g->merge);
-    g->key = calloc(g->n_keys + 1, sizeof *g->key);
-    g->row = calloc(g->n_keys + g->n_states + 1, sizeof *g->row);
-    g->value = calloc(g->n_fn + 1, sizeof *g->value);
-    g->text = calloc(g->n_keys + 1, sizeof *g->text);
-    if (g->key && g->row && g->value && g->text) return ERR_OK;
-    return err_set(e, ERR_NOMEM, "out of memory");
-}
-
-static void group_read(struct group *g, sqlite3_stmt *st)
+static void group_read(struct agg_group *g, sqlite3_stmt *st)
 {
     for (uint32_t i = 0; i < g->n_keys + g->n_states; i++)
         g->row[i] = wsq_cell(st, (int)i);
-}
-
-// Where members of a group differ, 1 and 1.0, the integer is the key.
-static bool group_has(struct group *g)
-{
-    for (uint32_t i = 0; i < g->n_keys; i++)
-        if (!agg_cell_equal(&g->key[i], &g->row[i])) return false;
-    for (uint32_t i = 0; i < g->n_keys; i++)
-        if (g->row[i].kind == CELL_INTEGER) g->key[i] = g->row[i];
-    return true;
-}
-
-static err_t group_start(struct group *g, struct err *e)
-{
-    for (uint32_t i = 0; i < g->n_keys; i++) {
-        struct cell *key = &g->key[i];
-        *key = g->row[i];
-        if (key->kind != CELL_TEXT && key->kind != CELL_BLOB) continue;
-        g->text[i].n = 0;
-        TRY(buf_reserve(&g->text[i], (size_t)key->len + 1, e));
-        if (key->len) TRY(buf_add(&g->text[i], key->p, key->len, e));
-        key->p = g->text[i].p;
-    }
-    agg_merge_start(g->merge);
-    g->open = true;
-    return ERR_OK;
 }
 
 static err_t bind_cells(struct warehouse *w, sqlite3_stmt *st, const struct cell *c,
@@ -122,32 +66,24 @@ static err_t bind_cells(struct warehouse *w, sqlite3_stmt *st, const struct cell
     return ERR_OK;
 }
 
-static err_t group_end(struct warehouse *w, struct group *g, sqlite3_stmt *into,
+static err_t add_group(void *arg, const struct cell *key, const struct cell *value,
                        struct err *e)
 {
-    if (!g->open) return ERR_OK;
-    TRY(agg_merge_result(g->merge, g->value, e));
-    TRY(bind_cells(w, into, g->key, g->n_keys, 0, e));
-    TRY(bind_cells(w, into, g->value, g->n_fn, g->n_keys, e));
-    return insert_row(w, into, e);
+    struct into *x = arg;
+    TRY(bind_cells(x->w, x->st, key, x->group.n_keys, 0, e));
+    TRY(bind_cells(x->w, x->st, value, x->group.n_fn, x->group.n_keys, e));
+    return insert_row(x->w, x->st, e);
 }
 
-static err_t merge_groups(struct warehouse *w, struct group *g, sqlite3_stmt *from,
-                          sqlite3_stmt *into, struct err *e)
+static err_t merge_groups(struct into *x, sqlite3_stmt *from, struct err *e)
 {
     bool row;
     for (;;) {
-        TRY(wsq_step(w, from, &row, e, "reading the parts"));
-        if (!row) break;
-        group_read(g, from);
-        if (!g->open || !group_has(g)) {
-            TRY(group_end(w, g, into, e));
-            TRY(group_start(g, e));
-        }
-        TRY(agg_merge_add(g->merge, g->row + g->n_keys, e));
+        TRY(wsq_step(x->w, from, &row, e, "reading the parts"));
+        if (!row) return agg_group_end(&x->group, add_group, x, e);
+        group_read(&x->group, from);
+        TRY(agg_group_add(&x->group, add_group, x, e));
     }
-    if (!g->open && g->n_keys == 0) TRY(group_start(g, e)); // of no rows there is one row
-    return group_end(w, g, into, e);
 }
 
 // Sorted by the keys, so that one group is in memory at a time. SQLite sorts in bounded
@@ -168,18 +104,18 @@ static err_t prepare_parts(struct warehouse *w, uint32_t n_keys, sqlite3_stmt **
 static err_t aggregate_sorted(struct warehouse *w, const char *table, struct err *e)
 {
     const struct load_merge *m = w->merge;
-    sqlite3_stmt *from = NULL, *into = NULL;
-    struct group g;
+    sqlite3_stmt *from = NULL;
+    struct into x = { .w = w };
     err_t rc = wsq_table_create(w, table, m->rows, e);
-    if (rc == ERR_OK) rc = prepare_insert(w, table, m->rows->n, &into, e);
+    if (rc == ERR_OK) rc = prepare_insert(w, table, m->rows->n, &x.st, e);
     if (rc == ERR_OK) rc = prepare_parts(w, (uint32_t)m->spec->aggregate.by.n, &from, e);
     if (rc == ERR_OK) {
-        rc = group_open(&g, &m->spec->aggregate, m->memory_bytes, e);
-        if (rc == ERR_OK) rc = merge_groups(w, &g, from, into, e);
-        group_close(&g);
+        rc = agg_group_open(&x.group, &m->spec->aggregate, m->memory_bytes, e);
+        if (rc == ERR_OK) rc = merge_groups(&x, from, e);
+        agg_group_close(&x.group);
     }
     sqlite3_finalize(from);
-    sqlite3_finalize(into);
+    sqlite3_finalize(x.st);
     return rc;
 }
 
@@ -195,13 +131,12 @@ static err_t aggregate(struct warehouse *w, const char *table, struct err *e)
 
 // ---- a chunk's states are looked at before they are taken in
 
-static err_t check_rows(sqlite3_stmt *st, struct group *g, struct err *e)
+static err_t check_rows(sqlite3_stmt *st, struct agg_group *g, struct err *e)
 {
     int rc;
     for (uint64_t row = 1; (rc = sqlite3_step(st)) == SQLITE_ROW; row++) {
         group_read(g, st);
-        agg_merge_start(g->merge);
-        err_t bad = agg_merge_add(g->merge, g->row + g->n_keys, e);
+        err_t bad = agg_group_check(g, e);
         if (bad != ERR_OK) return err_wrap(e, bad, "row %" PRIu64, row);
     }
     if (rc == SQLITE_DONE) return ERR_OK;
@@ -213,7 +148,7 @@ static err_t check_image(sqlite3 *db, const struct warehouse *w, const struct re
                          struct err *e)
 {
     sqlite3_stmt *st = NULL;
-    struct group g;
+    struct agg_group g;
     sqlite3_int64 n = (sqlite3_int64)r->image_bytes;
     int rc = sqlite3_deserialize(db, "main", (uint8_t *)(uintptr_t)r->image, n, n,
                                  SQLITE_DESERIALIZE_READONLY);
@@ -221,9 +156,9 @@ static err_t check_image(sqlite3 *db, const struct warehouse *w, const struct re
     if (rc != SQLITE_OK)
         return err_set(e, rc == SQLITE_NOMEM ? ERR_NOMEM : ERR_PROTO, "states: %s",
                        sqlite3_errstr(rc));
-    err_t out = group_open(&g, &w->merge->spec->aggregate, w->merge->memory_bytes, e);
+    err_t out = agg_group_open(&g, &w->merge->spec->aggregate, w->merge->memory_bytes, e);
     if (out == ERR_OK) out = check_rows(st, &g, e);
-    group_close(&g);
+    agg_group_close(&g);
     sqlite3_finalize(st);
     return out;
 }

@@ -261,6 +261,52 @@ def params_are_read_from_postgresql_and_only_read(t):
     t.equal("2", pg.one("SELECT count(*) FROM means"), "rows of the other table")
 
 
+@scenario("pg", "smoke")
+def an_aggregate_in_postgresql_has_the_same_groups_and_values(t):
+    pg = postgres.Postgres(t)
+    keys = ["", "1", "1.0", "2.5", "x", "ä, \"b\"", "-7", "001"]
+    t.write("k.csv", "k,g,x,day\n" + "".join(
+        f'"{keys[i % 8] if keys[i % 8] else ""}",{i % 3},{"" if i % 11 == 0 else (i * 7919) % 1000 - 500},2001-0{i % 9 + 1}-01\n'
+        .replace('""', "").replace(', "b"', ', ""b""') for i in range(20000)))
+    flags = ["--by", "k,g", "--batch-bytes", "16KiB", "--index", "g"]
+    for compute in ("n=count(x)", "s=sum(x)", "m=avg(x)", "sd=stddev(x)", "q=quantile(x, 0.9)", "lo=min(day)", "d=count_distinct(x)"):
+        flags += ["--compute", compute]
+    for into in (pg.url, "sqlite:wh.db"):
+        r = t.run("run", "--csv", "k.csv", "--into", into, "--table", "agg", "--mode", "replace", *flags, "--output", "json").json
+        t.true(r["load"]["balanced"], "balanced")
+    sql = "SELECT {k} AS k, g, n, s, m, sd, q, lo, d FROM agg"
+
+    def plain(rows):
+        return sorted([[None if v is None else str(v) if i in (0, 7) else float(v) for i, v in enumerate(row)] for row in rows],
+                      key=repr)
+    want = plain(t.rows("wh.db", sql.format(k="CAST(k AS TEXT)")))
+    t.equal(24, len(want), "groups")
+    t.equal(want, plain(pg.rows(sql.format(k="k"))), "the result")
+    t.equal([["k", "text"], ["g", "bigint"], ["n", "bigint"], ["s", "bigint"], ["m", "double precision"]],
+            pg.rows("SELECT attname, format_type(atttypid, 0) FROM pg_attribute WHERE attrelid = 'agg'::regclass AND "
+                    "attnum BETWEEN 1 AND 5 ORDER BY attnum"), "columns")
+    for point in ("commit-before-commit:2", "merge-before", "merge-after-aggregate", "finish-before-commit", "finish-after-commit"):
+        do = ("run", "--csv", "k.csv", "--into", pg.url, "--table", "agg", "--mode", "replace", *flags)
+        t.equal(-signal.SIGKILL, t.finish(t.start(*do, env={"TRANCHE_CRASH_AT": point})).code, f"{point}: exit code")
+        t.run(*do)
+        t.equal(want, plain(pg.rows(sql.format(k="k"))), f"the result after {point}")
+    t.equal([["agg"], ["agg_rejects"], ["tranche_ledger"], ["tranche_runs"]],
+            pg.rows("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1"),
+            "tables left")
+
+
+@scenario("pg")
+def a_group_that_postgresql_can_not_have_is_refused_alone(t):
+    pg = postgres.Postgres(t)
+    t.write("k.csv", "k,x\na,1\nb,2\na,3\n")
+    done = t.run("run", "--csv", "k.csv", "--into", pg.url, "--table", "agg", "--mode", "replace", "--sql",
+                 "SELECT CASE k WHEN 'b' THEN 'b' || char(0) ELSE k END AS k, x FROM batch", "--by", "k",
+                 "--compute", "s=sum(x)")
+    t.says(done, "1 row of the aggregate's result can't stand in PostgreSQL: see agg_rejects")
+    t.equal([["a", "4"]], pg.rows("SELECT * FROM agg"), "rows")
+    t.true("NUL" in pg.one("SELECT reason FROM agg_rejects"), "the reason")
+
+
 # ---- a table that is there
 
 @scenario("pg")

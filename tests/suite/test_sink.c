@@ -160,6 +160,7 @@ static void run_row(void **state)
         { "csv_" #body, "csv", false, 1 << 16, body },     \
         { "jsonl_" #body, "jsonl", false, 1 << 16, body }, \
         { "pg_" #body, "postgres", false, 1 << 16, body }, \
+        { "rows_" #body, "rows", false, 0, body },         \
     {                                                      \
         "null_" #body, "null", true, 0, body               \
     }
