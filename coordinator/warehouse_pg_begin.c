@@ -478,15 +478,15 @@ err_t wpg_schema_take(struct warehouse *w, const struct schema *s, struct err *e
     return wpg_columns_text(&w->schema, NULL, &w->columns, e);
 }
 
-static err_t take_merge(struct warehouse *w, const struct load_identity *id,
-                        const struct schema *schema, struct err *e)
+// Columns and indexes are those of the result, and known only then.
+static void take_merge(struct warehouse *w, const struct load_identity *id,
+                       const struct schema *schema)
 {
-    w->merge = id->merge;
     assert(!id->merge->sql);
+    w->merge = id->merge;
     w->n_states = schema->n - (uint32_t)id->merge->spec->aggregate.by.n;
     w->merge_indexes = id->indexes;
     w->n_merge_indexes = id->n_indexes;
-    return ERR_OK;
 }
 
 static err_t take_arguments(struct warehouse *w, const struct load_identity *id,
@@ -515,8 +515,9 @@ static err_t take_arguments(struct warehouse *w, const struct load_identity *id,
         w->watermark.column = schema_find(&w->schema, id->watermark);
         assert(w->watermark.column >= 0);
     }
-    return id->merge ? take_merge(w, id, schema, e)
-                     : wpg_indexes_take(w, id->indexes, id->n_indexes, e);
+    if (!id->merge) return wpg_indexes_take(w, id->indexes, id->n_indexes, e);
+    take_merge(w, id, schema);
+    return ERR_OK;
 }
 
 // The old coordinator's session hangs in its transaction, and nobody may be there any more

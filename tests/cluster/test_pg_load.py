@@ -283,7 +283,7 @@ def an_aggregate_in_postgresql_has_the_same_groups_and_values(t):
     t.equal(24, len(want), "groups")
     t.equal(want, plain(pg.rows(sql.format(k="k"))), "the result")
     t.equal([["k", "text"], ["g", "bigint"], ["n", "bigint"], ["s", "bigint"], ["m", "double precision"]],
-            pg.rows("SELECT attname, format_type(atttypid, 0) FROM pg_attribute WHERE attrelid = 'agg'::regclass AND "
+            pg.rows("SELECT attname, format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid = 'agg'::regclass AND "
                     "attnum BETWEEN 1 AND 5 ORDER BY attnum"), "columns")
     for point in ("commit-before-commit:2", "merge-before", "merge-after-aggregate", "finish-before-commit", "finish-after-commit"):
         do = ("run", "--csv", "k.csv", "--into", pg.url, "--table", "agg", "--mode", "replace", *flags)
