@@ -31,6 +31,15 @@ static void check_part(struct conf *c, const struct step *s, const struct value 
     }
 }
 
+static void check_requests(struct conf *c, const struct value *v)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->job->n_steps; i++)
+        n += c->job->steps[i].kind == STEP_HTTP;
+    if (n > STEP_HTTP_MAX)
+        conf_wrong_at(c, v, "transform", "more than %d http steps", STEP_HTTP_MAX);
+}
+
 static void step(struct conf *c, const struct value *v)
 {
     struct step s = { 0 };
@@ -61,6 +70,7 @@ void conf_steps(struct conf *c, const struct value *v)
     else
         for (const struct value *m = v->first; m; m = m->next)
             step(c, m);
+    check_requests(c, v);
 }
 
 err_t conf_flag_steps(struct conf *c, const struct value *steps, struct err *e)

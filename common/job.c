@@ -148,6 +148,7 @@ static err_t http_facts(struct buf *out, const struct step_http *h, struct err *
     TRY(fact(out, "http", h->url, e));
     TRY(pair_facts(out, "header", &h->headers, e));
     TRY(fact_of(out, "rows", h->rows, e));
+    if (h->fields_given) TRY(fact(out, "fields", "", e));
     for (size_t i = 0; i < h->fields.n; i++) {
         TRY(fact(out, "field", h->fields.v[i].name, e));
         TRY(fact(out, "=", h->fields.v[i].value, e));

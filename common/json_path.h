@@ -45,4 +45,7 @@ MUST_CHECK err_t json_pick_read(struct json_pick *p, const uint8_t *text, size_t
                                 json_pick_fn *row, void *arg, bool *good,
                                 char why[JSON_LINE_WHY], struct err *e);
 
+// Whether the last text was refused because nothing, or null, stood on the path.
+bool json_pick_found_nothing(const struct json_pick *p);
+
 #endif

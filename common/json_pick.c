@@ -17,7 +17,7 @@ struct json_pick {
     json_pick_fn *row;
     void *arg;
     char *why;
-    bool good;
+    bool good, nothing;
 };
 
 static err_t one_field(struct json_line **out, const char *name, struct err *e)
@@ -154,6 +154,7 @@ static err_t refuse(struct json_pick *p, size_t steps, const char *wanted,
     path_text(p, steps, path, sizeof path);
     snprintf(p->why, JSON_LINE_WHY, "at %s %s has %s, not %s", path, p->what, got, wanted);
     p->good = false;
+    p->nothing = v->kind == JSON_NULL;
     return ERR_OK;
 }
 
@@ -212,10 +213,16 @@ err_t json_pick_read(struct json_pick *p, const uint8_t *text, size_t n, json_pi
     p->row = row;
     p->arg = arg;
     p->why = why;
+    p->nothing = false;
     json_line_reset(p->text);
     err_t rc = json_line_read(p->whole, text, n, &none, &p->good, why, e);
     if (rc == ERR_OK && p->good) rc = value_of(p, trimmed(text, text + n), &root, e);
     if (rc == ERR_OK && p->good) rc = walk(p, 0, root, e);
     *good = p->good;
     return rc;
+}
+
+bool json_pick_found_nothing(const struct json_pick *p)
+{
+    return p->nothing;
 }

@@ -18,7 +18,7 @@ static void check_together(struct conf *c, const struct opt *o, const struct val
     const struct step_http *h = &c->step->http;
     if (!h->url)
         conf_wrong(c, o, v, "no url; e.g. url: 'https://host/api?x={id}'");
-    else if (h->fields.n && !h->rows)
+    else if (h->fields_given && !h->rows)
         conf_wrong(c, opt_by_key("transform.http.fields"), v,
                    "they are members of what rows finds, which is not given; e.g. rows: "
                    "$.items[*], or rows: $");
@@ -214,6 +214,7 @@ static void add_names(struct conf *c, const struct opt *o, const struct value *v
 
 void set_http_fields(struct conf *c, const struct opt *o, const struct value *v)
 {
+    c->step->http.fields_given = true;
     if (v->kind != VALUE_MAP) {
         add_names(c, o, v);
         return;

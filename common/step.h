@@ -37,11 +37,14 @@ struct step_place { // a file that stands beside a program
     char *path;     // below its folder: "lib/util.py"
 };
 
+enum { STEP_HTTP_MAX = 16 }; // http steps of a job
+
 struct step_http { // what a request a row is made of, and what its answer becomes
     char *url;     // a url_template
     struct job_pairs headers; // as written: env_text
     char *rows;               // json_path; NULL: the answer as one text
     struct job_pairs fields;  // column -> member, of rows; none: each row whole
+    bool fields_given;        // none, and that was said: nothing of the answer
     struct strings keep;      // columns of the input; unless ...
     bool keep_given;          // ... nothing was said: all
     char *next;               // json_path, or "link": the address of the next page

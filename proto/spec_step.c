@@ -83,7 +83,7 @@ static err_t enc_http(struct enc *x, const struct step_http *h)
     TRY(enc_text(x, h->rows, "path of rows"));
     TRY(enc_pairs(x, &h->fields, "members of rows"));
     TRY(enc_texts(x, &h->keep, SPEC_PAIRS_MAX, "columns to keep"));
-    PACK(msgpack_pack_uint8(&x->pk, h->keep_given));
+    PACK(msgpack_pack_uint8(&x->pk, (uint8_t)(h->keep_given | h->fields_given << 1)));
     TRY(enc_text(x, h->next, "path of the next page"));
     PACK(msgpack_pack_uint32(&x->pk, h->pages));
     PACK(msgpack_pack_uint32(&x->pk, h->redirects));
@@ -228,14 +228,15 @@ static err_t dec_i64(const obj *o, int64_t *out, const char *what, struct err *e
 
 static err_t dec_http(const obj *part, struct step_http *h, struct err *e)
 {
-    uint64_t keep = 0;
+    uint64_t given = 0;
     TRY(dec_text(&part[0], &h->url, "address of a request", e));
     TRY(dec_pairs(&part[1], &h->headers, "headers of a request", e));
     TRY(dec_optional(&part[2], &h->rows, "path of rows", e));
     TRY(dec_pairs(&part[3], &h->fields, "members of rows", e));
     TRY(dec_texts(&part[4], &h->keep.v, &h->keep.n, SPEC_PAIRS_MAX, "columns to keep", e));
-    TRY(dec_u64(&part[5], 1, &keep, "keep", e));
-    h->keep_given = keep;
+    TRY(dec_u64(&part[5], 3, &given, "keep", e));
+    h->keep_given = given & 1;
+    h->fields_given = given >> 1;
     TRY(dec_optional(&part[6], &h->next, "path of the next page", e));
     TRY(dec_u32(&part[7], &h->pages, "pages", e));
     TRY(dec_u32(&part[8], &h->redirects, "redirects", e));

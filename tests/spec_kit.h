@@ -83,7 +83,7 @@ static inline void add_http(struct spec *s)
     step.http.url = dup("https://host/api?x={id}");
     step.http.rows = dup("$.items[*]");
     step.http.next = dup("link");
-    step.http.keep_given = true;
+    step.http.keep_given = step.http.fields_given = true;
     step.http.gap_ns = 1000000;
     PASS(&e, job_pairs_set(&step.http.headers, "Authorization", "Bearer $TOKEN", &e));
     PASS(&e, job_pairs_set(&step.http.fields, "city", "address.city", &e));

@@ -1,6 +1,8 @@
 #include "worker/pipeline.h"
 
+#include "common/row_code.h"
 #include "common/sink.h"
+#include "worker/row_place.h"
 #include "worker/transform.h"
 #include "worker/xf_exec.h"
 
@@ -35,6 +37,9 @@ struct pipeline_lane {
         struct batch batch;
     } * stages;
     const struct batch *result; // of the last stage; NULL: none
+    struct reader_chunk chunk;  // that was parsed last
+    struct rejects *rejects;    // of it; borrowed
+    size_t rejects_from;        // where in them those of this chunk begin
 };
 
 static void *state_of(const struct pipeline_lane *l, size_t i)
@@ -256,6 +261,9 @@ err_t pipeline_parse(struct pipeline_lane *l, const struct reader_chunk *chunk,
                      struct rejects *rejects, struct pipeline_stats *stats, struct err *e)
 {
     struct pipeline *p = l->p;
+    l->chunk = *chunk;
+    l->rejects = rejects;
+    l->rejects_from = rejects->bytes.n;
     pthread_mutex_lock(&p->turn);
     ns_t start = clock_ns();
     err_t rc =
@@ -263,6 +271,82 @@ err_t pipeline_parse(struct pipeline_lane *l, const struct reader_chunk *chunk,
     stats->parse_ns = clock_ns() - start;
     pthread_mutex_unlock(&p->turn);
     return rc;
+}
+
+// ---- rows that a step rejects ----
+
+static err_t reject(struct pipeline_lane *l, const struct transform_reject *t,
+                    const struct row_place *at, struct err *e)
+{
+    struct reject r = { .line = at->line,
+                        .byte = at->byte,
+                        .column = { (const uint8_t *)t->column, strlen(t->column) },
+                        .reason = { (const uint8_t *)t->reason, strlen(t->reason) },
+                        .raw = at->raw };
+    return rejects_add(l->rejects, &r, e);
+}
+
+static err_t reject_records(struct pipeline_lane *l, const struct transform_reject *t,
+                            size_t n, struct err *e)
+{
+    struct buf copy = { 0 }; // of the list that grows
+    struct row_places *w = NULL;
+    size_t read = l->rejects->bytes.n - l->rejects_from;
+    err_t rc =
+        read ? buf_add(&copy, l->rejects->bytes.p + l->rejects_from, read, e) : ERR_OK;
+    if (rc == ERR_OK)
+        rc = row_places_new(&w, l->p->spec, &l->chunk, (struct slice){ copy.p, copy.n }, e);
+    for (size_t i = 0; rc == ERR_OK && i < n; i++) {
+        struct row_place at;
+        rc = row_places_find(w, t[i].row, &at, e);
+        if (rc == ERR_OK) rc = reject(l, &t[i], &at, e);
+    }
+    row_places_free(&w);
+    buf_free(&copy);
+    return rc;
+}
+
+// Behind other steps nobody knows what record a row was made of.
+static err_t reject_results(struct pipeline_lane *l, const struct batch *in,
+                            const struct transform_reject *t, size_t n, struct err *e)
+{
+    struct buf row = { 0 }, text = { 0 };
+    err_t rc = ERR_OK;
+    for (size_t i = 0; rc == ERR_OK && i < n; i++) {
+        uint32_t columns = 0;
+        row.n = text.n = 0;
+        for (uint32_t k = 0; rc == ERR_OK && k < in->n_cols; k++) {
+            if (in->col[k].absent) continue;
+            struct cell c = vec_cell(&in->col[k], t[i].row);
+            rc = row_code_put(&row, &c, e);
+            columns++;
+        }
+        if (rc == ERR_OK) rc = row_code_show(row.p, row.n, columns, &text, e);
+        struct row_place at = { .byte = REJECT_NO_BYTE, .raw = { text.p, text.n } };
+        if (rc == ERR_OK) rc = reject(l, &t[i], &at, e);
+    }
+    buf_free(&row);
+    buf_free(&text);
+    return rc;
+}
+
+// A row counts as the record that it was read from; where steps before made many of one,
+// as if each had one, as long as there are so many.
+static err_t take_rejects(struct pipeline_lane *l, size_t i, const struct batch *in,
+                          struct pipeline_stats *stats, struct err *e)
+{
+    const struct transform_ops *ops = l->p->stages[i].ops;
+    size_t n = 0;
+    const struct transform_reject *t =
+        ops->rejected ? ops->rejected(state_of(l, i), &n) : NULL;
+    if (n == 0) return ERR_OK;
+    if (n > stats->read.parsed)
+        return err_set(e, ERR_TRANSFORM, "%zu rows of %llu records failed, among them: %s",
+                       n, (unsigned long long)stats->read.parsed, t->reason);
+    TRY(i == 0 ? reject_records(l, t, n, e) : reject_results(l, in, t, n, e));
+    stats->read.parsed -= n;
+    stats->read.rejected += n;
+    return ERR_OK;
 }
 
 static err_t apply_stage(struct pipeline_lane *l, size_t i, const struct batch *in,
@@ -283,6 +367,7 @@ err_t pipeline_apply(struct pipeline_lane *l, ns_t deadline, struct pipeline_sta
     l->result = NULL;
     for (size_t i = 0; i < l->p->n_stages; i++) {
         TRY(apply_stage(l, i, b, deadline, e));
+        TRY(take_rejects(l, i, b, stats, e));
         b = &l->stages[i].batch;
     }
     l->result = b;
@@ -340,6 +425,13 @@ const struct schema *pipeline_schema(const struct pipeline *p)
     return p->n_stages ? &p->stages[p->n_stages - 1].out : &p->spec->in;
 }
 
+static bool asks_others(const struct pipeline *p)
+{
+    for (size_t i = 0; i < p->n_stages; i++)
+        if (p->stages[i].ops->asks_others) return true;
+    return false;
+}
+
 static err_t read_sample(struct pipeline *p, const uint8_t *sample, size_t n)
 {
     struct rejects rejects = { 0 };
@@ -354,6 +446,7 @@ void pipeline_settle(struct pipeline *p, const uint8_t *sample, size_t n, ns_t d
                      struct schema *io)
 {
     struct pipeline_stats stats = { 0 };
+    if (asks_others(p)) return;
     err_t rc = read_sample(p, sample, n);
     if (rc == ERR_OK) rc = pipeline_apply(p->first, deadline, &stats, NULL);
     if (rc == ERR_OK) transform_settle(io, p->first->result);
@@ -372,7 +465,7 @@ static err_t learn_exec(const struct spec *head, struct step *step, const uint8_
     struct batch none = { 0 };
     struct pipeline_stats stats = { 0 };
     TRY(pipeline_open(&p, head, e));
-    err_t rc = read_sample(p, sample, n);
+    err_t rc = asks_others(p) ? ERR_TRANSFORM : read_sample(p, sample, n);
     if (rc == ERR_OK)
         rc = pipeline_apply(p->first, clock_ns() + (ns_t)head->timeout_ms * NS_MS, &stats,
                             NULL);

@@ -46,7 +46,8 @@ MUST_CHECK err_t pipeline_lane_open(struct pipeline_lane **out, struct pipeline 
 void pipeline_lane_close(struct pipeline_lane **lane);
 
 // One chunk: parse, apply, encode, and in any case done; the chunk's bytes must be there
-// until then. The rows that break the rules are appended to `rejects`, the image to `to`.
+// until then, and `rejects`, too: the rows that break the rules are appended to it, and by
+// apply those that a step rejects. The image is appended to `to`.
 MUST_CHECK err_t pipeline_parse(struct pipeline_lane *l, const struct reader_chunk *chunk,
                                 struct rejects *rejects, struct pipeline_stats *stats,
                                 struct err *e);

@@ -8,7 +8,7 @@ const struct transform_ops *transform_find(enum step_kind kind)
     case STEP_SQL: return &transform_sql;
     case STEP_PLUGIN: return &transform_plugin;
     case STEP_EXEC: return &transform_exec;
-    case STEP_HTTP:
+    case STEP_HTTP: return &transform_http;
     case STEP_NONE: break;
     }
     return NULL;

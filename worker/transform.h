@@ -8,12 +8,19 @@
 #include "common/batch.h"
 #include "proto/spec.h"
 
+struct transform_reject { // a row of a batch that a step gave up
+    uint32_t row;
+    const char *column, *reason;
+};
+
 struct transform_ops {
     const char *name; // "sql"
     // Calls may wait for something else than this process's own work. With
     // workers.concurrency each batch in flight then has a state of its own, and calls of
     // different states run at the same time; otherwise all share one state, one at a time.
     bool waits;
+    // It speaks with others, whom a try on a sample would trouble: it is only opened then.
+    bool asks_others;
     // On success *out_schema is the step's result and want[i] (in->n entries, zeroed by the
     // caller) says which input columns it reads.
     // Types of *out_schema: from the declaration where a result column is an input column;
@@ -29,6 +36,9 @@ struct transform_ops {
     // to. Stops with ERR_TIMEOUT at `deadline`, with ERR_TOOBIG past the memory limit.
     MUST_CHECK err_t (*apply)(void *state, const struct batch *in, struct batch *out,
                               ns_t deadline, struct err *e);
+    // The rows of the last `in` that have no part in its result and are to be rejected,
+    // ascending; NULL: none. They live until done. NULL as a function: it rejects none.
+    const struct transform_reject *(*rejected)(void *state, size_t *n);
     // Nobody needs the result of apply any more, nor what it points to. After every apply,
     // also a failed one, before the next. May be NULL. An error fails the batch.
     MUST_CHECK err_t (*done)(void *state, struct err *e);
@@ -50,6 +60,11 @@ extern const struct transform_ops transform_aggregate;
 
 // A program. step->out says its columns; the runner is made its parent, see child.h.
 extern const struct transform_ops transform_exec;
+
+// One HTTP request a row; docs/HTTP.md. A row whose request fails for good is rejected;
+// only time, memory and libcurl itself fail a batch. How many requests are under way is a
+// matter of http_share.h.
+extern const struct transform_ops transform_http;
 
 // NULL: no transform of this kind is built in.
 const struct transform_ops *transform_find(enum step_kind kind);

@@ -50,6 +50,7 @@ static void same_http(const struct step_http *a, const struct step_http *b)
     for (size_t i = 0; i < a->keep.n; i++)
         assert_string_equal(a->keep.v[i], b->keep.v[i]);
     EQ_I64(a->keep_given, b->keep_given);
+    EQ_I64(a->fields_given, b->fields_given);
     EQ_I64(a->pages, b->pages);
     EQ_I64(a->redirects, b->redirects);
     EQ_I64(a->retries, b->retries);
