@@ -159,6 +159,17 @@ static void check_workers(struct conf *c)
                        "--listen");
 }
 
+// Other hosts would each ask as often.
+static void check_requests(struct conf *c)
+{
+    for (size_t i = 0; c->job->listen && i < c->job->n_steps; i++)
+        if (c->job->steps[i].kind == STEP_HTTP) {
+            conf_wrong_job(c, "http steps run on this machine only in this version of "
+                              "tranche (" TRANCHE_VERSION "); leave out --listen");
+            return;
+        }
+}
+
 static bool ends_with(const char *s, size_t n, const char *end)
 {
     size_t k = strlen(end);
@@ -232,9 +243,26 @@ static void derive_table(struct conf *c)
                        j->file ? "load: {table: NAME}" : "--table NAME");
 }
 
+// A row costs the time of a request, not that of its bytes. Batches of an aggregate do not
+// follow from what may be changed between a run and its resume.
+static void choose_rows(struct conf *c)
+{
+    enum { FEW = 64, OF_AGGREGATE = 256 };
+    struct job *j = c->job;
+    if (j->batch_rows || conf_given(c, "batch.bytes")) return;
+    for (size_t i = 0; i < j->n_steps; i++) {
+        if (j->steps[i].kind != STEP_HTTP) continue;
+        uint64_t rows = 2 * (uint64_t)j->steps[i].http.concurrency;
+        if (rows < FEW) rows = FEW;
+        if (job_aggregates(j)) rows = OF_AGGREGATE;
+        if (rows > j->batch_rows) j->batch_rows = rows;
+    }
+}
+
 static void fill_in(struct conf *c)
 {
     struct job *j = c->job;
+    choose_rows(c);
     if (!j->dir) set_text(c, &j->dir, ".");
     if (!j->name && j->file) derive_name(c, j->file);
     if (!j->table && !c->no_memory) derive_table(c);
@@ -253,6 +281,7 @@ void conf_check(struct conf *c)
     check_types(c);
     check_memory(c);
     check_workers(c);
+    check_requests(c);
     conf_check_load(c);
     if (!c->n_mistakes && !c->no_memory) fill_in(c);
 }

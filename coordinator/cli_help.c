@@ -23,7 +23,8 @@ const struct cli_command_row cli_commands[] = {
     { "run", CLI_RUN, OPT_RUN, "tranche run [JOB.yaml] [FLAGS]",
       "run a job to its end; a job that was interrupted is continued",
       "Reads one source in batches (CSV, JSON lines, lines of text, a SQLite database, a\n"
-      "range), transforms each batch on every core (SQL, programs, plugins), may aggregate "
+      "range), transforms each batch on every core (SQL, programs, plugins, requests), may "
+      "aggregate "
       "and\n"
       "merge what they give, and loads the rows into a table or file, exactly once: after "
       "any\n"

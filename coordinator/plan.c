@@ -189,14 +189,15 @@ err_t plan_identity(struct plan *p, const struct job *j, struct err *e)
     return identify(p, j, e);
 }
 
-// Only programs and plugins run beside each other in one runner.
+// Programs, plugins and requests run beside each other in one runner.
 static err_t note_concurrency(struct plan *p, const struct job *j, struct err *e)
 {
-    static const char note[] = "workers.concurrency changes nothing here: only exec and "
-                               "plugin steps run at the same time in one runner";
+    static const char note[] =
+        "workers.concurrency changes nothing here: only exec, plugin "
+        "and http steps run at the same time in one runner";
     if (j->workers_concurrency <= 1) return ERR_OK;
     for (size_t i = 0; i < j->n_steps; i++)
-        if (j->steps[i].kind == STEP_EXEC || j->steps[i].kind == STEP_PLUGIN) return ERR_OK;
+        if (j->steps[i].kind != STEP_SQL) return ERR_OK;
     return strings_add(&p->notes, note, sizeof note - 1, e);
 }
 

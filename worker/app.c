@@ -158,6 +158,7 @@ static void look_at_slots(struct app *a, const struct pollfd *fds)
         if (f[1].revents) slot_drain_stderr(s);
         if (f[2].revents && slot_reap(s, &death)) {
             worker_end_orphans(a);
+            if (a->share) http_share_forget(a->share, i);
             worker_on_death(a, i, &death);
         }
     }
@@ -196,9 +197,12 @@ static err_t app_open(struct app *a, struct err *e)
     if (a->signals < 0) return err_sys(e, "cannot receive signals");
     a->slot = calloc(a->n_slots, sizeof *a->slot);
     for (uint32_t i = 0; a->slot && i < a->n_slots; i++)
-        a->slot[i] = (struct slot){
-            .pidfd = -1, .channel = -1, .errors = -1, .input_fd = -1, .result_fd = -1
-        };
+        a->slot[i] = (struct slot){ .number = i,
+                                    .pidfd = -1,
+                                    .channel = -1,
+                                    .errors = -1,
+                                    .input_fd = -1,
+                                    .result_fd = -1 };
     a->held = calloc((size_t)a->n_slots * RESULTS_PER_SLOT * TRAIN_MAX, sizeof *a->held);
     if (!a->slot || !a->held) return err_set(e, ERR_NOMEM, "out of memory");
     if (getrandom(&a->instance, sizeof a->instance, 0) != sizeof a->instance)
@@ -224,6 +228,7 @@ static void app_close(struct app *a)
     free(a->held);
     if (a->runners.spec_fd >= 0) close(a->runners.spec_fd);
     files_free(&a->files);
+    http_share_drop(&a->share, &a->runners.share_fd);
     if (a->signals >= 0) close(a->signals);
 }
 
@@ -231,7 +236,7 @@ int worker_run(const struct worker_opts *o)
 {
     struct app a = { .opts = o,
                      .n_slots = o->slots,
-                     .runners = { .spec_fd = -1, .files_fd = -1 },
+                     .runners = { .spec_fd = -1, .files_fd = -1, .share_fd = -1 },
                      .signals = -1,
                      .heartbeat = clock_protocol(2 * NS_S),
                      .silence = clock_protocol(12 * NS_S),

@@ -9,6 +9,7 @@
 #include "proto/fail.h"
 #include "worker/app.h"
 #include "worker/files.h"
+#include "worker/http_share.h"
 #include "worker/slot.h"
 #include "worker/uplink.h"
 
@@ -51,9 +52,10 @@ struct app {
     struct msg_JOB limits;
     struct slot_job runners; // what they are started with
     struct files *files;     // of the job
-    bool runners_wait;       // for the files
-    unsigned sees;           // of the job's first input, sight.h
-    bool hurry;              // there is work on them, no need to wait for events
+    struct http_share_board *share;
+    bool runners_wait; // for the files
+    unsigned sees;     // of the job's first input, sight.h
+    bool hurry;        // there is work on them, no need to wait for events
     struct slot *slot;
     struct task **running;   // one a lane of each slot; with one lane a train of them
     uint32_t n_slots, lanes; // of each; 0: there was no job yet

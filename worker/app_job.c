@@ -22,6 +22,7 @@ static void close_job(struct app *a)
     files_free(&a->files);
     if (a->runners.spec_fd >= 0) close(a->runners.spec_fd);
     a->runners.spec_fd = a->runners.files_fd = -1;
+    http_share_drop(&a->share, &a->runners.share_fd);
 }
 
 static err_t keep_spec(struct app *a, struct slice spec)
@@ -38,7 +39,7 @@ static err_t keep_spec(struct app *a, struct slice spec)
     }
     TRY(files_new(&a->files, spec, &o, &a->e));
     a->runners.files_fd = files_list_fd(a->files);
-    return ERR_OK;
+    return http_share_new(&a->share, &a->runners.share_fd, &a->e);
 }
 
 static err_t start_runners(struct app *a)

@@ -20,7 +20,8 @@ enum {
     RUNNER_FD_INPUT = 5,  // memfd: CSV_PAD bytes, chunk bytes, CSV_PAD bytes
     RUNNER_FD_RESULT = 6, // memfd: RESULTS_PER_SLOT results, result_max_bytes apart
     RUNNER_FD_FILES = 7,  // memfd: a runner_file for each of the spec's files
-    RUNNER_FDS_END = 8,
+    RUNNER_FD_SHARE = 8,  // memfd: a struct http_share_board, which all runners share
+    RUNNER_FDS_END = 9,
 
     RESULTS_PER_SLOT = 4, // and a struct runner_board behind them
     RUNNER_LANES_MAX = 1000,

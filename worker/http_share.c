@@ -1,6 +1,7 @@
 #include "worker/http_share.h"
 
 #include <linux/futex.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,6 +19,39 @@ void http_share_attach(struct http_share_board *b, uint32_t slot)
     while (slots <= own_slot &&
            !atomic_compare_exchange_weak(&b->slots, &slots, own_slot + 1)) {
     }
+}
+
+static err_t map(int fd, struct http_share_board **b, struct err *e)
+{
+    void *p = mmap(NULL, sizeof **b, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (p == MAP_FAILED) return err_sys(e, "cannot map what runners share");
+    *b = p;
+    return ERR_OK;
+}
+
+err_t http_share_join(int fd, uint32_t slot, struct err *e)
+{
+    struct http_share_board *b = NULL;
+    TRY(map(fd, &b, e));
+    http_share_attach(b, slot);
+    return ERR_OK;
+}
+
+err_t http_share_new(struct http_share_board **b, int *fd, struct err *e)
+{
+    *b = NULL;
+    *fd = memfd_create("tranche-share", MFD_CLOEXEC);
+    if (*fd < 0 || ftruncate(*fd, sizeof **b))
+        return err_sys(e, "cannot create what runners share");
+    return map(*fd, b, e);
+}
+
+void http_share_drop(struct http_share_board **b, int *fd)
+{
+    if (*b) munmap(*b, sizeof **b);
+    if (*fd >= 0) close(*fd);
+    *b = NULL;
+    *fd = -1;
 }
 
 static void ring(struct http_share_step *s)

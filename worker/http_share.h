@@ -35,16 +35,23 @@ struct http_share_board {   // zero: nobody said anything, the step's own limits
     } step[STEP_HTTP_MAX];
 };
 
-// The parent's: what slot held when its runner ended.
+// ---- the parent's ----
+
+// A board in a memfd, for runners. http_share_drop unmaps it and closes *fd.
+MUST_CHECK err_t http_share_new(struct http_share_board **b, int *fd, struct err *e);
+void http_share_drop(struct http_share_board **b, int *fd);
+// The runner of this slot has ended: what it held is free.
 void http_share_forget(struct http_share_board *b, uint32_t slot);
-// The parent's: what this host may do from now on. What is under way goes on.
+// What this host may do from now on. What is under way goes on.
 void http_share_set(struct http_share_board *b, uint32_t step, uint32_t limit,
                     int64_t gap_ns);
 uint32_t http_share_held(const struct http_share_board *b, uint32_t step);
 
-// The board of this process: shared memory, as slot number `slot`. Without it a process has
-// one of its own. Before the first share is opened.
-void http_share_attach(struct http_share_board *b, uint32_t slot);
+// ---- a runner's; without a board a process has one of its own ----
+
+// Before the first share is opened: the board in this memfd, as slot number `slot`.
+MUST_CHECK err_t http_share_join(int fd, uint32_t slot, struct err *e);
+void http_share_attach(struct http_share_board *b, uint32_t slot); // the same
 
 struct http_share { // a lane's
     struct http_share_step *s;

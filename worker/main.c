@@ -62,12 +62,17 @@ static int usage(const char *text, const char *arg)
     return 2;
 }
 
-static int runner(char **argv) // --runner RESULT_MAX MEMORY LANES
+static int runner(char **argv) // --runner RESULT_MAX MEMORY LANES NUMBER
 {
-    unsigned long lanes = argv[2] && argv[3] && argv[4] ? strtoul(argv[4], NULL, 10) : 0;
+    bool whole = argv[2] && argv[3] && argv[4] && argv[5];
+    unsigned long lanes = whole ? strtoul(argv[4], NULL, 10) : 0;
     if (lanes < 1 || lanes > RUNNER_LANES_MAX)
         return usage("--runner is not for people", NULL);
-    runner_main(strtoull(argv[2], NULL, 10), strtoull(argv[3], NULL, 10), (uint32_t)lanes);
+    struct runner_opts o = { .result_max_bytes = strtoull(argv[2], NULL, 10),
+                             .memory_bytes = strtoull(argv[3], NULL, 10),
+                             .lanes = (uint32_t)lanes,
+                             .number = (uint32_t)strtoul(argv[5], NULL, 10) };
+    runner_main(&o);
 }
 
 enum {

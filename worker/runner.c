@@ -1,5 +1,6 @@
 #include "worker/runner.h"
 
+#include "worker/http_share.h"
 #include "worker/runner_files.h"
 #include "worker/runner_lane.h"
 #include "worker/runner_train.h"
@@ -61,11 +62,12 @@ static err_t map_all(struct runner *r, uint64_t result_max, struct err *e)
     return ERR_OK;
 }
 
-static err_t open_runner(struct runner *r, uint64_t result_max, struct err *e)
+static err_t open_runner(struct runner *r, const struct runner_opts *o, struct err *e)
 {
     uint8_t *p = NULL;
     size_t n = 0;
-    TRY(map_all(r, result_max, e));
+    TRY(map_all(r, o->result_max_bytes, e));
+    TRY(http_share_join(RUNNER_FD_SHARE, o->number, e));
     err_t rc = read_whole_fd(RUNNER_FD_SPEC, &p, &n, e);
     if (rc == ERR_OK) rc = spec_decode(&r->spec, p, n, e);
     free(p);
@@ -162,7 +164,7 @@ static void take(struct runner *r, const struct runner_task *t)
     threads ? begin_in_thread(r, l) : runner_lane_work(l);
 }
 
-void runner_main(uint64_t result_max_bytes, uint64_t memory_bytes, uint32_t lanes)
+void runner_main(const struct runner_opts *o)
 {
     static struct runner r;
     static struct {
@@ -171,11 +173,10 @@ void runner_main(uint64_t result_max_bytes, uint64_t memory_bytes, uint32_t lane
     } p;
     struct err e = { 0 };
 
-    runner_harden(memory_bytes);
-    if (lanes > 1) tune_malloc();
-    struct runner_done d = { .what = RUNNER_OPENED,
-                             .code = open_runner(&r, result_max_bytes, &e) };
-    if (d.code == ERR_OK) d.code = open_lanes(&r, lanes, &e);
+    runner_harden(o->memory_bytes);
+    if (o->lanes > 1) tune_malloc();
+    struct runner_done d = { .what = RUNNER_OPENED, .code = open_runner(&r, o, &e) };
+    if (d.code == ERR_OK) d.code = open_lanes(&r, o->lanes, &e);
     memcpy(d.text, e.text, sizeof d.text);
     runner_say(&d);
     if (d.code != ERR_OK) _exit(0);

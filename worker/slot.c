@@ -32,7 +32,8 @@ static err_t memory_new(const char *name, uint64_t n, int *fd, struct err *e)
 
 err_t slot_open(struct slot *s, uint64_t result_max, struct err *e)
 {
-    *s = (struct slot){ .pidfd = -1,
+    *s = (struct slot){ .number = s->number,
+                        .pidfd = -1,
                         .channel = -1,
                         .errors = -1,
                         .input_fd = -1,
@@ -133,7 +134,8 @@ static void exec_runner(int channel, const struct slot_job *job, const struct sl
     sigprocmask(SIG_SETMASK, &none, NULL);
     // First out of the way, so that no dup2 overwrites a descriptor that is still needed.
     enum { N = RUNNER_FDS_END - RUNNER_FD_CHANNEL };
-    int from[N] = { channel, job->spec_fd, s->input_fd, s->result_fd, job->files_fd };
+    int from[N] = { channel,      job->spec_fd,  s->input_fd,
+                    s->result_fd, job->files_fd, job->share_fd };
     for (int i = 0; i < N; i++)
         from[i] = fcntl(from[i], F_DUPFD, RUNNER_FDS_END);
     if (dup2(errors, STDERR_FILENO) < 0) _exit(127);
@@ -142,11 +144,13 @@ static void exec_runner(int channel, const struct slot_job *job, const struct sl
     int null = open("/dev/null", O_RDWR);
     if (null >= 0) dup2(null, STDIN_FILENO), dup2(null, STDOUT_FILENO);
     syscall(SYS_close_range, RUNNER_FDS_END, ~0U, 0);
-    char max[32], mem[32], lanes[16];
+    char max[32], mem[32], lanes[16], number[16];
     snprintf(max, sizeof max, "%zu", s->result_max);
     snprintf(mem, sizeof mem, "%llu", (unsigned long long)job->memory_bytes);
     snprintf(lanes, sizeof lanes, "%u", s->lanes);
-    execl("/proc/self/exe", "tranche-runner", "--runner", max, mem, lanes, (char *)NULL);
+    snprintf(number, sizeof number, "%u", s->number);
+    execl("/proc/self/exe", "tranche-runner", "--runner", max, mem, lanes, number,
+          (char *)NULL);
     dprintf(STDERR_FILENO, "cannot start a runner: %s\n", strerror(errno));
     _exit(127);
 }

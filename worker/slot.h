@@ -45,6 +45,7 @@ struct slot_lane {
 
 struct slot {
     enum slot_state state; // IDLE: no lane is busy
+    uint32_t number;       // of the worker's slots
     pid_t pid;
     int pidfd, channel, errors; // -1: none
     int input_fd, result_fd;    // memfds, live as long as the slot
@@ -82,8 +83,8 @@ void slot_stop(struct slot *s); // kills the runner; the memory stays, the link 
 void slot_dismiss(struct slot *s); // an idle runner may end by itself, for slot_close
 void slot_close(struct slot *s);   // the same, and the memory goes
 
-struct slot_job {          // what runners are started with
-    int spec_fd, files_fd; // memfds, see channel.h
+struct slot_job {                    // what runners are started with
+    int spec_fd, files_fd, share_fd; // memfds, see channel.h
     uint64_t memory_bytes;
 };
 // Starts the runner process of this program.

@@ -170,17 +170,19 @@ static void forget(const struct curl_lib *lib, struct place *p)
     lib->free(p->whole);
 }
 
+// Host and port stay NULL where an address of its scheme has none.
 static bool look(const struct curl_lib *lib, CURLU *u, struct place *p)
 {
+    (void)lib->url_get(u, CURLUPART_HOST, &p->host, 0);
+    (void)lib->url_get(u, CURLUPART_PORT, &p->port, CURLU_DEFAULT_PORT);
     return lib->url_get(u, CURLUPART_SCHEME, &p->scheme, 0) == CURLUE_OK &&
-           lib->url_get(u, CURLUPART_HOST, &p->host, 0) == CURLUE_OK &&
-           lib->url_get(u, CURLUPART_PORT, &p->port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
            lib->url_get(u, CURLUPART_URL, &p->whole, 0) == CURLUE_OK;
 }
 
 static bool is_same_server(const struct place *a, const struct place *b)
 {
-    return strcasecmp(a->scheme, b->scheme) == 0 && strcasecmp(a->host, b->host) == 0 &&
+    return a->host && b->host && a->port && b->port &&
+           strcasecmp(a->scheme, b->scheme) == 0 && strcasecmp(a->host, b->host) == 0 &&
            strcmp(a->port, b->port) == 0;
 }
 

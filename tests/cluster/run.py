@@ -2,7 +2,7 @@
 """run - the real programs, end to end: run.py [--build DIR] GROUP|NAME...
 
 Groups: all, smoke (a few, for sanitizer builds), load, types, sql, exec, aggregate, bad, kills,
-hosts, sources, plugin, small, ways, pg (PostgreSQL), readme.
+hosts, http, sources, plugin, small, ways, pg (PostgreSQL), readme.
 SEED=N replays the random ones; KEEP=1 keeps the folders of those that fail.
 """
 
@@ -14,6 +14,7 @@ import test_bad_input  # noqa: F401
 import test_files  # noqa: F401
 import test_exec  # noqa: F401
 import test_hosts  # noqa: F401
+import test_http  # noqa: F401
 import test_kills  # noqa: F401
 import test_load  # noqa: F401
 import test_pg_line  # noqa: F401

@@ -231,7 +231,7 @@ def chunks_by_value_and_by_reference_are_worked_on_at_the_same_time(t):
 @scenario("plugin")
 def concurrency_without_a_step_that_waits_is_told(t):
     common = ("run", "--range", "10", "--into", "null:", "--concurrency", "8")
-    says = "workers.concurrency changes nothing here: only exec and plugin steps"
+    says = "workers.concurrency changes nothing here: only exec, plugin"
     t.says(t.run(*common, "--sql", "SELECT i FROM batch"), says)
     t.says(t.run(*common), says)
     t.true(says not in t.run(*common, "--exec", "cat").err, "with a program it is of use")

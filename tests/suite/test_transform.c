@@ -3,6 +3,7 @@
 #include "worker/transform.h"
 
 #include "tests/batches.h"
+#include "tests/http_kit.h"
 #include "tests/test.h"
 
 #include <stdio.h>
@@ -121,6 +122,27 @@ static struct step *loop_step(const char *arg)
     return program(arg, true);
 }
 
+// "PATH|COLUMNS TO KEEP", and nothing of the answer but what is huge.
+static struct step *http_step(const char *arg)
+{
+    static struct step step;
+    static char url[200], rows[] = "$[*]";
+    const char *bar = strchr(arg, '|');
+    struct err e;
+    strings_free(&step.http.keep);
+    step = (struct step){ .kind = STEP_HTTP };
+    step_http_init(&step.http);
+    step.http.url = url;
+    step.http.rows = rows;
+    step.http.fields_given = strcmp(arg, "huge") != 0;
+    step.http.keep_given = bar != NULL;
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/%.*s", http_kit_port(),
+             (int)strcspn(arg, "|"), arg);
+    for (const char *p = bar ? bar + 1 : ""; *p; p++)
+        PASS(&e, strings_add(&step.http.keep, p, 1, &e));
+    return &step;
+}
+
 static const struct backend backends[] = {
     {
         .ops = &transform_sql,
@@ -187,6 +209,20 @@ static const struct backend backends[] = {
         .endless = LOOP_ROWS("['i']", "time.sleep(1000)"),
         .huge = LOOP_ROWS("['i']", "w.writerow(['x' * (1 << 20)]); n += 1"),
         .broken = "broken",
+    },
+    {
+        .ops = &transform_http,
+        .step = http_step,
+        .columns = COLUMNS,
+        .rows = ROWS,
+        .row = "%d, NULL, 't%d', 1, NULL, NULL, %d.5",
+        .some_rows = "1.5, 100; 1e+300, 9223372036854775807; 'NA', '00501'",
+        .identity = "one",
+        .some = "from?i={i}|ri",
+        .none = "none|i",
+        .endless = "never",
+        .huge = "huge",
+        .broken = "from?i={what}",
     },
 };
 
@@ -418,6 +454,7 @@ int main(void)
         const struct backend *b = &backends[i / N_OF(body)];
         CMUnitTestFunction call = body[i % N_OF(body)].call;
         if ((call == ends_at_its_deadline && !b->endless) ||
+            (call == a_failure_leaves_it_usable && !b->fails) ||
             (call == ends_at_its_memory_limit && !b->huge))
             continue;
         snprintf(names[n], sizeof names[n], "%s %s", b->called ? b->called : b->ops->name,
