@@ -159,17 +159,6 @@ static void check_workers(struct conf *c)
                        "--listen");
 }
 
-// Other hosts would each ask as often.
-static void check_requests(struct conf *c)
-{
-    for (size_t i = 0; c->job->listen && i < c->job->n_steps; i++)
-        if (c->job->steps[i].kind == STEP_HTTP) {
-            conf_wrong_job(c, "http steps run on this machine only in this version of "
-                              "tranche (" TRANCHE_VERSION "); leave out --listen");
-            return;
-        }
-}
-
 static bool ends_with(const char *s, size_t n, const char *end)
 {
     size_t k = strlen(end);
@@ -281,7 +270,6 @@ void conf_check(struct conf *c)
     check_types(c);
     check_memory(c);
     check_workers(c);
-    check_requests(c);
     conf_check_load(c);
     if (!c->n_mistakes && !c->no_memory) fill_in(c);
 }

@@ -305,6 +305,7 @@ static err_t app_open(struct app *a, struct err *e)
     a->sched = sched_new(&o);
     a->says = queue_new(SAY_QUEUE, QUEUE_ANY);
     if (!a->sched || !a->says) return err_set(e, ERR_NOMEM, "out of memory");
+    TRY(app_share_open(a, e));
     measure_input(a);
     // An aggregate's batches are cut alike however fast they are: see docs/AGGREGATE.md.
     uint64_t fixed = j->batch_rows ? 1 : j->batch_bytes;
@@ -366,6 +367,7 @@ static void app_close(struct app *a)
     app_drop_early(a);
     works_free(&a->works);
     app_guard_close(a);
+    app_share_close(a);
     sessions_free(&a->sessions);
     sched_free(&a->sched);
     queue_free(&a->says);

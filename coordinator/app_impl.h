@@ -1,7 +1,8 @@
 // app_impl - what the files of the run's loop share: app.c (loop, time, start and end),
 // app_chunks.c (chunks from the source to the ledger), app_workers.c (messages and leases),
-// app_sessions.c (who comes, stays and goes), app_guard.c (who is shut out), app_lines.c
-// (slow connections), app_send.c (chunks on their way out), app_live.c (what waits).
+// app_sessions.c (who comes, stays and goes), app_share.c (requests of http steps),
+// app_guard.c (who is shut out), app_lines.c (slow connections), app_send.c (chunks on
+// their way out), app_live.c (what waits).
 
 #ifndef COORDINATOR_APP_IMPL_H
 #define COORDINATOR_APP_IMPL_H
@@ -11,6 +12,7 @@
 #include "coordinator/fetch.h"
 #include "coordinator/sched.h"
 #include "coordinator/sessions.h"
+#include "coordinator/shares.h"
 #include "coordinator/tune.h"
 #include "coordinator/work.h"
 #include "proto/lease.h"
@@ -24,6 +26,11 @@ struct app {
     struct app_totals *t;
     struct works works;
     struct sessions sessions;
+    struct app_share { // of an http step
+        struct shares of;
+        int64_t gap_ns; // from one request's begin to the next's, all workers together
+    } * shares;
+    size_t n_shares;
     struct sched *sched;
     struct feeder *feeder;
     struct loader *loader;
@@ -99,8 +106,19 @@ void app_hello(struct app *a, const struct link_peer *p, const struct msg_HELLO 
 void app_ready(struct app *a, struct session *s, const struct msg_READY *r, ns_t now);
 void app_session_end(struct app *a, struct session *s, ns_t now); // frees it
 void app_look_at_gate(struct app *a, bool in_any_case, ns_t now);
-void app_gather(struct app *a, ns_t now); // workers.min and workers.wait
+void app_join_ready(struct app *a, ns_t now); // who can have batches now
+void app_gather(struct app *a, ns_t now);     // workers.min and workers.wait
 void app_explain_workers(struct app *a, char *out, size_t cap); // "" : they could work
+
+// ---- app_share.c ----
+MUST_CHECK err_t app_share_open(struct app *a, struct err *e);
+void app_share_close(struct app *a);
+// Whether this worker may make requests of every http step, so that it can have batches;
+// else it waits until others gave up some of theirs.
+bool app_share_admits(struct app *a, struct session *s);
+void app_share_left(struct app *a, uint64_t sid, ns_t now); // its session has ended
+void app_shared(struct app *a, const struct session *s, const struct msg_SHARED *m,
+                ns_t now);
 
 // ---- app_guard.c ----
 // It did what no honest worker does. After the third time its key is refused until the run

@@ -18,7 +18,9 @@ void app_session_end(struct app *a, struct session *s, ns_t now)
 {
     sched_worker_gone(a->sched, s->sid, now);
     a->packing -= s->line.pack;
+    uint64_t sid = s->sid;
     session_drop(&a->sessions, &s);
+    app_share_left(a, sid, now);
 }
 
 void app_look_at_gate(struct app *a, bool in_any_case, ns_t now)
@@ -214,10 +216,16 @@ void app_hello(struct app *a, const struct link_peer *p, const struct msg_HELLO 
 
 static void join(struct app *a, struct session *s, ns_t now)
 {
-    if (s->joined || !s->fits || !a->gathered) return;
+    if (s->joined || !s->fits || !a->gathered || !app_share_admits(a, s)) return;
     s->joined = true;
     uint32_t lanes = s->slots * a->in->job->workers_concurrency;
     if (sched_worker_join(a->sched, s->sid, lanes, now) != ERR_OK) app_fails_nomem(a);
+}
+
+void app_join_ready(struct app *a, ns_t now)
+{
+    for (struct session *s = a->sessions.sids; s && !a->over; s = s->by_sid.next)
+        if (s->ready) join(a, s, now);
 }
 
 void app_ready(struct app *a, struct session *s, const struct msg_READY *r, ns_t now)
@@ -258,8 +266,7 @@ void app_gather(struct app *a, ns_t now)
     ready_workers(a, &fit);
     if (fit >= j->workers_min) {
         a->gathered = true;
-        for (struct session *s = a->sessions.sids; s && !a->over; s = s->by_sid.next)
-            if (s->ready) join(a, s, now);
+        app_join_ready(a, now);
     } else if (now - a->began >= j->workers_wait_ms * NS_MS) {
         err_set(
             &a->scratch, ERR_TIMEOUT,

@@ -322,6 +322,7 @@ static void on_message(struct app *a, const struct link_peer *p, struct link_in 
     case MSG_NACK: on_nack(a, &f, &m->NACK, now); break;
     case MSG_PONG: break;
     case MSG_NEED: app_need(a, f.s, &m->NEED, now); break;
+    case MSG_SHARED: app_shared(a, f.s, &m->SHARED, now); break;
     case MSG_BYE: on_bye(a, f.s, &m->BYE, now); break;
     default:
         app_complain(a, "worker", "an unexpected message was ignored");

@@ -22,6 +22,7 @@ struct session {
     uint64_t memory_bytes; // as it says; 0: it does not
     bool ready;            // the job is open there
     bool joined;           // the scheduler knows it
+    bool superfluous;      // there is no request to be had for it, and it was said
     bool gone;             // nothing reaches it any more
     bool silent;           // nothing came from it for too long, and it was said
     bool refuses;          // it gets no more batches, and it was said

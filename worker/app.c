@@ -181,6 +181,7 @@ static void serve(struct app *a, struct pollfd *fds)
         worker_take_messages(a);
         worker_fetch_files(a);
         worker_feed(a);
+        worker_confirm_shares(a);
         tick(a);
     }
 }

@@ -1,7 +1,8 @@
 // app_impl - what the files of the worker's parent process share: app.c (loop, time, start
 // and end), app_messages.c (what the coordinator says), app_job.c (the job is opened),
 // app_tasks.c (chunks in the slots, and their results), app_train.c (small chunks in one
-// go), app_send.c (what is said).
+// go), app_share.c (requests), app_send.c (what is
+// said).
 
 #ifndef WORKER_APP_IMPL_H
 #define WORKER_APP_IMPL_H
@@ -53,6 +54,11 @@ struct app {
     struct slot_job runners; // what they are started with
     struct files *files;     // of the job
     struct http_share_board *share;
+    struct app_limit { // of requests, that the coordinator set and waits for
+        bool waits;
+        uint32_t requests;
+        uint64_t seq;
+    } limit[STEP_HTTP_MAX];
     bool runners_wait; // for the files
     unsigned sees;     // of the job's first input, sight.h
     bool hurry;        // there is work on them, no need to wait for events
@@ -120,6 +126,11 @@ void worker_requeue_train(struct app *a, struct task **at, const struct task *bu
 void worker_on_job(struct app *a, const struct link_in *in);
 void worker_on_piece(struct app *a, const struct link_in *in);
 void worker_fetch_files(struct app *a); // goes on with it
+
+// ---- app_share.c ----
+void worker_on_share(struct app *a, const struct msg_SHARE *m);
+void worker_confirm_shares(struct app *a); // once no more is under way than may be
+void worker_drop_shares(struct app *a);    // nobody says any more what may be
 
 // ---- app_messages.c ----
 bool worker_take_messages(struct app *a); // true: there were some

@@ -129,6 +129,7 @@ static void on_message(struct app *a, struct link_in **in)
         worker_post(a, &pong);
         break;
     }
+    case MSG_SHARE: worker_on_share(a, &m->SHARE); break;
     case MSG_DRAIN: a->draining = true; break;
     case MSG_STOP: a->stop = true; break;
     default:

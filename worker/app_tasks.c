@@ -395,8 +395,12 @@ void worker_drop_work(struct app *a)
     worker_drop_queue(a, false);
     for (uint32_t i = 0; i < a->n_slots * a->lanes; i++) {
         struct slot *s = &a->slot[i / a->lanes];
-        if (a->running[i] && s->pid) slot_stop(s);
+        if (a->running[i] && s->pid) {
+            slot_stop(s);
+            if (a->share) http_share_forget(a->share, i / a->lanes);
+        }
         worker_train_free(&a->running[i]);
     }
+    worker_drop_shares(a);
     worker_end_orphans(a);
 }

@@ -1,9 +1,11 @@
 """One HTTP request a row."""
 
 import os
+import re
 import signal
 
 from kit import scenario
+from test_hosts import Program
 from webserver import WebServer
 
 
@@ -333,6 +335,74 @@ def a_runner_that_dies_leaves_its_requests_to_others(t):
     t.equal(0, done.code, "exit code")
     t.equal(40, t.one("wh.db", "SELECT count(*) FROM t"), "rows")
     t.equal(40, t.one("wh.db", "SELECT count(DISTINCT n) FROM t"), "distinct rows")
+
+
+# ---- more hosts ----
+
+def coordinator(t, url, *args):
+    c = Program(t, [t.tranche, "run", "--csv", "in.csv", "--http", url, *PLAIN, "--into", "sqlite:wh.db",
+                    "--table", "t", "--listen", "tcp://127.0.0.1:0", "--insecure", *args])
+    c.says("listening on ")
+    c.endpoint = re.search(r"listening on (\S+)", c.text).group(1)
+    return c
+
+
+def host(t, c, name):
+    return Program(t, [os.path.join(t.build, "tranche-worker"), "--insecure", "--name", name, "--slots", "2", c.endpoint])
+
+
+def who_worked(t):
+    return {w for (w,) in t.rows("wh.db", "SELECT DISTINCT worker FROM tranche_ledger WHERE worker <> ''")}
+
+
+@scenario("http", "hosts")
+def all_hosts_together_keep_to_the_limit(t):
+    w = web(t)
+    column(t, *range(400))
+    c = coordinator(t, w.url + "/list?n=1&ms=20", "--http-concurrency", "5", "--batch-rows", "4", "-j", "1",
+                    "--min-workers", "3")
+    hosts = [host(t, c, name) for name in ("anna", "bert")]
+    c.ends(0)
+    for h in hosts:
+        h.ends(0)
+    t.equal(400, t.one("wh.db", "SELECT count(DISTINCT n) FROM t"), "rows")
+    t.equal({"local", "anna", "bert"}, who_worked(t), "who worked")
+    t.true(w.most <= 5, f"{w.most} requests at a time, 5 allowed")
+
+
+@scenario("http", "hosts")
+def a_host_that_comes_in_the_middle_gets_its_part(t):
+    w = web(t)
+    column(t, *range(120))
+    w.hold = True  # the requests under way are all there are, until the other host is known
+    c = coordinator(t, w.url + "/list?n=1", "--http-concurrency", "4", "--batch-rows", "4", "-j", "1")
+    t.wait_until(lambda: w.now == 4, "all requests are under way on the first host")
+    h = host(t, c, "anna")
+    c.says("worker anna is here")
+    w.hold = False
+    c.ends(0)
+    h.ends(0)
+    t.equal(120, t.one("wh.db", "SELECT count(DISTINCT n) FROM t"), "rows")
+    t.true(w.most <= 4, f"{w.most} requests at a time, 4 allowed")
+
+
+@scenario("http", "hosts")
+def a_host_too_many_gets_no_batches_until_another_leaves(t):
+    w = web(t)
+    column(t, *range(60))
+    w.hold = True
+    c = coordinator(t, w.url + "/list?n=1", "--http-concurrency", "1", "--batch-rows", "3", "-j", "0")
+    first = host(t, c, "anna")
+    t.wait_until(lambda: w.now == 1, "the one request is under way")
+    second = host(t, c, "bert")
+    c.says("worker bert gets no batches: there are more workers than requests at a time (http.concurrency)")
+    w.hold = False
+    t.wait_until(lambda: len(w.asked) > 5, "the first host gets on")
+    first.kill()
+    c.ends(0)
+    second.ends(0)
+    t.equal(60, t.one("wh.db", "SELECT count(DISTINCT n) FROM t"), "rows")
+    t.true("bert" in who_worked(t), "the second host worked")
 
 
 # ---- mistakes ----

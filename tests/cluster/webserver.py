@@ -19,7 +19,7 @@ The path says what it does:
     /round           a page whose next page is itself
     /text/HEX        these bytes
     /gzip            a zipped answer that is much larger than it looks
-Every answer waits for ms=MS milliseconds when the query says so.
+Every answer waits for ms=MS milliseconds when the query says so, and as long as `hold` is set.
 """
 
 import asyncio
@@ -37,6 +37,7 @@ class WebServer:
         self.seen = {}           # how often a key was asked for
         self.now = self.most = 0  # requests under way
         self.begun = []          # when each began
+        self.hold = False
         self.loop = asyncio.new_event_loop()
         self.ready = threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -83,6 +84,8 @@ class WebServer:
         try:
             if "ms" in query:
                 await asyncio.sleep(float(query["ms"]) / 1000)
+            while self.hold:
+                await asyncio.sleep(0.005)
             return await self._answer(r, w, u.path, query, headers)
         finally:
             self.now -= 1
