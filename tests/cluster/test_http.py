@@ -2,9 +2,12 @@
 
 import os
 import re
+import shutil
 import signal
+import subprocess
+import sys
 
-from kit import scenario
+from kit import ROOT, scenario
 from test_hosts import Program
 from webserver import WebServer
 
@@ -320,9 +323,10 @@ def a_batch_that_has_no_end_is_ended_and_split(t):
 def a_runner_that_dies_leaves_its_requests_to_others(t):
     w = web(t)
     column(t, *range(40))
-    p = t.start("run", "--csv", "in.csv", "--http", w.url + "/list?n=1&ms=100", *PLAIN, "--http-concurrency",
+    w.left = 6
+    p = t.start("run", "--csv", "in.csv", "--http", w.url + "/list?n=1", *PLAIN, "--http-concurrency",
                 "2", "--batch-rows", "4", "-j", "2", "--into", "sqlite:wh.db", "--table", "t")
-    t.wait_until(lambda: len(w.asked) >= 4, "the first requests")
+    t.wait_until(lambda: len(w.asked) == 8, "the first requests")
     runners = []
     for pid in t.children(p.pid):
         try:
@@ -331,6 +335,7 @@ def a_runner_that_dies_leaves_its_requests_to_others(t):
         except OSError:
             pass
     os.kill(runners[0], signal.SIGKILL)
+    w.left = None
     done = t.finish(p)
     t.equal(0, done.code, "exit code")
     t.equal(40, t.one("wh.db", "SELECT count(*) FROM t"), "rows")
@@ -390,15 +395,16 @@ def a_host_that_comes_in_the_middle_gets_its_part(t):
 def a_host_too_many_gets_no_batches_until_another_leaves(t):
     w = web(t)
     column(t, *range(60))
-    w.hold = True
+    w.left = 0
     c = coordinator(t, w.url + "/list?n=1", "--http-concurrency", "1", "--batch-rows", "3", "-j", "0")
     first = host(t, c, "anna")
     t.wait_until(lambda: w.now == 1, "the one request is under way")
     second = host(t, c, "bert")
     c.says("worker bert gets no batches: there are more workers than requests at a time (http.concurrency)")
-    w.hold = False
-    t.wait_until(lambda: len(w.asked) > 5, "the first host gets on")
+    w.left = 6
+    t.wait_until(lambda: len(w.asked) == 7, "the first host gets on")
     first.kill()
+    w.left = None
     c.ends(0)
     second.ends(0)
     t.equal(60, t.one("wh.db", "SELECT count(DISTINCT n) FROM t"), "rows")
@@ -437,3 +443,23 @@ def a_check_asks_no_server(t):
     t.run("check", "--csv", "in.csv", "--http", w.url + "/list?n={x}", *PLAIN, "--into", "sqlite:wh.db",
           "--table", "t")
     t.equal([], w.asked, "requests")
+
+
+# ---- the example ----
+
+@scenario("http", "examples")
+def the_example_connections_gives_what_it_says(t):
+    at = t.path("connections")
+    shutil.copytree(os.path.join(ROOT, "examples", "connections"), at, ignore=shutil.ignore_patterns("*.db*", ".tranche"))
+    server = subprocess.Popen([sys.executable, "server.py", "0"], cwd=at, stdout=subprocess.PIPE, text=True)
+    t.cleanups.append(server.kill)
+    url = server.stdout.readline().strip()
+    with open(os.path.join(at, "connections.yaml")) as f:
+        job = f.read()
+    t.true("http://127.0.0.1:8123" in job, "the job names the server's usual port")
+    t.write("connections/connections.yaml", job.replace("http://127.0.0.1:8123", url))
+    t.run("run", "connections/connections.yaml", want=3)
+    with open(os.path.join(at, "check.sql")) as f:
+        got = subprocess.run(["sqlite3", os.path.join(at, "connections.db")], stdin=f, capture_output=True, text=True)
+    with open(os.path.join(at, "expected.txt")) as f:
+        t.equal(f.read(), got.stdout, "the result")

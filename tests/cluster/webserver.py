@@ -19,7 +19,7 @@ The path says what it does:
     /round           a page whose next page is itself
     /text/HEX        these bytes
     /gzip            a zipped answer that is much larger than it looks
-Every answer waits for ms=MS milliseconds when the query says so, and as long as `hold` is set.
+Every answer waits for ms=MS milliseconds when the query says so, and as long as `hold` is set or `left` is 0.
 """
 
 import asyncio
@@ -38,6 +38,7 @@ class WebServer:
         self.now = self.most = 0  # requests under way
         self.begun = []          # when each began
         self.hold = False
+        self.left = None         # how many answers are given before it holds again
         self.loop = asyncio.new_event_loop()
         self.ready = threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -84,8 +85,10 @@ class WebServer:
         try:
             if "ms" in query:
                 await asyncio.sleep(float(query["ms"]) / 1000)
-            while self.hold:
+            while self.hold or self.left == 0:
                 await asyncio.sleep(0.005)
+            if self.left:
+                self.left -= 1
             return await self._answer(r, w, u.path, query, headers)
         finally:
             self.now -= 1
