@@ -82,6 +82,7 @@ static inline int http_kit_port(void)
 {
     static int port;
     if (port) return port;
+    setenv("no_proxy", "127.0.0.1", 1);
     struct sockaddr_in a = { .sin_family = AF_INET,
                              .sin_addr = { htonl(INADDR_LOOPBACK) } };
     socklen_t n = sizeof a;
