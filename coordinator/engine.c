@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 enum { LAST_BYTES = 4096, LAST_LINES = 4 };
-static const ns_t CALL_MAX = 60 * NS_S;
+static const ns_t CALL_MAX = 120 * NS_S;
 
 // ---- words ----
 

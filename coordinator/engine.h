@@ -56,9 +56,9 @@ void engine_said(const struct engine_child *c, char out[ENGINE_SAID]);
 void engine_last_lines(int fd, char out[ENGINE_SAID]); // of any file
 void engine_forget(struct engine_child *c); // closes its files; kills it when it still runs
 
-// Runs it to its end, a minute at most. `out`, the caller's to free, is its standard output
-// (NULL: nobody wants it). ERR_IO: it cannot be started, took too long, or its exit code
-// was not 0: the sentence has its last words.
+// Runs it to its end, two minutes at most. `out`, the caller's to free, is its standard
+// output (NULL: nobody wants it). ERR_IO: it cannot be started, took too long, or its exit
+// code was not 0: the sentence has its last words.
 MUST_CHECK err_t engine_call(const struct strings *command, struct buf *out, struct err *e);
 
 #endif

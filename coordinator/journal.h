@@ -98,7 +98,8 @@ struct journal_live {
 };
 MUST_CHECK err_t journal_live_put(struct journal *j, const struct journal_live *l,
                                   struct err *e);
-// The newest run of DIR that takes workers. Reads only; no runs.db: NONE.
+// The newest run of DIR that takes workers; when that is over, one before it that goes on.
+// Reads only; no runs.db: NONE.
 MUST_CHECK err_t journal_live_get(const char *dir, struct journal_live *out, struct err *e);
 
 void journal_close(struct journal **j);

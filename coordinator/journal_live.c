@@ -42,14 +42,18 @@ err_t journal_live_put(struct journal *j, const struct journal_live *l, struct e
     return put(j, l, e);
 }
 
+static bool is_fresh(int64_t at_ms)
+{
+    return clock_wall_ms() - at_ms < STALE_MS;
+}
+
 // Its loop stands still while indexes are built, and another container's process ids say
 // nothing here: only both together mean that it is gone.
 static enum journal_live_state state_of(int64_t ended_ms, const char *status, int64_t at_ms,
                                         const char *holder)
 {
     if (ended_ms) return JOURNAL_LIVE_ENDED;
-    if (clock_wall_ms() - at_ms < STALE_MS && strcmp(status, "running") == 0)
-        return JOURNAL_LIVE_RUNS;
+    if (is_fresh(at_ms) && strcmp(status, "running") == 0) return JOURNAL_LIVE_RUNS;
     return run_lock_holder_lives(holder) ? JOURNAL_LIVE_RUNS : JOURNAL_LIVE_DIED;
 }
 
@@ -76,17 +80,25 @@ static void read_row(sqlite3_stmt *q, struct journal_live *out)
     snprintf(out->run, sizeof out->run, "%s", text(q, 0));
 }
 
-static err_t newest(sqlite3 *db, struct journal_live *out, struct err *e)
+// The newest; or, when that is over, one before it that goes on without a doubt.
+static err_t pick(sqlite3 *db, struct journal_live *out, struct err *e)
 {
     sqlite3_stmt *q = NULL;
     int rc = sqlite3_prepare_v2(
         db,
         "SELECT r.id, r.ended_ms, r.status, r.holder, l.at_ms, l.workers, l.slots,"
         " l.idle_slots, l.running, l.waiting, l.to_come, r.seq FROM live l JOIN runs r ON"
-        " r.seq = l.run ORDER BY l.run DESC LIMIT 1",
+        " r.seq = l.run ORDER BY l.run DESC LIMIT 50",
         -1, &q, NULL);
     if (rc == SQLITE_OK) rc = sqlite3_step(q);
     if (rc == SQLITE_ROW) read_row(q, out);
+    bool goes_on = out->state == JOURNAL_LIVE_RUNS;
+    while (rc == SQLITE_ROW && !goes_on && (rc = sqlite3_step(q)) == SQLITE_ROW) {
+        struct journal_live older;
+        read_row(q, &older);
+        goes_on = older.state == JOURNAL_LIVE_RUNS && is_fresh(sqlite3_column_int64(q, 4));
+        if (goes_on) *out = older;
+    }
     err_t end = rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : journal_db_fail(db, e);
     sqlite3_finalize(q);
     return end;
@@ -105,7 +117,7 @@ err_t journal_live_get(const char *dir, struct journal_live *out, struct err *e)
     TRY(journal_db_open(&db, dir, false, NULL, 0, e));
     if (!db) return ERR_OK;
     err_t rc = journal_db_exec(db, "PRAGMA query_only=ON", e);
-    if (rc == ERR_OK && has_table(db)) rc = newest(db, out, e);
+    if (rc == ERR_OK && has_table(db)) rc = pick(db, out, e);
     sqlite3_close(db);
     return rc;
 }

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 enum { HOSTS_MAX = 10000, SLOTS_MAX = 1024 };
 static const ns_t GOODBYE = 20 * NS_S;
@@ -108,6 +109,15 @@ static void free_all(struct launcher *l)
     free(l);
 }
 
+// Each host takes two files.
+static void allow_files(void)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0) return;
+    r.rlim_cur = r.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &r);
+}
+
 static err_t open_ssh(struct launcher **out, const struct launcher_opts *o, struct err *e)
 {
     if (!o->hosts)
@@ -116,6 +126,7 @@ static err_t open_ssh(struct launcher **out, const struct launcher_opts *o, stru
     struct launcher *l = calloc(1, sizeof *l);
     if (!l) return err_set(e, ERR_NOMEM, "out of memory");
     l->o = o;
+    allow_files();
     err_t rc = read_hosts(l, e);
     if (rc == ERR_OK)
         *out = l;

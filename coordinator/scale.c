@@ -232,8 +232,8 @@ static int follow(struct scale *s)
     interrupt_watch(true);
     while (code < 0)
         code = step(s);
-    interrupt_watch(false);
     if (code == CLI_OK) let_them_leave(s);
+    interrupt_watch(false);
     bool keep = s->o->launcher.keep;
     if (keep && code != CLI_OK)
         say(s, "the workers are kept: they leave when the run is over, or when they are "

@@ -90,6 +90,13 @@ def slurm_scale(t, s, r, *args):
     return scale(t, "slurm", *args, run=r)
 
 
+def finishes(t, s, r):
+    """The run goes on with others that are started as they should be."""
+    p = slurm_scale(t, s, r, "--max", "4")
+    r.ends()
+    p.ends(0)
+
+
 @scenario("engines", "slurm")
 def forty_workers_come_work_and_go_when_idle(t):
     s, r = Slurm(t), Run(t)
@@ -114,9 +121,7 @@ def what_slurm_refuses_is_told_in_its_words(t):
     p.says("3 workers in a row failed to start, no more are started for 1m. The last: sbatch ended with code 1: sbatch: error: ")
     t.true("invalid partition specified: nowhere" in p.text, p.text)
     p.kill()
-    good = slurm_scale(t, s, r, "--max", "4")
-    r.ends()
-    good.ends(0)
+    finishes(t, s, r)
 
 
 @scenario("engines", "slurm")
@@ -127,9 +132,7 @@ def a_job_that_cannot_start_shows_the_last_it_said(t):
     t.true(re.search(r"task \d+_\d ended as F: .*/nowhere/tranche-worker: not found", p.text), p.text)
     t.equal([], s.jobs("PD,R,CG"), "tasks left")
     p.kill()
-    good = slurm_scale(t, s, r, "--max", "3")
-    r.ends()
-    good.ends(0)
+    finishes(t, s, r)
 
 
 @scenario("engines", "slurm")
@@ -153,9 +156,7 @@ def sigterm_takes_the_jobs_along(t):
     p.ends(130)
     t.wait_until(lambda: not s.jobs("PD,R,CG"), "no task is left")
     r.workers(lambda n: n == 0)
-    again = slurm_scale(t, s, r, "--max", "4")
-    r.ends()
-    again.ends(0)
+    finishes(t, s, r)
     t.wait_until(lambda: not processes(r.access), "no worker is left")
 
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 
 from kit import ROOT, Failed, scenario
+from test_hosts import Program, coordinator, exact, make
 from scale_kit import Daemon, Run, command_lines, free_port, processes, scale
 
 
@@ -47,6 +48,13 @@ class Sshd:
 def workers(r):
     """The command lines of those that are up."""
     return [line for line in command_lines() if line.startswith(f"{r.t.build}/tranche-worker ") and r.access in line]
+
+
+def finishes(t, s, r):
+    """The run goes on with others that are started as they should be."""
+    p = scale(t, "ssh", "--hosts", s.file, *s.options(), run=r)
+    r.ends()
+    p.ends(0)
 
 
 @scenario("engines", "ssh")
@@ -97,10 +105,7 @@ def ctrl_c_takes_the_workers_along(t):
     p.ends(130)
     t.wait_until(lambda: not processes(r.access), "the workers are gone")
     r.workers(lambda n: n == 0)
-    again = scale(t, "ssh", "--hosts", s.file, *s.options(), run=r)
-    r.workers(lambda n: n > 0)
-    r.ends()
-    again.ends(0)
+    finishes(t, s, r)
 
 
 @scenario("engines", "ssh")
@@ -110,10 +115,7 @@ def a_scaler_that_is_killed_leaves_no_worker_behind(t):
     r.workers(lambda n: n == 2)
     os.kill(p.p.pid, signal.SIGKILL)
     t.wait_until(lambda: not processes(r.access), "the workers are gone")
-    again = scale(t, "ssh", "--hosts", s.file, *s.options(), run=r)
-    r.workers(lambda n: n > 0)
-    r.ends()
-    again.ends(0)
+    finishes(t, s, r)
 
 
 @scenario("engines", "ssh")
@@ -137,10 +139,7 @@ def an_unknown_host_key_is_a_sentence_and_a_pause(t):
     p.says("3 workers in a row failed to start, no more are started for 1m. The last: 127.0.0.")
     t.true("ssh ended with code 255" in p.text and "Host key verification failed." in p.text, p.text)
     p.kill()
-    good = scale(t, "ssh", "--hosts", s.file, *s.options(), run=r)
-    r.workers(lambda n: n > 0)
-    r.ends()
-    good.ends(0)
+    finishes(t, s, r)
 
 
 @scenario("engines", "ssh")
@@ -152,9 +151,7 @@ def a_worker_that_cannot_start_three_times_is_left_alone(t):
     t.true("/nowhere/tranche-worker: not found" in p.text, p.text)
     t.equal(True, r.c.p.poll() is None, "the run goes on")
     p.kill()
-    good = scale(t, "ssh", "--hosts", s.file, *s.options(), run=r)
-    r.ends()
-    good.ends(0)
+    finishes(t, s, r)
 
 
 @scenario("engines", "ssh")
@@ -215,6 +212,38 @@ def the_commands_that_are_shown_are_commands(t):
         t.equal(0, p.wait(60), "exit code of a worker that was let go")
     except subprocess.TimeoutExpired:
         raise Failed("the worker did not leave when its ssh lost its input")
-    good = scale(t, "ssh", "--hosts", s.file, *s.options(), run=r)
-    r.ends()
-    good.ends(0)
+    finishes(t, s, r)
+
+
+@scenario("engines", "ssh")
+def nobody_starts_workers_for_no_run(t):
+    t.write("hosts.txt", "127.0.0.1\n")
+    os.makedirs(t.path(".tranche"))
+    r = t.run("scale", "--launcher", "ssh", "--hosts", "hosts.txt", "--access", "a", "--wait", "300ms", "--output", "json", want=1)
+    t.says(r, "no run takes workers in .tranche yet; waiting for one",
+           "no run that takes workers began in .tranche within 300ms: start one with tranche run --listen")
+    t.equal(("failed", "", 0), (r.json["status"], r.json["run"], r.json["started"]), "report")
+    t.write(".tranche/runs.db", "no database at all, though it has its name" * 100)
+    t.says(t.run("scale", "--launcher", "ssh", "--hosts", "hosts.txt", "--access", "a", want=1), "runs.db")
+
+
+@scenario("engines", "ssh")
+def workers_outlive_a_coordinator_that_is_continued(t):
+    s, port = Sshd(t, 2), free_port()
+    make(t)
+    keys = t.path("fleet.access")
+    t.run("keys", "new", "--worker", "fleet", "--address", f"tcp://127.0.0.1:{port}", "-o", keys)
+    c = coordinator(t, "-j", "0", endpoint=f"tcp://127.0.0.1:{port}")
+    p = Program(t, [t.tranche, "scale", "--launcher", "ssh", "--interval", "200ms", "--hosts", s.file, "--access", keys,
+                    "--worker", os.path.join(t.build, "tranche-worker"), *s.options()])
+    c.says("worker fleet is here")
+    before = set(processes("--slots 1"))
+    os.kill(c.p.pid, signal.SIGKILL)
+    c.p.wait()
+    p.says("is gone; waiting for the run to be continued")
+    t.true(before & set(processes("--slots 1")), "the workers stay")
+    c = coordinator(t, "-j", "0", endpoint=f"tcp://127.0.0.1:{port}")
+    c.ends(0, 120)
+    p.ends(0)
+    exact(t)
+    t.equal([], processes(keys), "processes left")

@@ -104,6 +104,28 @@ static void the_newest_run_counts(void **state)
     journal_close(&j);
 }
 
+static void of_two_runs_the_one_that_goes_on_counts(void **state)
+{
+    (void)state;
+    struct journal_run first, second = { .name = "b", .status = "running" };
+    struct journal *j = begin(&first), *other = NULL;
+    PASS(&e, journal_live_put(j, &some, &e));
+    PASS(&e, journal_open(&other, dir, "another", &e));
+    PASS(&e, journal_run_begin(other, &second, "spec", &e));
+    PASS(&e, journal_live_put(other, &some, &e));
+    assert_string_equal(second.id, get().run);
+    second.status = "loaded";
+    PASS(&e, journal_run_end(other, &second, &e));
+    assert_string_equal(first.id, get().run);
+    EQ_I64(JOURNAL_LIVE_RUNS, get().state);
+    first.status = "loaded";
+    PASS(&e, journal_run_end(j, &first, &e));
+    assert_string_equal(second.id, get().run);
+    EQ_I64(JOURNAL_LIVE_ENDED, get().state);
+    journal_close(&other);
+    journal_close(&j);
+}
+
 static void no_history_means_no_run(void **state)
 {
     (void)state;
@@ -157,6 +179,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         T(a_run_is_seen_as_it_is_at_the_moment),
         T(the_newest_run_counts),
+        T(of_two_runs_the_one_that_goes_on_counts),
         T(no_history_means_no_run),
         T(only_silence_of_a_process_that_is_gone_is_death),
     };
