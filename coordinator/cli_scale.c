@@ -41,10 +41,10 @@ const char cli_scale_help[] =
     "      --service NAME      compose: the workers' service (default: worker)\n"
     "      --min N             so many in any case, and they stay (default: 0)\n"
     "      --max N             never more (ssh: the number of hosts)\n"
-    "      --by queue          what the number follows: the batches that are not done, "
-    "one\n"
-    "                          worker for each --per-worker of them\n"
-    "      --per-worker N      batches that are reason enough for one worker (default: 4)\n"
+    "      --by queue          what the number follows: the batches that are not done\n"
+    "      --per-worker N      batches that are reason enough for one worker (default: two "
+    "for\n"
+    "                          each of its slots)\n"
     "      --slots N           of each worker (default: ssh: what the hosts file says, or "
     "the\n"
     "                          host's cores; slurm: the CPUs of the allocation)\n"
@@ -357,8 +357,7 @@ int cli_scale_parse(int argc, char **argv, struct scale_opts *out, FILE *say,
                     FILE *complain)
 {
     struct asked k = { .o = out, .say = say, .complain = complain };
-    *out = (struct scale_opts){ .rule = { .per_worker = 4 },
-                                .state = state_folder(),
+    *out = (struct scale_opts){ .state = state_folder(),
                                 .interval_ms = 10000,
                                 .wait_ms = 5 * 60000,
                                 .pause_ms = 60000,

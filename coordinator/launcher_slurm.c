@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { ARRAY_MAX = 1000 }; // Slurm's own default is one more
+
 struct task { // as "12_3"
     char id[48];
 };
@@ -90,10 +92,14 @@ static err_t sbatch(const struct launcher *l, uint32_t n, bool stays, struct str
 
 static err_t start(struct launcher *l, uint32_t n, bool stays, struct err *e)
 {
-    struct strings command = { 0 };
-    err_t rc = launcher_call(l->o, sbatch(l, n, stays, &command, e), &command, NULL, e);
-    l->started |= rc == ERR_OK;
-    return rc;
+    for (uint32_t k; n > 0; n -= k) {
+        struct strings command = { 0 };
+        k = n < ARRAY_MAX ? n : ARRAY_MAX;
+        err_t built = sbatch(l, k, stays, &command, e);
+        TRY(launcher_call(l->o, built, &command, NULL, e));
+        l->started = true;
+    }
+    return ERR_OK;
 }
 
 // ---- watching ----

@@ -146,6 +146,7 @@ static void act(struct scale *s, ns_t now)
                             .to_come = s->live.to_come,
                             .idle_slots = s->live.idle_slots,
                             .workers = s->live.workers,
+                            .slots = s->live.slots,
                             .have = have };
     if (s->live.state != JOURNAL_LIVE_RUNS) return;
     uint32_t want = scale_wanted(&s->o->rule, &v);
@@ -281,6 +282,7 @@ int scale_run(struct scale_opts *o)
 {
     struct scale s = { .o = o, .before = -1, .brake.pause = o->pause_ms * NS_MS };
     if (o->dry_run) o->launcher.show = stdout;
+    o->rule.slots = o->launcher.slots;
     err_t rc = o->ops->open(&s.launcher, &o->launcher, &s.e);
     if (rc == ERR_OK) rc = settle_room(&s);
     if (rc == ERR_OK && o->dry_run) rc = show(&s);

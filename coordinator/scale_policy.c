@@ -11,13 +11,21 @@ static uint64_t share(uint64_t n, uint32_t per)
     return n / per + (n % per != 0);
 }
 
+// A worker is full with two batches a slot: one that runs, one that waits there.
+static uint32_t per_worker(const struct scale_rule *r, const struct scale_view *v)
+{
+    uint32_t slots = v->workers ? v->slots / v->workers : r->slots;
+    if (r->per_worker) return r->per_worker;
+    return slots ? 2 * slots : 2;
+}
+
 uint32_t scale_wanted(const struct scale_rule *r, const struct scale_view *v)
 {
     uint64_t to_come = v->to_come > 0 ? (uint64_t)v->to_come : 0;
     uint64_t waiting =
         v->waiting > UINT64_MAX - to_come ? UINT64_MAX : v->waiting + to_come;
     uint64_t all = waiting > UINT64_MAX - v->running ? UINT64_MAX : waiting + v->running;
-    uint64_t want = share(all, r->per_worker);
+    uint64_t want = share(all, per_worker(r, v));
     bool all_busy = v->workers && !v->idle_slots && v->waiting;
     if (v->to_come < 0 && all_busy && want < 2 * (uint64_t)v->workers)
         want = 2 * (uint64_t)v->workers;

@@ -10,7 +10,8 @@
 
 struct scale_rule {
     uint32_t min, max;   // min <= max
-    uint32_t per_worker; // batches that are reason enough for a worker, at least 1
+    uint32_t per_worker; // batches that are reason enough for a worker; 0: two a slot
+    uint32_t slots;      // of a worker, as long as none is connected; 0: unknown
 };
 
 struct scale_view {
@@ -19,6 +20,7 @@ struct scale_view {
     int64_t to_come;     // ... that will be cut; -1: unknown
     uint32_t idle_slots; // of workers that are connected
     uint32_t workers;    // connected
+    uint32_t slots;      // of these together
     uint32_t have;       // started and not ended, connected or not
 };
 

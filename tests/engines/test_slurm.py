@@ -138,7 +138,7 @@ def a_job_that_cannot_start_shows_the_last_it_said(t):
 @scenario("engines", "slurm")
 def what_has_not_begun_is_given_back_when_nothing_waits(t):
     s, r = Slurm(t), Run(t)
-    p = slurm_scale(t, s, r, "--max", "8", "--slots", str(CPUS))
+    p = slurm_scale(t, s, r, "--max", "8", "--slots", str(CPUS), "--idle-timeout", "10m")
     t.wait_until(lambda: sorted(s.jobs()) == ["PD"] * (8 - NODES) + ["R"] * NODES, "all nodes are full, and four tasks wait")
     r.feed.flows.clear()
     t.wait_until(lambda: set(s.jobs()) == {"CA", "R"}, "those that waited were cancelled")

@@ -255,6 +255,22 @@ static void only_tasks_that_have_not_begun_are_cancelled(void **state)
     assert_string_equal("", calls()); // they are kept
 }
 
+static void many_tasks_are_several_arrays(void **state)
+{
+    (void)state;
+    script("sbatch", "case $* in *array=0-499*) exit 1;; esac");
+    script("scancel", "");
+    struct launcher *l = launch(&launcher_slurm);
+    EXPECT(ERR_IO, &e, launcher_slurm.start(l, 2500, false, &e));
+    char *said = calls();
+    char *first = strstr(said, "--array=0-999 ");
+    assert_non_null(first);
+    assert_non_null(strstr(first + 1, "--array=0-999 "));
+    assert_non_null(strstr(said, "--array=0-499 "));
+    PASS(&e, launcher_slurm.close(&l, false, &e)); // those that came in are cancelled
+    assert_non_null(strstr(calls(), "scancel --name="));
+}
+
 static void what_slurm_refuses_is_told(void **state)
 {
     (void)state;
@@ -330,6 +346,7 @@ int main(void)
         T(a_host_that_failed_is_the_last_to_be_tried_again),
         T(what_squeue_says_is_counted_and_each_end_once),
         T(only_tasks_that_have_not_begun_are_cancelled),
+        T(many_tasks_are_several_arrays),
         T(what_slurm_refuses_is_told),
         T(compose_is_told_how_many),
         T(containers_that_others_started_are_left_to_them),

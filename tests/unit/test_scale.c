@@ -12,43 +12,50 @@
 struct wanted {
     const char *name;
     uint32_t min, max, per_worker;
-    struct scale_view v; // running, waiting, to_come, idle_slots, workers, have
+    struct scale_view v; // running, waiting, to_come, idle_slots, workers, slots, have
     uint32_t want;
 };
 
 static const struct wanted wanted[] = {
-    { "nothing_to_do_wants_nobody", 0, 10, 4, { 0, 0, 0, 0, 0, 0 }, 0 },
-    { "the_least_are_there_in_any_case", 2, 10, 4, { 0, 0, 0, 0, 0, 0 }, 2 },
-    { "one_batch_is_reason_enough_for_one", 0, 10, 4, { 0, 1, 0, 0, 0, 0 }, 1 },
-    { "a_worker_for_each_few_batches", 0, 10, 4, { 0, 9, 0, 0, 0, 0 }, 3 },
-    { "what_is_to_come_counts", 0, 10, 4, { 0, 1, 30, 0, 0, 0 }, 8 },
-    { "what_runs_counts", 0, 10, 4, { 16, 0, 0, 0, 4, 4 }, 4 },
-    { "never_more_than_the_most", 0, 10, 4, { 8, 100, 1000000, 0, 2, 2 }, 10 },
+    { "two_a_slot_where_nothing_is_said", 0, 10, 0, { 8, 57, 0, 0, 2, 16, 2 }, 5 },
+    { "two_where_nobody_knows_the_slots", 0, 10, 0, { 0, 9, 0, 0, 0, 0, 0 }, 5 },
+    { "nothing_to_do_wants_nobody", 0, 10, 4, { 0, 0, 0, 0, 0, 0, 0 }, 0 },
+    { "the_least_are_there_in_any_case", 2, 10, 4, { 0, 0, 0, 0, 0, 0, 0 }, 2 },
+    { "one_batch_is_reason_enough_for_one", 0, 10, 4, { 0, 1, 0, 0, 0, 0, 0 }, 1 },
+    { "a_worker_for_each_few_batches", 0, 10, 4, { 0, 9, 0, 0, 0, 0, 0 }, 3 },
+    { "what_is_to_come_counts", 0, 10, 4, { 0, 1, 30, 0, 0, 0, 0 }, 8 },
+    { "what_runs_counts", 0, 10, 4, { 16, 0, 0, 0, 4, 0, 4 }, 4 },
+    { "never_more_than_the_most", 0, 10, 4, { 8, 100, 1000000, 0, 2, 0, 2 }, 10 },
     { "huge_queues_are_no_small_ones",
       0,
       7,
       1,
-      { UINT64_MAX, UINT64_MAX, INT64_MAX, 0, 0, 0 },
+      { UINT64_MAX, UINT64_MAX, INT64_MAX, 0, 0, 0, 0 },
       7 },
-    { "nobody_leaves_while_batches_wait", 0, 10, 4, { 4, 4, 0, 0, 8, 8 }, 8 },
-    { "nobody_leaves_while_there_is_more_to_come", 0, 10, 4, { 4, 0, 4, 0, 8, 8 }, 8 },
-    { "at_the_end_those_with_batches_stay", 0, 10, 4, { 5, 0, 0, 3, 8, 8 }, 5 },
-    { "at_the_end_no_more_come", 0, 10, 1, { 5, 0, 0, 0, 5, 5 }, 5 },
-    { "more_batches_in_hand_than_workers_stay_as_many", 0, 10, 4, { 9, 0, 0, 0, 4, 4 }, 4 },
-    { "the_least_stay", 3, 10, 4, { 0, 0, 0, 8, 8, 8 }, 3 },
-    { "more_than_the_most_are_too_many", 0, 4, 1, { 9, 9, 9, 0, 8, 8 }, 4 },
-    { "unknown_and_the_first_batch_wants_one", 0, 40, 4, { 0, 1, -1, 0, 0, 0 }, 1 },
-    { "unknown_and_all_busy_wants_twice_as_many", 0, 40, 4, { 6, 2, -1, 0, 3, 3 }, 6 },
-    { "unknown_and_somebody_idle_wants_no_more", 0, 40, 4, { 6, 2, -1, 1, 3, 3 }, 3 },
-    { "unknown_and_all_busy_but_nothing_waits", 0, 40, 4, { 6, 0, -1, 0, 3, 3 }, 3 },
-    { "unknown_and_all_idle_wants_fewer", 0, 40, 4, { 0, 0, -1, 3, 3, 8 }, 0 },
-    { "unknown_twice_as_many_within_the_most", 0, 40, 4, { 60, 2, -1, 0, 30, 30 }, 40 },
+    { "nobody_leaves_while_batches_wait", 0, 10, 4, { 4, 4, 0, 0, 8, 0, 8 }, 8 },
+    { "nobody_leaves_while_there_is_more_to_come", 0, 10, 4, { 4, 0, 4, 0, 8, 0, 8 }, 8 },
+    { "at_the_end_those_with_batches_stay", 0, 10, 4, { 5, 0, 0, 3, 8, 0, 8 }, 5 },
+    { "at_the_end_no_more_come", 0, 10, 1, { 5, 0, 0, 0, 5, 0, 5 }, 5 },
+    { "more_batches_in_hand_than_workers_stay_as_many",
+      0,
+      10,
+      4,
+      { 9, 0, 0, 0, 4, 0, 4 },
+      4 },
+    { "the_least_stay", 3, 10, 4, { 0, 0, 0, 8, 8, 0, 8 }, 3 },
+    { "more_than_the_most_are_too_many", 0, 4, 1, { 9, 9, 9, 0, 8, 0, 8 }, 4 },
+    { "unknown_and_the_first_batch_wants_one", 0, 40, 4, { 0, 1, -1, 0, 0, 0, 0 }, 1 },
+    { "unknown_and_all_busy_wants_twice_as_many", 0, 40, 4, { 6, 2, -1, 0, 3, 0, 3 }, 6 },
+    { "unknown_and_somebody_idle_wants_no_more", 0, 40, 4, { 6, 2, -1, 1, 3, 0, 3 }, 3 },
+    { "unknown_and_all_busy_but_nothing_waits", 0, 40, 4, { 6, 0, -1, 0, 3, 0, 3 }, 3 },
+    { "unknown_and_all_idle_wants_fewer", 0, 40, 4, { 0, 0, -1, 3, 3, 0, 8 }, 0 },
+    { "unknown_twice_as_many_within_the_most", 0, 40, 4, { 60, 2, -1, 0, 30, 0, 30 }, 40 },
 };
 
 static void is_wanted(void **state)
 {
     const struct wanted *w = *state;
-    struct scale_rule r = { w->min, w->max, w->per_worker };
+    struct scale_rule r = { .min = w->min, .max = w->max, .per_worker = w->per_worker };
     EQ_I64(w->want, scale_wanted(&r, &w->v));
 }
 
@@ -59,7 +66,7 @@ static void whatever_comes_the_limits_hold(void **state)
     printf("seed %u\n", seed);
     srand(seed);
     for (int i = 0; i < 20000; i++) {
-        struct scale_rule r = { .per_worker = 1 + (uint32_t)rand() % 9 };
+        struct scale_rule r = { .per_worker = (uint32_t)rand() % 9 };
         r.min = (uint32_t)rand() % 5;
         r.max = r.min + 1 + (uint32_t)rand() % 50;
         struct scale_view v = { .running = (uint64_t)rand() % 60,
@@ -67,12 +74,22 @@ static void whatever_comes_the_limits_hold(void **state)
                                 .to_come = rand() % 60 - 1,
                                 .idle_slots = (uint32_t)rand() % 3,
                                 .workers = (uint32_t)rand() % 60,
+                                .slots = (uint32_t)rand() % 90,
                                 .have = (uint32_t)rand() % 60 };
         uint32_t n = scale_wanted(&r, &v);
         assert_true(n >= r.min && n <= r.max);
         if (v.waiting && v.have <= r.max) assert_true(n >= v.have); // nobody leaves work
         if (v.waiting && v.have == 0) assert_true(n > 0);           // nobody is stuck
     }
+}
+
+static void slots_that_were_asked_for_count_until_workers_are_there(void **state)
+{
+    (void)state;
+    struct scale_rule r = { .max = 10, .slots = 4 };
+    EQ_I64(2, scale_wanted(&r, &(struct scale_view){ .waiting = 16 }));
+    struct scale_view v = { .waiting = 16, .workers = 1, .slots = 1, .have = 1 };
+    EQ_I64(8, scale_wanted(&r, &v));
 }
 
 // ---- workers that fail ----
@@ -226,6 +243,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(whatever_comes_the_limits_hold),
+        cmocka_unit_test(slots_that_were_asked_for_count_until_workers_are_there),
         cmocka_unit_test(three_failures_in_a_row_begin_a_pause_that_doubles),
         cmocka_unit_test(one_that_comes_up_ends_the_row),
         cmocka_unit_test(flags_have_their_places),
