@@ -118,7 +118,7 @@ const struct opt opt_table[] = {
     { KEY("batch.rows", "batch-rows"), .section = OPT_BATCH, .form = OPT_ONE,
       .metavar = "N", .takes = "count, 1 to 1000000000",
       .initial = "batches are cut by batch.bytes",
-      .help = "Rows of a batch, exactly; blank lines of a CSV file count as rows here",
+      .help = "Rows of a batch, exactly; the last one of an input has the rest",
       .one_of = "batch", .set = set_big_count, MEMBER(batch_rows), .min = 1,
       .max = 1000000000 },
     { KEY("batch.by", "batch-by"), .section = OPT_BATCH, .form = OPT_ONE, .metavar = "COL",
