@@ -1,4 +1,6 @@
-"""tranche - a Python function as an exec transform; one file, no dependencies.
+"""tranche - Python functions as transforms; one file, no dependencies.
+
+As a program that a job names, one function for whole batches:
 
     import tranche
 
@@ -7,23 +9,35 @@
         for row in rows:                      # dicts of texts; None is NULL
             yield {"id": row["id"], "delay": int(row["delay"] or 0) * 2}
 
-Lay this file beside your program and run it with
+    tranche run --csv in.csv --exec 'python3 clean.py' --exec-file tranche.py --persistent --into sqlite:wh.db --table t
 
-    tranche run --csv in.csv --exec 'python3 clean.py' --persistent --into sqlite:wh.db --table t
+From a script, in place of a loop or of joblib.Parallel:
 
-The decorator runs it at once, so it stands last. The function is called once a batch. It gets the batch's rows and returns or yields the rows of
-the result: as many as it likes, all with the same keys in the same order. With `format: jsonl`
-values have their JSON types; with CSV they are texts. What it raises fails the batch, with its
-traceback; the program lives on. `tranche.params` has the job's params. Print to stderr, not to
-stdout: that belongs to the result.
+    if __name__ == "__main__":
+        for y in tranche.map(f, range(1000), jobs=2): ...
+        for row in tranche.map(g, csv="in-*.csv"): ...
+        tranche.map(g, csv="in-*.csv", into="sqlite:wh.db", table="t")
+
+The decorator runs the function at once, so it stands last. The function is called once a batch. It gets the batch's rows
+and returns or yields the rows of the result: as many as it likes, all with the same keys in the same order. With
+`format: jsonl` values have their JSON types; with CSV they are texts. What it raises fails the batch, with its
+traceback; the program lives on. `tranche.params` has the job's params. Print to stderr, not to stdout: that belongs to
+the result. docs/PYTHON.md has more.
 """
 
 import csv
+import importlib
+import importlib.util
 import io
 import itertools
 import json
 import os
+import shlex
+import shutil
+import sqlite3
+import subprocess
 import sys
+import tempfile
 import traceback
 
 params = {k[len("TRANCHE_PARAM_"):]: v for k, v in os.environ.items() if k.startswith("TRANCHE_PARAM_")}
@@ -129,10 +143,7 @@ def _persistent(function, jsonl, stdin, stdout):
         stdout.flush()
 
 
-def transform(function):
-    """Runs the function on what comes from stdin, when its file is the program."""
-    if function.__module__ != "__main__":
-        return function
+def _serve(function):
     jsonl = os.environ.get("TRANCHE_FORMAT") == "jsonl"
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # a print must not spoil the result
@@ -142,4 +153,189 @@ def transform(function):
         body, _ = _run(function, stdin.read().decode(), jsonl)
         stdout.write(body.encode())
         stdout.flush()
+
+
+def transform(function):
+    """Runs the function on what comes from stdin, when its file is the program."""
+    if function.__module__ == "__main__":
+        _serve(function)
     return function
+
+
+# ---- from a script ----
+
+
+class Error(RuntimeError):
+    """A run that failed; its text is what tranche said."""
+
+
+def _name(function):
+    """How another process finds the function: FILE::NAME or MODULE::NAME."""
+    name = getattr(function, "__qualname__", "<none>")
+    if "<" in name or "." in name:
+        raise ValueError(f"{name}: tranche.map needs a function at the top level of a file; a lambda, a method or a function "
+                         "inside another cannot be found by the processes that run it")
+    if function.__module__ != "__main__":
+        return f"{function.__module__}::{name}"
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    if not file:
+        raise ValueError(f"{name}: tranche.map needs a function that stands in a file, not one that was typed in")
+    return f"{os.path.abspath(file)}::{name}"
+
+
+def _find(text):
+    where, name = text.rsplit("::", 1)
+    sys.path.insert(0, os.path.dirname(where) if where.endswith(".py") else os.getcwd())
+    if not where.endswith(".py"):
+        return getattr(importlib.import_module(where), name)
+    module = os.path.splitext(os.path.basename(where))[0]
+    spec = importlib.util.spec_from_file_location(module, where)
+    sys.modules[module] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[module])
+    return getattr(sys.modules[module], name)
+
+
+def _of_items(function):
+    def call(rows):
+        for row in rows:
+            # While only the columns are asked for, nobody needs to wait for the function.
+            value = None if os.environ.get("TRANCHE_SAMPLE") else function(json.loads(row["line"]))
+            yield {"result": json.dumps(value, ensure_ascii=False)}
+    return call
+
+
+def _of_rows(function):
+    def call(rows):
+        for row in rows:
+            result = function(row)
+            if isinstance(result, dict):
+                yield result
+            elif result is not None:
+                yield from result
+    return call
+
+
+def _flags(options):
+    for name, value in options.items():
+        flag = "--" + name.replace("_", "-")
+        for v in value if isinstance(value, (list, tuple)) else [value]:
+            if v is True:
+                yield flag
+            elif v is not None and v is not False:
+                yield f"{flag}={v}"
+
+
+def _write_items(items, path, jobs, options):
+    n = 0
+    with open(path, "w", encoding="utf-8") as f:
+        for item in items:
+            f.write(json.dumps(item, ensure_ascii=False) + "\n")
+            n += 1
+    if not any(o.startswith("batch") for o in options):
+        options["batch_rows"] = max(1, min(1000, n // (8 * (jobs or os.cpu_count() or 1))))
+    return n
+
+
+class _Rows:
+    """The lines that a run writes to its stdout, as values; ends the run when nobody wants more."""
+
+    def __init__(self, argv, value, folder):
+        self._errors = tempfile.TemporaryFile()
+        self._value, self._folder = value, folder
+        self._run = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._errors)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        line = self._run.stdout.readline() if self._run else b""
+        if line:
+            return self._value(json.loads(line))
+        self.close(check=True)
+        raise StopIteration
+
+    def close(self, check=False):
+        run, self._run = self._run, None
+        if not run:
+            return
+        if not check:
+            run.terminate()
+        run.stdout.close()
+        code = run.wait()
+        self._errors.seek(0)
+        text = self._errors.read().decode(errors="replace").strip()
+        self._errors.close()
+        if self._folder:
+            self._folder.cleanup()
+        if check and code not in (0, 3):
+            first = text.find("rejected: ")  # the row and why; before it stand the attempts, behind it the sums
+            text = text[first:] if first >= 0 else text[-4000:]
+            raise Error(text or f"tranche ended with exit code {code}")
+
+    def __del__(self):
+        self.close()
+
+
+def _loaded(into, table):
+    kind, path = into.split(":", 1)
+    if kind == "sqlite":
+        con = sqlite3.connect(path)
+        con.row_factory = sqlite3.Row
+        name = table.replace('"', '""')
+        for row in con.execute(f'SELECT * FROM "{name}"'):
+            yield dict(row)
+        con.close()
+    elif kind == "jsonl":
+        with open(path, encoding="utf-8") as f:
+            yield from (json.loads(x) for x in f)
+    else:
+        with open(path, encoding="utf-8", newline="") as f:
+            yield from _read_csv(f.read())[1]
+
+
+def map(function, items=None, *, csv=None, jsonl=None, lines=None, into=None, table=None, jobs=None, tranche=None, **options):
+    """function(x) for every x in `items`, or function(row) for every row of files, in `jobs` processes.
+
+    Of `items` (whatever JSON can say) it yields what the function returned, in order. Of `csv`, `jsonl` and `lines` (paths
+    and globs) rows are dicts; the function returns a dict, several, or None for no row, and they are yielded in order. With
+    `into` ("sqlite:FILE" with `table`, "csv:FILE", "jsonl:FILE") they are loaded exactly once instead, before map returns: what
+    it yields then are the rows of the table. Further options are those of `tranche run`: timeout="1h", bad_rows=10, sandbox="strict".
+    What the function raises is raised here as tranche.Error, with its traceback.
+    """
+    if "TRANCHE_FORMAT" in os.environ:
+        raise Error("tranche.map is called while its own function is loaded: put the call under if __name__ == '__main__':")
+    given = [x for x in (items, csv, jsonl, lines) if x is not None]
+    if len(given) != 1:
+        raise ValueError("tranche.map takes one of items, csv, jsonl and lines")
+    if into and not into.startswith(("sqlite:", "csv:", "jsonl:")) or into and into.startswith("sqlite:") and not table:
+        raise ValueError("into is 'sqlite:FILE' with a table, 'csv:FILE' or 'jsonl:FILE'")
+    if into and items is not None:
+        raise ValueError("into loads rows of csv, jsonl or lines; what items give is yielded")
+    program = tranche or os.environ.get("TRANCHE") or shutil.which("tranche")
+    if not program:
+        raise Error("there is no program 'tranche' in PATH")
+    how, folder = "rows", None
+    options.setdefault("retries", 0)
+    name = _name(function)
+    if items is not None:
+        folder = tempfile.TemporaryDirectory(prefix="tranche-map-")
+        jsonl, how = os.path.join(folder.name, "items.jsonl"), "items"
+        if not _write_items(items, jsonl, jobs, options):
+            return iter(())
+    source = {"csv": csv, "jsonl": jsonl, "lines": lines}
+    command = shlex.join([sys.executable, os.path.abspath(__file__), name, how])
+    argv = [program, "run", "--progress", "none", *_flags(source), *_flags({"into": into or "stdout:jsonl", "table": table}),
+            *(["-j", str(jobs)] if jobs else []), "--exec", command, "--exec-format", "jsonl", "--persistent", *_flags(options)]
+    run = _Rows(argv, (lambda r: json.loads(r["result"])) if how == "items" else (lambda r: r), folder)
+    if not into:
+        return run
+    run._value = lambda r: r
+    run._run.stdout.read()
+    run.close(check=True)
+    return _loaded(into, table)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3 or sys.argv[2] not in ("items", "rows"):
+        sys.exit("tranche.py is a module: see its first lines")
+    _serve((_of_items if sys.argv[2] == "items" else _of_rows)(_find(sys.argv[1])))

@@ -21,6 +21,8 @@ import test_pg_line  # noqa: F401
 import test_pg_source  # noqa: F401
 import test_pg_load  # noqa: F401
 import test_plugin  # noqa: F401
+import test_misbehaviour  # noqa: F401
+import test_python  # noqa: F401
 import test_readme  # noqa: F401
 import test_sandbox  # noqa: F401
 import test_small_batches  # noqa: F401
