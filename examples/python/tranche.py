@@ -43,11 +43,6 @@ import traceback
 params = {k[len("TRANCHE_PARAM_"):]: v for k, v in os.environ.items() if k.startswith("TRANCHE_PARAM_")}
 
 
-def _fields(line):
-    """A line of CSV that holds no quote: NULL is the empty field."""
-    return [v or None for v in line.split(",")]
-
-
 def _quoted_fields(text):
     """Records of any CSV, with None for the unquoted empty field, which csv cannot tell."""
     at, end = 0, len(text)
@@ -79,7 +74,12 @@ def _quoted_fields(text):
 
 
 def _read_csv(text):
-    records = (_fields(x) for x in text[:-1].split("\n")) if '"' not in text else _quoted_fields(text)
+    if '"' in text:
+        records = _quoted_fields(text)
+    elif ",," in text or ",\n" in text or "\n," in text or "\n\n" in text:  # NULL is the empty field
+        records = ([v or None for v in x.split(",")] for x in text[:-1].split("\n"))
+    else:
+        records = (x.split(",") for x in text[:-1].split("\n"))
     names = next(records)
     return names, (dict(zip(names, r)) for r in records)
 
@@ -88,23 +88,31 @@ def _read_jsonl(text):
     return [], (json.loads(x) for x in text.split("\n") if x)
 
 
-def _write_csv(rows, names):
-    out = io.StringIO()
-    w = csv.writer(out, lineterminator="\n")
-    w.writerow(names)
-    n = 0
+def _values(rows, keys):
     for row in rows:
-        if row.keys() != names and list(row) != list(names):
-            raise ValueError(f"a row has the keys {list(row)}, the first had {list(names)}")
+        if list(row) != keys:
+            raise ValueError(f"a row has the keys {list(row)}, the first had {keys}")
         values = list(row.values())
         if "" in values:  # csv writes None and "" alike
-            w.writerow(["\0" if v == "" else v for v in values])
-        elif len(values) == 1 and values[0] is None:
-            out.write("\n")
+            yield ["\0" if v == "" else v for v in values]
         else:
-            w.writerow(values)
-        n += 1
-    return out.getvalue().replace("\0", '""'), n
+            yield values
+
+
+def _write_csv(rows, names):
+    out, counted = io.StringIO(), itertools.count()
+    w = csv.writer(out, lineterminator="\n")
+    w.writerow(names)
+    values = (v for v, _ in zip(_values(rows, list(names)), counted))
+    if len(names) > 1:
+        w.writerows(values)
+    else:
+        for v in values:
+            if v[0] is None:
+                out.write("\n")
+            else:
+                w.writerow(v)
+    return out.getvalue().replace("\0", '""'), next(counted)
 
 
 def _write_jsonl(rows, names):
