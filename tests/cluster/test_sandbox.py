@@ -235,3 +235,27 @@ def the_level_that_was_reached_is_in_the_history(t):
     program(t, "cat.sh", "#!/bin/sh\ncat\n")
     t.run("run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", "t", "--exec", "./cat.sh", "--sandbox", "none")
     t.equal([("exec ./cat.sh: none",)], t.rows(".tranche/runs.db", "SELECT text FROM events WHERE kind = 'sandbox'"), "the event")
+
+
+@scenario("sandbox", "hosts")
+def a_host_without_strict_is_refused_by_name_and_another_does_the_work(t):
+    from test_hosts import Program, keys, make, worker
+    none = ["unshare", "-Urm", "--propagation", "private", "sh", "-c",
+            "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"", "sh"]
+    make(t, 4000)
+    os.rename(t.path("k.csv"), t.path("in.csv"))
+    program(t, "cat.sh", "#!/bin/sh\ncat\n")
+    if subprocess.run([*none, "true"], capture_output=True).returncode or not strict(t, "--exec", "./cat.sh", table="try"):
+        return
+    keys(t, "anna", "bert")
+    c = Program(t, [t.tranche, "run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", "k", "--exec", "./cat.sh", "--sandbox",
+                    "strict", "--listen", "tcp://127.0.0.1:0", "-j", "0"])
+    c.says("listening on ")
+    c.endpoint = c.text.split("listening on ")[1].split()[0]
+    w = Program(t, [*none, t.tranche + "-worker", "--access", "anna.access", c.endpoint])
+    w.ends(1)
+    c.says("worker anna: sandbox: strict needs user namespaces")
+    w = worker(t, c, "bert")
+    c.ends(0)
+    w.ends(0)
+    t.equal(4000, t.one("wh.db", "SELECT count(*) FROM k"), "rows")
