@@ -41,8 +41,9 @@ void sandbox_close(struct sandbox *b);
 bool sandbox_enter(const struct sandbox *b);
 
 // What a runner may do, from before it runs job code or reads input: as much of it as this
-// kernel has. Only SQL: it reads files, has threads, and that is all. Plugins and requests:
-// a filter against calls that no library needs. With a program none, because filters are
+// kernel has. Only SQL: it reads files, has threads, and that is all; with an aggregate it
+// writes temporary files. Plugins and requests: a filter against calls that no library
+// needs. With a program none, because filters are
 // inherited and `sandbox:` says what that may do.
 void sandbox_runner(const struct spec *spec);
 

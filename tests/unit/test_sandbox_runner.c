@@ -91,35 +91,37 @@ static int takes_a_ring(void)
     return syscall(SYS_io_uring_setup, 1, NULL) != 0 && errno != EFAULT;
 }
 
-enum who { SQL, PLUGIN, EXEC };
+enum who { SQL, AGGREGATE, PLUGIN, EXEC, N_WHO };
 enum needs { SECCOMP, LANDLOCK };
 
 struct row {
     const char *name;
     int (*does)(void);
-    bool may[3]; // by who
+    bool may[N_WHO];
     enum needs needs;
 };
 
 static const struct row rows[] = {
-    { "read_files", reads, { true, true, true }, SECCOMP },
-    { "start_threads", starts_a_thread, { true, true, true }, SECCOMP },
-    { "end_itself", signals_itself, { true, true, true }, SECCOMP },
-    { "signal_others", signals_another, { false, true, true }, SECCOMP },
-    { "speak_to_neighbours", speaks_unix, { false, true, true }, SECCOMP },
-    { "speak_to_the_network", speaks_tcp, { false, true, true }, SECCOMP },
-    { "start_processes", forks, { false, true, true }, SECCOMP },
-    { "run_programs", runs_a_program, { false, true, true }, SECCOMP },
-    { "write_files", writes_a_file, { false, true, true }, LANDLOCK },
-    { "trace", traces, { false, false, true }, SECCOMP },
+    { "read_files", reads, { true, true, true, true }, SECCOMP },
+    { "start_threads", starts_a_thread, { true, true, true, true }, SECCOMP },
+    { "end_itself", signals_itself, { true, true, true, true }, SECCOMP },
+    { "signal_others", signals_another, { false, false, true, true }, SECCOMP },
+    { "speak_to_neighbours", speaks_unix, { false, false, true, true }, SECCOMP },
+    { "speak_to_the_network", speaks_tcp, { false, false, true, true }, SECCOMP },
+    { "start_processes", forks, { false, false, true, true }, SECCOMP },
+    { "run_programs", runs_a_program, { false, false, true, true }, SECCOMP },
+    { "write_files", writes_a_file, { false, true, true, true }, LANDLOCK },
+    { "trace", traces, { false, false, false, true }, SECCOMP },
 };
 
 static int in_runner(enum who who, int (*does)(void))
 {
     int status;
-    static const enum step_kind kinds[] = { STEP_SQL, STEP_PLUGIN, STEP_EXEC };
+    static const enum step_kind kinds[] = { STEP_SQL, STEP_SQL, STEP_PLUGIN, STEP_EXEC };
     struct step steps[] = { { .kind = STEP_SQL }, { .kind = kinds[who] } };
+    struct agg_fn count = { .name = (char[]){ "n" }, .text = (char[]){ "count(*)" } };
     struct spec s = { .steps = steps, .n_steps = 2 };
+    if (who == AGGREGATE) s.aggregate = (struct agg){ .fn = &count, .n_fn = 1 };
     fflush(NULL);
     pid_t pid = fork();
     if (pid == 0) {
