@@ -220,6 +220,34 @@ def scale_brings_as_many_workers_as_the_queue_wants(t):
 
 
 @scenario("compose")
+def one_command_loads_into_a_server_of_postgres(t):
+    d = Demo(t, "--profile", "postgres")
+    up = ("up", "--no-color", "--exit-code-from", "coordinator", "--scale", "worker=2")
+    late_rows = list(late())
+    r = d.compose(*up, timeout=900, env={"INTO": "postgres"})
+    t.says(r, f"{len(late_rows):,} rows into", "balanced")
+    r = d.compose(*up, env={"INTO": "postgres"})  # nothing is new
+    t.says(r, "balanced")
+    d.compose("up", "-d", "postgres")
+    server = d.ids("postgres")[0]
+
+    def query(sql):
+        r = d.call("docker", "exec", server, "psql", "-XAtq", "-U", "tranche", "warehouse", "-c", sql, want=None)
+        return r.out.strip().splitlines() if r.code == 0 else None
+
+    t.wait_until(lambda: query("SELECT 1"), "the server answers")
+    want = collections.Counter("|".join(map(str, row)) for row in late_rows)
+    got = collections.Counter(query("SELECT to_char(date, 'YYYY-MM-DD HH24:MI'), origin, destination, delay FROM late"))
+    t.equal((len(late_rows), 0), (got.total(), (want - got).total()), "rows, lost rows")
+    h = d.inspect(server)["HostConfig"]
+    t.equal((True, ["ALL"]), (h["ReadonlyRootfs"], h["CapDrop"]), "read-only root, dropped capabilities")
+    for c in d.ids("worker"):
+        t.true("/secret" not in str(d.inspect(c)["Mounts"]), "workers do not see the password")
+    refused = d.call("docker", "exec", server, "psql", "-h", "127.0.0.1", "-w", "-U", "tranche", "warehouse", want=2)
+    t.says(refused, "no password supplied")
+
+
+@scenario("compose")
 def the_exit_code_of_the_coordinator_can_be_had(t):
     t.write("override.yml", "services: {coordinator: {environment: {JOB: /nowhere.yaml}}}\n")
     d = Demo(t, "-f", "docker-compose.yml", "-f", t.path("override.yml"))
