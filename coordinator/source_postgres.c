@@ -1,6 +1,5 @@
 // The rows of a query on a PostgreSQL database, in its order: one COPY in binary, in one
-// read-only transaction that sees the state of its beginning. What rows become from there
-// on (chunks, resume, groups, halves) is what those of SQLite become.
+// read-only transaction that sees the state of its beginning.
 
 #include "coordinator/source_postgres.h"
 #include "common/text.h"
@@ -207,11 +206,11 @@ static err_t postgres_open(struct source *s, const struct job *j, struct err *e)
     struct postgres_source *x = s->own = calloc(1, sizeof *x);
     if (!x) return err_set(e, ERR_NOMEM, "out of memory");
     x->rows.step = postgres_step;
-    TRY(sqlite_source_start(s, j->postgres_public, e));
+    TRY(rows_start(s, j->postgres_public, e));
     TRY(pg_open(&x->pg, j->postgres, s->stop_fd, e));
     TRY(pg_do(x->pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", e));
     TRY(open_query(s, j, e));
-    return sqlite_source_open_groups(s, j, e);
+    return rows_open_groups(s, j, e);
 }
 
 static void postgres_close(struct source *s)
@@ -222,51 +221,19 @@ static void postgres_close(struct source *s)
     free(x->copy);
     free(x->kind);
     buf_free(&x->scratch);
-    sqlite_source_close(s);
-}
-
-// ---- as the rows of SQLite ----
-
-static err_t postgres_skip(struct source *s, uint32_t input, const struct committed *c,
-                           size_t n, bool same_file, struct err *e)
-{
-    return source_sqlite.skip(s, input, c, n, same_file, e);
-}
-
-static err_t postgres_next(struct source *s, const _Atomic uint64_t *target_bytes,
-                           struct chunk_data **out, struct chunk_data **bad, struct err *e)
-{
-    return source_sqlite.next(s, target_bytes, out, bad, e);
-}
-
-static err_t postgres_reread(const struct source *s, struct range r, uint64_t first_line,
-                             struct hash128 digest, bool halves, struct chunk_data *out[2],
-                             struct err *e)
-{
-    return source_sqlite.reread(s, r, first_line, digest, halves, out, e);
-}
-
-static err_t postgres_halve(const struct source *s, const struct chunk_data *c,
-                            struct chunk_data *out[2], struct err *e)
-{
-    return source_sqlite.halve(s, c, out, e);
-}
-
-static err_t postgres_show(const struct source *s, const struct chunk_data *c, size_t *at,
-                           struct buf *to, struct err *e)
-{
-    return source_sqlite.show(s, c, at, to, e);
+    rows_close(&x->rows);
+    free(x);
 }
 
 const struct source_ops source_postgres = {
     .reader = "rows",
     .open = postgres_open,
-    .names = sqlite_source_names,
+    .names = rows_names,
     .infer = postgres_infer,
-    .skip = postgres_skip,
-    .next = postgres_next,
-    .reread = postgres_reread,
-    .halve = postgres_halve,
-    .show = postgres_show,
+    .skip = rows_skip,
+    .next = rows_next,
+    .reread = rows_reread,
+    .halve = rows_halve,
+    .show = rows_show,
     .close = postgres_close,
 };

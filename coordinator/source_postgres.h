@@ -5,14 +5,14 @@
 
 #include "common/pg.h"
 #include "common/pg_value.h"
-#include "coordinator/source_sqlite.h"
+#include "coordinator/source_rows.h"
 
 struct postgres_source {
-    struct sqlite_source rows; // chunks, resume, groups; first, so that it is s->own too
-    struct pg *pg;             // NULL once the last row is read
-    char *copy;                // the statement that gives the rows
-    enum pg_kind *kind;        // of each column
-    bool copying, begun;       // the statement was sent; its header was read
+    struct row_source rows;
+    struct pg *pg;       // NULL once the last row is read
+    char *copy;          // the statement that gives the rows
+    enum pg_kind *kind;  // of each column
+    bool copying, begun; // the statement was sent; its header was read
     struct buf scratch;
 };
 

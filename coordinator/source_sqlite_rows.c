@@ -13,27 +13,20 @@
 enum {
     SAMPLE_ROWS = 2000, // looked at for their types; they become the first chunks
     SAMPLE_BYTES = 1 << 20,
-    TRIAL_BYTES = 256 << 10,
 };
 
 err_t sqlite_source_step(const struct source *s, struct buf *to, bool *got, struct err *e)
 {
     struct sqlite_source *q = s->own;
     *got = false;
-    if (q->at_end) return ERR_OK;
+    if (q->rows.at_end) return ERR_OK;
     int rc = sqlite3_step(q->st);
-    q->at_end = rc == SQLITE_DONE;
-    if (q->at_end) return ERR_OK;
+    q->rows.at_end = rc == SQLITE_DONE;
+    if (q->rows.at_end) return ERR_OK;
     if (rc != SQLITE_ROW) return sqlite_source_fail(s, rc, e);
-    TRY(row_step_put(q->st, q->lead + q->n_cols, to, e));
+    TRY(row_step_put(q->st, q->rows.lead + q->rows.n_cols, to, e));
     *got = true;
     return ERR_OK;
-}
-
-void sqlite_source_skip_row(const struct sqlite_source *q, const struct buf *b, size_t *at)
-{
-    bool there = row_code_skip(b->p, b->n, at, q->lead + q->n_cols);
-    assert(there);
 }
 
 // ---- types ----
@@ -88,36 +81,29 @@ static err_t sample(struct source *s, struct seen *seen, uint64_t *rows, struct 
     struct sqlite_source *q = s->own;
     struct cell c;
     bool got = true;
-    for (*rows = 0; *rows < SAMPLE_ROWS && q->head.n < SAMPLE_BYTES; ++*rows) {
-        size_t at = q->head.n;
-        TRY(sqlite_source_step(s, &q->head, &got, e));
+    for (*rows = 0; *rows < SAMPLE_ROWS && q->rows.head.n < SAMPLE_BYTES; ++*rows) {
+        size_t at = q->rows.head.n;
+        TRY(sqlite_source_step(s, &q->rows.head, &got, e));
         if (!got) break;
-        if (!row_code_skip(q->head.p, q->head.n, &at, q->lead)) break;
-        for (uint32_t i = 0; i < q->n_cols; i++)
-            if (row_code_next(q->head.p, q->head.n, &at, &c)) look_at(&seen[i], &c);
+        if (!row_code_skip(q->rows.head.p, q->rows.head.n, &at, q->rows.lead)) break;
+        for (uint32_t i = 0; i < q->rows.n_cols; i++)
+            if (row_code_next(q->rows.head.p, q->rows.head.n, &at, &c))
+                look_at(&seen[i], &c);
     }
     return ERR_OK;
-}
-
-err_t sqlite_source_trial(const struct sqlite_source *q, struct buf *trial, struct err *e)
-{
-    size_t end = 0;
-    while (end < q->head.n && end < TRIAL_BYTES)
-        sqlite_source_skip_row(q, &q->head, &end);
-    return end ? buf_add(trial, q->head.p, end, e) : ERR_OK;
 }
 
 static err_t settle_types(struct source *s, const struct job *j, struct schema *schema,
                           uint64_t *rows, struct err *e)
 {
     struct sqlite_source *q = s->own;
-    TRY(names_mend(&q->names, true, schema, NULL, e));
+    TRY(names_mend(&q->rows.names, true, schema, NULL, e));
     TRY(source_give_types(j, schema, e));
-    struct seen *seen = calloc(q->n_cols, sizeof *seen);
+    struct seen *seen = calloc(q->rows.n_cols, sizeof *seen);
     if (!seen) return err_set(e, ERR_NOMEM, "out of memory");
     err_t rc = sample(s, seen, rows, e);
-    for (uint32_t i = 0; rc == ERR_OK && i < q->n_cols; i++) {
-        enum type decl = declared(sqlite3_column_decltype(q->st, (int)(q->lead + i)));
+    for (uint32_t i = 0; rc == ERR_OK && i < q->rows.n_cols; i++) {
+        enum type decl = declared(sqlite3_column_decltype(q->st, (int)(q->rows.lead + i)));
         if (!schema->f[i].given) schema->f[i].type = settle(&seen[i], decl);
     }
     free(seen);
@@ -130,7 +116,7 @@ err_t sqlite_source_infer(struct source *s, const struct job *j, struct schema *
     struct sqlite_source *q = s->own;
     struct schema schema = { 0 };
     err_t rc = settle_types(s, j, &schema, estimate_rows, e);
-    if (rc == ERR_OK) rc = sqlite_source_trial(q, trial, e);
+    if (rc == ERR_OK) rc = rows_trial(&q->rows, trial, e);
     if (rc != ERR_OK) {
         schema_free(&schema);
         return rc;
@@ -149,5 +135,5 @@ err_t sqlite_source_names(struct source *s, struct schema *names_as_text,
                                   s->in->name, q->why_not)
                        : 0;
     if (n > 0 && notes) TRY(strings_add(notes, note, (size_t)n, e));
-    return names_mend(&q->names, true, names_as_text, notes, e);
+    return rows_names(s, names_as_text, notes, e);
 }

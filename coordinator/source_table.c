@@ -161,7 +161,7 @@ err_t source_table_open(struct source *s, const char *name, struct err *e)
         q->table = NULL;
         return err_set(e, ERR_NOMEM, "out of memory");
     }
-    q->lead = 1;
+    q->rows.lead = 1;
     s->in->size = end;
     return make_statements(s, t, rowid, name, e);
 }
@@ -229,7 +229,7 @@ static err_t read_rows(const struct source *s, struct range r, struct buf *row,
     err_t code = ERR_OK;
     bind_range(q->st, r);
     while (code == ERR_OK && !enough && (rc = sqlite3_step(q->st)) == SQLITE_ROW) {
-        code = row_step_put(q->st, q->lead + q->n_cols, row, e);
+        code = row_step_put(q->st, q->rows.lead + q->rows.n_cols, row, e);
         if (code == ERR_OK) code = each(arg, row, &enough, e);
     }
     sqlite3_reset(q->st);
@@ -265,11 +265,11 @@ uint64_t source_table_sampled(struct source *s, uint64_t rows)
 {
     struct sqlite_source *q = s->own;
     struct by_rowid *t = q->table;
-    uint64_t bytes = q->head.n, last = 0;
-    if (!q->at_end && rows) last = (uint64_t)sqlite3_column_int64(q->st, 0);
+    uint64_t bytes = q->rows.head.n, last = 0;
+    if (!q->rows.at_end && rows) last = (uint64_t)sqlite3_column_int64(q->st, 0);
     t->row_bytes = rows ? bytes / rows + 1 : 1;
     sqlite3_reset(q->st);
-    buf_free(&q->head);
+    buf_free(&q->rows.head);
     if (!last) return rows;
     return (uint64_t)((double)rows / (double)(last + 1) * (double)s->in->size);
 }
@@ -298,10 +298,10 @@ static err_t check_committed(const struct source *s, const struct committed *c,
 {
     const struct sqlite_source *q = s->own;
     struct buf row = { 0 };
-    hash_stream_reset(q->hash);
-    err_t rc = read_rows(s, c->range, &row, add_to_hash, q->hash, e);
+    hash_stream_reset(q->rows.hash);
+    err_t rc = read_rows(s, c->range, &row, add_to_hash, q->rows.hash, e);
     buf_free(&row);
-    if (rc != ERR_OK || hash_equal(hash_stream_value(q->hash), c->digest)) return rc;
+    if (rc != ERR_OK || hash_equal(hash_stream_value(q->rows.hash), c->digest)) return rc;
     return changed(s, c->range, "has other values in the", e);
 }
 
@@ -310,8 +310,8 @@ static err_t table_skip(struct source *s, uint32_t input, const struct committed
 {
     struct sqlite_source *q = s->own;
     (void)input;
-    TRY(sqlite_source_take_done(s, c, n, &q->done, e));
-    q->n_done = n;
+    TRY(rows_take_done(s, c, n, &q->rows.done, e));
+    q->rows.n_done = n;
     if (c[n - 1].range.end > s->in->size)
         return changed(s, c[n - 1].range, "has no more the", e);
     for (size_t i = 0; i < n && !(same_file && sqlite_view_proven(q->proof)); i++)
@@ -398,10 +398,12 @@ static err_t table_next(struct source *s, const _Atomic uint64_t *target_bytes,
     struct sqlite_source *q = s->own;
     struct by_rowid *t = q->table;
     (void)bad;
-    while (q->next_done < q->n_done && q->done[q->next_done].range.begin == t->at)
-        t->at = q->done[q->next_done++].range.end;
-    bool more = q->next_done < q->n_done;
-    struct range gap = { 0, t->at, more ? q->done[q->next_done].range.begin : s->in->size };
+    while (q->rows.next_done < q->rows.n_done &&
+           q->rows.done[q->rows.next_done].range.begin == t->at)
+        t->at = q->rows.done[q->rows.next_done++].range.end;
+    bool more = q->rows.next_done < q->rows.n_done;
+    struct range gap = { 0, t->at,
+                         more ? q->rows.done[q->rows.next_done].range.begin : s->in->size };
     if (gap.begin == gap.end) {
         s->in->data_end = gap.end;
         return ERR_OK;
@@ -459,7 +461,7 @@ static err_t read_chunk(const struct source *s, struct range r, struct chunk_dat
     struct cell rowid = { 0 };
     size_t at = 0;
     err_t rc = read_rows(s, r, &rows, keep_row, &keep, e);
-    if (rc == ERR_OK) rc = sqlite_source_chunk(r, 0, rows.p, rows.n, out, e);
+    if (rc == ERR_OK) rc = rows_chunk(r, 0, rows.p, rows.n, out, e);
     if (rc == ERR_OK && row_code_next(rows.p, rows.n, &at, &rowid))
         (*out)->first_row = (uint64_t)rowid.i - r.begin;
     if (rc == ERR_OK) (*out)->records = keep.rows;
@@ -494,6 +496,6 @@ const struct source_ops source_table = {
     .next = table_next,
     .reread = table_reread,
     .halve = table_halve,
-    .show = sqlite_source_show,
+    .show = rows_show,
     .close = sqlite_source_close,
 };
