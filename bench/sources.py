@@ -1,18 +1,22 @@
 #!/usr/bin/env python3
-"""sources - JSON lines and SQLite tables into SQLite: tranche against what people write today.
+"""sources - JSON lines, SQLite and PostgreSQL tables into SQLite: tranche against what people do today.
 
 Usage: bench/sources.py [--build DIR] [--rows N] [--rounds N]
 
 Programs take turns on fresh databases; medians of wall and CPU time, and their ratio. No run
 counts whose rows and sums were not checked. --before names an older build to compare with, --flights a CSV
 file of flights that becomes a table, which is copied, too.
+Without the package postgresql-15 its table is left out.
 """
 
 import argparse
+import glob
 import json
 import os
 import resource
 import shutil
+import signal
+import socket
 import sqlite3
 import statistics
 import subprocess
@@ -63,6 +67,36 @@ def sums(db, sql):
         return con.execute(sql).fetchone()
     finally:
         con.close()
+
+
+class Postgres:
+    """A server with the rows of a CSV file in the table a."""
+
+    def __init__(self, root, folder, rows_csv):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = str(s.getsockname()[1])
+        script, self.dir = os.path.join(root, "tests/tools/pg_server.sh"), f"{folder}/tranche-pg-{os.getpid()}-bench"
+        subprocess.run(["sh", script, "init", self.dir], check=True)
+        self.server = subprocess.Popen(["sh", script, "serve", self.dir, self.port, "--shared_buffers=512MB"],
+                                       stderr=subprocess.DEVNULL)
+        self.url = f"postgresql://tranche@127.0.0.1:{self.port}/postgres"
+        self.psql = ["psql", "-Xq", "-d", self.url]
+        while subprocess.run([*self.psql, "-c", "SELECT 1"], capture_output=True).returncode:
+            if self.server.poll() is not None:
+                sys.exit("PostgreSQL does not start")
+            time.sleep(0.1)
+        types = COLUMNS.replace("REAL", "double precision")
+        subprocess.run([*self.psql, "-c", f"CREATE TABLE a({types})", "-c", f"\\copy a from '{rows_csv}' csv",
+                        "-c", "VACUUM ANALYZE a"], check=True)
+
+    def by_hand(self, db):
+        return ["sh", "-c", f"""sqlite3 '{db}' 'CREATE TABLE a({COLUMNS})' &&
+            psql -Xq -d '{self.url}' -c '\\copy a to stdout csv' | sqlite3 '{db}' '.import --csv /dev/stdin a'"""]
+
+    def stop(self):
+        self.server.send_signal(signal.SIGQUIT)
+        self.server.wait()
 
 
 def compare(title, want, sql, rounds, folder, programs):
@@ -120,6 +154,16 @@ def main():
         compare(f"a table of a database, {a.rows} rows", want, sql, a.rounds, folder, [
             *copies(tranche, others, copy, "a", COLUMNS),
             ("Python sqlite3", lambda db: [sys.executable, "-c", COPY, copy, db])])
+        if glob.glob("/usr/lib/postgresql/*/bin/postgres"):
+            os.chmod(folder, 0o755)
+            subprocess.run(["sqlite3", "-csv", copy, ".once a.csv", "SELECT * FROM a"], check=True)
+            pg = Postgres(root, folder, os.path.join(folder, "a.csv"))
+            try:
+                compare(f"a table of PostgreSQL, {a.rows} rows", want, sql, a.rounds, folder, [
+                    ("tranche", lambda db: [*tranche, "--postgres", pg.url, "--postgres-table", "a", "--into", f"sqlite:{db}"]),
+                    ("psql and sqlite3 .import", pg.by_hand)])
+            finally:
+                pg.stop()
         if flights:
             columns = "date TEXT, delay INTEGER, distance INTEGER, origin TEXT, destination TEXT"
             subprocess.run(["sqlite3", "f.db", f"CREATE TABLE flights({columns});", ".mode csv",

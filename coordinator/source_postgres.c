@@ -130,14 +130,45 @@ static err_t ask(struct source *s, int sent, const char *sql, PGresult **out, st
     *out = NULL;
     if (!sent) return postgres_source_fail(s, NULL, NULL, e);
     TRY(pg_result(x->pg, &r, e));
-    err_t rc =
-        PQresultStatus(r) == PGRES_COMMAND_OK ? ERR_OK : postgres_source_fail(s, r, sql, e);
+    ExecStatusType status = PQresultStatus(r);
+    err_t rc = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK
+                   ? ERR_OK
+                   : postgres_source_fail(s, r, sql, e);
     while (rc == ERR_OK && (rc = pg_result(x->pg, &end, e)) == ERR_OK && end)
         PQclear(end);
     if (rc == ERR_OK)
         *out = r;
     else
         PQclear(r);
+    return rc;
+}
+
+// How many rows the server expects: "Seq Scan on t  (cost=0.00..15406.00 rows=1000000 ...".
+static err_t explain(struct source *s, const char *sql, struct err *e)
+{
+    struct postgres_source *x = s->own;
+    PGresult *r;
+    char *explain_sql;
+    if (asprintf(&explain_sql, "EXPLAIN %s", sql) < 0)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    err_t rc = ask(s, PQsendQuery(x->pg->c, explain_sql), NULL, &r, e);
+    free(explain_sql);
+    TRY(rc);
+    const char *rows = PQntuples(r) ? strstr(PQgetvalue(r, 0, 0), " rows=") : NULL;
+    if (rows) x->planned_rows = strtoull(rows + strlen(" rows="), NULL, 10);
+    PQclear(r);
+    return ERR_OK;
+}
+
+static err_t make_copy(struct source *s, const char *sql, const char *literal,
+                       struct err *e)
+{
+    struct postgres_source *x = s->own;
+    char *bound;
+    TRY(postgres_query_bind(sql, literal, &bound, e));
+    err_t rc = explain(s, bound, e);
+    if (rc == ERR_OK) rc = postgres_query_copy(bound, x->kind, x->rows.n_cols, &x->copy, e);
+    free(bound);
     return rc;
 }
 
@@ -156,8 +187,7 @@ static err_t prepare(struct source *s, const struct job *j, const struct pg_quer
     if (rc == ERR_OK) rc = describe(s, r, e);
     PQclear(r);
     if (rc == ERR_OK && type) rc = make_literal(s, type, &literal, e);
-    if (rc == ERR_OK)
-        rc = postgres_query_copy(q->sql, literal, x->kind, x->rows.n_cols, &x->copy, e);
+    if (rc == ERR_OK) rc = make_copy(s, q->sql, literal, e);
     free(literal);
     return rc;
 }

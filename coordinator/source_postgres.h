@@ -9,10 +9,11 @@
 
 struct postgres_source {
     struct row_source rows;
-    struct pg *pg;       // NULL once the last row is read
-    char *copy;          // the statement that gives the rows
-    enum pg_kind *kind;  // of each column
-    bool copying, begun; // the statement was sent; its header was read
+    struct pg *pg;         // NULL once the last row is read
+    char *copy;            // the statement that gives the rows
+    enum pg_kind *kind;    // of each column
+    bool copying, begun;   // the statement was sent; its header was read
+    uint64_t planned_rows; // that the server expects
     struct buf scratch;
 };
 
@@ -25,11 +26,12 @@ struct pg_query_text {
 // ERR_INVALID: it is no SELECT, VALUES, TABLE or WITH. Columns stay where they are.
 MUST_CHECK err_t postgres_query_read(const char *query, struct pg_query_text *out,
                                      struct err *e);
-// COPY of a query whose n columns have these kinds, with `literal` (NULL: none) for $1.
-// malloced.
-MUST_CHECK err_t postgres_query_copy(const char *sql, const char *literal,
-                                     const enum pg_kind *kind, uint32_t n, char **out,
+// The query with the literal (NULL: none) for $1; malloced.
+MUST_CHECK err_t postgres_query_bind(const char *sql, const char *literal, char **out,
                                      struct err *e);
+// COPY of a query whose n columns have these kinds; malloced.
+MUST_CHECK err_t postgres_query_copy(const char *sql, const enum pg_kind *kind, uint32_t n,
+                                     char **out, struct err *e);
 
 // ---- source_postgres_rows.c ----
 

@@ -126,7 +126,6 @@ err_t postgres_query_read(const char *query, struct pg_query_text *out, struct e
     return err_set(e, ERR_INVALID, "source.query: it must be one SELECT");
 }
 
-// `$1` outside of quotes and comments becomes the literal.
 static err_t put_bound(struct buf *b, const char *sql, const char *literal, struct err *e)
 {
     while (*sql) {
@@ -136,38 +135,47 @@ static err_t put_bound(struct buf *b, const char *sql, const char *literal, stru
                       : buf_add(b, sql, (size_t)(end - sql), e));
         sql = end;
     }
-    return ERR_OK;
+    return buf_add(b, "", 1, e);
 }
 
-static err_t put_copy(struct buf *b, const char *sql, const char *literal,
-                      const enum pg_kind *kind, uint32_t n, struct err *e)
+static err_t put_copy(struct buf *b, const char *sql, const enum pg_kind *kind, uint32_t n,
+                      struct err *e)
 {
     bool cast = false;
     for (uint32_t i = 0; i < n; i++)
         cast |= kind[i] == PG_OTHER;
-    TRY(buf_printf(b, e, "COPY ("));
-    if (cast) TRY(buf_printf(b, e, "SELECT "));
+    TRY(buf_printf(b, e, cast ? "COPY (SELECT " : "COPY ("));
     for (uint32_t i = 0; cast && i < n; i++)
         TRY(buf_printf(b, e, "%sc%u%s", i ? ", " : "", i,
                        kind[i] == PG_OTHER ? "::text" : ""));
     if (cast) TRY(buf_printf(b, e, " FROM ("));
-    TRY(put_bound(b, sql, literal, e));
-    TRY(buf_printf(b, e, "\n)")); // a comment may end the query
+    TRY(buf_printf(b, e, "%s\n)", sql)); // a comment may end the query
     if (cast) TRY(buf_printf(b, e, " AS q("));
     for (uint32_t i = 0; cast && i < n; i++)
         TRY(buf_printf(b, e, "%sc%u", i ? ", " : "", i));
     return buf_printf(b, e, "%s TO STDOUT (FORMAT binary)", cast ? "))" : "");
 }
 
-err_t postgres_query_copy(const char *sql, const char *literal, const enum pg_kind *kind,
-                          uint32_t n, char **out, struct err *e)
+static err_t hand_out(struct buf *b, err_t rc, char **out)
+{
+    *out = (char *)b->p; // it ends with a NUL
+    if (rc == ERR_OK) return ERR_OK;
+    buf_free(b);
+    *out = NULL;
+    return rc;
+}
+
+err_t postgres_query_bind(const char *sql, const char *literal, char **out, struct err *e)
 {
     struct buf b = { 0 };
-    err_t rc = put_copy(&b, sql, literal, kind, n, e);
-    *out = (char *)b.p; // buf_printf ends it with a NUL
-    if (rc != ERR_OK) {
-        buf_free(&b);
-        *out = NULL;
-    }
-    return rc;
+    err_t rc = put_bound(&b, sql, literal, e);
+    return hand_out(&b, rc, out);
+}
+
+err_t postgres_query_copy(const char *sql, const enum pg_kind *kind, uint32_t n, char **out,
+                          struct err *e)
+{
+    struct buf b = { 0 };
+    err_t rc = put_copy(&b, sql, kind, n, e);
+    return hand_out(&b, rc, out);
 }

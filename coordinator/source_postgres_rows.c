@@ -159,6 +159,8 @@ err_t postgres_infer(struct source *s, const struct job *j, struct schema *out,
     for (uint32_t i = 0; rc == ERR_OK && i < schema.n; i++)
         if (!schema.f[i].given) schema.f[i].type = pg_kind_type(x->kind[i]);
     if (rc == ERR_OK) rc = sample(s, estimate_rows, e);
+    if (!x->rows.at_end && x->planned_rows > *estimate_rows)
+        *estimate_rows = x->planned_rows;
     if (rc == ERR_OK) rc = rows_trial(&x->rows, trial, e);
     if (rc == ERR_OK)
         *out = schema;

@@ -130,12 +130,17 @@ static inline void pg_kit_start(struct pg_server *s)
     fail_msg("PostgreSQL does not start");
 }
 
+static inline void pg_kit_no_notice(void *arg, const PGresult *r)
+{
+    (void)arg, (void)r;
+}
+
 // What psql would show of the first value; malloced.
 static inline char *pg_kit_one(const char *url, const char *sql)
 {
     PGconn *c = PQconnectdb(url);
     if (PQstatus(c) != CONNECTION_OK) fail_msg("%s", PQerrorMessage(c));
-    PQsetNoticeReceiver(c, NULL, NULL);
+    PQsetNoticeReceiver(c, pg_kit_no_notice, NULL);
     PGresult *r = PQexec(c, sql);
     ExecStatusType st = PQresultStatus(r);
     if (st != PGRES_COMMAND_OK && st != PGRES_TUPLES_OK)
