@@ -2,15 +2,27 @@
 
 #ifdef TRANCHE_TEST_HOOKS
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+static void trace(const char *name)
+{
+    const char *path = getenv("TRANCHE_CRASH_TRACE");
+    int fd = path ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
+    if (fd < 0) return;
+    dprintf(fd, "%s\n", name);
+    close(fd);
+}
+
 void crash_point(const char *name)
 {
     static _Atomic long passed;
+    trace(name);
     const char *at = getenv("TRANCHE_CRASH_AT");
     if (!at) return;
     size_t n = strcspn(at, ":");

@@ -3,6 +3,7 @@
 
 #include "coordinator/warehouse_file.h"
 
+#include "common/crash.h"
 #include "common/csv_quote.h"
 
 #include <errno.h>
@@ -58,7 +59,10 @@ static err_t export_to(struct warehouse *w, const char *path, const char *temp,
     if (rc == ERR_OK && bad)
         rc = err_set(e, why == ENOSPC || why == EDQUOT ? ERR_FULL : ERR_IO,
                      "%s can't be written: %s", path, strerror(why));
-    if (rc == ERR_OK && n) return wf_rename(w->files, temp, path, false, e);
+    crash_point("rejects-after-write");
+    if (rc == ERR_OK && n) rc = wf_rename(w->files, temp, path, false, e);
+    crash_point("rejects-after-rename");
+    if (rc == ERR_OK && n) return ERR_OK;
     unlink(temp);
     if (rc == ERR_OK && unlink(path) != 0 && errno != ENOENT)
         rc = err_sys(e, "%s can't be deleted", path);

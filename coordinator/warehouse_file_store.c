@@ -76,8 +76,8 @@ static err_t delete_trash(struct warehouse *w, struct err *e)
         const char *name = (const char *)sqlite3_column_text(st, 0);
         for (int unfinished = 0; name && unfinished < 2; unfinished++) {
             char *path = wf_path(w->files, name, unfinished);
-            if (path) unlink(path); // tried again next time
-            free(path);
+            if (path && unlink(path) == 0) crash_point("file-after-delete");
+            free(path); // what could not be deleted is tried again next time
         }
     }
     sqlite3_finalize(st);
@@ -343,6 +343,7 @@ static err_t cut_dropped(struct warehouse *w, bool *any, struct err *e)
     if (rc == ERR_OK && there) rc = wf_open_at(f, path, (uint64_t)bytes, e);
     wf_close_fd(f);
     free(path);
+    crash_point("file-after-cut-dropped");
     if (rc != ERR_OK) return rc;
     return wsq_exec(w, e, "writing tranche_output",
                     "UPDATE main.tranche_output SET state = 'open' WHERE state = 'cut'");

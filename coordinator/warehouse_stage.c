@@ -98,6 +98,7 @@ static void shrink(struct warehouse *w)
     int64_t pages;
     bool any;
     if (wsq_int(w, NULL, &pages, &any, "PRAGMA main.freelist_count") != ERR_OK) return;
+    crash_point("stage-before-shrink");
     if (pages > FREE_PAGES_MAX &&
         wsq_exec(w, NULL, "giving room back", "VACUUM main") != ERR_OK)
         wsq_give_up(w); // opened again, it is as it was

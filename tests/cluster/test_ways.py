@@ -223,6 +223,23 @@ def places_that_cannot_take_a_file_are_said(t):
     t.equal(people([(1, "x", 1)]), open(t.path("a.csv")).read(), "the input")
 
 
+@scenario("ways")
+def a_file_system_that_is_read_only_is_said(t):
+    os.mkdir(t.path("ro"))
+    if subprocess.run(["mount", "-t", "tmpfs", "none", t.path("ro")], capture_output=True).returncode:
+        return  # no right to mount here
+    t.cleanups.append(lambda: subprocess.run(["umount", t.path("ro")]))
+    subprocess.run(["mount", "-o", "remount,ro", t.path("ro")], check=True)
+    for more in (["csv:ro/out.csv"], ["jsonl:ro/out.jsonl"], ["csv:ro/part-*.csv"], ["sqlite:ro/wh.db", "--table", "t"],
+                 ["csv:ro/sum.csv", "--compute", "n=count(*)"]):
+        t.says(t.run("run", "--range", 5, "--into", *more, want=2), "the file system of its folder is read-only")
+    t.says(t.run("run", "--range", 5, "--into", "csv:ro/new/part-*.csv", want=1),
+           "its folder ro/new can't be made: Read-only file system")
+    r = t.run("run", "--range", 5, "--into", "stdout:", env={"TRANCHE_HOME": t.path("ro", "home")})
+    t.says(r, "no history is kept of this run")
+    t.equal("i\n0\n1\n2\n3\n4\n", r.out, "rows")
+
+
 @scenario("ways", "smoke")
 def standard_output_gets_rows_and_nothing_else(t):
     t.write("a.csv", people([(1, "x", 1), (2, "y", 2)]))
