@@ -4,27 +4,75 @@
 #include "tests/pg_kit.h"
 #include "tests/warehouse_kit.h"
 
+#include <fcntl.h>
+
 static const struct backend {
-    const char *name;
+    const char *name, *scheme;
     bool keeps;
     bool tables; // more than one behind an address
-} BACKENDS[] = { { "null", false, false },
-                 { "sqlite", true, true },
-                 { "csv", true, false },
-                 { "jsonl", true, false },
-                 { "postgres", true, true } };
+    bool merges; // the rows are parts, of which a table is made at the end
+} BACKENDS[] = {
+    { "null", "null", false, false, false },
+    { "sqlite", "sqlite", true, true, false },
+    { "sqlite_merged", "sqlite", true, true, true },
+    { "csv", "csv", true, false, false },
+    { "csv_merged", "csv", true, false, true },
+    { "jsonl", "jsonl", true, false, false },
+    { "jsonl_merged", "jsonl", true, false, true },
+    { "stdout", "stdout", false, false, false },
+    { "stdout_merged", "stdout", false, false, true },
+    { "postgres", "postgres", true, true, false },
+};
 
 static struct pg_server server;
 
 static const struct backend *now; // the one this round is about
+
+// All rows, as they are.
+static void merge(struct kit *k)
+{
+    static struct spec spec;
+    static struct load_merge all;
+    all = (struct load_merge){ .spec = &spec,
+                               .rows = &k->schema,
+                               .sql = "SELECT * FROM parts",
+                               .memory_bytes = 1 << 20 };
+    if (k->ops->merging) k->ops = k->ops->merging;
+    assert_true(k->ops->merges);
+    k->id.mode = MODE_REPLACE;
+    k->id.merge = &all;
+}
+
+static int standard_output = -1; // while rows go nowhere
+
+static void hush(struct kit *k)
+{
+    snprintf(k->url, sizeof k->url, "stdout:");
+    fflush(stdout);
+    standard_output = dup(STDOUT_FILENO);
+    int null = open("/dev/null", O_WRONLY);
+    assert_true(standard_output >= 0 && null >= 0 && dup2(null, STDOUT_FILENO) >= 0);
+    close(null);
+}
+
+static void done(struct kit *k)
+{
+    kit_free(k);
+    if (standard_output < 0) return;
+    assert_true(dup2(standard_output, STDOUT_FILENO) >= 0);
+    close(standard_output);
+    standard_output = -1;
+}
 
 // A schema of PostgreSQL for each test, a path for the others.
 static void init(struct kit *k)
 {
     static int serial;
     char sql[64];
-    kit_init(k, now->name);
-    if (strcmp(now->name, "postgres") != 0) return;
+    kit_init(k, now->scheme);
+    if (now->merges) merge(k);
+    if (strcmp(now->scheme, "stdout") == 0) hush(k);
+    if (strcmp(now->scheme, "postgres") != 0) return;
     if (!server.pid) {
         pg_kit_start(&server);
         pg_kit_do(server.url, "ALTER ROLE tranche SET synchronous_commit = off");
@@ -47,7 +95,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    kit_free(*state);
+    done(*state);
     free(*state);
     return 0;
 }
@@ -55,6 +103,13 @@ static int tear_down(void **state)
 static void only_what_keeps(void)
 {
     if (!now->keeps) skip();
+}
+
+// A table that is made of all parts is made anew each time.
+static void only_what_appends(void)
+{
+    only_what_keeps();
+    if (now->merges) skip();
 }
 
 // ---- the rule about ranges
@@ -164,7 +219,7 @@ static void ranges_follow_the_rule(void **state)
         if (dup != (s->says == DUP))
             fail_msg("step %td: wanted %d, got %d", s - o->steps, s->says == DUP, dup);
     }
-    kit_free(&k);
+    done(&k);
 }
 
 static void inputs_do_not_overlap_each_other(void **state)
@@ -267,7 +322,7 @@ static void damage_is_refused(void **state)
     assert_true(r[1].damaged && !r[0].damaged && !r[2].damaged);
     assert_true(kit_commit(&k, 0, 100, 200)); // the others are in
     assert_true(kit_commit(&k, 0, 200, 300));
-    kit_free(&k);
+    done(&k);
 }
 
 // ---- the proof at the end
@@ -309,7 +364,7 @@ static void finish_proves_the_tiling(void **state)
     } else {
         PASS(&e, kit_try_finish(&k, t->end, totals, &e));
     }
-    kit_free(&k);
+    done(&k);
 }
 
 static void parts_of_splits_tile(void **state)
@@ -383,7 +438,7 @@ static void an_unfinished_load_goes_on(void **state)
 
 static void a_complete_load_goes_on_with_what_is_new(void **state)
 {
-    only_what_keeps();
+    only_what_appends();
     struct kit *k = *state;
     struct err e;
     struct ledger_row totals[3];
@@ -407,7 +462,7 @@ static void a_complete_load_goes_on_with_what_is_new(void **state)
 
 static void inputs_are_known_by_name_not_by_number(void **state)
 {
-    only_what_keeps();
+    only_what_appends();
     struct kit *k = *state;
     struct err e;
     struct ledger_row totals[3];
