@@ -11,8 +11,9 @@
 //   arrow_column   one column of it
 //
 // Out: INTEGER l, REAL g, BOOLEAN b, texts u; an ANY column of the schema is u, its numbers
-// as text. Values, offsets, bytes and bitmaps are lent as they stand; BOOLEAN, ANY and
-// columns that nobody asked for are made. What does not fit its column's type is an error.
+// as text; where reads[i] is TRANCHE_READ_TIME, DATE tdD and TIMESTAMP tsu:. Values,
+// offsets, bytes and bitmaps are lent as they stand; BOOLEAN, ANY and columns that nobody
+// asked for are made. What does not fit its column's type is an error.
 //
 // In: see the list at arrow_schema_read. l, g, u and U are taken as they stand where
 // Arrow's layout is ours (aligned; U without its wider offsets); bitmaps are copied, the
@@ -125,5 +126,8 @@ int arrow_buffers(enum arrow_kind k); // how many an array of that kind has
 enum { ARROW_MOMENT_MAX = 31 };
 bool arrow_moment(enum arrow_kind k, bool zone, int64_t v, char out[ARROW_MOMENT_MAX],
                   uint32_t *n);
+// The other way: of a date its day, of a timestamp its microseconds in UTC (as if it were
+// there, without a time zone). False: it is none, or finer than microseconds.
+bool arrow_moment_read(bool is_date, const uint8_t *p, size_t n, int64_t *out);
 
 #endif

@@ -241,6 +241,29 @@ static err_t write_texts(struct writer *w)
     return ERR_OK;
 }
 
+static err_t write_moments(struct writer *w)
+{
+    bool date = w->f->type == TYPE_DATE;
+    uint64_t *valid = clear_valid(w);
+    int64_t *values = take(w, 8 * (uint64_t)w->rows);
+    if (!valid || !values) return ERR_NOMEM;
+    for (uint32_t r = 0; r < w->rows; r++) {
+        const struct cell *c = &w->v->any[r];
+        int64_t v = 0;
+        if (c->kind != CELL_NULL) {
+            if (c->kind != CELL_TEXT || !arrow_moment_read(date, c->p, c->len, &v))
+                return cell_does_not_fit(w, r);
+            valid[r / 64] |= 1ull << r % 64;
+        }
+        if (date)
+            ((int32_t *)values)[r] = (int32_t)v;
+        else
+            values[r] = v;
+    }
+    set(w, valid, values, NULL);
+    return ERR_OK;
+}
+
 static struct cell cell_of(const struct vec *v, uint32_t row)
 {
     const struct misfit *m = v->n_misfits ? vec_misfit(v, row) : NULL;
@@ -266,11 +289,20 @@ static err_t make_cells(struct writer *w, struct vec *any)
     return ERR_OK;
 }
 
-static err_t write_column(struct writer *w, bool reads)
+static bool as_time(enum type t, unsigned char reads)
+{
+    return reads == TRANCHE_READ_TIME && (t == TYPE_DATE || t == TYPE_TIMESTAMP);
+}
+
+static err_t write_column(struct writer *w, unsigned char reads)
 {
     struct vec any;
     enum type t = w->f->type;
     if (!reads || w->v->absent) return write_nothing(w);
+    if (as_time(t, reads)) {
+        if (w->v->type != TYPE_ANY) TRY(make_cells(w, &any));
+        return write_moments(w);
+    }
     bool same = w->v->type == t || (type_is_text(w->v->type) && type_is_text(t));
     if (same && t != TYPE_ANY) return write_typed(w);
     if (w->v->type != TYPE_ANY) TRY(make_cells(w, &any));
@@ -289,7 +321,7 @@ static err_t write_columns(const struct schema *s, const struct batch *b,
 {
     for (uint32_t i = 0; i < s->n; i++) {
         enum type t = s->f[i].type;
-        bool text = type_is_text(t) || t == TYPE_ANY;
+        bool text = (type_is_text(t) || t == TYPE_ANY) && !as_time(t, reads[i]);
         l[i].array = (struct ArrowArray){ .length = b->rows,
                                           .n_buffers = text ? 3 : 2,
                                           .buffers = l[i].buffers };

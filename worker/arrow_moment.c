@@ -1,5 +1,7 @@
 #include "worker/arrow.h"
 
+#include "common/csv_value.h"
+
 #include <stdio.h>
 
 // Days since 1970-01-01 to a date of the Gregorian calendar (proleptic), by eras of 400
@@ -49,5 +51,61 @@ bool arrow_moment(enum arrow_kind k, bool zone, int64_t v, char out[ARROW_MOMENT
                        (long long)fraction);
     if (zone) *at++ = 'Z';
     *n = (uint32_t)(at - out);
+    return true;
+}
+
+// The same eras.
+static int64_t day_of(int64_t year, int64_t month, int64_t day)
+{
+    enum { ERA = 146097, TO_MARCH_0000 = 719468 };
+    year -= month <= 2;
+    int64_t era = (year >= 0 ? year : year - 399) / 400, of_era = year - era * 400;
+    int64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+    return era * ERA + of_era * 365 + of_era / 4 - of_era / 100 + of_year - TO_MARCH_0000;
+}
+
+static int64_t digits(const uint8_t *p, int n)
+{
+    int64_t v = 0;
+    for (int i = 0; i < n; i++)
+        v = v * 10 + (p[i] - '0');
+    return v;
+}
+
+static bool fraction(const uint8_t **p, const uint8_t *end, int64_t *us)
+{
+    int64_t unit = 1000000;
+    for (++*p; *p < end && **p >= '0' && **p <= '9'; ++*p) {
+        unit /= 10;
+        if (!unit && **p != '0') return false;
+        *us += (**p - '0') * unit;
+    }
+    return true;
+}
+
+// Nothing, Z, +HH or +HH:MM: minutes east of UTC.
+static int64_t zone_minutes(const uint8_t *p, const uint8_t *end)
+{
+    if (p == end || *p == 'Z') return 0;
+    int64_t minutes = 60 * digits(p + 1, 2) + (end - p > 3 ? digits(p + 4, 2) : 0);
+    return *p == '-' ? -minutes : minutes;
+}
+
+bool arrow_moment_read(bool is_date, const uint8_t *p, size_t n, int64_t *out)
+{
+    enum { DAY_S = 86400 };
+    const uint8_t *end = p + n, *at = p + 16;
+    int64_t us = 0;
+    if (!(is_date ? csv_is_date(p, n) : csv_is_timestamp(p, n))) return false;
+    int64_t day = day_of(digits(p, 4), digits(p + 5, 2), digits(p + 8, 2));
+    *out = day;
+    if (is_date) return true;
+    int64_t second = day * DAY_S + digits(p + 11, 2) * 3600 + digits(p + 14, 2) * 60;
+    if (at < end && *at == ':') {
+        second += digits(at + 1, 2);
+        at += 3;
+        if (at < end && *at == '.' && !fraction(&at, end, &us)) return false;
+    }
+    *out = (second - 60 * zone_minutes(at, end)) * 1000000 + us;
     return true;
 }

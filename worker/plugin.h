@@ -73,6 +73,11 @@ struct ArrowArray {
 
 #define TRANCHE_PLUGIN_ABI 1
 
+/* What bind says of a column in reads[]. */
+#define TRANCHE_READ_NOT  0
+#define TRANCHE_READ      1
+#define TRANCHE_READ_TIME 2 /* a date comes as tdD, a timestamp as tsu: instead of text */
+
 struct tranche_arg { /* one entry of `args:` */
     const char *name, *value;
 };
@@ -119,7 +124,9 @@ struct tranche_plugin {
     /* Once an instance, before any batch: says what columns go out for those that come in.
      * Both schemas are structs ("+s"); `in` stays the caller's, `out` is released by the
      * caller. reads[i] is 1 for each column of `in`: set it to 0 where the plugin does not
-     * look, and the column is not even parsed; it then comes as all NULL.
+     * look, and the column is not even parsed; it then comes as all NULL. Set to
+     * TRANCHE_READ_TIME, a date comes as tdD (days since 1970), a timestamp as tsu:
+     * (microseconds since then; one with a time zone in UTC) instead of its text.
      *
      * Columns come as l (int64), g (double), b (boolean) and u (text, dates and
      * timestamps). Columns may go out as b, c, C, s, S, i, I, l, L, f, g, u, U, z, Z, n,

@@ -120,6 +120,20 @@ static err_t init(struct xf_plugin *x, struct err *e)
     return ERR_OK;
 }
 
+static err_t check_reads(const struct xf_plugin *x, struct err *e)
+{
+    for (uint32_t i = 0; i < x->in.n; i++) {
+        const struct field *f = &x->in.f[i];
+        if (x->reads[i] == TRANCHE_READ_TIME && f->type != TYPE_DATE &&
+            f->type != TYPE_TIMESTAMP)
+            return err_set(e, ERR_TRANSFORM,
+                           "plugin %s wants column '%.60s' as a time, but it is %s: say "
+                           "`source.types: {%.60s: date}` or timestamp",
+                           x->name, f->name, type_name(f->type), f->name);
+    }
+    return ERR_OK;
+}
+
 static err_t bind(struct xf_plugin *x, bool *want, struct err *e)
 {
     struct tranche_error why = { 0 };
@@ -131,6 +145,7 @@ static err_t bind(struct xf_plugin *x, bool *want, struct err *e)
                   : arrow_schema_read(&out, &x->result, &x->layout, e);
     arrow_schema_release(&out);
     arrow_schema_release(&in);
+    if (rc == ERR_OK) rc = check_reads(x, e);
     for (uint32_t i = 0; rc == ERR_OK && i < x->in.n; i++)
         want[i] = x->reads[i] != 0;
     return rc;

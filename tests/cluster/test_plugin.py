@@ -1,5 +1,6 @@
 """Plugins, and many batches in flight in one runner: what works, and what every fault costs."""
 
+import datetime
 import os
 import shutil
 import subprocess
@@ -68,6 +69,28 @@ def what_sql_computes_comes_with_the_type_that_a_sample_shows(t):
     for command in ("check", "run"):
         for sql in ("'x' || id", "NULL", "CAST(id AS TEXT)", "iif(id % 2, id, 'x')"):
             t.says(doubled(sql, command=command, want=2), "the column is neither integer nor real")
+
+
+@scenario("plugin")
+def dates_and_timestamps_go_both_ways_as_numbers(t):
+    day, rows = datetime.date(1999, 12, 25), []
+    for i in range(500):
+        at = datetime.datetime(2000, 2, 28, 22, 30) + datetime.timedelta(minutes=7 * i, microseconds=i)
+        rows.append((i, day + datetime.timedelta(days=i), at))
+    t.write("in.csv", "id,day,moment\n" + "".join(f"{i},{d},{at.isoformat(' ')}\n" for i, d, at in rows))
+    plugin = build(t, "tests/plugins/times.c")
+    args = ("--csv", "in.csv", "--plugin", plugin, "--batch-bytes", "4KiB", "--into", "sqlite:wh.db", "--table", "t")
+    t.says(t.run("check", *args), "day                            date", "moment                         timestamp")
+    t.run("run", *args)
+    hour = datetime.timedelta(hours=1)
+    t.equal([(i, (d + datetime.timedelta(days=1)).isoformat(), (at + hour).isoformat()) for i, d, at in rows],
+            t.rows("wh.db", "SELECT * FROM t ORDER BY id"), "a day and an hour later")
+    t.says(t.run("check", *args, "--plugin-arg", "text=id", want=2), "plugin times wants column 'id' as a time, but it is "
+           "integer: say `source.types: {id: date}` or timestamp")
+    t.write("in.csv", "id,day,moment\n1,2000-01-01,2000-01-01 00:00:00.1234567\n2,2000-01-01,2000-01-01 10:00+02:00\n")
+    t.run("run", *args, "--fresh", "--bad-rows", 1, want=3)
+    t.equal([(2, "2000-01-02", "2000-01-01T09:00:00")], t.rows("wh.db", "SELECT * FROM t"), "rows")
+    t.true("'2000-01-01 00:00:00.1234567' is no timestamp" in t.one("wh.db", "SELECT reason FROM t_rejects"), "reason")
 
 
 @scenario("plugin")

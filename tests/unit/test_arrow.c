@@ -181,6 +181,68 @@ static void cells_become_what_the_schema_promised(void **state)
     give_back(&l);
 }
 
+// Texts, and what they are as days and microseconds.
+static const struct moment_row {
+    const char *name, *type, *text;
+    int64_t value;
+    const char *back; // as it is written again; NULL: it does not fit
+} moments[] = {
+    { "the first day", "date", "1970-01-01", 0, "1970-01-01" },
+    { "the day before", "date", "1969-12-31", -1, "1969-12-31" },
+    { "a leap day", "date", "2008-02-29", 13938, "2008-02-29" },
+    { "the last day", "date", "9999-12-31", 2932896, "9999-12-31" },
+    { "no date", "date", "2007-02-29", 0, NULL },
+    { "a day of one digit", "date", "2007-02-1", 0, NULL },
+    { "minutes", "timestamp", "1970-01-01 00:01", 60000000, "1970-01-01T00:01:00" },
+    { "seconds", "timestamp", "1970-01-02T00:00:01", 86401000000, "1970-01-02T00:00:01" },
+    { "a fraction", "timestamp", "1969-12-31 23:59:59.5", -500000,
+      "1969-12-31T23:59:59.500000" },
+    { "microseconds", "timestamp", "1970-01-01 00:00:00.000001", 1,
+      "1970-01-01T00:00:00.000001" },
+    { "noughts behind them", "timestamp", "1970-01-01 00:00:00.0000010000", 1,
+      "1970-01-01T00:00:00.000001" },
+    { "nanoseconds", "timestamp", "1970-01-01 00:00:00.0000001", 0, NULL },
+    { "a zone", "timestamp", "1970-01-01T01:30:00+01:30", 0, "1970-01-01T00:00:00" },
+    { "a zone in the west", "timestamp", "1970-01-01 00:00-08", 28800000000,
+      "1970-01-01T08:00:00" },
+    { "a Z", "timestamp", "1970-01-01T00:00:00.25Z", 250000, "1970-01-01T00:00:00.250000" },
+    { "no time", "timestamp", "1970-01-01", 0, NULL },
+};
+
+static void a_time_goes_out_as_a_number(void **state)
+{
+    const struct moment_row *row = *state;
+    struct err e;
+    struct lent l = { .reads = { TRANCHE_READ_TIME } };
+    char columns[40], rows[80], back[ARROW_MOMENT_MAX];
+    uint32_t n;
+    bool date = strcmp(row->type, "date") == 0;
+    snprintf(columns, sizeof columns, "x %s", row->type);
+    snprintf(rows, sizeof rows, "NULL; '%s'", row->text);
+    schema_of(&l.s, columns);
+    batch_of(&l.b, &l.s, rows);
+    err_t rc = arrow_lend(&l.s, &l.b, l.reads, &l.mem, &l.a, &l.loan, &e);
+    if (!row->back) {
+        assert_int_equal(ERR_TRANSFORM, rc);
+        if (!strstr(e.text, "row 2 of the batch, column 'x': '") ||
+            !strstr(e.text, row->type))
+            fail_msg("%s", e.text);
+    } else {
+        assert_int_equal(ERR_OK, rc);
+        const struct ArrowArray *c = l.a.children[0];
+        EQ_I64(2, c->n_buffers);
+        EQ_I64(1, c->null_count);
+        int64_t got = date ? ((const int32_t *)c->buffers[1])[1]
+                           : ((const int64_t *)c->buffers[1])[1];
+        EQ_I64(row->value, got);
+        assert_true(
+            arrow_moment(date ? ARROW_DATE_DAYS : ARROW_TIME_US, false, got, back, &n));
+        EQ_I64(strlen(row->back), n);
+        assert_memory_equal(row->back, back, n);
+    }
+    give_back(&l);
+}
+
 static void who_keeps_part_of_a_loan_is_found_out(void **state)
 {
     (void)state;
@@ -803,7 +865,10 @@ static void every_day_has_its_date(void **state)
         assert_non_null(gmtime_r(&t, &tm));
         snprintf(want, sizeof want, "%04d-%02d-%02d", tm.tm_year + 1900, tm.tm_mon + 1,
                  tm.tm_mday);
+        int64_t back;
         assert_true(arrow_moment(ARROW_DATE_DAYS, false, day, got, &n));
+        assert_true(arrow_moment_read(true, (const uint8_t *)got, n, &back));
+        EQ_I64(day, back);
         EQ_I64(10, n);
         assert_memory_equal(want, got, 10);
     }
@@ -829,6 +894,8 @@ int main(void)
     int failed = test_main("arrow", plain, N_OF(plain), rows, N_OF(types));
     rows = TABLE(broken, is_refused);
     failed |= test_main("arrow, broken", NULL, 0, rows, N_OF(broken));
+    rows = TABLE(moments, a_time_goes_out_as_a_number);
+    failed |= test_main("arrow, times", NULL, 0, rows, N_OF(moments));
     rows = TABLE(misfits, is_refused_with_its_row);
     failed |= test_main("arrow, misfits", NULL, 0, rows, N_OF(misfits));
     return failed;
