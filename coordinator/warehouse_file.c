@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { PART_BYTES = 64 << 20 };
 
@@ -63,6 +64,16 @@ static char *ledger_path(const struct wf *f)
     return path;
 }
 
+// Tables of the ledger are named after the output.
+static err_t check_name(const struct wf *f, struct err *e)
+{
+    if (strncasecmp(f->base, "sqlite_", 7) != 0) return ERR_OK;
+    return err_set(e, ERR_INVALID,
+                   "%s: names that begin with sqlite_ are SQLite's own, which keeps the "
+                   "ledger beside the output: take another name",
+                   f->shown);
+}
+
 static err_t look_at_output(const struct wf *f, struct err *e)
 {
     struct stat st;
@@ -90,8 +101,9 @@ err_t wf_open(struct warehouse **out, const char *format, const char *url,
     f->shown = strdup(given);
     f->base = strdup(slash ? slash + 1 : given);
     f->parts = strchr(slash ? slash : given, '*') != NULL;
-    err_t rc = f->shown && f->base ? find_folder(f, given, e)
-                                   : err_set(e, ERR_NOMEM, "out of memory");
+    err_t rc =
+        f->shown && f->base ? check_name(f, e) : err_set(e, ERR_NOMEM, "out of memory");
+    if (rc == ERR_OK) rc = find_folder(f, given, e);
     if (rc == ERR_OK) rc = look_at_output(f, e);
     char *ledger = rc == ERR_OK ? ledger_path(f) : NULL;
     if (rc == ERR_OK)

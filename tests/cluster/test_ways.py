@@ -400,7 +400,7 @@ def a_compressed_file_that_grows_is_followed_and_one_that_changed_is_not(t):
 
 def part_of(t, name, point="commit-after-commit"):
     """An unfinished load that has a part of this input."""
-    t.run("run", "--csv", "in/*", "--into", "sqlite:wh.db", "--table", "p", "--batch-bytes", "4KiB",
+    t.run("run", "--csv", "in/*", "--into", "sqlite:wh.db", "--table", "p", "--batch-bytes", "100KiB",
           env={"TRANCHE_CRASH_AT": point}, want=-9)
     t.true(t.one("wh.db", "SELECT count(*) FROM p") > 0, f"a part of {name} is in")
 
@@ -411,8 +411,8 @@ def a_partly_loaded_file_that_vanished_is_missed(t):
         shutil.rmtree(t.path("in"), ignore_errors=True)
         if os.path.exists(t.path("wh.db")):
             os.unlink(t.path("wh.db"))
-        t.write(f"in/{name}", pack(people([(i, "x" * 50, i) for i in range(20000)]).encode()))
-        part_of(t, name, "commit-after-commit:8")
+        t.write(f"in/{name}", pack(people([(i, "x" * 500, i) for i in range(20000)]).encode()))
+        part_of(t, name, "commit-after-commit:2")  # of batches of 100 KiB a transaction takes nine
         os.rename(t.path(f"in/{name}"), t.path("away"))
         t.write("in/z.csv", people([(99999, "z", 1)]))
         if name.endswith(".gz"):

@@ -312,6 +312,7 @@ static const struct place {
 } PLACES[] = {
     { "no_folder", "nowhere/out.csv", "does not exist: create it first" },
     { "a_folder", "folder", "is a folder" },
+    { "a_name_of_sqlites", "SQLite_out.csv", "names that begin with sqlite_ are SQLite's" },
     { "a_link", "link", "is a symbolic link" },
     { "a_device", "/dev/null", "is no file" },
     { "a_ledger_that_is_none", "odd.csv", "is not a SQLite database" },
