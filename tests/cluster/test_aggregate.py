@@ -358,40 +358,6 @@ def field(value, text):
 
 
 @scenario("aggregate", "smoke")
-def text_destinations_get_the_same_table(t):
-    rows = random_rows(t, 2000)
-    write_rows(t, "in.csv", rows)
-    more = ("--by", "g,k", "--batch-bytes", "20KiB")
-    run(t, "in.csv", *more)
-    want = t.rows("wh.db", "SELECT * FROM agg ORDER BY rowid")
-    names = [r[1] for r in t.rows("wh.db", "PRAGMA table_info(agg)")]
-    args = ("run", "--csv", "in.csv", *FLAGS, *more)
-    r = t.run(*args, "--into", "csv:out.csv", "--output", "json").json
-    t.true(r["load"]["balanced"] and r["rows_merged"] == len(want), "balanced")
-    with open(t.path("out.csv"), newline="") as f:
-        got = list(csv.reader(f))
-    t.equal(names, got[0], "names")
-    for w, g in zip(want, got[1:]):
-        t.equal([field(v, x) for v, x in zip(w, g)], g, "a row")
-    t.equal(len(want), len(got) - 1, "rows")
-    out = t.run(*args, "--into", "stdout:").out
-    with open(t.path("out.csv"), newline="") as f:
-        t.equal(f.read(), out, "standard output")
-    t.run(*args, "--into", "jsonl:out.jsonl")
-    with open(t.path("out.jsonl")) as f:
-        t.equal([dict(zip(names, w)) for w in want], [json.loads(line) for line in f], "objects")
-    t.true(not staged(t), f"left behind: {staged(t)}")
-
-
-def staged(t):
-    return [f for f in os.listdir(t.dir) if "tranche_" in f or f.endswith(".tranche") and f != ".tranche"]
-
-
-def bit(v):
-    return v.hex() if isinstance(v, float) else v
-
-
-@scenario("aggregate", "smoke")
 def merge_sql_into_text_keeps_its_order(t):
     shutil.copy(t.data("flights-slice.csv"), t.path("in.csv"))
     args = ("run", "--csv", "in.csv", "--by", "origin", "--compute", "n=count(*)", "--merge-sql",
