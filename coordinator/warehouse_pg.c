@@ -194,6 +194,10 @@ static err_t settle(struct warehouse *w, struct err *e)
     TRY(wpg_do(w, e, "setting up",
                "SET client_min_messages = warning; SET lock_timeout = '5s'; "
                "SET idle_in_transaction_session_timeout = '30s'"));
+    // What is said to be loaded has reached the disk, whatever the server's habit.
+    TRY(wpg_do(w, e, "setting up",
+               "SELECT set_config('synchronous_commit', 'on', false) "
+               "WHERE current_setting('synchronous_commit') = 'off'"));
     TRY(check_server(w, e));
     TRY(settle_unknown(w, e));
     return w->load_id ? wpg_table_settle(w, e) : ERR_OK;

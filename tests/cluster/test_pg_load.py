@@ -489,6 +489,16 @@ def a_server_that_is_not_there_or_says_no_is_said(t):
 
 
 @scenario("pg")
+def what_was_said_to_be_loaded_survives_a_server_that_commits_lazily(t):
+    pg = postgres.Postgres(t, "--synchronous_commit=off", "--wal_writer_delay=10s")
+    make(t, 3000)
+    t.run(*args(pg))
+    pg.stop("QUIT")
+    pg.start()
+    exact(t, pg, 3000)
+
+
+@scenario("pg")
 def a_password_is_in_nothing_that_is_kept_or_shown(t):
     pg = postgres.Postgres(t)
     make(t, 2000)
