@@ -1,6 +1,7 @@
 """scale_kit - a run whose input comes as a scenario wants it, and `tranche scale` beside it."""
 
 import os
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -153,9 +154,5 @@ class Daemon:
 
     def stop(self):
         if self.p.poll() is None:
-            self.p.terminate()
-            try:
-                self.p.wait(10)
-            except subprocess.TimeoutExpired:
-                self.p.kill()
-                self.p.wait()
+            os.killpg(self.p.pid, signal.SIGKILL)
+        self.p.wait()

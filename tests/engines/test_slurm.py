@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 
-from kit import scenario
+from kit import Failed, scenario
 from scale_kit import Daemon, Run, free_port, processes, scale
 
 NODES, CPUS = 4, 10
@@ -57,11 +57,14 @@ KillWait=10
         self.daemons = [Daemon(t, "slurmctld", ["/usr/sbin/slurmctld", "-D", "-i", "-f", self.conf], self.env)]
         self.daemons += [Daemon(t, f"slurmd-n{i}", ["/usr/sbin/slurmd", "-D", "-N", f"n{i}", "-f", self.conf], self.env)
                          for i in range(1, NODES + 1)]
-        t.cleanups.append(self.end_jobs)
+        t.cleanups.insert(0, self.end)  # while they still answer
         t.wait_until(self.idle, "all nodes are idle", 60)
 
     def call(self, *argv):
-        p = subprocess.run(argv, env=self.t.env(**self.env), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        try:
+            p = subprocess.run(argv, env=self.t.env(**self.env), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        except subprocess.TimeoutExpired:
+            return ""
         return p.stdout
 
     def idle(self):
@@ -73,15 +76,18 @@ KillWait=10
         """Tasks by their state, as squeue names it."""
         return self.call("squeue", "-h", "-r", "-t", states, "-o", "%t").split()
 
-    def end_jobs(self):
-        self.call("scancel", "--state=PENDING", "--user=root")
+    def end(self):
         self.call("scancel", "--signal=KILL", "--full", "--user=root")
+        self.call("scancel", "--user=root")
+        try:
+            self.t.wait_until(lambda: not self.jobs("R,CG,PD"), "all jobs are gone", 30)
+        except Failed:
+            pass  # what failed before says more
         for pid in processes(self.t.dir):
-            if pid != os.getpid():
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
 
 
 def slurm_scale(t, s, r, *args):
