@@ -153,8 +153,21 @@ bool local_reap(struct local *l, char *text, size_t cap)
     return true;
 }
 
+// Nobody has asked it anything.
+static void dismiss_adviser(struct local *l)
+{
+    if (l->adviser.pid <= 0) return;
+    kill(l->adviser.pid, SIGKILL);
+    close(l->adviser.to);
+    close(l->adviser.from);
+    while (waitpid(l->adviser.pid, NULL, 0) < 0 && errno == EINTR) {
+    }
+    l->adviser.pid = 0;
+}
+
 void local_close(struct local *l)
 {
+    dismiss_adviser(l);
     if (l->pid > 0) {
         struct pollfd p = { l->pidfd, POLLIN, 0 };
         if (!l->told_to_stop || poll(&p, 1, GOODBYE_MS) != 1) kill(l->pid, SIGKILL);
@@ -174,17 +187,13 @@ void local_abandon(const struct local *l)
 
 // ---- describe ----
 
-struct pipes {
-    int to, from;
-};
-
-static pid_t spawn_describe(const struct local *l, struct pipes *p)
+void local_expect_describe(struct local *l)
 {
     int in[2], out[2];
-    if (pipe2(in, O_CLOEXEC)) return -1;
+    if (l->adviser.pid > 0 || pipe2(in, O_CLOEXEC)) return;
     if (pipe2(out, O_CLOEXEC)) {
         close(in[0]), close(in[1]);
-        return -1;
+        return;
     }
     pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
@@ -197,9 +206,13 @@ static pid_t spawn_describe(const struct local *l, struct pipes *p)
     }
     close(in[0]);
     close(out[1]);
-    *p = (struct pipes){ in[1], out[0] };
-    if (pid < 0) close(in[1]), close(out[0]);
-    return pid;
+    if (pid < 0) {
+        close(in[1]), close(out[0]);
+        return;
+    }
+    l->adviser.pid = pid;
+    l->adviser.to = in[1];
+    l->adviser.from = out[0];
 }
 
 static void write_all(int fd, const void *p, size_t n)
@@ -214,20 +227,20 @@ static void write_all(int fd, const void *p, size_t n)
 
 // The worker reads all of its input before it answers, so plain blocking I/O cannot lock
 // up.
-static err_t converse(struct pipes p, const struct buf *spec, const struct buf *sample,
+static err_t converse(int to, int from, const struct buf *spec, const struct buf *sample,
                       struct buf *answer, struct err *e)
 {
     static const uint8_t pad[CSV_PAD];
     uint64_t n = spec->n;
-    write_all(p.to, &n, sizeof n);
-    write_all(p.to, spec->p, spec->n);
-    write_all(p.to, pad, CSV_PAD);
-    write_all(p.to, sample->p, sample->n);
-    write_all(p.to, pad, CSV_PAD);
-    close(p.to);
+    write_all(to, &n, sizeof n);
+    write_all(to, spec->p, spec->n);
+    write_all(to, pad, CSV_PAD);
+    write_all(to, sample->p, sample->n);
+    write_all(to, pad, CSV_PAD);
+    close(to);
     for (;;) {
         TRY(buf_reserve(answer, 4096, e));
-        ssize_t k = read(p.from, answer->p + answer->n, answer->cap - answer->n);
+        ssize_t k = read(from, answer->p + answer->n, answer->cap - answer->n);
         if (k < 0 && errno == EINTR) continue;
         if (k < 0) return err_sys(e, "cannot hear the worker");
         if (k == 0) return ERR_OK;
@@ -256,18 +269,19 @@ static err_t read_answer(const struct buf *a, int status, struct spec *out, stru
                    (int)(n < 1000 ? n : 1000), (const char *)body);
 }
 
-err_t local_describe(const struct local *l, const struct buf *spec,
-                     const struct buf *sample, struct spec *out, struct err *e)
+err_t local_describe(struct local *l, const struct buf *spec, const struct buf *sample,
+                     struct spec *out, struct err *e)
 {
-    struct pipes p;
     struct buf answer = { 0 };
     int status = 0;
-    pid_t pid = spawn_describe(l, &p);
-    if (pid < 0) return err_sys(e, "no worker can be started");
+    local_expect_describe(l);
+    pid_t pid = l->adviser.pid;
+    if (pid <= 0) return err_sys(e, "no worker can be started");
+    l->adviser.pid = 0;
     void (*old)(int) = signal(SIGPIPE, SIG_IGN);
-    err_t rc = converse(p, spec, sample, &answer, e);
+    err_t rc = converse(l->adviser.to, l->adviser.from, spec, sample, &answer, e);
     signal(SIGPIPE, old);
-    close(p.from);
+    close(l->adviser.from);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
     if (rc == ERR_OK) rc = read_answer(&answer, status, out, e);

@@ -18,6 +18,10 @@ struct local {
     pid_t pid;          // 0: none runs
     int pidfd;          // -1: none
     bool told_to_stop;  // a STOP is on its way: it ends by itself
+    struct {            // a worker process that waits to be asked what columns a job gives
+        pid_t pid;      // 0: none
+        int to, from;   // its standard input and output
+    } adviser;
 };
 
 // Makes the private folder (and removes those of dead runs of this user), finds the worker
@@ -34,11 +38,14 @@ void local_close(
 // nothing.
 void local_abandon(const struct local *l);
 
+// Starts what local_describe will ask, so that it is there by then. Whether that works
+// shows when it is asked.
+void local_expect_describe(struct local *l);
 // Asks a worker process what columns a job gives: `tranche-worker --describe`.
 // The request is a spec; the sample whole records. *out, the caller's to free, has its
 // columns and those that steps were found to give, but no params and tables. ERR_* and the
 // sentence are the worker's.
-MUST_CHECK err_t local_describe(const struct local *l, const struct buf *spec,
+MUST_CHECK err_t local_describe(struct local *l, const struct buf *spec,
                                 const struct buf *sample, struct spec *out, struct err *e);
 
 #endif

@@ -305,7 +305,7 @@ static void place_of_steps(const struct job *j, char *out, size_t cap)
         snprintf(out, cap, "%s%s", first->line ? j->file : "--", first->line ? "" : kind);
 }
 
-static err_t settle_output(struct plan *p, const struct job *j, const struct local *l,
+static err_t settle_output(struct plan *p, const struct job *j, struct local *l,
                            struct err *e)
 {
     if (j->n_steps == 0) return schema_copy(&p->spec.out, &p->spec.in, e);
@@ -338,7 +338,7 @@ static err_t plan_aggregate(struct plan *p, const struct job *j, struct err *e)
     return rc;
 }
 
-err_t plan_output(struct plan *p, const struct job *j, const struct local *l, struct err *e)
+err_t plan_output(struct plan *p, const struct job *j, struct local *l, struct err *e)
 {
     TRY(settle_output(p, j, l, e));
     if (job_aggregates(j))

@@ -36,7 +36,7 @@ MUST_CHECK err_t plan_params_encode(const struct plan *p, struct buf *out, struc
 MUST_CHECK err_t plan_params_decode(struct plan *p, const struct buf *kept, struct err *e);
 // What the transforms give, asked of a worker process. Without transforms: the input.
 // ERR_INVALID too when load.* names a column that it lacks.
-MUST_CHECK err_t plan_output(struct plan *p, const struct job *j, const struct local *l,
+MUST_CHECK err_t plan_output(struct plan *p, const struct job *j, struct local *l,
                              struct err *e);
 // ERR_INVALID: load.key, load.watermark or load.indexes names a column that the output
 // lacks (plan_load.c).

@@ -65,6 +65,7 @@ static err_t start_worker(struct run *r, struct err *e)
                                   .hwm = HWM };
     if (lanes * LANES_FOR_MORE > HWM) ipc_link.hwm = (int)(lanes * LANES_FOR_MORE);
     TRY(local_open(&r->local, e));
+    if (r->job->n_steps) local_expect_describe(&r->local);
     if (!r->slots) return ERR_OK;
     TRY(link_listen(&r->ipc, r->local.endpoint, &ipc_link, e));
     return local_start(&r->local, r->slots, e);
