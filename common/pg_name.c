@@ -2,6 +2,7 @@
 
 #include "common/buf.h"
 #include "common/pg.h"
+#include "common/pg_lib.h"
 #include "common/text.h"
 
 #include <stdlib.h>
@@ -33,6 +34,7 @@ static err_t parse(const char *conninfo, PQconninfoOption **out, struct err *e)
     char *why = NULL, *dbname = NULL;
     bool bare = *conninfo && !is_url(conninfo) && !strchr(conninfo, '=');
     *out = NULL;
+    TRY(pg_lib_load(e)); // nobody connects to what has not been named here
     if (text_has_control(conninfo) || !text_is_utf8(conninfo, strlen(conninfo)))
         return not_understood(conninfo, NULL, e);
     if (bare) {
