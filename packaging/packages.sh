@@ -9,6 +9,7 @@ packages_net="iproute2 nftables python3 python3-zmq libfaketime"
 packages_test="clang libclang-rt-14-dev clang-format-14 python3 sqlite3 ccache util-linux zstd gzip git postgresql-15"
 packages_compose="docker.io docker-compose iptables debootstrap slirp4netns python3 procps util-linux"
 packages_engines="openssh-server openssh-client munge slurmctld slurmd slurm-client python3"
+packages_model="spin gcc libc6-dev python3"
 packages_bench="curl python3-pandas python3-dask sqlite3 zstd time"
 
 install_packages() {

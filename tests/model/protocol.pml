@@ -1,6 +1,6 @@
 /* protocol.pml - the protocol of docs/PROTOCOL.md, its scheduler and its ledger, for spin.
  *
- * Two records, of which the second kills the runner that touches it (KILLER: its whole worker).
+ * Two records, of which the second kills the runner that touches it.
  * Three ranges of them may be handed out:
  *
  *     0 = {0,1}     1 = {0}     2 = {1}, the guilty one
@@ -18,20 +18,20 @@
  *   MEM_DEDUP   memory decides what is a duplicate, not the ledger                  (R2)
  *   LOAD_FIRST  the ledger is read before the epoch is taken                        (R3)
  *   NO_FENCE    the epoch is not asked for in the transaction                       (R4)
- *   NO_SID      the outcome of an attempt is taken for that of a later one          (R7)
+ *   NO_LEASE    the outcome of an attempt is taken for that of a later one     (R7, R10)
  *   NO_RESET    an expired lease frees its worker at once                           (R8)
  *   BLAME_ALL   a failure in company counts                                         (R9)
  *   BLAME_LOSS  an expired lease counts as a failure                                (R11)
  *   NO_OVERLAP  a range is committed although parts of it are                       (with NO_FENCE)
  */
 #ifndef CRASH
-#define CRASH 1
+#define CRASH 0
 #endif
 #ifndef ZOMBIE
 #define ZOMBIE 0
 #endif
 #ifndef LOSS
-#define LOSS 1
+#define LOSS 0
 #endif
 #ifndef DUP
 #define DUP 0
@@ -40,10 +40,10 @@
 #define OVERTAKE 0
 #endif
 #ifndef DEATHS
-#define DEATHS 1
+#define DEATHS 0
 #endif
 #ifndef EXPIRE
-#define EXPIRE 1
+#define EXPIRE 0
 #endif
 #ifndef SPECULATE
 #define SPECULATE 0
@@ -59,7 +59,6 @@
 #define BAD(c) (c == 0 || c == 2)
 #endif
 #define BIT(c)  (1 << (c))
-#define LOST_IN_A_ROW 3 /* more sessions than the faults here end */
 
 /* ---- what survives ---- */
 byte rows[2];
@@ -69,13 +68,18 @@ byte ledger[RANGES]; /* NONE, IN, SPLIT, OUT (rejected) */
 #define IN    1
 #define SPLIT 2
 #define OUT   3
-byte epoch;
+byte epoch, tries[RANGES];
+#if DUP || OVERTAKE
+#define NUMBER(c) tries[c]++
+#else /* no message is late enough to be taken for another: fewer states */
+#define NUMBER(c) tries[c] = 1
+#endif
 bool complete;
 
 /* ---- on the way ---- */
 mtype = { ASSIGN, RESET, WELCOME, CANCEL, HELLO, RESULT, FAIL };
-chan down[NW] = [3] of { mtype, byte, byte };    /* range, session */
-chan up = [2] of { mtype, byte, byte, byte };    /* range, worker, session */
+chan down[NW] = [3] of { mtype, byte, byte, byte }; /* range, session, attempt */
+chan up = [2] of { mtype, byte, byte, byte, byte }; /* range, worker, session, attempt */
 
 /* ---- faults left, and what the faults did: an expiry needs a reason or a budget ---- */
 byte crashes = CRASH, zombies = ZOMBIE, losses = LOSS, dups = DUP, overtakes = OVERTAKE,
@@ -87,50 +91,48 @@ byte next_sid = 1, alive;
 byte sid[NW];  /* its session, 0: none */
 bool said[NW]; /* HELLO is on its way */
 byte has[NW];  /* ranges that its runner works on, as bits */
+byte as[RANGES * NW]; /* and as which attempt */
 byte held[NW]; /* finished results that are not COMMITTED */
 bool stale[NW]; /* its coordinator is gone; it will notice the silence */
 
 inline worker_dies(w) {
-    do :: nempty(down[w]) -> down[w]?_,_,_ :: empty(down[w]) -> break od;
+    as[w] = 0; as[2 + w] = 0; as[4 + w] = 0;
+    do :: nempty(down[w]) -> down[w]?_,_,_,_ :: empty(down[w]) -> break od;
     has[w] = 0; held[w] = 0; sid[w] = 0; said[w] = false; stale[w] = false; broken[w] = true
 }
 
 /* A finished range: kept until COMMITTED. */
 #define WORKS(c) \
   :: atomic { (has[w] & BIT(c)) && !BAD(c) && nfull(up) -> \
-       has[w] = has[w] & ~BIT(c); held[w] = held[w] | BIT(c); up!RESULT,c,w,sid[w] }
+       has[w] = has[w] & ~BIT(c); held[w] = held[w] | BIT(c); up!RESULT,c,w,sid[w],as[2 * (c) + w]; as[2 * (c) + w] = 0 }
 
 /* The runner dies: all that it worked on failed. */
 #define FAILS(c) \
-  if :: has[w] & BIT(c) -> up!FAIL,c,w,sid[w] :: else fi
+  if :: has[w] & BIT(c) -> up!FAIL,c,w,sid[w],as[2 * (c) + w]; as[2 * (c) + w] = 0 :: else fi
 
 #define AGAIN(c) \
-  :: atomic { (again & BIT(c)) && nfull(up) -> again = again & ~BIT(c); up!RESULT,c,w,0 }
+  :: atomic { (again & BIT(c)) && nfull(up) -> again = again & ~BIT(c); up!RESULT,c,w,0,0 }
 
 proctype Worker(byte w) {
-    byte c, k, again; mtype t;
+    byte c, k, a, again; mtype t;
 end_w:
     do
-    :: atomic { down[w]?t,c,k ->
+    :: atomic { down[w]?t,c,k,a ->
          if
-         :: t == ASSIGN && k == sid[w] -> has[w] = has[w] | BIT(c)
+         :: t == ASSIGN && k == sid[w] -> has[w] = has[w] | BIT(c); as[2 * c + w] = a
          :: t == CANCEL && k == sid[w] -> has[w] = has[w] & ~BIT(c)
          :: t == RESET && k == sid[w] -> has[w] = 0; sid[w] = 0; said[w] = false
          :: t == WELCOME -> has[w] = 0; sid[w] = k; again = held[w]; said[w] = false
          :: else
-         fi; c = 0; k = 0; t = 0 }
-    :: atomic { sid[w] == 0 && !said[w] && nfull(up) -> said[w] = true; up!HELLO,0,w,0 }
+         fi; c = 0; k = 0; a = 0; t = 0 }
+    :: atomic { sid[w] == 0 && !said[w] && nfull(up) -> said[w] = true; up!HELLO,0,w,0,0 }
     :: atomic { stale[w] && sid[w] -> stale[w] = false; has[w] = 0; sid[w] = 0; said[w] = false }
     WORKS(1)
 #ifdef CLEAN
     WORKS(0) WORKS(2) AGAIN(0) AGAIN(2)
 #else
-#ifdef KILLER
-    :: atomic { (has[w] & (BIT(0) | BIT(2))) -> worker_dies(w); again = 0 }
-#else
     :: atomic { (has[w] & (BIT(0) | BIT(2))) && empty(up) ->
          FAILS(0); FAILS(1); FAILS(2); has[w] = 0 }
-#endif
 #endif
     AGAIN(1)
     :: atomic { deaths > 0 && !complete -> deaths--; worker_dies(w); again = 0 }
@@ -138,19 +140,19 @@ end_w:
 }
 
 proctype Net() {
-    mtype t; byte a, b, d;
+    mtype t; byte a, b, d, e;
 end_n:
     do
-    :: atomic { losses > 0 && up?[t,a,b,d] -> losses--; up?t,a,b,d; broken[b] = true;
-         if :: t == HELLO -> said[b] = false :: else fi; t = 0; a = 0; b = 0; d = 0 }
-    :: atomic { losses > 0 && nempty(down[0]) -> losses--; down[0]?t,a,d; broken[0] = true;
-         if :: t == WELCOME -> said[0] = false :: else fi; t = 0; a = 0; d = 0 }
-    :: atomic { losses > 0 && nempty(down[1]) -> losses--; down[1]?t,a,d; broken[1] = true;
-         if :: t == WELCOME -> said[1] = false :: else fi; t = 0; a = 0; d = 0 }
-    :: atomic { dups > 0 && nempty(up) && nfull(up) -> dups--; up?<t,a,b,d>; up!t,a,b,d;
-         t = 0; a = 0; b = 0; d = 0 }
-    :: atomic { overtakes > 0 && len(up) > 1 -> overtakes--; up?t,a,b,d; up!t,a,b,d;
-         t = 0; a = 0; b = 0; d = 0 }
+    :: atomic { losses > 0 && nempty(up) -> losses--; up?t,a,b,d,e; broken[b] = true;
+         if :: t == HELLO -> said[b] = false :: else fi; t = 0; a = 0; b = 0; d = 0; e = 0 }
+    :: atomic { losses > 0 && nempty(down[0]) -> losses--; down[0]?t,a,d,e; broken[0] = true;
+         if :: t == WELCOME -> said[0] = false :: else fi; t = 0; a = 0; d = 0; e = 0 }
+    :: atomic { losses > 0 && nempty(down[1]) -> losses--; down[1]?t,a,d,e; broken[1] = true;
+         if :: t == WELCOME -> said[1] = false :: else fi; t = 0; a = 0; d = 0; e = 0 }
+    :: atomic { dups > 0 && nempty(up) && nfull(up) -> dups--; up?<t,a,b,d,e>; up!t,a,b,d,e;
+         t = 0; a = 0; b = 0; d = 0; e = 0 }
+    :: atomic { overtakes > 0 && len(up) > 1 -> overtakes--; up?t,a,b,d,e; up!t,a,b,d,e;
+         t = 0; a = 0; b = 0; d = 0; e = 0 }
     od
 }
 
@@ -186,42 +188,33 @@ inline add_rows(c) {
 #define RECEIVED 2
 #define GONE     3 /* committed, split or rejected */
 
-inline over(c) { st[c] = GONE; alone[c] = false; suspect[c] = false; lost[c] = 0; from[c] = 0 }
+inline over(c) { st[c] = GONE; alone[c] = false; suspect[c] = false; from[c] = 0 }
+/* Workers talk to the newest; an older one that lives on talks to the warehouse alone. */
+#define HEARD (my == epoch)
 #define LEASED(c) (lease[2 * (c)] || lease[2 * (c) + 1])
 #define HOLDS(w, c) lease[2 * (c) + (w)]
-#define LOAD_OF(w) (HOLDS(w, 0) + HOLDS(w, 1) + HOLDS(w, 2))
+#define LOAD_OF(w) ((HOLDS(w, 0) != 0) + (HOLDS(w, 1) != 0) + (HOLDS(w, 2) != 0))
 #define ROOM (len(down[0]) <= 1 && len(down[1]) <= 1) /* for any answer */
 #define ALONE_ON(w) ((HOLDS(w, 0) && alone[0]) || (HOLDS(w, 1) && alone[1]) || \
                      (HOLDS(w, 2) && alone[2]))
 
 /* Ordinary ranges two at a time; a suspect on an empty worker, and nothing beside it. */
 #define DISPATCH(c, w) \
-  :: atomic { st[c] == PENDING && !LEASED(c) && sess[w] && !resetting[w] && \
+  :: atomic { HEARD && st[c] == PENDING && !LEASED(c) && sess[w] && !resetting[w] && \
               nfull(down[w]) && !ALONE_ON(w) && \
               (LOAD_OF(w) == 0 || (LOAD_OF(w) == 1 && !suspect[c])) -> \
-       HOLDS(w, c) = 1; alone[c] = suspect[c]; down[w]!ASSIGN,c,sess[w] }
+       NUMBER(c); HOLDS(w, c) = tries[c]; alone[c] = suspect[c]; \
+       down[w]!ASSIGN,c,sess[w],tries[c] }
 #define SECOND(c, w) \
-  :: atomic { seconds > 0 && st[c] == PENDING && HOLDS(1 - w, c) && !HOLDS(w, c) && \
+  :: atomic { HEARD && seconds > 0 && st[c] == PENDING && HOLDS(1 - w, c) && !HOLDS(w, c) && \
               !suspect[c] && sess[w] && !resetting[w] && nfull(down[w]) && \
               LOAD_OF(w) < 2 && !ALONE_ON(w) -> \
-       seconds--; HOLDS(w, c) = 1; down[w]!ASSIGN,c,sess[w] }
+       seconds--; NUMBER(c); HOLDS(w, c) = tries[c]; \
+       down[w]!ASSIGN,c,sess[w],tries[c] }
 
 inline forget_session(w) {
     HOLDS(w, 0) = 0; HOLDS(w, 1) = 0; HOLDS(w, 2) = 0
 }
-
-/* Nobody's fault, unless it happens again and again while it is alone. */
-#ifdef KILLER
-#define VANISHED(c, w) \
-    if :: HOLDS(w, c) && st[c] == PENDING -> \
-          if :: lost[c] < LOST_IN_A_ROW -> lost[c]++ :: else fi; \
-          if :: lost[c] >= LOST_IN_A_ROW && !alone[c] -> lost[c] = 0; suspect[c] = true \
-             :: lost[c] >= LOST_IN_A_ROW && alone[c] -> lost[c] = 0; failed = c + 1 \
-             :: else fi \
-       :: else fi
-#else
-#define VANISHED(c, w) skip
-#endif
 
 #ifdef BLAME_LOSS
 #define EXPIRED_BLAMES(c, w) \
@@ -233,7 +226,7 @@ inline forget_session(w) {
 
 /* A lease expires: all that the session has goes back, and it must come as another one. */
 #define LEASE_EXPIRES(w) \
-  :: atomic { sess[w] && !resetting[w] && LOAD_OF(w) > 0 && nfull(down[w]) && failed == 0 && \
+  :: atomic { HEARD && sess[w] && !resetting[w] && LOAD_OF(w) > 0 && nfull(down[w]) && failed == 0 && \
               (expiries > 0 || broken[w]) -> \
        if :: broken[w] -> broken[w] = false :: else -> expiries-- fi; \
        EXPIRED_BLAMES(0, w); EXPIRED_BLAMES(1, w); EXPIRED_BLAMES(2, w); \
@@ -241,16 +234,16 @@ inline forget_session(w) {
 #ifdef NO_RESET
 #define RESET_SESSION(w) skip
 #else
-#define RESET_SESSION(w) resetting[w] = true; down[w]!RESET,0,sess[w]
+#define RESET_SESSION(w) resetting[w] = true; down[w]!RESET,0,sess[w],0
 #endif
 /* It has not heard: it is told again. */
 #define RESET_AGAIN(w) \
-  :: atomic { resetting[w] && broken[w] && nfull(down[w]) -> \
-       broken[w] = false; down[w]!RESET,0,sess[w] }
+  :: atomic { HEARD && resetting[w] && broken[w] && nfull(down[w]) -> \
+       broken[w] = false; down[w]!RESET,0,sess[w],0 }
 /* It is silent, but has nothing to lose. */
 #define SILENT(w) \
-  :: atomic { sess[w] && !resetting[w] && LOAD_OF(w) == 0 && broken[w] && nfull(down[w]) -> \
-       broken[w] = false; resetting[w] = true; down[w]!RESET,0,sess[w] }
+  :: atomic { HEARD && sess[w] && !resetting[w] && LOAD_OF(w) == 0 && broken[w] && nfull(down[w]) -> \
+       broken[w] = false; resetting[w] = true; down[w]!RESET,0,sess[w],0 }
 /* Ranges that lie RECEIVED are committed one by one, the rows with their ledger row. */
 /* COMMITTED frees the worker's copy; when it is lost, the copy stays, and comes again. */
 #define FREE(w, c) \
@@ -292,32 +285,38 @@ inline read_ledger() {
 #else
 #define WAS_ALONE alone[c]
 #endif
-#ifdef NO_SID
+#ifdef NO_LEASE
 #define ITS_LEASE (HOLDS(w, c))
 #else
-#define ITS_LEASE (HOLDS(w, c) && sess[w] == k)
+#define ITS_LEASE (a && HOLDS(w, c) == a && sess[w] == k)
 #endif
 
 /* Memory dies with its process. */
 inline clear() {
-    my = 0; c = 0; w = 0; k = 0; failed = 0;
+    my = 0; c = 0; w = 0; k = 0; a = 0; failed = 0;
     over(0); over(1); over(2); st[0] = UNKNOWN; st[1] = UNKNOWN; st[2] = UNKNOWN;
     blame[0] = 0; blame[1] = 0; blame[2] = 0;
     forget_session(0); forget_session(1);
     sess[0] = 0; sess[1] = 0; resetting[0] = false; resetting[1] = false
 }
 
+inline take_epoch() {
+    epoch++; my = epoch; /* and workers will miss the one before */
+    if :: sid[0] || said[0] -> stale[0] = true; broken[0] = true :: else fi;
+    if :: sid[1] || said[1] -> stale[1] = true; broken[1] = true :: else fi
+}
+
 proctype Coordinator() {
-    byte my, c, w, k, failed; /* failed: range + 1 that failed alone and awaits its verdict */
-    byte st[RANGES]; bool lease[2 * RANGES]; bool alone[RANGES]; bool suspect[RANGES];
-    byte blame[RANGES]; byte lost[RANGES]; byte from[RANGES];
+    byte my, c, w, k, a, failed; /* failed: range + 1 that failed alone and awaits its verdict */
+    byte st[RANGES]; byte lease[2 * RANGES]; bool alone[RANGES]; bool suspect[RANGES];
+    byte blame[RANGES]; byte from[RANGES];
     byte sess[NW]; bool resetting[NW];
 start:
 #ifdef LOAD_FIRST
     atomic { read_ledger() }
-    atomic { epoch++; my = epoch }
+    atomic { take_epoch() }
 #else
-    atomic { epoch++; my = epoch }
+    atomic { take_epoch() }
     if :: crashes > 0 -> crashes--; goto dead :: true fi;
     atomic { read_ledger() }
 #endif
@@ -334,34 +333,33 @@ start:
     COMMIT(0) COMMIT(2)
 #endif
 
-    :: atomic { failed == 0 && up?[HELLO,_,_,_] && ROOM ->
-         up?HELLO,_,w,_;  /* a new session; what the old one had goes back */
-         VANISHED(0, w); VANISHED(1, w); VANISHED(2, w);
+    :: atomic { HEARD && failed == 0 && up?[HELLO,_,_,_,_] && ROOM ->
+         up?HELLO,_,w,_,_;  /* a new session; what the old one had goes back */
          forget_session(w); resetting[w] = false; broken[w] = false; stale[w] = false;
-         sess[w] = next_sid; next_sid++; down[w]!WELCOME,0,sess[w]; c = 0; w = 0; k = 0 }
+         sess[w] = next_sid; next_sid++; down[w]!WELCOME,0,sess[w],0; c = 0; w = 0; k = 0; a = 0 }
 
-    :: atomic { up?[RESULT,_,_,_] && ROOM ->
-         up?RESULT,c,w,k; /* whichever attempt, session and epoch it comes from */
+    :: atomic { HEARD && up?[RESULT,_,_,_,_] && ROOM ->
+         up?RESULT,c,w,k,a; /* whichever attempt, session and epoch it comes from */
          if :: ITS_LEASE -> HOLDS(w, c) = 0 :: else fi;
          if
-         :: st[c] == PENDING -> st[c] = RECEIVED; from[c] = w; lost[c] = 0;
-              if :: HOLDS(1 - w, c) -> down[1 - w]!CANCEL,c,sess[1 - w] :: else fi;
+         :: st[c] == PENDING -> st[c] = RECEIVED; from[c] = w;
+              if :: HOLDS(1 - w, c) -> down[1 - w]!CANCEL,c,sess[1 - w],0 :: else fi;
               HOLDS(1 - w, c) = 0
          :: st[c] == GONE && COVERED(c) -> FREE(w, c)
          :: else
          fi;
-         if :: sess[w] == 0 -> down[w]!RESET,0,k :: else fi;
-         c = 0; w = 0; k = 0 }
+         if :: sess[w] == 0 -> down[w]!RESET,0,k,0 :: else fi;
+         c = 0; w = 0; k = 0; a = 0 }
 
-    :: atomic { failed == 0 && up?[FAIL,_,_,_] && ROOM ->
-         up?FAIL,c,w,k;
+    :: atomic { HEARD && failed == 0 && up?[FAIL,_,_,_,_] && ROOM ->
+         up?FAIL,c,w,k,a;
          if
-         :: ITS_LEASE -> HOLDS(w, c) = 0; lost[c] = 0;
+         :: ITS_LEASE -> HOLDS(w, c) = 0;
               if :: st[c] == PENDING && WAS_ALONE -> failed = c + 1
                  :: st[c] == PENDING && !WAS_ALONE -> suspect[c] = true
                  :: else fi
-         :: else -> if :: sess[w] == 0 -> down[w]!RESET,0,k :: else fi
-         fi; c = 0; w = 0; k = 0 }
+         :: else -> if :: sess[w] == 0 -> down[w]!RESET,0,k,0 :: else fi
+         fi; c = 0; w = 0; k = 0; a = 0 }
 
     :: atomic { failed > 1 && blame[failed - 1] + 1 < RETRIES ->
          blame[failed - 1]++; suspect[failed - 1] = true; failed = 0 }
@@ -387,8 +385,7 @@ start:
     od;
 dead:
     atomic {
-        alive--; broken[0] = true; broken[1] = true; stale[0] = true; stale[1] = true;
-        clear();
+        alive--; clear();
         if :: alive == 0 && !complete -> alive++; goto start /* the next one */
            :: else fi }
 fin: skip
