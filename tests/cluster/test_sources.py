@@ -47,9 +47,9 @@ def a_poison_row_of_a_range_stands_alone(t):
 
 @scenario("sources")
 def a_killed_range_goes_on_where_it_stopped(t):
-    args = ("run", "--range", 50000, "--batch-rows", 700, "--into", "sqlite:wh.db", "--table", "r")
-    for n in (2, 5):
-        t.run(*args, want=-9, env={"TRANCHE_CRASH_AT": f"commit-after-commit:{n}"})
+    args = ("run", "--range", 50000, "--batch-rows", 100, "--into", "sqlite:wh.db", "--table", "r")
+    for _ in range(2):  # at the first commit: how many there are is nobody's to say
+        t.run(*args, want=-9, env={"TRANCHE_CRASH_AT": "commit-after-commit:1"})
     resumed(t, args)
     t.equal([(50000, 50000, 1249975000)],
             t.rows("wh.db", "SELECT count(*), count(DISTINCT i), sum(i) FROM r"), "rows")
@@ -113,10 +113,10 @@ def lines_that_are_no_json_are_rejected_with_their_place(t):
 @scenario("sources")
 def killed_json_lines_go_on_where_they_stopped(t):
     t.write("k.json", "".join(f'{{"id": {i}}}\n' for i in range(60000)))
-    args = ("run", "--jsonl", "k.json", "--fields", "id", "--batch-bytes", "16KiB", "--into", "sqlite:wh.db",
-            "--table", "k")
-    for n in (1, 4):
-        t.run(*args, want=-9, env={"TRANCHE_CRASH_AT": f"commit-after-commit:{n}"})
+    args = ("run", "--jsonl", "k.json", "--fields", "id", "--batch-bytes", "1KiB",
+            "--into", "sqlite:wh.db", "--table", "k")
+    for _ in range(2):
+        t.run(*args, want=-9, env={"TRANCHE_CRASH_AT": "commit-after-commit:1"})
     resumed(t, args)
     t.equal([(60000, 60000, 1799970000)],
             t.rows("wh.db", "SELECT count(*), count(DISTINCT id), sum(id) FROM k"), "rows")
@@ -172,10 +172,10 @@ def a_query_keeps_its_order_and_goes_through_sql(t):
 @scenario("sources")
 def a_killed_query_goes_on_where_it_stopped(t):
     database(t)
-    args = ("run", "--sqlite", "s.db", "--query", "SELECT * FROM sales ORDER BY id", "--batch-rows", 300,
+    args = ("run", "--sqlite", "s.db", "--query", "SELECT * FROM sales ORDER BY id", "--batch-rows", 50,
             "--into", "sqlite:wh.db", "--table", "k")
-    for n in (1, 3):
-        t.run(*args, want=-9, env={"TRANCHE_CRASH_AT": f"commit-after-commit:{n}"})
+    for _ in range(2):
+        t.run(*args, want=-9, env={"TRANCHE_CRASH_AT": "commit-after-commit:1"})
     r = resumed(t, args)
     t.true(r["resumed"], "resumed")
     t.equal([(20000, 20000, 199990000)],
@@ -184,8 +184,8 @@ def a_killed_query_goes_on_where_it_stopped(t):
 
 @scenario("sources")
 def a_query_over_changed_rows_is_not_resumed(t):
-    database(t, 3000)
-    args = ("run", "--sqlite", "s.db", "--query", "SELECT * FROM sales ORDER BY id", "--batch-rows", 100,
+    database(t)
+    args = ("run", "--sqlite", "s.db", "--query", "SELECT * FROM sales ORDER BY id", "--batch-rows", 50,
             "--into", "sqlite:wh.db", "--table", "k")
     t.run(*args, want=-9, env={"TRANCHE_CRASH_AT": "commit-after-commit:1"})
     import sqlite3
@@ -306,7 +306,7 @@ def mistakes_about_a_database_are_told(t):
         (("--sqlite", "s.db", "--sqlite-table", "sales", "--batch-by", "regio"),
          "batch.by: the query has no column 'regio'"),
         (("--csv", "x.csv", "--batch-by", "a"), "only a source that comes in rows keeps groups together"),
-        (("--csv", "x.csv", "--query", "SELECT 1"), "it is about sqlite, which is not the source"),
+        (("--csv", "x.csv", "--query", "SELECT 1"), "it is about sqlite and postgres, which is not the source"),
     ):
         t.says(t.run("run", *args, "--into", "null:", want=2), says)
 

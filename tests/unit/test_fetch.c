@@ -30,7 +30,8 @@ err_t __wrap_file_stamp_fd(int fd, struct file_stamp *out, struct err *e)
 {
     static int64_t seconds = 1000;
     if (touch_after_read > 0 && touch_after_read--) {
-        struct timespec t[2] = { { ++seconds, 0 }, { seconds, 0 } };
+        struct timespec t[2] = { { seconds, 0 }, { seconds, 0 } };
+        seconds++;
         if (futimens(fd, t)) abort(); // in the thread that reads
     }
     return __real_file_stamp_fd(fd, out, e);
