@@ -46,6 +46,7 @@ struct xf_http_call {
     size_t head_bytes;
     char *link;                        // the header Link's next page
     const char *cut;                   // why we hung up
+    bool no_memory;                    // or for want of it
     struct xf_http_call *prev, *after; // of those that are out
 };
 

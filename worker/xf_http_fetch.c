@@ -87,6 +87,12 @@ static size_t hang_up(struct xf_http_call *c, const char *why)
     return 0;
 }
 
+static size_t hang_up_without_memory(struct xf_http_call *c)
+{
+    c->no_memory = true;
+    return 0;
+}
+
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
     struct xf_http_call *c = arg;
@@ -94,13 +100,13 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
     if (n > c->x->step.http.body_bytes - c->body.n)
         return hang_up(c, "the answer is larger than max_body");
     size_t before = c->body.cap;
-    if (buf_add(&c->body, p, n, NULL) != ERR_OK) return hang_up(c, "out of memory");
+    if (buf_add(&c->body, p, n, NULL) != ERR_OK) return hang_up_without_memory(c);
     c->x->body_bytes += c->body.cap - before;
     return n;
 }
 
 // The address between < and > of the link whose rel is next (RFC 8288).
-static char *next_of_link(const char *p, size_t n)
+static struct slice next_of_link(const char *p, size_t n)
 {
     const char *end = p + n, *from, *to;
     while ((from = memchr(p, '<', (size_t)(end - p))) &&
@@ -110,10 +116,16 @@ static char *next_of_link(const char *p, size_t n)
         for (size_t i = 0; i + 8 <= k; i++)
             if (strncasecmp(to + i, "rel=next", 8) == 0 ||
                 (i + 9 <= k && strncasecmp(to + i, "rel=\"next", 9) == 0))
-                return strndup(from + 1, (size_t)(to - from - 1));
+                return (struct slice){ (const uint8_t *)from + 1, (size_t)(to - from - 1) };
         p = to;
     }
-    return NULL;
+    return (struct slice){ 0 };
+}
+
+static bool keep_link(struct xf_http_call *c, struct slice link)
+{
+    if (link.n) c->link = strndup((const char *)link.p, link.n);
+    return link.n == 0 || c->link;
 }
 
 static size_t on_header(char *p, size_t size, size_t n, void *arg)
@@ -123,8 +135,9 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
     c->head_bytes += n;
     if (c->head_bytes > HEAD_MAX) return hang_up(c, "headers of more than 64 KiB");
     bool links = c->x->step.http.next && !c->x->next;
-    if (links && !c->link && n > 5 && strncasecmp(p, "link:", 5) == 0 && !memchr(p, 0, n))
-        c->link = next_of_link(p + 5, n - 5);
+    if (links && !c->link && n > 5 && strncasecmp(p, "link:", 5) == 0 && !memchr(p, 0, n) &&
+        !keep_link(c, next_of_link(p + 5, n - 5)))
+        return hang_up_without_memory(c);
     return n;
 }
 
@@ -404,6 +417,10 @@ static err_t on_end(struct xf_http_call *c, CURLcode code, ns_t deadline, struct
 {
     CURL *easy = c->easy;
     bring_back(c);
+    if (c->no_memory || code == CURLE_OUT_OF_MEMORY) {
+        call_free(c);
+        return no_memory(e);
+    }
     if (code == CURLE_OK) return on_status(c, easy, deadline, e);
     if (c->cut) return give_up(c, e, c->cut);
     if (code == CURLE_FILESIZE_EXCEEDED)
