@@ -56,7 +56,7 @@ struct xf_http {
     struct schema in, out;
     struct url_template url;
     uint32_t *from;            // of each column in url: its number; NO_COLUMN: a param ...
-    char **param;              // ... with this text
+    char **param;              // ... with this text, or NULL
     uint32_t *keep;            // columns of the input
     uint32_t n_keep, n_answer; // and of the answer, behind them
     struct curl_slist *headers, *plain; // plain: for other servers

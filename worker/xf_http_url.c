@@ -38,10 +38,8 @@ static err_t bind_param(struct xf_http *x, size_t piece, const struct spec_param
     struct slice text;
     bool good;
     TRY(cell_text(&p->value, &text, number, &good));
-    if (!good)
-        return err_set(e, ERR_TRANSFORM, "url: the param %s is %s", p->name,
-                       p->value.kind == CELL_NULL ? "NULL" : "a blob");
     x->from[piece] = XF_HTTP_NO_COLUMN;
+    if (!good) return ERR_OK; // a check does not know its value
     x->param[piece] = strndup((const char *)text.p, text.n);
     return x->param[piece] ? ERR_OK : no_memory(e);
 }
@@ -106,15 +104,14 @@ static err_t add_value(struct xf_http *x, size_t piece, uint32_t row, struct buf
     struct slice text = { 0 };
     bool good = true;
     const char *name = x->url.v[piece].text;
-    if (x->from[piece] == XF_HTTP_NO_COLUMN) {
-        text = (struct slice){ (const uint8_t *)x->param[piece], strlen(x->param[piece]) };
-    } else {
+    if (x->from[piece] != XF_HTTP_NO_COLUMN) {
         struct cell c = vec_cell(&x->batch->col[x->from[piece]], row);
         TRY(cell_text(&c, &text, number, &good));
-        if (!good)
-            *why = xf_http_say(x, "the column %.100s is %s, and stands in the address",
-                               name, c.kind == CELL_NULL ? "NULL" : "a blob");
+    } else if ((good = x->param[piece] != NULL)) {
+        text = (struct slice){ (const uint8_t *)x->param[piece], strlen(x->param[piece]) };
     }
+    if (!good)
+        *why = xf_http_say(x, "%.100s stands in the address, and is NULL or a blob", name);
     if (good && text.n > XF_HTTP_URL_MAX - to->n) {
         *why = xf_http_say(x, "an address of more than %d bytes", XF_HTTP_URL_MAX);
         good = false;

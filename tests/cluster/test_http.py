@@ -281,6 +281,21 @@ def headers_are_not_told_to_other_servers(t):
     t.equal(1, t.one("wh.db", "SELECT count(*) FROM t"), "rows")
 
 
+@scenario("http")
+def a_certificate_that_nobody_signed_is_not_trusted(t):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem",
+                    "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"],
+                   cwd=t.dir, check=True, capture_output=True)
+    with open(t.path("cert.pem")) as cert, open(t.path("key.pem")) as key:
+        both = t.write("both.pem", cert.read() + key.read())
+    w = WebServer(both)
+    t.cleanups.append(w.close)
+    column(t, 1)
+    rejected(t, w, "/list?n=1", "SSL peer certificate or SSH remote key was not OK", args=PLAIN)
+    t.true("tried" not in t.one("wh.db", "SELECT reason FROM t_rejects"), "it is not tried again")
+    t.equal([], w.asked, "requests")
+
+
 # ---- how many at a time ----
 
 @scenario("http")
@@ -411,6 +426,32 @@ def a_host_too_many_gets_no_batches_until_another_leaves(t):
     t.true("bert" in who_worked(t), "the second host worked")
 
 
+@scenario("http", "kills")
+def a_load_that_was_killed_goes_on_where_it_stopped(t):
+    w = web(t)
+    column(t, *range(40))
+    w.left = 20
+    args = ("run", "--csv", "in.csv", "--http", w.url + "/list?n=1&x={x}", *PLAIN, "--batch-rows", "4", "--into",
+            "sqlite:wh.db", "--table", "t")
+    p = t.start(*args)
+
+    def commits():
+        try:
+            return t.one("wh.db", "SELECT count(*) FROM tranche_ledger")
+        except Exception:
+            return 0
+    t.wait_until(lambda: commits() >= 2, "some batches are committed")
+    os.killpg(p.pid, signal.SIGKILL)
+    p.wait()
+    loaded = {n for (n,) in t.rows("wh.db", "SELECT n FROM t")}
+    w.left = None
+    w.asked.clear()
+    t.run(*args)
+    t.equal(list(range(40)), [n for (n,) in t.rows("wh.db", "SELECT n FROM t ORDER BY n")], "rows")
+    again = {int(q["x"]) for _, q, _ in w.asked} & loaded
+    t.equal(set(), again, "rows that were loaded and asked for again")
+
+
 # ---- mistakes ----
 
 @scenario("http", "bad")
@@ -434,6 +475,23 @@ def mistakes_in_a_request_are_said_before_anything_is_asked(t):
                          want=2, env={"LINES_IN_IT": "a\nB: c"})
             t.says(done, sentence)
     t.equal([], w.asked, "requests")
+
+
+@scenario("http")
+def what_is_null_stands_in_no_address(t):
+    w = web(t)
+    t.write("in.csv", "n,x\n0,1\n1,\n")
+    t.write("job.yaml", f"""
+source: {{csv: in.csv}}
+transform: {{http: {{url: '{w.url}/list?n={{x}}&who={{who}}', rows: '$.items[*]', keep: [n]}}}}
+load: {{into: sqlite:wh.db, table: t}}
+params: {{who: {{sql: SELECT NULL}}}}
+limits: {{bad_rows: 2}}
+""")
+    t.run("check", "job.yaml")
+    t.run("run", "job.yaml", want=3)
+    t.equal([(2, "who stands in the address, and is NULL or a blob"), (3, "x stands in the address, and is NULL or a blob")],
+            t.rows("wh.db", "SELECT line, reason FROM t_rejects"), "rejects")
 
 
 @scenario("http")

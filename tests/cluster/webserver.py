@@ -26,6 +26,7 @@ import asyncio
 import email.utils
 import json
 import os
+import ssl
 import threading
 import time
 import urllib.parse
@@ -33,7 +34,8 @@ import zlib
 
 
 class WebServer:
-    def __init__(self):
+    def __init__(self, cert=None):
+        """With a certificate (a file with its key) it speaks TLS."""
         os.environ["no_proxy"] = "127.0.0.1"
         self.asked = []          # (path, query, headers)
         self.seen = {}           # how often a key was asked for
@@ -41,17 +43,20 @@ class WebServer:
         self.begun = []          # when each began
         self.hold = False
         self.left = None         # how many answers are given before it holds again
+        self.tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if cert else None
+        if cert:
+            self.tls.load_cert_chain(cert)
         self.loop = asyncio.new_event_loop()
         self.ready = threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
         self.ready.wait(30)
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if cert else ''}://127.0.0.1:{self.port}"
 
     def _run(self):
         asyncio.set_event_loop(self.loop)
         self.server = self.loop.run_until_complete(
-            asyncio.start_server(self._talk, "127.0.0.1", 0, backlog=2000))
+            asyncio.start_server(self._talk, "127.0.0.1", 0, backlog=2000, ssl=self.tls))
         self.port = self.server.sockets[0].getsockname()[1]
         self.ready.set()
         self.loop.run_forever()
