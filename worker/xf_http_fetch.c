@@ -2,6 +2,7 @@
 
 #include "common/hash.h"
 #include "common/text.h"
+#include "worker/http_link.h"
 #include "worker/http_retry.h"
 
 #include <errno.h>
@@ -105,23 +106,6 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
     return n;
 }
 
-// The address between < and > of the link whose rel is next (RFC 8288).
-static struct slice next_of_link(const char *p, size_t n)
-{
-    const char *end = p + n, *from, *to;
-    while ((from = memchr(p, '<', (size_t)(end - p))) &&
-           (to = memchr(from, '>', (size_t)(end - from)))) {
-        const char *stop = memchr(to, '<', (size_t)(end - to));
-        size_t k = (size_t)((stop ? stop : end) - to);
-        for (size_t i = 0; i + 8 <= k; i++)
-            if (strncasecmp(to + i, "rel=next", 8) == 0 ||
-                (i + 9 <= k && strncasecmp(to + i, "rel=\"next", 9) == 0))
-                return (struct slice){ (const uint8_t *)from + 1, (size_t)(to - from - 1) };
-        p = to;
-    }
-    return (struct slice){ 0 };
-}
-
 static bool keep_link(struct xf_http_call *c, struct slice link)
 {
     if (link.n) c->link = strndup((const char *)link.p, link.n);
@@ -136,7 +120,7 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
     if (c->head_bytes > HEAD_MAX) return hang_up(c, "headers of more than 64 KiB");
     bool links = c->x->step.http.next && !c->x->next;
     if (links && !c->link && n > 5 && strncasecmp(p, "link:", 5) == 0 && !memchr(p, 0, n) &&
-        !keep_link(c, next_of_link(p + 5, n - 5)))
+        !keep_link(c, http_link_next(p + 5, n - 5)))
         return hang_up_without_memory(c);
     return n;
 }

@@ -1,10 +1,12 @@
 // The parts of an http step that read what others wrote: the first byte picks whether the
-// rest is a template, a path, or an answer that is read along one of some paths.
+// rest is a template, a path, a header Link, or an answer that is read along one of some
+// paths.
 
 #include "common/env_text.h"
 #include "common/json_path.h"
 #include "common/url_template.h"
 #include "common/utf8.h"
+#include "worker/http_link.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +43,14 @@ static void path(const char *text)
     bool good = env_text_check(text, NULL) == ERR_OK;
     if (good != (env_text_expand(text, value_of, &b, NULL) == ERR_OK)) abort();
     buf_free(&b);
+}
+
+static void link_header(const char *p, size_t n)
+{
+    struct slice s = http_link_next(p, n);
+    if (!s.n) return;
+    const char *from = (const char *)s.p;
+    if (from <= p || from + s.n >= p + n || from[-1] != '<' || from[s.n] != '>') abort();
 }
 
 static err_t on_row(void *arg, const struct json_value *v, struct err *e)
@@ -82,8 +92,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     copy[size - 1] = 0;
     if (data[0] < 50)
         template(copy);
-    else if (data[0] < 100)
+    else if (data[0] < 80)
         path(copy);
+    else if (data[0] < 100)
+        link_header(copy, size - 1);
     else
         answer(data[0] - 100u, (const uint8_t *)copy, size - 1);
     free(copy);
