@@ -1,7 +1,9 @@
 // xf_http - what the parts of the http transform share.
 //
 //   xf_http         opens the step, and makes a batch of what came
-//   xf_http_fetch   the requests of a batch: many at a time, tried again, page after page
+//   xf_http_fetch   the requests of a batch, many at a time
+//   xf_http_send    one request on its way out and back
+//   xf_http_call    what follows its end: another try, another page, rows, or a reject
 //   xf_http_url     the address of a row, and of what follows an answer
 //   xf_http_answer  an answer into rows
 //
@@ -108,6 +110,18 @@ MUST_CHECK err_t xf_http_open_paths(struct xf_http *x, struct err *e);
 // All rows of x->batch: x->row says what became of them. ERR_TIMEOUT at the deadline.
 MUST_CHECK err_t xf_http_fetch(struct xf_http *x, ns_t deadline, struct err *e);
 void xf_http_drop(struct xf_http *x); // what is still under way
+
+// Sends out a call that has a place in the share. It is lost with an error.
+MUST_CHECK err_t xf_http_send(struct xf_http_call *c, struct err *e);
+// The request has ended, or is given up; its place is free, and the call the caller's.
+void xf_http_bring_back(struct xf_http_call *c);
+// Takes a call whose request libcurl has ended.
+MUST_CHECK err_t xf_http_ended(struct xf_http_call *c, CURLcode code, ns_t deadline,
+                               struct err *e);
+// The call's address is one of its pages from now on; *known: it was already.
+MUST_CHECK err_t xf_http_remember_page(struct xf_http_call *c, bool *known, struct err *e);
+void xf_http_call_free(struct xf_http_call *c);
+void xf_http_end_row(struct xf_http *x, uint32_t row, const char *why); // NULL: it is good
 
 // A sentence in the batch's arena; NULL: no memory.
 const char *xf_http_say(struct xf_http *x, const char *fmt, ...)
