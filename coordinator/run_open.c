@@ -192,7 +192,8 @@ static err_t begin_patiently(struct run *r, const struct load_identity *id,
     for (ns_t since = clock_ns();;) {
         err_t rc =
             r->ops->begin(r->warehouse, id, &r->plan.spec.out, in, n, params, &r->load, e);
-        if (rc != ERR_BUSY || clock_ns() - since > RUN_LOCK_WAIT_S * NS_S) return rc;
+        bool again = rc == ERR_BUSY || rc == ERR_UNKNOWN; // what was begun is gone on with
+        if (!again || clock_ns() - since > RUN_LOCK_WAIT_S * NS_S) return rc;
         run_say(r, e->text);
         nanosleep(&(struct timespec){ 1, 0 }, NULL);
     }

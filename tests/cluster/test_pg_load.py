@@ -3,7 +3,9 @@
 import os
 import re
 import signal
+import socket
 import subprocess
+import threading
 
 import pg as postgres
 from kit import Failed, read_csv, scenario
@@ -71,6 +73,63 @@ class Fed:
         done = self.t.finish(self.p)
         self.t.equal(want, done.code, "exit code")
         return done
+
+
+class Cutter:
+    """Stands between a run and the server. It cuts the line at the COMMITs of these numbers: before the server hears
+    of it, or after the server has answered and before the run hears that."""
+
+    def __init__(self, t, pg, numbers, server_hears):
+        self.pg, self.numbers, self.server_hears, self.seen, self.cut = pg, numbers, server_hears, 0, 0
+        self.door = socket.create_server(("127.0.0.1", 0))
+        self.port = self.door.getsockname()[1]
+        t.cleanups.append(self.door.close)
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.door.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self.pg.port))
+            silent = threading.Event()
+            threading.Thread(target=self.pump, args=(client, server, silent), daemon=True).start()
+            threading.Thread(target=self.pump_back, args=(server, client, silent), daemon=True).start()
+
+    def pump(self, client, server, silent):
+        try:
+            while data := client.recv(65536):
+                if b"COMMIT\0" in data:
+                    self.seen += 1
+                    if self.seen in self.numbers:
+                        self.cut += 1
+                        if not self.server_hears:
+                            break
+                        silent.set()
+                server.sendall(data)
+        except OSError:
+            pass
+        if not silent.is_set():
+            self.end(client, server)
+
+    def pump_back(self, server, client, silent):
+        try:
+            while data := server.recv(65536):
+                if silent.is_set():
+                    break
+                client.sendall(data)
+        except OSError:
+            pass
+        self.end(client, server)
+
+    @staticmethod
+    def end(*lines):
+        for line in lines:
+            try:
+                line.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
 
 
 # ---- what arrives
@@ -376,6 +435,22 @@ def the_server_s_processes_are_ended_and_the_run_goes_on(t):
     run.feed(3 * FED, 4 * FED)
     t.says(run.ends(), "the connection was lost")
     exact(t, pg, 4 * FED)
+
+
+@scenario("pg", "smoke")
+def a_line_that_breaks_in_commit_loses_and_doubles_nothing(t):
+    pg = postgres.Postgres(t)
+    make(t, 40000)
+    for server_hears in (False, True):
+        for mode in ("append", "replace"):
+            line = Cutter(t, pg, {1, 2, 4, 7}, server_hears)
+            do = list(args(pg, "--mode", mode, "--batch-bytes", "16KiB"))
+            do[do.index(pg.url)] = pg.at(port=line.port)
+            done = t.run(*do)
+            t.true(line.cut >= 2, f"{line.cut} of {line.seen} commits were cut")
+            t.says(done, "the outcome of a commit is unknown")
+            exact(t, pg, 40000)
+            pg.do("DROP TABLE k, k_rejects, tranche_runs, tranche_ledger")
 
 
 @scenario("pg")
