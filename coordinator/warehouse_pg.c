@@ -102,7 +102,8 @@ err_t wpg_txn_begin(struct warehouse *w, struct err *e)
 {
     w->xact[0] = 0;
     return wpg_do(w, e, "starting a transaction",
-                  "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
+                  "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; "
+                  "SET CONSTRAINTS ALL IMMEDIATE"); // COMMIT is no place to refuse a row
 }
 
 void wpg_txn_rollback(struct warehouse *w)

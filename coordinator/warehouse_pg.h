@@ -217,6 +217,12 @@ MUST_CHECK err_t wpg_begin(struct warehouse *w, const struct load_identity *id,
                            size_t n_inputs, const struct buf *params,
                            struct load_state *state, struct err *e);
 void wpg_forget_load(struct warehouse *w); // frees what begin() made
+// In begin()'s transaction: the load is the one to be continued. `staging` NULL: it has no
+// staged table; `params` NULL: those of the unfinished run stay.
+MUST_CHECK err_t wpg_go_on(struct warehouse *w, uint64_t load_id, uint64_t epoch,
+                           const char *staging, const struct buf *params, struct err *e);
+MUST_CHECK err_t wpg_set_target(struct warehouse *w, const char *staging, struct err *e);
+char *wpg_hex(const struct buf *b); // as a bytea wants it; malloced, NULL: out of memory
 MUST_CHECK err_t wpg_drop_load(struct warehouse *w, uint64_t load_id, bool its_rows,
                                const char *staging, struct err *e);
 MUST_CHECK err_t wpg_check(const struct warehouse *w, const struct result *r,

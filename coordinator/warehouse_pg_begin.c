@@ -81,7 +81,7 @@ static err_t find_loads(struct warehouse *w, const struct load_identity *id,
 
 // ---- a new load
 
-static char *hex_of(const struct buf *b) // as bytea wants it; malloced
+char *wpg_hex(const struct buf *b)
 {
     size_t n = b ? b->n : 0;
     char *out = malloc(3 + 2 * n);
@@ -127,7 +127,7 @@ static err_t insert_run(struct warehouse *w, const struct load_identity *id,
     return ERR_OK;
 }
 
-static err_t set_target(struct warehouse *w, const char *staging, struct err *e)
+err_t wpg_set_target(struct warehouse *w, const char *staging, struct err *e)
 {
     free(w->target);
     if (staging) {
@@ -150,161 +150,13 @@ static err_t start_new(struct warehouse *w, const struct load_identity *id,
     TRY(wpg_int(w, e, &last, &any, "SELECT max(load_id) FROM tranche_runs", 0, NULL));
     w->load_id = (uint64_t)last + 1;
     w->epoch = 1;
-    TRY(set_target(w, NULL, e));
+    TRY(wpg_set_target(w, NULL, e));
     TRY(load_inputs_match(&w->stored, &w->n_stored, w->inputs, w->n_inputs, &w->ids, e));
     TRY(wpg_table_ensure(w, e));
-    char *hex = hex_of(params);
+    char *hex = wpg_hex(params);
     err_t rc = hex ? load_inputs_json(w->stored, w->n_stored, &json, e)
                    : err_set(e, ERR_NOMEM, "out of memory");
     if (rc == ERR_OK) rc = insert_run(w, id, (char *)json.p, hex, e);
-    buf_free(&json);
-    free(hex);
-    return rc == ERR_OK ? wpg_watermark_start(w, e) : rc;
-}
-
-// ---- a load that goes on
-
-static err_t read_inputs(struct warehouse *w, struct err *e)
-{
-    PGresult *r;
-    struct wpg_number id;
-    const char *const values[] = { wpg_number(&id, (int64_t)w->load_id) };
-    TRY(wpg_query(w, &r, e, "reading the inputs of a load",
-                  "SELECT v->>'name', v->>'size', v->>'mtime_ns', v->>'ino', "
-                  "v->>'data_begin', v->>'ctime_ns', v->>'by_value', v->>'end' FROM "
-                  "tranche_runs, json_array_elements(inputs::json) WITH ORDINALITY x(v, i) "
-                  "WHERE load_id = $1 ORDER BY i",
-                  1, values));
-    err_t rc = ERR_OK;
-    for (int i = 0; rc == ERR_OK && i < PQntuples(r); i++) {
-        struct load_input in = {
-            .name = PQgetvalue(r, i, 0),
-            .size = wpg_u64(r, i, 1),
-            .mtime_ns = (int64_t)strtoll(PQgetvalue(r, i, 2), NULL, 10),
-            .ino = wpg_u64(r, i, 3),
-            .data_begin = wpg_u64(r, i, 4),
-            .ctime_ns = (int64_t)strtoll(PQgetvalue(r, i, 5), NULL, 10),
-            .by_value = wpg_u64(r, i, 6) != 0,
-            .end = wpg_u64(r, i, 7),
-        };
-        rc = load_inputs_add(&w->stored, &w->n_stored, &in, e);
-    }
-    PQclear(r);
-    return rc;
-}
-
-// The bytes and rows that the ledger has of a stored input; *any: it has some.
-static err_t sum_input(struct warehouse *w, uint32_t input, uint64_t *bytes, uint64_t *rows,
-                       bool *any, struct err *e)
-{
-    PGresult *r;
-    struct wpg_number n[2];
-    const char *const values[] = { wpg_number(&n[0], (int64_t)w->load_id),
-                                   wpg_number(&n[1], input) };
-    TRY(wpg_query(w, &r, e, "reading the ledger",
-                  "SELECT count(*), sum(byte_end - byte_begin) FILTER (WHERE state <> "
-                  "'split'), sum(rows_loaded) FROM tranche_ledger WHERE load = $1 AND "
-                  "input = $2",
-                  2, values));
-    *any = wpg_u64(r, 0, 0) > 0;
-    *bytes = wpg_u64(r, 0, 1);
-    *rows = wpg_u64(r, 0, 2);
-    PQclear(r);
-    return ERR_OK;
-}
-
-static err_t check_gone(struct warehouse *w, struct err *e)
-{
-    for (uint32_t id = 0; id < w->n_known; id++) {
-        uint64_t bytes, rows;
-        bool any, here = false;
-        for (size_t i = 0; i < w->n_inputs && !here; i++)
-            here = w->ids[i] == id;
-        if (here) continue;
-        TRY(sum_input(w, id, &bytes, &rows, &any, e));
-        if (any) TRY(load_inputs_check_gone(&w->stored[id], w->load_id, bytes, rows, e));
-    }
-    return ERR_OK;
-}
-
-static err_t check_headers(struct warehouse *w, struct err *e)
-{
-    for (size_t i = 0; i < w->n_inputs; i++) {
-        struct load_input *was = &w->stored[w->ids[i]];
-        uint64_t bytes, rows;
-        bool any;
-        if (was->data_begin == w->inputs[i].data_begin) continue;
-        TRY(sum_input(w, w->ids[i], &bytes, &rows, &any, e));
-        if (any)
-            return err_set(e, ERR_CHANGED,
-                           "%s: its header changed (the first row was at byte %" PRIu64
-                           ", now it is at %" PRIu64 "). --fresh starts over",
-                           w->inputs[i].name, was->data_begin, w->inputs[i].data_begin);
-        was->data_begin = w->inputs[i].data_begin;
-    }
-    return ERR_OK;
-}
-
-static err_t check_rows_are_there(struct warehouse *w, struct err *e)
-{
-    enum wpg_there there;
-    int64_t rows;
-    bool any;
-    struct wpg_number id;
-    const char *const values[] = { wpg_number(&id, (int64_t)w->load_id) };
-    TRY(wpg_table_find(w, w->target, &there, e));
-    if (there != WPG_NOTHING) return ERR_OK;
-    TRY(wpg_int(w, e, &rows, &any,
-                "SELECT sum(rows_loaded) FROM tranche_ledger WHERE load = $1", 1, values));
-    if (rows == 0) return ERR_OK;
-    return err_set(e, ERR_INVALID,
-                   "table %s of %s is gone, but load %" PRIu64
-                   " had put %lld rows into it. --fresh starts over",
-                   w->target, w->shown, w->load_id, (long long)rows);
-}
-
-// This is what waits for the transaction of an older coordinator.
-static err_t take_epoch(struct warehouse *w, const char *json, const char *params,
-                        struct err *e)
-{
-    struct load_self self;
-    struct wpg_number load, epoch, pid;
-    PGresult *r;
-    TRY(load_self(&self, e));
-    const char *const values[] = { wpg_number(&load, (int64_t)w->load_id),
-                                   wpg_number(&epoch, (int64_t)w->epoch),
-                                   json,
-                                   self.host,
-                                   wpg_number(&pid, getpid()),
-                                   params };
-    TRY(wpg_query(w, &r, e, "taking the load over",
-                  "UPDATE tranche_runs SET state = 'loading', epoch = $2, inputs = $3, "
-                  "host = $4, pid = $5, finished = NULL, params = coalesce($6, params) "
-                  "WHERE load_id = $1",
-                  6, values));
-    PQclear(r);
-    return ERR_OK;
-}
-
-// `params` NULL: those of the unfinished run stay.
-static err_t go_on(struct warehouse *w, const struct load_row *load,
-                   const struct buf *params, struct err *e)
-{
-    struct buf json = { 0 };
-    w->load_id = load->id;
-    w->epoch = load->epoch + 1;
-    TRY(set_target(w, load->staging, e));
-    TRY(read_inputs(w, e));
-    w->n_known = w->n_stored;
-    TRY(load_inputs_match(&w->stored, &w->n_stored, w->inputs, w->n_inputs, &w->ids, e));
-    if (!params) TRY(check_gone(w, e));
-    TRY(check_headers(w, e));
-    TRY(check_rows_are_there(w, e));
-    TRY(wpg_table_ensure(w, e));
-    char *hex = params ? hex_of(params) : NULL;
-    err_t rc = params && !hex ? err_set(e, ERR_NOMEM, "out of memory")
-                              : load_inputs_json(w->stored, w->n_stored, &json, e);
-    if (rc == ERR_OK) rc = take_epoch(w, (char *)json.p, hex, e);
     buf_free(&json);
     free(hex);
     return rc == ERR_OK ? wpg_watermark_start(w, e) : rc;
@@ -345,6 +197,12 @@ static err_t drop_complete(struct warehouse *w, const struct load_identity *id,
         TRY(find_loads(w, id, loads, e));
     }
     return ERR_OK;
+}
+
+static err_t go_on(struct warehouse *w, const struct load_row *load,
+                   const struct buf *params, struct err *e)
+{
+    return wpg_go_on(w, load->id, load->epoch, load->staging, params, e);
 }
 
 static err_t decide(struct warehouse *w, const struct load_identity *id,
@@ -531,8 +389,9 @@ static void end_old_session(struct warehouse *w)
     snprintf(name, sizeof name, "tranche load %" PRIu64, w->load_id);
     err_t rc = wpg_int(w, NULL, &n, &any,
                        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
-                       "WHERE application_name = $1 AND datname = current_database() AND "
-                       "pid <> pg_backend_pid()",
+                       "WHERE application_name = $1 AND pid <> pg_backend_pid() AND pid "
+                       "IN (SELECT pid FROM pg_locks WHERE relation = "
+                       "to_regclass('tranche_runs'))",
                        1, values);
     if (rc != ERR_OK || n == 0 || !w->say) return;
     snprintf(line, sizeof line,

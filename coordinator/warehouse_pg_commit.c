@@ -90,8 +90,7 @@ static err_t run_group(struct warehouse *w, struct result *const *group, unsigne
     *refusal = false;
     crash_point("commit-before-begin");
     TRY(wpg_txn_begin(w, e));
-    err_t rc = wpg_do(w, e, "adding rows", "SET CONSTRAINTS ALL IMMEDIATE");
-    if (rc == ERR_OK) rc = add_all(w, group, n, dup, refusal, e);
+    err_t rc = add_all(w, group, n, dup, refusal, e);
     if (rc != ERR_OK) {
         wpg_txn_rollback(w);
         return rc;

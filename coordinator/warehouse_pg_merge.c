@@ -14,7 +14,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STATE_COLUMNS = 2, FETCH_ROWS = 256, FLUSH_BYTES = 1 << 20 };
+enum {
+    STATE_COLUMNS = 2,
+    FETCH_ROWS_MAX = 1024,
+    FETCH_BYTES = 1 << 20,
+    FLUSH_BYTES = 1 << 20
+};
 
 static bool read_row(struct agg_group *g, const uint8_t *p, size_t n, size_t *at)
 {
@@ -177,32 +182,40 @@ static err_t add_group(void *arg, const struct cell *key, const struct cell *val
     return add_row(x, row, e);
 }
 
-static err_t merge_fetched(struct into *x, const PGresult *r, struct err *e)
+static err_t merge_fetched(struct into *x, const PGresult *r, size_t *bytes, struct err *e)
 {
+    *bytes = 0;
     for (int i = 0; i < PQntuples(r); i++) {
-        size_t at = 0;
-        if (!read_row(&x->group, (const uint8_t *)PQgetvalue(r, i, 0),
-                      (size_t)PQgetlength(r, i, 0), &at))
+        size_t at = 0, n = (size_t)PQgetlength(r, i, 0);
+        if (!read_row(&x->group, (const uint8_t *)PQgetvalue(r, i, 0), n, &at))
             return err_set(e, ERR_DB, "%s: %s has states that are none", x->w->shown,
                            x->w->target);
         TRY(agg_group_add(&x->group, add_group, x, e));
+        *bytes += n;
     }
     return ERR_OK;
 }
 
+// States may be large, so not many of them are asked for before their size is known.
 static err_t merge_states(struct into *x, struct err *e)
 {
     char fetch[64];
-    snprintf(fetch, sizeof fetch, "FETCH %d FROM states", FETCH_ROWS);
-    for (bool more = true; more;) {
+    for (int want = 4;;) {
         struct warehouse *w = x->w;
+        size_t bytes = 0;
+        snprintf(fetch, sizeof fetch, "FETCH %d FROM states", want);
         PGresult *r = PQexecParams(w->pg->c, fetch, 0, NULL, NULL, NULL, NULL, 1);
         err_t rc = PQresultStatus(r) == PGRES_TUPLES_OK
-                       ? merge_fetched(x, r, e)
+                       ? merge_fetched(x, r, &bytes, e)
                        : wpg_fail(w, pg_fail(w->pg, r, fetch, e), e, "reading the states");
-        more = PQntuples(r) > 0;
+        bool end = PQntuples(r) < want;
         PQclear(r);
         TRY(rc);
+        if (end) break;
+        if (bytes > FETCH_BYTES && want > 1)
+            want /= 2;
+        else if (bytes < FETCH_BYTES / 2 && want < FETCH_ROWS_MAX)
+            want *= 2;
     }
     TRY(agg_group_end(&x->group, add_group, x, e));
     TRY(flush(x, e));
