@@ -57,6 +57,8 @@ struct warehouse {
     char why[800];    // what the server says against a row
     char why_column[64];
 
+    struct warehouse *lane; // a second session; NULL: none. See warehouse_pg_lane.c
+
     // the load; load_id 0: there is none
     uint64_t load_id, epoch;
     enum job_mode mode;
@@ -158,6 +160,19 @@ MUST_CHECK err_t wpg_rows_add(struct warehouse *w, struct result *r, bool care,
 // Plain COPY of tuples of any shape.
 MUST_CHECK err_t wpg_copy(struct warehouse *w, const char *sql, const struct wpg_rows *rows,
                           uint64_t *taken, struct err *e);
+
+// ---- a second session (warehouse_pg_lane.c)
+
+// Where the target takes one. The load's fields are borrowed from now on.
+MUST_CHECK err_t wpg_lane_make(struct warehouse *w, struct err *e);
+void wpg_lane_free(struct warehouse *w);
+typedef err_t wpg_group_fn(struct warehouse *w, struct result *const *group, unsigned n,
+                           bool *const *dup, struct err *e);
+// Calls `commit` for the group, or in two threads for its halves. After an error one half
+// may be in: the ledger tells.
+MUST_CHECK err_t wpg_lane_commit(struct warehouse *w, struct result *const *group,
+                                 unsigned n, bool *const *dup, wpg_group_fn *commit,
+                                 struct err *e);
 
 // ---- watermarks (warehouse_pg_watermark.c)
 

@@ -294,6 +294,7 @@ static err_t tell(struct warehouse *w, struct load_state *state, struct err *e)
 
 void wpg_forget_load(struct warehouse *w)
 {
+    wpg_lane_free(w);
     char **const texts[] = { &w->table,   &w->rejects,  &w->target,    &w->place,
                              &w->columns, &w->copy_sql, &w->upsert_sql };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
@@ -415,7 +416,8 @@ static err_t begin(struct warehouse *w, const struct load_identity *id,
     TRY(wpg_txn_commit(w, e));
     crash_point("begin-after-commit");
     TRY(tell(w, state, e));
-    return wpg_table_plan(w, e);
+    TRY(wpg_table_plan(w, e));
+    return wpg_lane_make(w, e);
 }
 
 err_t wpg_begin(struct warehouse *w, const struct load_identity *id,

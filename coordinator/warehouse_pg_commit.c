@@ -144,7 +144,7 @@ err_t wpg_commit(struct warehouse *w, struct result *results, size_t n, bool *du
         }
         if (in_group == WAREHOUSE_GROUP || (i + 1 == n && in_group)) {
             struct err group_err;
-            rc = commit_group(w, group, in_group, group_dup, &group_err);
+            rc = wpg_lane_commit(w, group, in_group, group_dup, commit_group, &group_err);
             if (rc != ERR_OK) {
                 if (e) *e = group_err;
                 return rc;

@@ -541,6 +541,17 @@ def a_full_disk_of_the_server_is_waited_for(t):
     pg.stop()
 
 
+@scenario("pg")
+def a_server_with_room_for_one_session_only_is_loaded_too(t):
+    pg = postgres.Postgres(t)
+    pg.do("CREATE ROLE single LOGIN CONNECTION LIMIT 1; GRANT ALL ON SCHEMA public TO single")
+    make(t)
+    do = list(args(pg, "--batch-bytes", "16KiB"))
+    do[do.index(pg.url)] = pg.at(user="single")
+    t.run(*do)
+    exact(t, pg)
+
+
 # ---- servers that say no
 
 @scenario("pg", "smoke")
