@@ -121,9 +121,9 @@ static err_t commit_group(struct warehouse *w, struct result *const *group, unsi
 err_t wpg_commit(struct warehouse *w, struct result *results, size_t n, bool *dup,
                  size_t *failed, struct err *e)
 {
-    struct result *group[WAREHOUSE_GROUP];
-    bool *group_dup[WAREHOUSE_GROUP];
-    unsigned in_group = 0;
+    struct result *group[WAREHOUSE_SMALL_GROUP];
+    bool *group_dup[WAREHOUSE_SMALL_GROUP];
+    unsigned in_group = 0, large = 0;
     err_t damage = ERR_OK;
     struct err ignored;
     assert(w->load_id);
@@ -141,15 +141,17 @@ err_t wpg_commit(struct warehouse *w, struct result *results, size_t n, bool *du
         } else {
             group[in_group] = r;
             group_dup[in_group++] = &dup[i];
+            large += !result_is_small(r);
         }
-        if (in_group == WAREHOUSE_GROUP || (i + 1 == n && in_group)) {
+        bool full = large == WAREHOUSE_GROUP || in_group == WAREHOUSE_SMALL_GROUP;
+        if (full || (i + 1 == n && in_group)) {
             struct err group_err;
             rc = wpg_lane_commit(w, group, in_group, group_dup, commit_group, &group_err);
             if (rc != ERR_OK) {
                 if (e) *e = group_err;
                 return rc;
             }
-            in_group = 0;
+            in_group = large = 0;
         }
     }
     return damage;

@@ -2,7 +2,8 @@
 // the server's work for one COPY is done by one of its processes, and is what a load waits
 // for. Each half is a transaction with rows and ledger of its own.
 //
-// Only where neither can meet the other: a table without indexes, constraints and triggers.
+// Only where neither can meet the other: a table without indexes, constraints and triggers,
+// and ranges that do not overlap.
 
 #include "coordinator/warehouse_pg.h"
 
@@ -76,30 +77,45 @@ static unsigned middle(struct result *const *group, unsigned n)
     unsigned k = 0;
     for (unsigned i = 0; i < n; i++)
         all += group[i]->image_bytes;
-    while (k < n - 1 && left < all / 2)
+    while (k + 1 < n && left < all / 2)
         left += group[k++]->image_bytes;
     return k ? k : 1;
+}
+
+// Two transactions at a time do not see what the other one adds to the ledger: a range and
+// a part of it, from attempts that were cut differently, must come one after the other.
+static bool halves_meet(struct result *const *group, unsigned k, unsigned n)
+{
+    for (unsigned i = 0; i < k; i++)
+        for (unsigned j = k; j < n; j++)
+            if (range_overlaps(group[i]->row.range, group[j]->row.range)) return true;
+    return false;
 }
 
 // It may do without: the server may have no room for another session.
 static bool lane_is_ready(struct warehouse *w)
 {
-    if (wpg_ready(w->lane, NULL) == ERR_OK) return true;
-    // What became of its last COMMIT must be known before anything is tried again.
-    if (!w->lane->unknown[0]) wpg_lane_free(w);
+    if (w->lane && wpg_ready(w->lane, NULL) == ERR_OK) return true;
+    if (w->lane && !w->lane->unknown[0]) wpg_lane_free(w);
     return false;
+}
+
+// What became of the last COMMIT of either must be known before anything is tried again.
+static err_t settle_both(struct warehouse *w, struct err *e)
+{
+    if (w->unknown[0]) TRY(wpg_ready(w, e));
+    if (!w->lane || !w->lane->unknown[0] || lane_is_ready(w)) return ERR_OK;
+    return err_set(e, ERR_BUSY, "%s: what became of a commit is still to be heard",
+                   w->shown);
 }
 
 err_t wpg_lane_commit(struct warehouse *w, struct result *const *group, unsigned n,
                       bool *const *dup, wpg_group_fn *commit, struct err *e)
 {
-    if (!w->lane || n < 2) return commit(w, group, n, dup, e);
-    if (!lane_is_ready(w))
-        return w->lane
-                   ? err_set(e, ERR_BUSY,
-                             "%s: what became of a commit is still to be heard", w->shown)
-                   : commit(w, group, n, dup, e);
     unsigned k = middle(group, n);
+    TRY(settle_both(w, e));
+    if (n < 2 || halves_meet(group, k, n) || !lane_is_ready(w))
+        return commit(w, group, n, dup, e);
     struct half right = {
         .commit = commit, .w = w->lane, .group = group + k, .dup = dup + k, .n = n - k
     };
