@@ -160,6 +160,17 @@ static int end_badly(struct run *r, err_t rc, const struct err *e)
     return code;
 }
 
+// What became of the good rows.
+static const char *past_limit_what(const struct run *r)
+{
+    if (r->job->mode != MODE_REPLACE)
+        return "the good rows are loaded; see the rejected rows, or raise --bad-rows";
+    if (r->ops->forgets)
+        return "no table was made; see the rejected rows, or raise --bad-rows";
+    return "the old table stands, nothing was swapped in; see the rejected rows, or raise "
+           "--bad-rows";
+}
+
 static int end_well(struct run *r, bool limit)
 {
     struct balance b;
@@ -176,15 +187,11 @@ static int end_well(struct run *r, bool limit)
                                         : CLI_OK;
     char error[400] = "";
     if (limit)
-        snprintf(
-            error, sizeof error, "%llu row%s rejected, limits.bad_rows allows %s: %s",
-            (unsigned long long)(b.rejected + b.refused),
-            b.rejected + b.refused == 1 ? " was" : "s were",
-            r->job->bad_rows_share >= 0 ? "a smaller share" : "fewer",
-            r->job->mode == MODE_REPLACE
-                ? "the old table stands, nothing was swapped in; see the rejected rows, or "
-                  "raise --bad-rows"
-                : "the good rows are loaded; see the rejected rows, or raise --bad-rows");
+        snprintf(error, sizeof error, "%llu row%s rejected, limits.bad_rows allows %s: %s",
+                 (unsigned long long)(b.rejected + b.refused),
+                 b.rejected + b.refused == 1 ? " was" : "s were",
+                 r->job->bad_rows_share >= 0 ? "a smaller share" : "fewer",
+                 past_limit_what(r));
     keep_record(r, status, code, error);
     if (!print_report(r, status, error, balanced) && code == CLI_OK)
         code = CLI_INFRASTRUCTURE;

@@ -387,6 +387,16 @@ def what_text_cannot_take_of_an_aggregate_is_said(t):
                "upsert needs a database to look rows up in")
         t.says(t.run(command, *by, "--into", "csv:out.csv", "--index", "origin", want=2), "a text file has no indexes")
     t.says(t.run("run", *by, "--into", "csv:in.csv", want=2), "is among the inputs")
+    t.write("bad.csv", "k,v\na,1\na,x\n")
+    bad = ("run", "--csv", "bad.csv", "--type", "v=integer", "--by", "k", "--compute", "n=sum(v)", "--into")
+    r = t.run(*bad, "stdout:", want=4)
+    t.says(r, "rejected: bad.csv, line 3, v: 'x' is not an integer", "1 row was rejected", "no table was made")
+    t.equal("", r.out, "standard output")
+    t.equal("k,n\na,1\n", t.run(*bad, "stdout:", "--bad-rows", 1, want=3).out, "within the limit")
+    t.write("out.csv", "old\n")
+    t.says(t.run(*bad, "csv:out.csv", want=4), "the old table stands, nothing was swapped in")
+    with open(t.path("out.csv")) as f:
+        t.equal("old\n", f.read(), "the old file")
 
 
 @scenario("aggregate")
