@@ -240,7 +240,7 @@ def fresh_takes_back_what_the_load_put_into_postgresql(t):
     pg = postgres.Postgres(t)
     make(t, 20000)
     pg.do("CREATE TABLE k(id bigint, h bigint, text text); INSERT INTO k VALUES (-1, 0, 'mine')")
-    p = t.start(*args(pg), env={"TRANCHE_CRASH_AT": "commit-after-commit:3"})
+    p = t.start(*args(pg), env={"TRANCHE_CRASH_AT": "commit-after-commit:1"})
     t.equal(-signal.SIGKILL, t.finish(p).code, "exit code")
     t.true(int(pg.one("SELECT count(*) FROM k")) > 1, "something was committed")
     t.run(*args(pg, "--fresh"))
@@ -344,7 +344,7 @@ def an_aggregate_in_postgresql_has_the_same_groups_and_values(t):
     t.equal([["k", "text"], ["g", "bigint"], ["n", "bigint"], ["s", "bigint"], ["m", "double precision"]],
             pg.rows("SELECT attname, format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid = 'agg'::regclass AND "
                     "attnum BETWEEN 1 AND 5 ORDER BY attnum"), "columns")
-    for point in ("commit-before-commit:2", "merge-before", "merge-after-aggregate", "finish-before-commit", "finish-after-commit"):
+    for point in ("commit-before-commit", "merge-before", "merge-after-aggregate", "finish-before-commit", "finish-after-commit"):
         do = ("run", "--csv", "k.csv", "--into", pg.url, "--table", "agg", "--mode", "replace", *flags)
         t.equal(-signal.SIGKILL, t.finish(t.start(*do, env={"TRANCHE_CRASH_AT": point})).code, f"{point}: exit code")
         t.run(*do)
@@ -406,7 +406,7 @@ def rows_that_break_a_rule_of_the_table_are_refused_alone(t):
 # ---- exactly once
 
 POINTS = ("begin-before-commit", "begin-after-commit", "commit-before-begin", "commit-after-rows:3",
-          "commit-after-ledger:2", "commit-before-commit:2", "commit-after-commit:2", "finish-before-begin",
+          "commit-after-ledger:2", "commit-before-commit", "commit-after-commit", "finish-before-begin",
           "finish-before-commit", "finish-after-commit")
 
 
@@ -485,7 +485,7 @@ def a_second_coordinator_takes_the_load_over_and_the_first_one_ends(t):
 def the_session_of_a_coordinator_that_hangs_in_a_transaction_is_ended(t):
     pg = postgres.Postgres(t)
     make(t, 20000)
-    t.equal(-9, t.finish(t.start(*args(pg), env={"TRANCHE_CRASH_AT": "commit-after-commit:2"})).code, "exit code")
+    t.equal(-9, t.finish(t.start(*args(pg), env={"TRANCHE_CRASH_AT": "commit-after-commit:1"})).code, "exit code")
     hanging = subprocess.Popen(["psql", "-XqAt", "-d", pg.url], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                stderr=subprocess.DEVNULL, env=t.env(PGAPPNAME="tranche load 1"))
     t.cleanups.append(hanging.kill)

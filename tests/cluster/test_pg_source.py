@@ -94,7 +94,7 @@ def a_table_that_changed_between_two_runs_is_refused(t):
     pg = Postgres(t)
     pg.do(MAKE)
     run = args(pg.url, "--batch-rows", 7000)
-    t.run(*run, want=-9, env={"TRANCHE_CRASH_AT": "commit-after-commit:3"})
+    t.run(*run, want=-9, env={"TRANCHE_CRASH_AT": "commit-after-commit:1"})
     before = totals(t)
     pg.do("UPDATE t SET n = 0 WHERE i = 1;")
     done = t.run(*run, want=1)
@@ -152,7 +152,7 @@ def a_password_is_used_and_never_kept(t):
     open_url = bare.replace("guarded@", f"guarded:{secret}@")
     t.run(*args(open_url.replace(secret, "wrong")), want=1)
     t.says(t.last, "password authentication failed")
-    t.run(*args(open_url, "--batch-rows", 7000), want=-9, env={"TRANCHE_CRASH_AT": "commit-after-commit:2"})
+    t.run(*args(open_url, "--batch-rows", 7000), want=-9, env={"TRANCHE_CRASH_AT": "commit-after-commit:1"})
     # The same job, whichever way the password comes.
     t.write("pgpass", f"127.0.0.1:{pg.port}:*:guarded:{secret}\n")
     os.chmod(t.path("pgpass"), 0o600)
