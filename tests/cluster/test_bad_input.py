@@ -301,11 +301,11 @@ def a_full_disk_under_the_history_is_told_once(t):
     os.mkdir(disk)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", disk], check=True)
     t.cleanups.append(lambda: subprocess.run(["umount", "-l", disk]))
-    t.write("in.csv", "a\n" + "".join(f"{i}\n" for i in range(20000)))
+    t.write("in.csv", "a\n" + "".join(f"{i}\n" for i in range(150000)))
     r = t.run("run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", "t", "--batch-bytes", "64",
               env={"TRANCHE_HOME": disk})
     t.true(1 <= r.err.count("no space") <= 2, "it is told once, and that the end is not in the history")
-    t.equal((20000, 20000), t.rows("wh.db", "SELECT count(*), count(DISTINCT a) FROM t")[0], "rows")
+    t.equal((150000, 150000), t.rows("wh.db", "SELECT count(*), count(DISTINCT a) FROM t")[0], "rows")
 
 
 @scenario("bad")
