@@ -68,7 +68,10 @@ const char *opt_table_name_wrong(const char *name);
 // ---- what the setters share ----
 
 #define QUOTED(s) text_quoted(s, (char[TEXT_QUOTED]){ 0 })
-#define LATER     "not in this version of tranche (" TRANCHE_VERSION ")"
+#define PASSWORD_IN_A_FLAG                                                        \
+    "everybody on this machine can see the password in a flag: it is taken from " \
+    "~/.pgpass, PGPASSWORD or the job file"
+#define LATER "not in this version of tranche (" TRANCHE_VERSION ")"
 
 // The text of a single value. NULL: it is none, or not UTF-8; that has been said.
 const char *opt_single(struct conf *c, const struct opt *o, const struct value *v);

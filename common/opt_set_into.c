@@ -75,9 +75,7 @@ static void set_server(struct conf *c, const struct opt *o, const struct value *
     if (rc == ERR_INVALID) {
         conf_wrong(c, o, v, "%s", e.text);
     } else if (rc == ERR_OK && password && v->line == 0) {
-        conf_wrong(c, o, v,
-                   "everybody on this machine can see the password in a flag: it is taken "
-                   "from ~/.pgpass, PGPASSWORD or the job file");
+        conf_wrong(c, o, v, PASSWORD_IN_A_FLAG);
     } else if (conf_ok(c, rc)) {
         if (asprintf(&into, "postgres:%s", name) < 0) into = NULL;
         if (asprintf(&secret, "postgres:%s", address) < 0) secret = NULL;

@@ -208,15 +208,20 @@ void set_sqlite_file(struct conf *c, const struct opt *o, const struct value *v)
 void set_postgres(struct conf *c, const struct opt *o, const struct value *v)
 {
     const char *text = opt_single(c, o, v);
-    char *public = NULL;
+    char *public = NULL, *password = NULL;
     struct err e;
     if (!text) return;
     err_t rc = pg_public_name(text, &public, &e);
+    if (rc == ERR_OK) rc = pg_setting(text, "password", &password, &e);
     if (rc == ERR_INVALID)
         conf_wrong(c, o, v, "%s", e.text);
+    else if (rc == ERR_OK && password && v->line == 0)
+        conf_wrong(c, o, v, PASSWORD_IN_A_FLAG);
     else if (conf_ok(c, rc) && opt_copy_text(c, &c->job->postgres, text) &&
              opt_copy_text(c, &c->job->postgres_public, public))
         c->job->source = SOURCE_POSTGRES;
+    if (password) explicit_bzero(password, strlen(password));
+    free(password);
     free(public);
 }
 

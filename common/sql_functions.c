@@ -1,6 +1,7 @@
 #include "common/sql_functions.h"
 
 #include "common/pattern.h"
+#include "common/sql_distinct.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -227,6 +228,7 @@ err_t sql_functions_add(sqlite3 *db, struct err *e)
         { "stddev", 1, NULL, spread_step, stddev_final },
         { "median", 1, NULL, quantile_step, quantile_final },
         { "quantile", 2, NULL, quantile_step, quantile_final },
+        { "count_distinct", 1, NULL, sql_distinct_step, sql_distinct_final },
     };
     enum { FLAGS = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS };
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {

@@ -9,8 +9,8 @@
 // Deterministic functions without a way out; a space before and after each.
 static const char FUNCTIONS[] =
     " -> ->> abs acos acosh asin asinh atan atan2 atanh avg ceil ceiling char "
-    "coalesce concat concat_ws cos cosh count cume_dist date datetime degrees "
-    "dense_rank exp first_value floor format glob group_concat hex if ifnull iif "
+    "coalesce concat concat_ws cos cosh count count_distinct cume_dist date datetime "
+    "degrees dense_rank exp first_value floor format glob group_concat hex if ifnull iif "
     "instr json json_array json_array_length json_extract json_group_array "
     "json_group_object json_insert json_object json_patch json_pretty json_quote "
     "json_remove json_replace json_set json_type json_valid julianday lag "

@@ -98,6 +98,9 @@ static bool worth_waiting(err_t rc)
     return rc == ERR_FULL || rc == ERR_BUSY || rc == ERR_UNKNOWN;
 }
 
+// A result that is in only when it is tried again was put in by the attempt before, whose
+// answer was lost or which failed for others: it is no duplicate, and its numbers are those
+// of the ledger.
 static err_t commit_patiently(struct loader *l, struct result *r, size_t n, bool *dup,
                               size_t *failed, struct err *e)
 {
@@ -106,6 +109,7 @@ static err_t commit_patiently(struct loader *l, struct result *r, size_t n, bool
         err_t rc = l->ops->commit(l->w, r, n, dup, failed, e);
         if (rc == ERR_OK && tries)
             l->say(l->say_arg, "going on: the warehouse takes rows again");
+        if ((rc == ERR_OK || rc == ERR_PROTO) && tries) memset(dup, 0, n * sizeof *dup);
         if (!worth_waiting(rc) || !wait_for_room(l, rc, since, tries, e)) return rc;
     }
 }

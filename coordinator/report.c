@@ -75,7 +75,10 @@ static void file_line(const struct source_input *in, const struct ledger_row *ro
 static void where_rejects_are(const struct job *j, FILE *out)
 {
     static const char columns[] = "(file, line, byte_offset, column, reason, raw)";
-    if (!job_into_text(j))
+    if (strcmp(j->into, "null:") == 0)
+        fprintf(out, "  rejected rows are not kept; a destination that keeps rows keeps "
+                     "them, too\n");
+    else if (!job_into_text(j))
         fprintf(out, "  rejected rows stand in %s_rejects %s\n", j->table, columns);
     else if (strncmp(j->into, "stdout:", 7) == 0)
         fprintf(out, "  rejected rows are not kept; the first ones were named above\n");

@@ -100,6 +100,27 @@ static bool begins_query(const char *s)
     return *s == '(';
 }
 
+// What stands behind the query, if it is more than its end.
+static const char *second_statement(const char *s)
+{
+    while (isspace((unsigned char)*s) || *s == ';' || is_comment(s))
+        s = past_token(s);
+    return *s ? s : NULL;
+}
+
+static err_t not_one(const char *sql, const char *second, struct err *e)
+{
+    uint32_t line = 1, column = 1;
+    for (const char *p = sql; p < second; p++) {
+        line += *p == '\n';
+        column = *p == '\n' ? 1 : column + 1;
+    }
+    return err_set(e, ERR_INVALID,
+                   "source.query: one statement is wanted; a second begins at line %u, "
+                   "column %u",
+                   line, column);
+}
+
 err_t postgres_query_read(const char *query, struct pg_query_text *out, struct err *e)
 {
     char *sql = strdup(query), *at = sql;
@@ -116,14 +137,16 @@ err_t postgres_query_read(const char *query, struct pg_query_text *out, struct e
         }
         at = sql + (past_token(at) - sql);
     }
-    bool none = first;
-    if (!none) {
+    const char *second = second_statement(at);
+    if (!first && !second) {
         *at = 0;
         return ERR_OK;
     }
+    err_t rc = first ? err_set(e, ERR_INVALID, "source.query: it must be one SELECT")
+                     : not_one(sql, second, e);
     free(sql);
-    out->sql = NULL;
-    return err_set(e, ERR_INVALID, "source.query: it must be one SELECT");
+    *out = (struct pg_query_text){ 0 };
+    return rc;
 }
 
 static err_t put_bound(struct buf *b, const char *sql, const char *literal, struct err *e)

@@ -70,6 +70,7 @@ def numeric_expressions(rows):
         yield f"variance({c})", float(var)
         yield f"stddev({c})", math.sqrt(var)
         yield f"median({c})", quantile(values, 0.5)
+        yield f"count_distinct({c})", len({r["xrm".index(c) + 1] for r in rows} - {None})
         for q in QS:
             yield f"quantile({c}, {q})", quantile(values, q)
 

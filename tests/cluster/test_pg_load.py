@@ -449,6 +449,7 @@ def a_line_that_breaks_in_commit_loses_and_doubles_nothing(t):
             done = t.run(*do)
             t.true(line.cut >= 2, f"{line.cut} of {line.seen} commits were cut")
             t.says(done, "the outcome of a commit is unknown")
+            t.equal(40000, done.json["rows_loaded"], "rows of this run")
             exact(t, pg, 40000)
             pg.do("DROP TABLE k, k_rejects, tranche_runs, tranche_ledger")
 

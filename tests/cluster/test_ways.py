@@ -252,6 +252,9 @@ def standard_output_gets_rows_and_nothing_else(t):
     r = t.run("run", "--csv", "bad.csv", "--into", "stdout:", "--bad-rows", "1", want=3)
     t.equal("id,n\n1,2\n", r.out, "standard output")
     t.says(r, "rejected: bad.csv, line 3")
+    r = t.run("run", "--csv", "bad.csv", "--into", "null:", "--bad-rows", "1", want=3)
+    t.says(r, "rejected rows are not kept")
+    t.true("bad_rejects" not in r.out, "no table of rejects is named")
 
 
 @scenario("ways")

@@ -19,6 +19,7 @@ struct warehouse {
     bool held;
     _Atomic int checked;
     err_t answer; // of every commit
+    err_t first;  // of the first one, which commits all the same
     size_t group[64], n_groups;
     char calls[64]; // 'c': a result was committed, 'n': a note
 };
@@ -38,6 +39,9 @@ static err_t fake_commit(struct warehouse *w, struct result *r, size_t n, bool *
         sem_wait(&w->go);
     }
     if (w->answer) return err_set(e, w->answer, "as the test wants");
+    err_t first = w->first;
+    w->first = ERR_OK;
+    if (first) return err_set(e, first, "the answer to COMMIT is lost");
     if (w->n_groups < 64) w->group[w->n_groups++] = n;
     for (size_t i = 0; i < n; i++) {
         assert_true(r[i].checked);
@@ -192,6 +196,15 @@ static void what_the_ledger_has_comes_back_as_such(void **state)
     expect(f, 1, ERR_DUP);
 }
 
+static void what_a_commit_without_an_answer_put_in_is_no_duplicate(void **state)
+{
+    struct fixture *f = *state;
+    f->w.first = ERR_UNKNOWN;
+    push(f, LOAD_RESULT, 1, 1);
+    loader_stop(f->l);
+    expect(f, 1, ERR_OK);
+}
+
 static void notes_keep_their_place(void **state)
 {
     struct fixture *f = *state;
@@ -265,6 +278,7 @@ int main(void)
         EACH(a_damaged_result_falls_out_alone),
         EACH(only_damaged_results_make_no_transaction),
         EACH(what_the_ledger_has_comes_back_as_such),
+        EACH(what_a_commit_without_an_answer_put_in_is_no_duplicate),
         EACH(notes_keep_their_place),
         EACH(after_a_fatal_error_nothing_is_committed),
         EACH(waiting_for_space_can_be_given_up),

@@ -27,6 +27,7 @@ static const struct statement statements[] = {
       "/* :watermark; /* ; */ */ SELECT 1 --;:watermark", false },
     { "dollars_quote", "SELECT $a$;$b$:watermark$a$ || $$;$$",
       "SELECT $a$;$b$:watermark$a$ || $$;$$", false },
+    { "ends_are_cut", "SELECT 1;;\n; /* ; */", "SELECT 1", false },
     { "a_dollar_in_a_name_does_not", "SELECT a$b;", "SELECT a$b", false },
     { "with_and_values_and_brackets", "(VALUES (1))", "(VALUES (1))", false },
     { "a_backslash_is_plain", "SELECT 'a\\', :watermark", "SELECT 'a\\', $1        ",
@@ -35,6 +36,19 @@ static const struct statement statements[] = {
     { "selection_is_no_select", "selection", NULL, false },
     { "nothing_is_refused", " -- SELECT 1", NULL, false },
 };
+
+static void a_second_statement_is_refused_with_its_place(void **state)
+{
+    (void)state;
+    struct err e;
+    struct pg_query_text q;
+    EXPECT(ERR_INVALID, &e,
+           postgres_query_read("SELECT ';'; ; -- end\n  DROP TABLE t", &q, &e));
+    assert_string_equal("source.query: one statement is wanted; a second begins at line 2, "
+                        "column 3",
+                        e.text);
+    assert_null(q.sql);
+}
 
 static void is_read(void **state)
 {
@@ -509,6 +523,7 @@ int main(void)
 {
     const struct CMUnitTest pure[] = {
         cmocka_unit_test(a_copy_casts_what_is_not_known),
+        cmocka_unit_test(a_second_statement_is_refused_with_its_place),
         cmocka_unit_test(a_parameter_becomes_its_value),
         cmocka_unit_test(bytes_that_are_no_value_are_refused),
     };

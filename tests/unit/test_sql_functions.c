@@ -87,6 +87,18 @@ static const struct row rows[] = {
     { "quantile_refuses_q_null", "(SELECT quantile(x, NULL) FROM t)", NULL, "0 to 1" },
     { "quantile_refuses_a_moving_q", "(SELECT quantile(x, x / 10.0) FROM t)", NULL,
       "same" },
+    { "count_distinct_counts_values_once",
+      "(SELECT count_distinct(y) FROM (SELECT x AS y FROM t UNION ALL SELECT x FROM t))",
+      "5", NULL },
+    { "count_distinct_of_none_is_0", "(SELECT count_distinct(x) FROM t WHERE 0)", "0",
+      NULL },
+    { "count_distinct_of_null_is_0", "(SELECT count_distinct(x) FROM t WHERE x IS NULL)",
+      "0", NULL },
+    { "count_distinct_takes_1_and_1_0_for_one_value_and_texts_for_others",
+      "(SELECT count_distinct(column1) FROM (VALUES (1), (1.0), ('1'), ('1.0'), (x'31'), "
+      "(0.0), (-0.0), (0), (1.5), (''), (x''), (9e999), (-9e999), (9223372036854775807), "
+      "(9223372036854775808.0)))",
+      "12", NULL },
     { "math_is_compiled_in", "round(sqrt(2) + ln(1) + pow(2, 3), 4)", "9.4142", NULL },
     { "json_is_compiled_in", "json_extract('{\"a\":[1,2]}', '$.a[1]')", "2", NULL },
 };
