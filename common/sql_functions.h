@@ -12,7 +12,8 @@
 //                           q of 0 to 1, the same for all rows; NULL for no rows
 //   count_distinct(x)       how many values differ (sql_distinct.h)
 //
-// The aggregates skip NULL; all but the last skip text that is no number. All are deterministic.
+// The aggregates skip NULL; all but the last skip text that is no number. All are
+// deterministic.
 
 #ifndef COMMON_SQL_FUNCTIONS_H
 #define COMMON_SQL_FUNCTIONS_H

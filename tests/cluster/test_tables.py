@@ -92,6 +92,23 @@ def a_table_that_changed_is_not_resumed(t):
 
 
 @scenario("sources")
+def a_change_of_a_loaded_table_is_seen_when_its_log_is_written_back(t):
+    for journal in ("wal", "delete"):
+        for change in ("UPDATE t SET v = 'other' WHERE i = 5", "DELETE FROM t WHERE i = 5"):
+            con = table(t)
+            con.execute(f"PRAGMA journal_mode = {journal}")
+            con.close()
+            t.run(*args())
+            t.says(t.run(*args()), "nothing new")
+            con = sqlite3.connect(t.path("s.db"), isolation_level=None)
+            con.execute(change)
+            con.close()
+            t.says(t.run(*args(), want=1), "s.db: the table has other values in the rows 0-", "--fresh starts over")
+            os.unlink(t.path("s.db"))
+            os.unlink(t.path("wh.db"))
+
+
+@scenario("sources")
 def a_poison_row_of_a_table_stands_alone_with_its_rowid(t):
     table(t, 3000).close()
     r = t.run(*args("--retries", 1, "--bad-rows", 1, "--output", "json", "--sql",
