@@ -117,6 +117,11 @@ def poison_rows_are_isolated(t):
         t.equal([(1236,)], t.rows("wh.db", "SELECT line FROM t_rejects"), "the guilty line")
         said = t.one("wh.db", "SELECT reason FROM t_rejects")
         t.true(reason in said, f"the reason holds {reason!r}: {said!r}")
+    for retries in (2, 4):
+        run(t, *args, "--batch-bytes", "16KiB", "--retries", retries, "--bad-rows", "1", new=True, want=3)
+        t.says(t.last, f"attempt {retries} failed")
+        # Its first failure may be one beside other batches, which blames nobody.
+        t.true(f"attempt {retries + 2} failed" not in t.last.err, "a row fails alone no more often than retries says")
 
 
 @scenario("exec")
