@@ -149,7 +149,7 @@ def parts_together_have_every_row_once(t):
 
 FILE_POINTS = ("begin-before-commit begin-after-commit file-after-create file-after-cut file-after-write:1 "
                "file-after-write:7 file-after-sync commit-after-ledger:3 commit-before-commit commit-after-commit "
-               "commit-after-commit:2 finish-before-begin finish-before-commit finish-after-commit").split()
+               "finish-before-begin finish-before-commit finish-after-commit").split()
 
 
 @scenario("ways")
