@@ -42,15 +42,6 @@ static void check_text(struct conf *c)
         conf_wrong_key(c, "load.table", "a text file has no tables");
 }
 
-static void check_server(struct conf *c)
-{
-    const struct job *j = c->job;
-    if (j->into && strncmp(j->into, "postgres:", 9) == 0 && j->merge_sql)
-        conf_wrong_key(
-            c, "merge.sql",
-            "this version does not run it in PostgreSQL; it does in sqlite:PATH");
-}
-
 void conf_check_load(struct conf *c)
 {
     const struct job *j = c->job;
@@ -72,5 +63,4 @@ void conf_check_load(struct conf *c)
     if (!incremental && conf_given(c, "load.watermark"))
         conf_wrong_key(c, "load.watermark", "only the mode incremental has a watermark");
     check_text(c);
-    check_server(c);
 }

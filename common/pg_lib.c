@@ -52,6 +52,9 @@
     F(int, PQnparams, (const PGresult *r), (r))                                         \
     F(int, PQntuples, (const PGresult *r), (r))                                         \
     F(Oid, PQparamtype, (const PGresult *r, int i), (r, i))                             \
+    F(PGresult *, PQprepare,                                                            \
+      (PGconn * c, const char *name, const char *sql, int n, const Oid *types),         \
+      (c, name, sql, n, types))                                                         \
     F(int, PQputCopyData, (PGconn * c, const char *p, int n), (c, p, n))                \
     F(int, PQputCopyEnd, (PGconn * c, const char *why), (c, why))                       \
     F(char *, PQresultErrorField, (const PGresult *r, int field), (r, field))           \

@@ -115,7 +115,7 @@ err_t run_find_warehouse(struct run *r, struct err *e)
         return err_set(e, ERR_INVALID, "load.into: no warehouse of this kind: %s",
                        j->into_written);
     if (!j->merge_sql && !job_aggregates(j)) return ERR_OK;
-    if (r->ops->merging) r->ops = r->ops->merging;
+    if (r->ops->merging && (job_aggregates(j) || !r->ops->merges)) r->ops = r->ops->merging;
     if (r->ops->merges) return ERR_OK;
     return err_set(e, ERR_INVALID,
                    "%s is done in the warehouse, and %s is none: load into sqlite:PATH",

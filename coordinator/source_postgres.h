@@ -29,6 +29,11 @@ MUST_CHECK err_t postgres_query_read(const char *query, struct pg_query_text *ou
 // The query with the literal (NULL: none) for $1; malloced.
 MUST_CHECK err_t postgres_query_bind(const char *sql, const char *literal, char **out,
                                      struct err *e);
+// Any statement with texts[i] for each :names[i], and spaces behind it where it is shorter,
+// so that what follows stands where it stood; malloced.
+MUST_CHECK err_t postgres_query_params(const char *sql, const char *const *names,
+                                       const char *const *texts, size_t n, char **out,
+                                       struct err *e);
 // COPY of a query whose n columns have these kinds; malloced.
 MUST_CHECK err_t postgres_query_copy(const char *sql, const enum pg_kind *kind, uint32_t n,
                                      char **out, struct err *e);

@@ -161,6 +161,25 @@ static err_t put_bound(struct buf *b, const char *sql, const char *literal, stru
     return buf_add(b, "", 1, e);
 }
 
+static err_t put_params(struct buf *b, const char *sql, const char *const *names,
+                        const char *const *texts, size_t n, struct err *e)
+{
+    while (*sql) {
+        size_t i = 0, length = 0;
+        for (; *sql == ':' && i < n; i++) {
+            length = strlen(names[i]);
+            if (strncmp(sql + 1, names[i], length) == 0 && !word_byte(sql[1 + length]))
+                break;
+        }
+        bool found = *sql == ':' && i < n;
+        const char *end = found ? sql + 1 + length : past_token(sql);
+        TRY(found ? buf_printf(b, e, "%-*s", (int)length + 1, texts[i])
+                  : buf_add(b, sql, (size_t)(end - sql), e));
+        sql = end;
+    }
+    return buf_add(b, "", 1, e);
+}
+
 static err_t put_copy(struct buf *b, const char *sql, const enum pg_kind *kind, uint32_t n,
                       struct err *e)
 {
@@ -192,6 +211,14 @@ err_t postgres_query_bind(const char *sql, const char *literal, char **out, stru
 {
     struct buf b = { 0 };
     err_t rc = put_bound(&b, sql, literal, e);
+    return hand_out(&b, rc, out);
+}
+
+err_t postgres_query_params(const char *sql, const char *const *names,
+                            const char *const *texts, size_t n, char **out, struct err *e)
+{
+    struct buf b = { 0 };
+    err_t rc = put_params(&b, sql, names, texts, n, e);
     return hand_out(&b, rc, out);
 }
 

@@ -113,7 +113,8 @@ struct warehouse_ops {
     const char *sink;   // name of the worker half
     bool forgets;       // nothing of a load is kept, so none can be resumed
     bool merges;        // load_identity.merge may be given
-    const struct warehouse_ops *merging; // what does it for this one; NULL: none is needed
+    // What does it for this one, or with `merges` does aggregates; NULL: none is needed.
+    const struct warehouse_ops *merging;
     // Two for `check`, which leaves everything as it is; NULL: begin() and query_value
     // will tell. Whether merge.sql is good, over parts without a row, and load.indexes are
     // columns of what it gives: ERR_INVALID.

@@ -257,12 +257,13 @@ static err_t open_warehouse(struct warehouse **out, const char *url, warehouse_s
     return rc;
 }
 
-#define SHARED                                                                    \
-    .scheme = "postgres", .open = open_warehouse, .query_value = wpg_query_value, \
-    .watermark = wpg_watermark_read, .begin = wpg_begin, .check = wpg_check,      \
-    .commit = wpg_commit, .note = wpg_note, .finish = wpg_finish, .close = close_warehouse
+#define SHARED                                                                        \
+    .scheme = "postgres", .open = open_warehouse, .query_value = wpg_query_value,     \
+    .merges = true, .watermark = wpg_watermark_read, .begin = wpg_begin,              \
+    .check = wpg_check, .commit = wpg_commit, .note = wpg_note, .finish = wpg_finish, \
+    .close = close_warehouse
 
-static const struct warehouse_ops merging = { SHARED, .sink = "rows", .merges = true };
+static const struct warehouse_ops merging = { SHARED, .sink = "rows" };
 
 const struct warehouse_ops warehouse_pg = { SHARED, .sink = "postgres",
                                             .merging = &merging };

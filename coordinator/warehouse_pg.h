@@ -74,7 +74,8 @@ struct warehouse {
     struct wpg_columns *indexes; // to be built at the end
     size_t n_indexes;
     struct load_merge *merge;            // as given to begin(); NULL: none
-    uint32_t n_states;                   // of a row, behind its keys
+    bool aggregates;                     // the rows are states
+    uint32_t n_states;                   // of one, behind its keys
     const struct strings *merge_indexes; // with a merge: to be built at the end
     size_t n_merge_indexes;
     struct wpg_watermark watermark;
@@ -137,9 +138,14 @@ MUST_CHECK err_t wpg_table_find(struct warehouse *w, const char *table,
                                 enum wpg_there *there, struct err *e);
 MUST_CHECK err_t wpg_table_create(struct warehouse *w, const char *table,
                                   const struct schema *s, struct err *e);
+MUST_CHECK err_t wpg_temp_create(struct warehouse *w, const char *table,
+                                 const struct schema *s, struct err *e);
 // w->target is there and takes the schema: made, or checked. Gives w->schema its names.
 MUST_CHECK err_t wpg_table_ensure(struct warehouse *w, struct err *e);
 MUST_CHECK err_t wpg_rejects_ensure(struct warehouse *w, struct err *e);
+// A copy in lower case.
+MUST_CHECK err_t wpg_schema_fold(struct schema *to, const struct schema *from,
+                                 struct err *e);
 // The schema and its list of columns, in lower case.
 MUST_CHECK err_t wpg_schema_take(struct warehouse *w, const struct schema *s,
                                  struct err *e);
@@ -214,14 +220,25 @@ MUST_CHECK err_t wpg_reject_add(struct warehouse *w, uint32_t input, const struc
 MUST_CHECK err_t wpg_rejects_write(struct warehouse *w, struct err *e);
 
 // ---- aggregates (warehouse_pg_merge.c); w->merge is set
+//
+// A load whose rows are parts has them staged like any rows, or as states.
 
 // ERR_PROTO: the result's bytes are no states. Any thread.
 MUST_CHECK err_t wpg_states_check(const struct warehouse *w, const struct result *r,
                                   struct err *e);
 MUST_CHECK err_t wpg_states_add(struct warehouse *w, struct result *r, struct err *e);
-// In the last transaction: makes the table `result` of the states, which are dropped.
+// In the last transaction: makes the table `result` of what is staged, which is dropped.
 // Schema and indexes are those of the result from now on.
 MUST_CHECK err_t wpg_merge(struct warehouse *w, const char *result, struct err *e);
+
+// ---- merge.sql (warehouse_pg_sql.c)
+
+// Before a load begins, over parts without a row; leaves nothing. Without a merge.sql it
+// does nothing. ERR_INVALID: a mistake in it, or load.indexes are no columns of its result.
+MUST_CHECK err_t wpg_sql_try(struct warehouse *w, struct err *e);
+// In the last transaction: the table `result` of the table `parts`, which is dropped.
+MUST_CHECK err_t wpg_sql_run(struct warehouse *w, const char *parts, const char *result,
+                             struct err *e);
 
 // ---- the verbs
 

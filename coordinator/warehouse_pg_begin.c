@@ -303,6 +303,7 @@ void wpg_forget_load(struct warehouse *w)
     }
     w->merge = NULL;
     w->n_states = 0;
+    w->aggregates = false;
     wpg_columns_free(&w->key);
     wpg_indexes_free(w);
     wpg_watermark_free(&w->watermark);
@@ -316,7 +317,7 @@ void wpg_forget_load(struct warehouse *w)
     w->care = 0;
 }
 
-static err_t fold_schema(struct schema *to, const struct schema *from, struct err *e)
+err_t wpg_schema_fold(struct schema *to, const struct schema *from, struct err *e)
 {
     schema_free(to);
     for (uint32_t i = 0; i < from->n; i++) {
@@ -332,7 +333,7 @@ static err_t fold_schema(struct schema *to, const struct schema *from, struct er
 
 err_t wpg_schema_take(struct warehouse *w, const struct schema *s, struct err *e)
 {
-    TRY(fold_schema(&w->schema, s, e));
+    TRY(wpg_schema_fold(&w->schema, s, e));
     free(w->columns);
     return wpg_columns_text(&w->schema, NULL, &w->columns, e);
 }
@@ -341,9 +342,9 @@ err_t wpg_schema_take(struct warehouse *w, const struct schema *s, struct err *e
 static void take_merge(struct warehouse *w, const struct load_identity *id,
                        const struct schema *schema)
 {
-    assert(!id->merge->sql);
     w->merge = id->merge;
-    w->n_states = schema->n - (uint32_t)id->merge->spec->aggregate.by.n;
+    w->aggregates = agg_given(&id->merge->spec->aggregate);
+    if (w->aggregates) w->n_states = schema->n - (uint32_t)id->merge->spec->aggregate.by.n;
     w->merge_indexes = id->indexes;
     w->n_merge_indexes = id->n_indexes;
 }
@@ -366,7 +367,7 @@ static err_t take_arguments(struct warehouse *w, const struct load_identity *id,
     if (asprintf(&w->place, "table %s of %s", w->table, w->shown) < 0) w->place = NULL;
     if (asprintf(&w->rejects, "%s_rejects", w->table) < 0) w->rejects = NULL;
     if (!w->place || !w->rejects) return err_set(e, ERR_NOMEM, "out of memory");
-    TRY(fold_schema(&w->schema, schema, e));
+    TRY(wpg_schema_fold(&w->schema, schema, e));
     TRY(load_inputs_copy(&w->inputs, inputs, n_inputs, e));
     w->n_inputs = n_inputs;
     if (id->mode == MODE_UPSERT) TRY(wpg_columns_find(&w->schema, id->key, &w->key, e));
@@ -429,6 +430,7 @@ err_t wpg_begin(struct warehouse *w, const struct load_identity *id,
     wpg_forget_load(w);
     TRY(wpg_ready(w, e));
     err_t rc = take_arguments(w, id, schema, inputs, n_inputs, e);
+    if (rc == ERR_OK) rc = wpg_sql_try(w, e);
     if (rc == ERR_OK) rc = begin(w, id, params, state, e);
     if (rc != ERR_OK) {
         load_state_free(state);

@@ -14,7 +14,7 @@ err_t wpg_check(const struct warehouse *w, const struct result *r, struct err *e
 {
     TRY(ledger_check_row(&r->row, e));
     TRY(load_check_rejects(r, e));
-    if (r->image && w->merge) return wpg_states_check(w, r, e);
+    if (r->image && w->aggregates) return wpg_states_check(w, r, e);
     if (r->image)
         return pg_copy_check(r->image, r->image_bytes, &w->schema, r->row.rows_emitted, e);
     if (r->row.rows_emitted)
@@ -55,8 +55,8 @@ static err_t add_one(struct warehouse *w, struct result *r, bool *dup, bool *ref
     r->row.rows_loaded = r->row.rows_refused = r->row.rows_replaced = 0;
     w->watermark.greatest.cell.kind = CELL_NULL;
     if (r->image)
-        TRY(w->merge ? wpg_states_add(w, r, e)
-                     : wpg_rows_add(w, r, care, refusal, refused, e));
+        TRY(w->aggregates ? wpg_states_add(w, r, e)
+                          : wpg_rows_add(w, r, care, refusal, refused, e));
     crash_point("commit-after-rows");
     TRY(add_rejects(w, r->row.range.input, r->rejects, e));
     TRY(add_rejects(w, r->row.range.input,

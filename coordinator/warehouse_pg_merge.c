@@ -238,7 +238,7 @@ static err_t make_result(struct into *x, const char *result, struct err *e)
     struct warehouse *w = x->w;
     const struct load_merge *m = w->merge;
     TRY(wpg_schema_take(w, m->rows, e));
-    TRY(wpg_indexes_take(w, w->merge_indexes, w->n_merge_indexes, e));
+    if (!m->sql) TRY(wpg_indexes_take(w, w->merge_indexes, w->n_merge_indexes, e));
     TRY(wpg_table_create(w, result, &w->schema, e));
     TRY(wpg_copy_statement(result, w->columns, &x->copy_sql, e));
     w->kept.n = w->reject_rows.n = 0;
@@ -251,11 +251,10 @@ static err_t make_result(struct into *x, const char *result, struct err *e)
 }
 
 // The result is a table of that name; the states are dropped.
-err_t wpg_merge(struct warehouse *w, const char *result, struct err *e)
+static err_t aggregate(struct warehouse *w, const char *result, struct err *e)
 {
     struct into x = { .w = w };
     char *target = pg_quoted(w->target);
-    crash_point("merge-before");
     err_t rc = target ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory");
     if (rc == ERR_OK)
         rc = wpg_do(w, e, "reading the states",
@@ -269,4 +268,18 @@ err_t wpg_merge(struct warehouse *w, const char *result, struct err *e)
     free(target);
     if (rc == ERR_OK) say_refused(&x);
     return rc == ERR_INVALID ? err_wrap(e, ERR_DB, "%s", w->shown) : rc;
+}
+
+err_t wpg_merge(struct warehouse *w, const char *result, struct err *e)
+{
+    char *parts = NULL;
+    crash_point("merge-before");
+    if (!w->merge->sql) return aggregate(w, result, e);
+    if (!w->aggregates) return wpg_sql_run(w, w->target, result, e);
+    if (asprintf(&parts, "%s_parts", w->target) < 0)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    err_t rc = aggregate(w, parts, e);
+    if (rc == ERR_OK) rc = wpg_sql_run(w, parts, result, e);
+    free(parts);
+    return rc;
 }

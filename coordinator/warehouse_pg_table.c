@@ -23,11 +23,11 @@ err_t wpg_table_find(struct warehouse *w, const char *table, enum wpg_there *the
     return ERR_OK;
 }
 
-err_t wpg_table_create(struct warehouse *w, const char *table, const struct schema *s,
-                       struct err *e)
+static err_t create(struct warehouse *w, const char *kind, const char *table,
+                    const struct schema *s, struct err *e)
 {
     struct buf sql = { 0 };
-    err_t rc = buf_printf(&sql, e, "CREATE TABLE ");
+    err_t rc = buf_printf(&sql, e, "CREATE %sTABLE ", kind);
     if (rc == ERR_OK) rc = wpg_quote_add(&sql, table, e);
     for (uint32_t i = 0; rc == ERR_OK && i < s->n; i++) {
         rc = buf_printf(&sql, e, i ? "," : "(");
@@ -37,6 +37,18 @@ err_t wpg_table_create(struct warehouse *w, const char *table, const struct sche
     if (rc == ERR_OK) rc = wpg_do(w, e, "creating the table", "%s)", (char *)sql.p);
     buf_free(&sql);
     return rc;
+}
+
+err_t wpg_table_create(struct warehouse *w, const char *table, const struct schema *s,
+                       struct err *e)
+{
+    return create(w, "", table, s, e);
+}
+
+err_t wpg_temp_create(struct warehouse *w, const char *table, const struct schema *s,
+                      struct err *e)
+{
+    return create(w, "TEMP ", table, s, e);
 }
 
 // ---- the one that is there
@@ -122,7 +134,7 @@ static err_t create_states(struct warehouse *w, struct err *e)
 err_t wpg_table_ensure(struct warehouse *w, struct err *e)
 {
     enum wpg_there there;
-    if (w->merge) return create_states(w, e);
+    if (w->aggregates) return create_states(w, e);
     TRY(wpg_table_find(w, w->target, &there, e));
     if (there == WPG_OTHER)
         return err_set(e, ERR_INVALID, "%s is no table: rows go into tables only",
@@ -228,7 +240,7 @@ static err_t print_statements(struct warehouse *w, struct err *e)
 {
     char *key = NULL;
     if (!w->key.n)
-        return wpg_copy_statement(w->target, w->merge ? "key, row" : w->columns,
+        return wpg_copy_statement(w->target, w->aggregates ? "key, row" : w->columns,
                                   &w->copy_sql, e);
     TRY(print_copy(PASSAGE, w->columns, &w->copy_sql, e));
     TRY(wpg_columns_text(&w->schema, &w->key, &key, e));

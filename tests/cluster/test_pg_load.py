@@ -366,6 +366,117 @@ def a_group_that_postgresql_can_not_have_is_refused_alone(t):
     t.true("NUL" in pg.one("SELECT reason FROM agg_rejects"), "the reason")
 
 
+def left(pg):
+    return pg.rows("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v') "
+                   "ORDER BY 1")
+
+
+OURS = [["tranche_ledger"], ["tranche_runs"]]
+MERGE_POINTS = ("begin-before-commit", "begin-after-commit", "commit-after-rows", "commit-before-commit",
+                "commit-after-commit", "finish-before-begin", "merge-before", "merge-after-sql", "finish-after-index",
+                "finish-before-commit", "finish-after-commit")
+
+
+@scenario("pg", "smoke")
+def merge_sql_in_postgresql_makes_the_table_of_all_rows(t):
+    pg = postgres.Postgres(t)
+    rows = 20000
+    make(t, rows)
+    sql = ("SELECT H % 7 AS rest, count(*) AS n, sum(id)::bigint AS ids, max(text) AS greatest "
+           "FROM parts WHERE id >= :low GROUP BY 1 ORDER BY 1 DESC -- all of them")
+    groups = {}
+    for i in range(100, rows):
+        groups.setdefault((i * 2654435761) % 4294967296 % 7, []).append(i)
+    want = [[str(g), str(len(ids)), str(sum(ids)), max(f"row {i}" for i in ids)]
+            for g, ids in sorted(groups.items(), reverse=True)]
+    do = args(pg, "--merge-sql", sql, "--param", "low=SELECT 100", "--index", "REST")
+    for point in MERGE_POINTS:
+        t.equal(-signal.SIGKILL, t.finish(t.start(*do, env={"TRANCHE_CRASH_AT": point})).code, f"{point}: exit code")
+        r = t.run(*do).json
+        t.equal((True, rows, 7), (r["load"]["balanced"], r["load"]["rows_loaded"], r["rows_merged"]), f"balanced, rows ({point})")
+        t.equal(want, pg.rows("SELECT * FROM k ORDER BY ctid"), f"the result after {point}")
+        t.equal([["k"], ["k_rejects"]] + OURS, left(pg), f"tables left after {point}")
+        t.equal([["k_rest_idx"]], pg.rows("SELECT indexname FROM pg_indexes WHERE tablename = 'k'"), "indexes")
+        pg.do("DROP TABLE k, k_rejects, tranche_runs, tranche_ledger")
+
+
+@scenario("pg")
+def merge_sql_in_postgresql_works_on_what_an_aggregate_gives(t):
+    pg = postgres.Postgres(t)
+    pg.do("CREATE TABLE parts(mine text); INSERT INTO parts VALUES ('mine'); CREATE TABLE names(g bigint, name text);"
+          "INSERT INTO names VALUES (0, 'zero'), (2, 'two')")
+    t.write("k.csv", "G,x\n" + "".join(f"{i % 5},{i}\n" for i in range(10000)))
+    do = args(pg, "--by", "G", "--compute", "s=sum(x)", "--compute", "n=count(*)", "--merge-sql",
+              "SELECT name, s::numeric / n AS \"Mean\" FROM parts NATURAL JOIN names ORDER BY g")
+    for point in ("commit-before-commit", "merge-after-aggregate", "merge-after-sql", "finish-before-commit"):
+        t.equal(-signal.SIGKILL, t.finish(t.start(*do, env={"TRANCHE_CRASH_AT": point})).code, f"{point}: exit code")
+        t.equal(2, t.run(*do).json["rows_merged"], "rows")
+        t.equal([["zero", True], ["two", True]],
+                [[name, float(mean) == want] for (name, mean), want in zip(pg.rows('SELECT name, "Mean" FROM k ORDER BY ctid'),
+                                                                           (4997.5, 4999.5))], f"the result after {point}")
+    t.equal([["k"], ["k_rejects"], ["names"], ["parts"]] + OURS, left(pg), "tables left")
+    t.equal("mine", pg.one("SELECT mine FROM parts"), "a table that is called parts")
+
+
+@scenario("pg")
+def a_line_that_breaks_in_commit_makes_one_result_of_merge_sql(t):
+    pg = postgres.Postgres(t)
+    make(t, 20000)
+    for server_hears in (False, True):
+        line = Cutter(t, pg, set(range(1, 9)), server_hears)
+        do = list(args(pg, "--merge-sql", "SELECT count(*) AS n, sum(id) AS ids FROM parts"))
+        do[do.index(pg.url)] = pg.at(port=line.port)
+        t.run(*do)
+        t.true(line.cut >= 3, f"{line.cut} of {line.seen} commits were cut")
+        t.equal([["20000", "199990000"]], pg.rows("SELECT * FROM k"), "the result")
+        t.equal([["k"], ["k_rejects"]] + OURS, left(pg), "tables left")
+        pg.do("DROP TABLE k, k_rejects, tranche_runs, tranche_ledger")
+
+
+@scenario("pg", "smoke")
+def a_mistake_in_merge_sql_is_said_with_its_place_before_a_row_is_loaded(t):
+    pg = postgres.Postgres(t)
+    make(t, 100)
+    pg.do("CREATE TABLE mine(n bigint); CREATE SEQUENCE seq; CREATE FUNCTION writes() RETURNS bigint LANGUAGE sql AS "
+          "'INSERT INTO mine VALUES (1) RETURNING n'")
+    before = left(pg)
+    for sql, *parts in (
+            ("SELECT id,\n  m FROM parts", "merge.sql: ", 'column "m" does not exist (line 2, column 3)'),
+            ("SELECT :nothing AS a FROM parts", "merge.sql: ", "syntax error", "(column 8)"),
+            ("SELEKT 1", "merge.sql: ", "syntax error", "(column 1)"),
+            ("SELECT 1 AS a; DROP TABLE mine", "merge.sql: ", "multiple commands"),
+            ("DELETE FROM mine RETURNING n", "merge.sql must be one SELECT"),
+            ("WITH d AS (DELETE FROM mine RETURNING n) SELECT n FROM d", "merge.sql must be one SELECT", "data-modifying"),
+            ("SELECT id INTO other FROM parts", "merge.sql must be one SELECT"),
+            ("SELECT id, h AS id FROM parts", "merge.sql must be one SELECT", 'column "id" specified more than once'),
+            ("SELECT nextval('seq') AS a", "merge.sql may only read"),
+            ("SELECT writes() AS a", "merge.sql may only read"),
+            ("SELECT id FROM other", "merge.sql: ", 'relation "other" does not exist')):
+        t.says(t.run(*args(pg, "--merge-sql", sql), want=2), *parts)
+    t.says(t.run(*args(pg, "--merge-sql", "SELECT id FROM parts", "--index", "h"), want=2),
+           "load.indexes: the result of merge has no column 'h'")
+    t.equal(before, left(pg), "tables")
+    t.equal("0", pg.one("SELECT count(*) FROM mine"), "rows of another table")
+    check = t.run("check", "--csv", "k.csv", "--into", pg.url, "--table", "k", "--merge-sql", "SELECT id FROM parts")
+    t.says(check, "merge.sql is tried when a run begins")
+
+
+@scenario("pg")
+def merge_sql_that_fails_over_the_rows_leaves_the_old_table_and_fresh_begins_anew(t):
+    pg = postgres.Postgres(t)
+    make(t, 1000)
+    good = "SELECT count(*) AS n FROM parts"
+    t.run(*args(pg, "--merge-sql", good))
+    bad = args(pg, "--merge-sql", "SELECT 1 / id AS n FROM parts")
+    for _ in range(2):
+        t.says(t.run(*bad, want=2), "merge.sql: ", "division by zero")
+        t.equal([["1000"]], pg.rows("SELECT * FROM k"), "the old table")
+    t.says(t.run(*args(pg, "--merge-sql", good), want=2), "another unfinished load", "--fresh")
+    t.run(*args(pg, "--merge-sql", "SELECT sum(id) AS n, '' AS e FROM parts", "--fresh"))
+    t.equal([["499500", ""]], pg.rows("SELECT * FROM k"), "the result")
+    t.equal([["k"], ["k_rejects"]] + OURS, left(pg), "tables left")
+
+
 # ---- a table that is there
 
 @scenario("pg")

@@ -22,6 +22,7 @@ static const struct backend {
     { "stdout", "stdout", false, false, false },
     { "stdout_merged", "stdout", false, false, true },
     { "postgres", "postgres", true, true, false },
+    { "postgres_merged", "postgres", true, true, true },
 };
 
 static struct pg_server server;
@@ -37,7 +38,7 @@ static void merge(struct kit *k)
                                .rows = &k->schema,
                                .sql = "SELECT * FROM parts",
                                .memory_bytes = 1 << 20 };
-    if (k->ops->merging) k->ops = k->ops->merging;
+    if (!k->ops->merges && k->ops->merging) k->ops = k->ops->merging;
     assert_true(k->ops->merges);
     k->id.mode = MODE_REPLACE;
     k->id.merge = &all;

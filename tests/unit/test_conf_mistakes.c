@@ -206,10 +206,6 @@ static const struct row rows[] = {
     { "later_values", "source: {csv: a, encoding: latin-1}\nload: {into: 'null:'}\n",
       "1:18: source.encoding: 'latin-1': not in this version of tranche (" TRANCHE_VERSION
       "); it reads utf-8" },
-    { "merge_sql_in_a_server",
-      "source: {csv: a}\nmerge: {sql: SELECT 1}\nload: {into: 'postgres:d'}\n",
-      "2:9: merge.sql: this version does not run it in PostgreSQL; it does in "
-      "sqlite:PATH" },
     { "into_no_server", "source: {csv: a}\nload: {into: 'postgres:'}\n",
       "2:8: load.into: no address; e.g. postgres://user@host/database" },
     { "into_no_address_of_a_server_and_its_password",

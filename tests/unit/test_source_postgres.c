@@ -78,6 +78,30 @@ static void a_copy_casts_what_is_not_known(void **state)
     free(sql);
 }
 
+static const struct with_params {
+    const char *name, *query, *want;
+} with_params[] = {
+    { "a_short_value_is_filled_up", "SELECT :day, x", "SELECT 7   , x" },
+    { "a_long_value_is_not_cut", "SELECT :e'x'", "SELECT '2001-01-01''x'" },
+    { "a_cast_stays", "SELECT a::day", "SELECT a::day" },
+    { "a_longer_name_stays", "SELECT :days", "SELECT :days" },
+    { "texts_and_comments_stay", "SELECT ':day', $$:day$$, \":day\" -- :day",
+      "SELECT ':day', $$:day$$, \":day\" -- :day" },
+    { "the_rest_stays_too", ":day; :e", "7   ; '2001-01-01'" },
+};
+
+static void params_become_their_values(void **state)
+{
+    const struct with_params *t = *state;
+    static const char *const names[] = { "day", "e" };
+    static const char *const texts[] = { "7", "'2001-01-01'" };
+    struct err e;
+    char *sql;
+    PASS(&e, postgres_query_params(t->query, names, texts, 2, &sql, &e));
+    assert_string_equal(t->want, sql);
+    free(sql);
+}
+
 static void a_parameter_becomes_its_value(void **state)
 {
     (void)state;
@@ -541,6 +565,8 @@ int main(void)
     };
     int failed = test_main("source_postgres_query", pure, N_OF(pure),
                            TABLE(statements, is_read), N_OF(statements));
+    failed += test_main("source_postgres_params", NULL, 0,
+                        TABLE(with_params, params_become_their_values), N_OF(with_params));
     start(NULL);
     failed += test_main("source_postgres_values", NULL, 0,
                         TABLE(values, is_what_the_server_writes), N_OF(values));
