@@ -419,6 +419,19 @@ def merge_sql_in_postgresql_works_on_what_an_aggregate_gives(t):
 
 
 @scenario("pg")
+def params_of_every_kind_are_values_in_merge_sql(t):
+    pg = postgres.Postgres(t)
+    make(t, 10)
+    values = {"a": "-7::bigint", "b": "-1.5::float8", "c": "'it''s :a \\ ''%s'", "d": "'\\x00ff27'::bytea", "e": "NULL::text"}
+    do = ["--merge-sql", "SELECT count(*) * :a AS n, sum(id) * :b AS r, :c || :e AS none, :c AS c, :d AS d, ':a' AS text, "
+          "1::text AS cast, :e IS NULL AS e FROM parts"]
+    for name, value in values.items():
+        do += ["--param", f"{name}=SELECT {value}"]
+    t.run(*args(pg, *do))
+    t.equal([["-70", "-67.5", None, "it's :a \\ '%s", "\\x00ff27", ":a", "1", "t"]], pg.rows("SELECT * FROM k"), "the result")
+
+
+@scenario("pg")
 def a_line_that_breaks_in_commit_makes_one_result_of_merge_sql(t):
     pg = postgres.Postgres(t)
     make(t, 20000)
@@ -453,6 +466,9 @@ def a_mistake_in_merge_sql_is_said_with_its_place_before_a_row_is_loaded(t):
             ("SELECT writes() AS a", "merge.sql may only read"),
             ("SELECT id FROM other", "merge.sql: ", 'relation "other" does not exist')):
         t.says(t.run(*args(pg, "--merge-sql", sql), want=2), *parts)
+    t.write("names.csv", "id,name\n1,x\n")
+    t.says(t.run(*args(pg, "--merge-sql", "SELECT * FROM names", "--lookup", "names=names.csv"), want=2),
+           'relation "names" does not exist', "none of tables:")
     t.says(t.run(*args(pg, "--merge-sql", "SELECT id FROM parts", "--index", "h"), want=2),
            "load.indexes: the result of merge has no column 'h'")
     t.equal(before, left(pg), "tables")

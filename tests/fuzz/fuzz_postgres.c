@@ -25,12 +25,24 @@ static void value(enum pg_kind kind, const uint8_t *p, size_t n)
     buf_free(&scratch);
 }
 
+static void params(const char *text)
+{
+    static const char *const names[] = { "a", "long" };
+    static const char *const texts[] = { "'x'::text", "$1" };
+    char *bound = NULL;
+    struct err e;
+    if (postgres_query_params(text, names, texts, 2, &bound, &e) == ERR_OK)
+        assert(strlen(bound) >= strlen(text));
+    free(bound);
+}
+
 static void query(const uint8_t *p, size_t n)
 {
     static const enum pg_kind kinds[] = { PG_TEXT, PG_OTHER };
     char *text = strndup((const char *)p, n), *bound = NULL, *copy = NULL;
     struct pg_query_text q = { 0 };
     struct err e;
+    if (text) params(text);
     if (text && postgres_query_read(text, &q, &e) == ERR_OK) {
         assert(strlen(q.sql) <= strlen(text));
         if (postgres_query_bind(q.sql, "'x'::text", &bound, &e) == ERR_OK &&
