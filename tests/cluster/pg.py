@@ -69,8 +69,11 @@ class Postgres:
         return True
 
     def start(self):
-        if not self.try_start():
-            raise kit.Failed(f"PostgreSQL does not start\n{self.log()}")
+        end = time.monotonic() + 120
+        while not self.try_start():  # the processes of a killed server may still be there
+            if "is still in use" not in self.log()[-400:] or time.monotonic() > end:
+                raise kit.Failed(f"PostgreSQL does not start\n{self.log()}")
+            time.sleep(0.02)
 
     def stop(self, how="INT"):
         if self.process:
