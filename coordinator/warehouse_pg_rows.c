@@ -137,7 +137,7 @@ static err_t refuse(struct put *x, const uint8_t *tuple, const char *why,
 {
     char reason[REJECT_REASON_MAX];
     int n = snprintf(reason, sizeof reason,
-                     "%.800s (a result of bytes %" PRIu64 " to %" PRIu64 ")", why,
+                     "%.800s (in the batch from %" PRIu64 " to %" PRIu64 ")", why,
                      x->row->range.begin, x->row->range.end);
     TRY(pg_copy_csv(&x->w->schema, tuple, &x->csv, e));
     struct reject r = { .byte = REJECT_NO_BYTE,
@@ -238,7 +238,7 @@ static err_t pass_on_refused(struct put *x, struct slice list, struct err *e)
     char reason[REJECT_REASON_MAX];
     while (rejects_next(list, &at, &one, &bad)) {
         int n = snprintf(
-            reason, sizeof reason, "%.*s (a result of bytes %" PRIu64 " to %" PRIu64 ")",
+            reason, sizeof reason, "%.*s (in the batch from %" PRIu64 " to %" PRIu64 ")",
             (int)(one.reason.n < 800 ? one.reason.n : 800), (const char *)one.reason.p,
             x->row->range.begin, x->row->range.end);
         one.reason = (struct slice){ (const uint8_t *)reason, (size_t)n };

@@ -115,7 +115,7 @@ static err_t refuse(struct warehouse *w, const struct range *range, const char *
 {
     char reason[REJECT_REASON_MAX];
     int n = snprintf(reason, sizeof reason,
-                     "%.800s (a result of bytes %" PRIu64 " to %" PRIu64 ")", why,
+                     "%.800s (in the batch from %" PRIu64 " to %" PRIu64 ")", why,
                      range->begin, range->end);
     struct slice named = column ? (struct slice){ (const uint8_t *)column, strlen(column) }
                                 : column_of(w->target, why);

@@ -236,6 +236,21 @@ static bool is_final(CURLcode code)
     }
 }
 
+static const char *name_timeout(const struct xf_http_call *c, CURL *easy, char *out,
+                                size_t size)
+{
+    const struct step_http *o = &c->x->step.http;
+    curl_off_t connected_us = 0;
+    c->x->lib->easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &connected_us);
+    if (connected_us || o->connect_ms > o->timeout_ms)
+        snprintf(out, size, "no whole answer within http.timeout (%.3g s)",
+                 (double)o->timeout_ms / 1e3);
+    else
+        snprintf(out, size, "no connection within http.connect_timeout (%.3g s)",
+                 (double)o->connect_ms / 1e3);
+    return out;
+}
+
 err_t xf_http_ended(struct xf_http_call *c, CURLcode code, ns_t deadline, struct err *e)
 {
     CURL *easy = c->easy;
@@ -248,6 +263,8 @@ err_t xf_http_ended(struct xf_http_call *c, CURLcode code, ns_t deadline, struct
     if (c->cut) return give_up(c, e, c->cut);
     if (code == CURLE_FILESIZE_EXCEEDED)
         return give_up(c, e, "the answer is larger than max_body");
+    char late[80];
     const char *why = c->x->lib->easy_strerror(code);
+    if (code == CURLE_OPERATION_TIMEDOUT) why = name_timeout(c, easy, late, sizeof late);
     return is_final(code) ? give_up(c, e, why) : try_again(c, why, 0, deadline, e);
 }

@@ -142,7 +142,7 @@ def every_named_point_of_every_way_to_load(t):
     t.equal(set(), missed, "points that nothing passes")
 
 
-@scenario("kills", "smoke")
+@scenario("kills")
 def every_named_point_of_an_aggregate_into_a_file(t):
     seen = crash_everywhere(t, ["csv aggregated"])
     t.true({"stage-after-write", "stage-after-rename", "rejects-after-write"} <= seen, f"passed: {sorted(seen)}")

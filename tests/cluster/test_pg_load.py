@@ -564,7 +564,7 @@ def the_server_s_processes_are_ended_and_the_run_goes_on(t):
     exact(t, pg, 4 * FED)
 
 
-@scenario("pg", "smoke")
+@scenario("pg")
 def a_line_that_breaks_in_commit_loses_and_doubles_nothing(t):
     pg = postgres.Postgres(t)
     make(t, 40000)

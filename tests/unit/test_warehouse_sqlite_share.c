@@ -159,7 +159,7 @@ static void a_refused_row_is_still_known_by_its_range(void **state)
     EQ_I64(1, r[1].row.rows_refused);
     EQ_I64(10, r[2].row.rows_loaded);
     EQ_I64(1, kit_count(k, "SELECT count(*) FROM t_rejects WHERE reason LIKE "
-                           "'UNIQUE%bytes 1100 to 1200%'"));
+                           "'UNIQUE%from 1100 to 1200%'"));
 }
 
 #define EACH(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
