@@ -159,8 +159,10 @@ def main():
             subprocess.run(["sqlite3", "-csv", copy, ".once a.csv", "SELECT * FROM a"], check=True)
             pg = Postgres(root, folder, os.path.join(folder, "a.csv"))
             try:
+                def from_table(argv):
+                    return lambda db: [*argv, "--postgres", pg.url, "--postgres-table", "a", "--into", f"sqlite:{db}"]
                 compare(f"a table of PostgreSQL, {a.rows} rows", want, sql, a.rounds, folder, [
-                    ("tranche", lambda db: [*tranche, "--postgres", pg.url, "--postgres-table", "a", "--into", f"sqlite:{db}"]),
+                    ("tranche", from_table(tranche)), *((name, from_table(argv)) for name, argv in others),
                     ("psql and sqlite3 .import", pg.by_hand)])
             finally:
                 pg.stop()

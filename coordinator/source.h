@@ -6,7 +6,7 @@
 // bytes readable before and past them).
 // sqlite: chunks hold rows (common/row_code), in ranges of their numbers; of a whole table
 // they are ranges of its rowids, by reference, if every row has one (source_table.c).
-// postgres: chunks hold rows like those of sqlite.
+// postgres: chunks hold rows like those of sqlite; several connections may fetch them.
 // range: chunks are numbers of rows and hold nothing.
 
 #ifndef COORDINATOR_SOURCE_H

@@ -1,5 +1,6 @@
 // The rows of a query on a PostgreSQL database, in its order: one COPY in binary, in one
-// read-only transaction that sees the state of its beginning.
+// read-only transaction that sees the state of its beginning. A table may be copied by
+// several connections (source_postgres_table.c).
 
 #include "coordinator/source_postgres.h"
 #include "common/text.h"
@@ -9,13 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-err_t postgres_source_fail(const struct source *s, const PGresult *r, const char *sql,
-                           struct err *e)
+err_t postgres_source_fail(struct pg *pg, const PGresult *r, const char *sql, struct err *e)
 {
     static const char read_only[] = "25006";
-    struct postgres_source *x = s->own;
-    err_t code = pg_fail(x->pg, r, sql, e);
-    bool blamed = pg_blames_statement(x->pg) || strcmp(x->pg->state, read_only) == 0;
+    err_t code = pg_fail(pg, r, sql, e);
+    bool blamed = pg_blames_statement(pg) || strcmp(pg->state, read_only) == 0;
     if (blamed) return err_wrap(e, ERR_INVALID, "source.query");
     return code;
 }
@@ -128,12 +127,12 @@ static err_t ask(struct source *s, int sent, const char *sql, PGresult **out, st
     struct postgres_source *x = s->own;
     PGresult *r, *end;
     *out = NULL;
-    if (!sent) return postgres_source_fail(s, NULL, NULL, e);
+    if (!sent) return postgres_source_fail(x->pg, NULL, NULL, e);
     TRY(pg_result(x->pg, &r, e));
     ExecStatusType status = PQresultStatus(r);
     err_t rc = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK
                    ? ERR_OK
-                   : postgres_source_fail(s, r, sql, e);
+                   : postgres_source_fail(x->pg, r, sql, e);
     while (rc == ERR_OK && (rc = pg_result(x->pg, &end, e)) == ERR_OK && end)
         PQclear(end);
     if (rc == ERR_OK)
@@ -212,11 +211,12 @@ static err_t find_table(struct source *s, const char *table, PGresult **r, struc
 
 static err_t table_query(struct source *s, const char *table, char **out, struct err *e)
 {
+    struct postgres_source *x = s->own;
     PGresult *r;
     TRY(find_table(s, table, &r, e));
-    int n = asprintf(out, "SELECT * FROM %s", PQgetvalue(r, 0, 0));
+    x->table = strdup(PQgetvalue(r, 0, 0));
     PQclear(r);
-    if (n >= 0) return ERR_OK;
+    if (x->table && asprintf(out, "SELECT * FROM %s", x->table) >= 0) return ERR_OK;
     *out = NULL;
     return err_set(e, ERR_NOMEM, "out of memory");
 }
@@ -240,6 +240,7 @@ static err_t postgres_open(struct source *s, const struct job *j, struct err *e)
     TRY(pg_open(&x->pg, j->postgres, s->stop_fd, e));
     TRY(pg_do(x->pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", e));
     TRY(open_query(s, j, e));
+    if (x->table) TRY(postgres_table_open(s, j->postgres, e));
     return rows_open_groups(s, j, e);
 }
 
@@ -247,18 +248,29 @@ static void postgres_close(struct source *s)
 {
     struct postgres_source *x = s->own;
     if (!x) return;
+    postgres_table_close(s);
     pg_close(&x->pg);
+    free(x->table);
+    free(x->one_only);
     free(x->copy);
     free(x->kind);
-    buf_free(&x->scratch);
+    buf_free(&x->all.scratch);
     rows_close(&x->rows);
     free(x);
+}
+
+static err_t postgres_names(struct source *s, struct schema *names_as_text,
+                            struct strings *notes, struct err *e)
+{
+    const char *why = ((struct postgres_source *)s->own)->one_only;
+    if (why && notes) TRY(strings_add(notes, why, strlen(why), e));
+    return rows_names(s, names_as_text, notes, e);
 }
 
 const struct source_ops source_postgres = {
     .reader = "rows",
     .open = postgres_open,
-    .names = rows_names,
+    .names = postgres_names,
     .infer = postgres_infer,
     .skip = rows_skip,
     .next = rows_next,

@@ -25,37 +25,34 @@ static bool take(struct message *m, size_t n, uint64_t *value)
     return true;
 }
 
-static err_t damaged(const struct source *s, struct err *e)
+static err_t damaged(const struct pg_rows *r, struct err *e)
 {
-    return err_set(e, ERR_PROTO, "%s: the server sent something that is no row",
-                   s->in->name);
+    return err_set(e, ERR_PROTO, "%s: the server sent something that is no row", r->name);
 }
 
-static err_t take_header(const struct source *s, struct message *m, struct err *e)
+static err_t take_header(const struct pg_rows *r, struct message *m, struct err *e)
 {
     static const char magic[11] = "PGCOPY\n\377\r\n";
     uint64_t flags, more;
-    if (m->n < HEADER_BYTES || memcmp(m->p, magic, sizeof magic) != 0) return damaged(s, e);
+    if (m->n < HEADER_BYTES || memcmp(m->p, magic, sizeof magic) != 0) return damaged(r, e);
     m->p += sizeof magic;
     m->n -= sizeof magic;
-    if (!take(m, 4, &flags) || !take(m, 4, &more) || m->n < more) return damaged(s, e);
+    if (!take(m, 4, &flags) || !take(m, 4, &more) || m->n < more) return damaged(r, e);
     m->p += more;
     m->n -= more;
     return ERR_OK;
 }
 
-static err_t put_row(const struct source *s, struct message *m, struct buf *to,
-                     struct err *e)
+static err_t put_row(struct pg_rows *r, struct message *m, struct buf *to, struct err *e)
 {
-    struct postgres_source *x = s->own;
-    for (uint32_t i = 0; i < x->rows.n_cols; i++) {
+    for (uint32_t i = 0; i < r->n_cols; i++) {
         struct cell c = { .kind = CELL_NULL };
         uint64_t n;
-        if (!take(m, 4, &n)) return damaged(s, e);
+        if (!take(m, 4, &n)) return damaged(r, e);
         if (n != UINT32_MAX) {
-            if (m->n < n) return damaged(s, e);
-            err_t rc = pg_value_cell(x->kind[i], m->p, (uint32_t)n, &x->scratch, &c, e);
-            if (rc != ERR_OK) return err_wrap(e, rc, "%s", s->in->name);
+            if (m->n < n) return damaged(r, e);
+            err_t rc = pg_value_cell(r->kind[i], m->p, (uint32_t)n, &r->scratch, &c, e);
+            if (rc != ERR_OK) return err_wrap(e, rc, "%s", r->name);
             m->p += n;
             m->n -= n;
         }
@@ -65,74 +62,97 @@ static err_t put_row(const struct source *s, struct message *m, struct buf *to,
 }
 
 // The header and the trailer may stand in messages of their own, or beside a row.
-static err_t read_message(const struct source *s, struct message m, struct buf *to,
-                          bool *got, struct err *e)
+static err_t read_message(struct pg_rows *r, struct message m, struct buf *to, bool *got,
+                          struct err *e)
 {
-    struct postgres_source *x = s->own;
     uint64_t n;
-    if (!x->begun) TRY(take_header(s, &m, e));
-    x->begun = true;
+    if (!r->begun) TRY(take_header(r, &m, e));
+    r->begun = true;
     if (m.n == 0) return ERR_OK;
-    if (!take(&m, 2, &n)) return damaged(s, e);
-    if (n == UINT16_MAX) return m.n ? damaged(s, e) : ERR_OK;
-    if (n != x->rows.n_cols) return damaged(s, e);
-    TRY(put_row(s, &m, to, e));
+    if (!take(&m, 2, &n)) return damaged(r, e);
+    if (n == UINT16_MAX) return m.n ? damaged(r, e) : ERR_OK;
+    if (n != r->n_cols) return damaged(r, e);
+    TRY(put_row(r, &m, to, e));
     *got = true;
     if (m.n == 0) return ERR_OK;
     bool trailer = take(&m, 2, &n) && n == UINT16_MAX && m.n == 0;
-    return trailer ? ERR_OK : damaged(s, e);
+    return trailer ? ERR_OK : damaged(r, e);
 }
 
-// The transaction ends here: nothing is kept from being vacuumed, or swapped, any longer.
-static err_t end(const struct source *s, struct err *e)
+static err_t end(struct pg_rows *r, struct err *e)
 {
-    struct postgres_source *x = s->own;
-    PGresult *r;
-    err_t rc = pg_result(x->pg, &r, e);
-    if (rc == ERR_OK && PQresultStatus(r) != PGRES_COMMAND_OK)
-        rc = postgres_source_fail(s, r, NULL, e);
-    PQclear(r);
-    TRY(rc);
-    pg_close(&x->pg);
-    return ERR_OK;
-}
-
-static err_t begin(const struct source *s, struct err *e)
-{
-    struct postgres_source *x = s->own;
-    PGresult *r;
-    if (!PQsendQuery(x->pg->c, x->copy)) return postgres_source_fail(s, NULL, NULL, e);
-    x->copying = true;
-    TRY(pg_result(x->pg, &r, e));
-    err_t rc =
-        PQresultStatus(r) == PGRES_COPY_OUT ? ERR_OK : postgres_source_fail(s, r, NULL, e);
-    PQclear(r);
+    PGresult *last = NULL;
+    err_t rc = ERR_OK;
+    do {
+        PQclear(last);
+        rc = pg_result(r->pg, &last, e);
+        if (rc == ERR_OK && last && PQresultStatus(last) != PGRES_COMMAND_OK)
+            rc = postgres_source_fail(r->pg, last, NULL, e);
+    } while (rc == ERR_OK && last);
+    PQclear(last);
     return rc;
 }
 
+err_t postgres_rows_begin(struct pg_rows *r, const char *copy, struct err *e)
+{
+    PGresult *first;
+    r->begun = false;
+    if (!PQsendQuery(r->pg->c, copy)) return postgres_source_fail(r->pg, NULL, NULL, e);
+    TRY(pg_result(r->pg, &first, e));
+    err_t rc = PQresultStatus(first) == PGRES_COPY_OUT
+                   ? ERR_OK
+                   : postgres_source_fail(r->pg, first, NULL, e);
+    PQclear(first);
+    return rc;
+}
+
+err_t postgres_rows_next(struct pg_rows *r, struct buf *to, bool *got, struct err *e)
+{
+    *got = false;
+    while (!*got) {
+        char *p;
+        int n = PQgetCopyData(r->pg->c, &p, 1);
+        if (n == -2) return postgres_source_fail(r->pg, NULL, NULL, e);
+        if (n == -1) return end(r, e);
+        if (n == 0) {
+            TRY(pg_wait(r->pg, e));
+            continue;
+        }
+        struct message m = { (const uint8_t *)p, (size_t)n };
+        err_t rc = read_message(r, m, to, got, e);
+        PQfreemem(p);
+        TRY(rc);
+    }
+    return ERR_OK;
+}
+
+static err_t step(const struct source *s, struct buf *to, bool *got, struct err *e)
+{
+    struct postgres_source *x = s->own;
+    struct pg_rows *r = &x->all;
+    if (x->by_ctid) return postgres_table_step(s, to, got, e);
+    if (!r->pg) {
+        r->pg = x->pg;
+        r->name = s->in->name;
+        r->kind = x->kind;
+        r->n_cols = x->rows.n_cols;
+        TRY(postgres_rows_begin(r, x->copy, e));
+    }
+    return postgres_rows_next(r, to, got, e);
+}
+
+// With the last row the transaction ends: nothing is kept from being vacuumed, or swapped,
+// any longer.
 err_t postgres_step(const struct source *s, struct buf *to, bool *got, struct err *e)
 {
     struct postgres_source *x = s->own;
     *got = false;
     if (x->rows.at_end) return ERR_OK;
-    if (!x->copying) TRY(begin(s, e));
-    while (!*got) {
-        char *p;
-        int n = PQgetCopyData(x->pg->c, &p, 1);
-        if (n == -2) return postgres_source_fail(s, NULL, NULL, e);
-        if (n == -1) {
-            x->rows.at_end = true;
-            return end(s, e);
-        }
-        if (n == 0) {
-            TRY(pg_wait(x->pg, e));
-            continue;
-        }
-        struct message m = { (const uint8_t *)p, (size_t)n };
-        err_t rc = read_message(s, m, to, got, e);
-        PQfreemem(p);
-        TRY(rc);
-    }
+    TRY(step(s, to, got, e));
+    if (*got) return ERR_OK;
+    x->rows.at_end = true;
+    postgres_table_close((struct source *)(uintptr_t)s);
+    pg_close(&x->pg);
     return ERR_OK;
 }
 

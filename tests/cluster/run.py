@@ -22,6 +22,7 @@ import test_kills  # noqa: F401
 import test_load  # noqa: F401
 import test_pg_line  # noqa: F401
 import test_pg_source  # noqa: F401
+import test_pg_table  # noqa: F401
 import test_pg_load  # noqa: F401
 import test_plugin  # noqa: F401
 import test_misbehaviour  # noqa: F401

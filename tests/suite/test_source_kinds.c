@@ -175,6 +175,24 @@ static void make_postgres_table(const struct folder *f, struct job *j, uint64_t 
     make_postgres(j, n);
     j->postgres_table = strdup("t");
 }
+// So many blocks that several connections read them, most of them empty: a row in a block
+// of its own, with dead ones around it.
+static void make_postgres_blocks(const struct folder *f, struct job *j, uint64_t n)
+{
+    enum { BLOCKS = 1100 };
+    char sql[512];
+    make_postgres_table(f, j, 0);
+    snprintf(sql, sizeof sql,
+             "DROP TABLE t; CREATE UNLOGGED TABLE t(x text, i int, pad text); "
+             "ALTER TABLE t ALTER pad SET STORAGE plain; "
+             "INSERT INTO t SELECT CASE i %% 3 WHEN 0 THEN 'a' || i END, "
+             "CASE WHEN g %% %llu = 0 AND i < %llu THEN i END, repeat('x', 7000) FROM "
+             "generate_series(0, %d) g, LATERAL (SELECT g / %llu AS i) AS k ORDER BY g; "
+             "DELETE FROM t WHERE i IS NULL; ALTER TABLE t DROP COLUMN pad",
+             (unsigned long long)(BLOCKS / (n + 1)), (unsigned long long)n, BLOCKS - 1,
+             (unsigned long long)(BLOCKS / (n + 1)));
+    pg_kit_do(server.url, sql);
+}
 
 static const struct kind kinds[] = {
     { "csv", make_csv, 1, "" },
@@ -186,6 +204,7 @@ static const struct kind kinds[] = {
     { "table", make_table, 1, "" },
     { "postgres_query", make_postgres_query, 1, "" },
     { "postgres_table", make_postgres_table, 1, "" },
+    { "postgres_table_of_many_blocks", make_postgres_blocks, 1, "" },
     { "table_with_gaps", make_sparse_table, 1, "" },
     { "table_in_wal_mode", make_wal_table, 1, "" },
     { "table_without_rowid", make_keyed_table, 1, "" },
