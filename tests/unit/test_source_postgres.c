@@ -3,9 +3,7 @@
 
 #include "common/row_code.h"
 #include "coordinator/source_postgres.h"
-#include "tests/pg_kit.h"
-
-static struct pg_server server;
+#include "tests/pg_source_kit.h"
 
 // ---- statements, without a server ----
 
@@ -129,72 +127,6 @@ static void bytes_that_are_no_value_are_refused(void **state)
     buf_free(&scratch);
 }
 
-// ---- rows ----
-
-static struct job job_of_query(const char *query)
-{
-    struct job j;
-    job_init(&j);
-    j.source = SOURCE_POSTGRES;
-    j.postgres = strdup(server.url);
-    j.postgres_public = strdup(server.url);
-    j.query = strdup(query);
-    j.into = strdup("null:");
-    return j;
-}
-
-struct result {
-    struct schema schema;
-    struct buf text; // rows as CSV, a line each
-};
-
-static void result_free(struct result *r)
-{
-    schema_free(&r->schema);
-    buf_free(&r->text);
-}
-
-static err_t read_rest(struct source *s, struct buf *text, struct err *e)
-{
-    _Atomic uint64_t target = 1;
-    struct chunk_data *c = NULL, *bad;
-    err_t rc;
-    while ((rc = source_next(s, &target, &c, &bad, e)) == ERR_OK && c) {
-        for (size_t at = 0; at < c->held;) {
-            PASS(e, source_show(s, c, &at, text, e));
-            PASS(e, buf_printf(text, e, "\n"));
-        }
-        chunk_data_free(&c);
-    }
-    return rc;
-}
-
-static struct source *begun(struct job *j, struct result *r)
-{
-    struct err e;
-    struct source *s;
-    struct buf trial = { 0 };
-    uint64_t rows;
-    *r = (struct result){ 0 };
-    PASS(&e, source_open(&s, j, &e));
-    PASS(&e, source_infer(s, j, &r->schema, &trial, &rows, &e));
-    buf_free(&trial);
-    return s;
-}
-
-static struct result result_of(const char *query)
-{
-    struct err e;
-    struct job j = job_of_query(query);
-    struct result r;
-    struct source *s = begun(&j, &r);
-    PASS(&e, read_rest(s, &r.text, &e));
-    PASS(&e, buf_add(&r.text, "", 1, &e));
-    source_close(&s);
-    job_free(&j);
-    return r;
-}
-
 struct value {
     const char *name, *sql, *text; // text NULL: what the server writes
     enum type type;
@@ -306,19 +238,6 @@ static void random_numbers_come_through(void **state)
 
 // ---- one state ----
 
-enum { MANY = 400000 };
-#define MAKE_MANY                                                                         \
-    "DROP TABLE IF EXISTS many; CREATE TABLE many AS SELECT i, 'some text of row ' || i " \
-    "AS t FROM generate_series(1, 400000) i"
-
-static uint64_t lines_in(const struct buf *b)
-{
-    uint64_t n = 0;
-    for (size_t i = 0; i < b->n; i++)
-        n += b->p[i] == '\n';
-    return n;
-}
-
 static void what_others_write_meanwhile_is_not_seen(void **state)
 {
     (void)state;
@@ -376,161 +295,6 @@ static void a_read_that_waits_can_be_stopped(void **state)
     source_stop(s);
     EXPECT(ERR_CLOSED, &e, source_infer(s, &j, &schema, &trial, &rows, &e));
     source_close(&s);
-    job_free(&j);
-}
-
-// ---- a table by several connections ----
-
-// Blocks with holes, some of them empty, and rows that moved to the end.
-#define MAKE_HOLES                                                           \
-    MAKE_MANY "; DELETE FROM many WHERE i % 10 = 0 OR i BETWEEN 100000 AND " \
-              "150000; UPDATE many SET t = 'moved ' || i WHERE i % 7 = 0"
-
-static struct job job_of_table(const char *table)
-{
-    struct job j = job_of_query("");
-    free(j.query);
-    j.query = NULL;
-    j.postgres_table = strdup(table);
-    return j;
-}
-
-static void check_connections(const struct source *s)
-{
-    const struct postgres_source *x = s->own;
-    char *n = pg_kit_one(server.url, "SELECT count(*) > 1 FROM pg_stat_activity WHERE "
-                                     "application_name = 'tranche'");
-    bool several = sysconf(_SC_NPROCESSORS_ONLN) > 1;
-    assert_string_equal(several ? "t" : "f", n);
-    EQ_I64(several, x->by_ctid != NULL);
-    assert_null(x->one_only);
-    free(n);
-}
-
-static void rows_come_in_the_order_of_their_places(void **state)
-{
-    (void)state;
-    struct err e;
-    struct result r, want;
-    struct job j = job_of_table("many");
-    pg_kit_do(server.url, MAKE_HOLES);
-    want = result_of("SELECT * FROM many ORDER BY ctid");
-    struct source *s = begun(&j, &r);
-    check_connections(s);
-    PASS(&e, read_rest(s, &r.text, &e));
-    EQ_I64(want.text.n - 1, r.text.n); // a NUL is counted there
-    assert_memory_equal(want.text.p, r.text.p, r.text.n);
-    // No connection is left in a transaction.
-    pg_kit_do(server.url, "SET lock_timeout = '10s'; DROP TABLE many");
-    source_close(&s);
-    result_free(&want);
-    result_free(&r);
-    job_free(&j);
-}
-
-static void all_connections_see_one_state(void **state)
-{
-    (void)state;
-    struct err e;
-    struct result r;
-    struct job j = job_of_table("many");
-    pg_kit_do(server.url, MAKE_MANY);
-    struct source *s = begun(&j, &r);
-    check_connections(s);
-    pg_kit_do(server.url,
-              "DELETE FROM many WHERE i % 2 = 0; UPDATE many SET t = 'changed'; "
-              "INSERT INTO many SELECT i, 'later' FROM generate_series(1, 99999) i");
-    PASS(&e, read_rest(s, &r.text, &e));
-    EQ_I64(MANY, lines_in(&r.text));
-    assert_null(memmem(r.text.p, r.text.n, "changed", 7));
-    assert_null(memmem(r.text.p, r.text.n, "later", 5));
-    source_close(&s);
-    result_free(&r);
-    job_free(&j);
-}
-
-// Larger than what lanes read ahead, so that somebody still reads.
-#define MAKE_WIDE                                                                     \
-    "DROP TABLE IF EXISTS wide; CREATE UNLOGGED TABLE wide AS SELECT i, repeat('x', " \
-    "1000) AS t FROM generate_series(1, 80000) i"
-
-static void one_killed_backend_of_several_ends_the_read(void **state)
-{
-    (void)state;
-    struct err e;
-    struct result r;
-    struct job j = job_of_table("wide");
-    pg_kit_do(server.url, MAKE_WIDE);
-    struct source *s = begun(&j, &r);
-    check_connections(s);
-    pg_kit_do(server.url,
-              "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
-              "application_name = 'tranche' ORDER BY backend_start DESC LIMIT 1");
-    EXPECT(ERR_CLOSED, &e, read_rest(s, &r.text, &e));
-    assert_non_null(strstr(e.text, "postgresql://"));
-    source_close(&s);
-    result_free(&r);
-    job_free(&j);
-}
-
-static void a_table_is_left_in_the_middle(void **state)
-{
-    (void)state;
-    struct err e;
-    struct result r;
-    struct job j = job_of_table("wide");
-    pg_kit_do(server.url, MAKE_WIDE);
-    struct source *s = begun(&j, &r);
-    check_connections(s);
-    source_close(&s);
-    result_free(&r);
-    s = begun(&j, &r);
-    source_stop(s);
-    EXPECT(ERR_CLOSED, &e, read_rest(s, &r.text, &e));
-    source_close(&s);
-    pg_kit_do(server.url, "SET lock_timeout = '60s'; DROP TABLE wide");
-    result_free(&r);
-    job_free(&j);
-}
-
-struct alone {
-    const char *name, *sql, *why;
-};
-static const struct alone alone[] = {
-    { "a_view", "CREATE VIEW a AS SELECT 1 AS x", "it is not an ordinary table" },
-    { "a_materialized_view", "CREATE MATERIALIZED VIEW a AS SELECT 1 AS x",
-      "it is not an ordinary table" },
-    { "a_partitioned_table", "CREATE TABLE a(x int) PARTITION BY RANGE (x)",
-      "it is not an ordinary table" },
-    { "a_parent", "CREATE TABLE a(x int); CREATE TABLE b() INHERITS (a)",
-      "other tables inherit from it" },
-    { "a_table_with_policies",
-      "CREATE TABLE a(x int); ALTER TABLE a ENABLE ROW LEVEL SECURITY",
-      "it has row level security" },
-    { "a_small_table", "CREATE TABLE a(x int)", NULL },
-};
-
-static void is_read_by_one_connection(void **state)
-{
-    const struct alone *t = *state;
-    struct err e;
-    struct source *s;
-    struct schema schema = { 0 };
-    struct strings notes = { 0 };
-    char sql[300];
-    struct job j = job_of_table("alone.a");
-    snprintf(sql, sizeof sql, "CREATE SCHEMA alone; SET search_path = alone; %s", t->sql);
-    pg_kit_do(server.url, sql);
-    PASS(&e, source_open(&s, &j, &e));
-    PASS(&e, source_names(s, &schema, &notes, &e));
-    EQ_I64(t->why != NULL, notes.n);
-    if (t->why) assert_non_null(strstr(notes.v[0], "one connection reads it: "));
-    if (t->why) assert_non_null(strstr(notes.v[0], t->why));
-    assert_null(((struct postgres_source *)s->own)->by_ctid);
-    source_close(&s);
-    pg_kit_do(server.url, "SET client_min_messages = error; DROP SCHEMA alone CASCADE");
-    schema_free(&schema);
-    strings_free(&notes);
     job_free(&j);
 }
 
@@ -639,19 +403,13 @@ static void a_table_is_found_as_it_is_written(void **state)
         "CREATE SCHEMA deep; CREATE TABLE plain(x int); CREATE TABLE \"Odd name\"(x int);"
         "CREATE TABLE deep.\"Odd name\"(x int); CREATE VIEW seen AS SELECT 1 AS x");
     for (size_t i = 0; i < N_OF(good); i++) {
-        struct job j = job_of_query("");
+        struct job j = job_of_table(good[i]);
         struct source *s;
-        free(j.query);
-        j.query = NULL;
-        j.postgres_table = strdup(good[i]);
         PASS(&e, source_open(&s, &j, &e));
         source_close(&s);
         job_free(&j);
     }
-    struct job j = job_of_query("");
-    free(j.query);
-    j.query = NULL;
-    j.postgres_table = strdup("nowhere.plain");
+    struct job j = job_of_table("nowhere.plain");
     refused(&j, ERR_INVALID, "has no table 'nowhere.plain'");
 }
 
@@ -684,20 +442,6 @@ static void how_many_rows_there_are_is_what_the_server_expects(void **state)
     job_free(&j);
 }
 
-static int start(void **state)
-{
-    (void)state;
-    pg_kit_start(&server);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    pg_kit_end(&server);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest pure[] = {
@@ -711,10 +455,6 @@ int main(void)
         cmocka_unit_test(what_others_write_meanwhile_is_not_seen),
         cmocka_unit_test(a_killed_backend_ends_the_read),
         cmocka_unit_test(a_read_that_waits_can_be_stopped),
-        cmocka_unit_test(rows_come_in_the_order_of_their_places),
-        cmocka_unit_test(all_connections_see_one_state),
-        cmocka_unit_test(one_killed_backend_of_several_ends_the_read),
-        cmocka_unit_test(a_table_is_left_in_the_middle),
         cmocka_unit_test(rows_above_the_watermark_are_read),
         cmocka_unit_test(wrong_queries_are_refused),
         cmocka_unit_test(a_query_that_writes_is_refused),
@@ -726,12 +466,10 @@ int main(void)
                            TABLE(statements, is_read), N_OF(statements));
     failed += test_main("source_postgres_params", NULL, 0,
                         TABLE(with_params, params_become_their_values), N_OF(with_params));
-    start(NULL);
+    pg_kit_start(&server);
     failed += test_main("source_postgres_values", NULL, 0,
                         TABLE(values, is_what_the_server_writes), N_OF(values));
-    failed += test_main("source_postgres_alone", NULL, 0,
-                        TABLE(alone, is_read_by_one_connection), N_OF(alone));
     failed += cmocka_run_group_tests_name("source_postgres", served, NULL, NULL);
-    stop(NULL);
+    pg_kit_end(&server);
     return failed;
 }
