@@ -42,13 +42,13 @@ struct lane {
     pthread_t thread;
     bool started;
     struct piece *first, *newest; // with the lock
-    size_t held;                  // bytes in them
+    size_t held;                  // bytes of their buffers
 };
 
 struct postgres_table {
     struct source *s;
     char *name; // in SQL, with its schema
-    uint64_t n_ranges;
+    uint64_t n_ranges, range_blocks;
     size_t lane_bytes;
     struct lane lane[LANES_MOST];
     uint32_t n_lanes;
@@ -87,7 +87,7 @@ static err_t hand_over(struct lane *l, struct piece **p, struct err *e)
     if (!stop) {
         *(l->first ? &l->newest->next : &l->first) = *p;
         l->newest = *p;
-        l->held += (*p)->rows.n;
+        l->held += (*p)->rows.cap;
         *p = NULL;
         pthread_cond_broadcast(&t->changed);
     }
@@ -120,10 +120,10 @@ static err_t fill(struct lane *l, struct piece **p, struct err *e)
 static err_t range_copy(const struct lane *l, uint64_t range, char **copy, struct err *e)
 {
     const struct postgres_table *t = l->t;
-    unsigned long long begin = range * RANGE_BLOCKS;
+    unsigned long long begin = range * t->range_blocks, behind = begin + t->range_blocks;
     char *sql, end[64] = "";
     if (range + 1 < t->n_ranges)
-        snprintf(end, sizeof end, " AND ctid < '(%llu,0)'", begin + RANGE_BLOCKS);
+        snprintf(end, sizeof end, " AND ctid < '(%llu,0)'", behind);
     if (asprintf(&sql, "SELECT * FROM %s WHERE ctid >= '(%llu,0)'%s", t->name, begin, end) <
         0)
         return no_memory(e);
@@ -190,7 +190,7 @@ static err_t next_piece(struct postgres_table *t, struct err *e)
     if (rc == ERR_OK) {
         t->open = l->first;
         l->first = t->open->next;
-        l->held -= t->open->rows.n;
+        l->held -= t->open->rows.cap;
         pthread_cond_broadcast(&t->changed);
     } else if (e) {
         *e = t->why;
@@ -231,7 +231,9 @@ static const char IN_ORDER[] = "SET LOCAL synchronize_seqscans = off;"
                                "SET LOCAL max_parallel_workers_per_gather = 0";
 
 struct about { // the table, and where it is
-    char *name, *snapshot, *server;
+    const char *name;
+    uint64_t blocks, all_blocks; // of its rows; with what they hold elsewhere (TOAST)
+    char *snapshot, *server;
 };
 
 static const char SERVER[] = "SELECT pg_postmaster_start_time()::text";
@@ -312,17 +314,19 @@ static err_t connect_lanes(struct postgres_table *t, const char *conninfo, uint3
     return t->n_lanes > 1 ? pg_do(x->pg, PLAN, e) : ERR_OK;
 }
 
-static err_t table_new(struct source *s, uint64_t blocks, const char *name,
-                       struct postgres_table **out, struct err *e)
+static err_t table_new(struct source *s, const struct about *a, struct postgres_table **out,
+                       struct err *e)
 {
     struct postgres_table *t = calloc(1, sizeof *t);
     if (!t) return no_memory(e);
     t->s = s;
-    t->n_ranges = (blocks + RANGE_BLOCKS - 1) / RANGE_BLOCKS;
+    t->range_blocks = RANGE_BLOCKS * a->blocks / a->all_blocks;
+    if (t->range_blocks == 0) t->range_blocks = 1;
+    t->n_ranges = (a->blocks + t->range_blocks - 1) / t->range_blocks;
     t->lane_bytes = s->batch_bytes_most / LANES_SHARE;
     if (t->lane_bytes > LANE_BYTES_MOST) t->lane_bytes = LANE_BYTES_MOST;
     if (t->lane_bytes == 0) t->lane_bytes = 1;
-    t->name = strdup(name);
+    t->name = strdup(a->name);
     if (!t->name || pthread_mutex_init(&t->lock, NULL) != 0) {
         free(t->name);
         free(t);
@@ -338,17 +342,16 @@ static err_t table_new(struct source *s, uint64_t blocks, const char *name,
     return ERR_OK;
 }
 
-static err_t open_lanes(struct source *s, const char *conninfo, uint64_t blocks,
-                        const char *name, struct err *e)
+static err_t open_lanes(struct source *s, const char *conninfo, struct about a,
+                        struct err *e)
 {
     struct postgres_source *x = s->own;
-    struct about a = { .name = (char *)(uintptr_t)name };
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     uint32_t want = cores < LANES_MOST ? (uint32_t)cores : LANES_MOST;
     if (cores < 2) return ERR_OK;
     err_t rc = one_text(x->pg, "SELECT pg_export_snapshot()", &a.snapshot, e);
     if (rc == ERR_OK) rc = one_text(x->pg, SERVER, &a.server, e);
-    if (rc == ERR_OK) rc = table_new(s, blocks, name, &x->by_ctid, e);
+    if (rc == ERR_OK) rc = table_new(s, &a, &x->by_ctid, e);
     if (rc == ERR_OK) rc = connect_lanes(x->by_ctid, conninfo, want, &a, e);
     free(a.snapshot);
     free(a.server);
@@ -367,7 +370,9 @@ err_t postgres_table_open(struct source *s, const char *conninfo, struct err *e)
         "WHEN current_setting('server_version_num')::int < 140000 "
         "THEN 'the server is older than PostgreSQL 14' END, "
         "CASE c.relkind WHEN 'r' THEN "
-        "pg_relation_size(c.oid) / current_setting('block_size')::int ELSE 0 END "
+        "pg_relation_size(c.oid) / current_setting('block_size')::int END, "
+        "CASE c.relkind WHEN 'r' THEN "
+        "pg_table_size(c.oid) / current_setting('block_size')::int END "
         "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
         "LEFT JOIN pg_am a ON a.oid = c.relam WHERE c.oid = $1::regclass";
     struct postgres_source *x = s->own;
@@ -378,10 +383,12 @@ err_t postgres_table_open(struct source *s, const char *conninfo, struct err *e)
     if (PQntuples(r) == 1 && !PQgetisnull(r, 0, 1)) {
         rc = say(s, 1, PQgetvalue(r, 0, 1), e);
     } else if (PQntuples(r) == 1) {
-        uint64_t blocks = strtoull(PQgetvalue(r, 0, 2), NULL, 10);
+        struct about a = { .name = PQgetvalue(r, 0, 0),
+                           .blocks = strtoull(PQgetvalue(r, 0, 2), NULL, 10),
+                           .all_blocks = strtoull(PQgetvalue(r, 0, 3), NULL, 10) };
         rc = pg_do(x->pg, IN_ORDER, e);
-        if (rc == ERR_OK && blocks >= WORTH_BLOCKS)
-            rc = open_lanes(s, conninfo, blocks, PQgetvalue(r, 0, 0), e);
+        if (rc == ERR_OK && a.blocks && a.all_blocks >= WORTH_BLOCKS)
+            rc = open_lanes(s, conninfo, a, e);
     }
     PQclear(r);
     return rc;

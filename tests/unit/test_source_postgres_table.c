@@ -41,6 +41,29 @@ static void rows_come_in_the_order_of_their_places(void **state)
     job_free(&j);
 }
 
+// Few blocks, whose rows have their values elsewhere.
+static void large_values_are_read_by_several_connections(void **state)
+{
+    (void)state;
+    struct err e;
+    struct result r, want;
+    struct job j = job_of_table("large");
+    pg_kit_do(server.url,
+              "CREATE UNLOGGED TABLE large(i int, t text); ALTER TABLE large ALTER t SET "
+              "STORAGE external; INSERT INTO large SELECT i, repeat(i::text, 2000) FROM "
+              "generate_series(10000, 12500) i; DELETE FROM large WHERE i % 3 = 0");
+    want = result_of("SELECT * FROM large ORDER BY ctid");
+    struct source *s = begun(&j, &r);
+    check_connections(s);
+    PASS(&e, read_rest(s, &r.text, &e));
+    EQ_I64(want.text.n - 1, r.text.n);
+    assert_memory_equal(want.text.p, r.text.p, r.text.n);
+    source_close(&s);
+    result_free(&want);
+    result_free(&r);
+    job_free(&j);
+}
+
 static void all_connections_see_one_state(void **state)
 {
     (void)state;
@@ -151,6 +174,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_come_in_the_order_of_their_places),
+        cmocka_unit_test(large_values_are_read_by_several_connections),
         cmocka_unit_test(all_connections_see_one_state),
         cmocka_unit_test(one_killed_backend_of_several_ends_the_read),
         cmocka_unit_test(a_table_is_left_in_the_middle),
