@@ -94,7 +94,7 @@ def one_killed_connection_of_several_loses_nothing(t):
     done = t.finish(p)
     t.equal(1, done.code, "exit code")
     t.says(done, "tranche: postgresql://")
-    t.equal(1, done.err.count("tranche:"), "sentences")
+    t.equal(1, done.err.count("tranche: postgresql://"), "sentences")
     t.wait_until(lambda: not pg.backends(), "the other connections are gone")
     t.run(*args(line.at()))
     check(t, want)
