@@ -8,6 +8,7 @@
 static void check_text(struct conf *c)
 {
     const struct job *j = c->job;
+    if (!j->into) return; // said elsewhere
     bool parts = job_into_text(j) && strchr(j->into, '*');
     bool merges = job_aggregates(j) || j->merge_sql;
     if (j->params.n && (job_into_text(j) || strcmp(j->into, "null:") == 0))

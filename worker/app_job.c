@@ -150,10 +150,10 @@ void worker_fetch_files(struct app *a)
 
 void worker_on_job(struct app *a, const struct link_in *in)
 {
-    if (a->has_job || !a->sid || !link_check(in)) {
+    if (!a->sid) return; // of a session that we gave up while it was on its way
+    if (a->has_job || !link_check(in)) {
         worker_leave(a, 1, ERR_PROTO,
                      a->has_job ? "a second job came over one session"
-                     : !a->sid  ? "a job came before WELCOME"
                                 : "the job arrived damaged");
         return;
     }

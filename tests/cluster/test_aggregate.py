@@ -320,7 +320,7 @@ load: {{into: 'sqlite:wh.db', table: t{more}}}
     t.says(r, "ok, 1 input")
 
 
-@scenario("aggregate", "smoke")
+@scenario("aggregate", "smoke", "threads")
 def text_destinations_get_the_same_table(t):
     rows = random_rows(t, 2000)
     write_rows(t, "in.csv", rows)

@@ -198,7 +198,7 @@ def write_all(pipe, data):
         pass
 
 
-@scenario("bad", "smoke")
+@scenario("bad", "smoke", "threads")
 def ctrl_c_ends_a_run_that_waits_for_input(t):
     head = b"a\n" + b"".join(b"%d\n" % i for i in range(600000))
     for data, ready in ((b"", "tmp"), (head, "wh.db")):  # in the plan; in the loop

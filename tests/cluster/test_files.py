@@ -42,7 +42,7 @@ def cached(t):
     return sorted(glob.glob(t.path(".cache", "tranche", "files", "*")))
 
 
-@scenario("files", "smoke")
+@scenario("files", "smoke", "threads")
 def a_lookup_table_comes_to_another_host_and_stays_in_its_cache(t):
     job(t)
     keys(t, "anna")

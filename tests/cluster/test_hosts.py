@@ -142,7 +142,7 @@ def workers_of(t):
     return {w for (w,) in t.rows("wh.db", "SELECT DISTINCT worker FROM tranche_ledger WHERE worker <> ''")}  # splits have none
 
 
-@scenario("hosts", "smoke")
+@scenario("hosts", "smoke", "threads")
 def a_remote_worker_joins_mid_run(t):
     make(t, HELD_ROWS)
     keys(t, "anna")
@@ -222,7 +222,7 @@ def is_resting(pids):
     return True
 
 
-@scenario("hosts", "smoke")
+@scenario("hosts", "smoke", "threads")
 def finished_results_are_handed_to_a_coordinator_that_was_started_again(t):
     make(t)
     keys(t, "anna")

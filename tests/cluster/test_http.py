@@ -45,7 +45,7 @@ PLAIN = ITEMS + ("--http-keep", "n")
 
 # ---- what it gives ----
 
-@scenario("http", "smoke")
+@scenario("http", "smoke", "threads")
 def lists_become_rows_beside_the_columns_that_are_kept(t):
     w = web(t)
     column(t, 2, 0, 1)

@@ -83,7 +83,7 @@ def twenty_workers_and_runners_are_killed_while_a_run_goes_on(t):
         exact(t)
 
 
-@scenario("kills", "smoke")
+@scenario("kills", "smoke", "threads")
 def everything_is_killed_at_once(t):
     make(t)
     for i in range(3):

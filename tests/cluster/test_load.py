@@ -10,7 +10,7 @@ KEYS = ("run status rows_read rows_parsed rows_rejected rows_emitted rows_loaded
         "chunks chunks_cached retries bytes_read seconds workers table").split()
 
 
-@scenario("load", "smoke")
+@scenario("load", "smoke", "threads")
 def superstore_is_loaded_exactly(t):
     r = t.run("run", "--csv", t.data("superstore.csv"), "--into", "sqlite:wh.db", "--table",
               "orders", "--output", "json").json
@@ -80,7 +80,7 @@ def a_changed_middle_is_refused_and_fresh_starts_over(t):
     t.equal([(1, "X"), (2, "y"), (3, "z")], t.rows("wh.db", "SELECT * FROM t"), "rows after --fresh")
 
 
-@scenario("load", "smoke")
+@scenario("load", "smoke", "threads")
 def replace_swaps_in_the_new_table(t):
     t.write("a.csv", "id\n1\n2\n")
     args = ("run", "--csv", "a.csv", "--into", "sqlite:wh.db", "--table", "t", "--mode", "replace")
@@ -103,7 +103,7 @@ def replace_past_the_limit_swaps_nothing_in(t):
     t.equal([(1,)], t.rows("wh.db", "SELECT * FROM t"), "the old rows stand")
 
 
-@scenario("load", "smoke")
+@scenario("load", "smoke", "threads")
 def gz_zst_and_stdin_give_the_rows_of_the_plain_file(t):
     plain = open(t.data("flights-slice.csv"), "rb").read()
     t.write("f.csv", plain)
@@ -185,7 +185,7 @@ def a_late_value_that_does_not_fit_is_kept_as_text_and_counted(t):
     t.equal("surprise", t.one("m.db", "SELECT n FROM m WHERE id = 400000"), "late value")
 
 
-@scenario("types", "smoke")
+@scenario("types", "smoke", "threads")
 def bad_rows_go_to_the_rejects_with_everything_to_find_them(t):
     t.write("b.csv", 'id,n\n1,5\n2,abc\n"3\n3",7,8\n4,9\n')
     args = ("run", "--csv", "b.csv", "--into", "sqlite:b.db", "--table", "t", "--type", "n=integer")

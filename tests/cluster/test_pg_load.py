@@ -251,7 +251,7 @@ def fresh_takes_back_what_the_load_put_into_postgresql(t):
     t.equal("20000", pg.one("SELECT count(*) FROM k"), "rows")
 
 
-@scenario("pg", "smoke")
+@scenario("pg", "smoke", "threads")
 def replace_swaps_the_new_rows_in_at_one_moment(t):
     pg = postgres.Postgres(t)
     t.write("k.csv", people([(i, "old", i) for i in range(100)]))
@@ -509,7 +509,7 @@ def a_table_with_other_columns_is_refused_column_by_column(t):
     t.says(t.run(*args(pg, table="w"), want=2), "is no table")
 
 
-@scenario("pg", "smoke")
+@scenario("pg", "smoke", "threads")
 def rows_that_break_a_rule_of_the_table_are_refused_alone(t):
     pg = postgres.Postgres(t)
     pg.do("CREATE TABLE k(id bigint PRIMARY KEY, name text CHECK (name <> 'bad'), n bigint NOT NULL);"
@@ -551,7 +551,7 @@ def a_coordinator_that_dies_at_any_step_loses_and_doubles_nothing(t):
             pg.do("DROP TABLE k, k_rejects, tranche_runs, tranche_ledger")
 
 
-@scenario("pg", "smoke")
+@scenario("pg", "smoke", "threads")
 def the_server_s_processes_are_ended_and_the_run_goes_on(t):
     pg = postgres.Postgres(t)
     run = Fed(t, pg)

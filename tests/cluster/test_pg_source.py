@@ -29,7 +29,7 @@ def args(url, *more, query=QUERY):
     return ("run", "--postgres", url, "--query", query, "--into", "sqlite:wh.db", "--table", "t", *more)
 
 
-@scenario("pg", "sources", "smoke")
+@scenario("pg", "sources", "smoke", "threads")
 def a_table_of_postgres_is_loaded_with_its_types(t):
     pg = Postgres(t)
     pg.do("""CREATE SCHEMA s; CREATE TABLE s.t(i bigint, r real, n numeric, id numeric(20,0), b boolean, d date,

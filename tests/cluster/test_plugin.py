@@ -176,7 +176,7 @@ def a_row_that_a_plugin_cannot_take_stands_alone_among_the_rejects(t):
     t.equal(1, done.json["rows_rejected"], "rejects")
 
 
-@scenario("plugin", "smoke")
+@scenario("plugin", "smoke", "threads")
 def a_row_that_crashes_a_plugin_stands_alone_among_the_rejects(t):
     for what, says in (("crash", "signal 11"), ("abort", "signal 6"), ("exit", "exited with code 3")):
         runs(t, f"what={what}", "at=417", more=("--bad-rows", "1", "--mode", "replace"), want=3, without=[417])
@@ -213,7 +213,7 @@ def what_a_plugin_prints_and_threads_that_it_leaves_disturb_nobody(t):
 
 # ---- workers.concurrency ----
 
-@scenario("plugin", "smoke")
+@scenario("plugin", "smoke", "threads")
 def hundreds_of_batches_are_in_flight_at_the_same_time(t):
     # Each batch waits until 150 of its process are there, and answers how many that were.
     t.run(*arguments(build(t), 600, 1, ["what=company", "company=150"], ("--concurrency", "200", "-j", "2")))

@@ -13,7 +13,7 @@ def numbers(t, rows, bad=()):
         f"{i},{'{bad' if i in bad else '{}'}\n" for i in range(rows)))
 
 
-@scenario("small", "smoke")
+@scenario("small", "smoke", "threads")
 def thousands_of_small_batches_are_loaded_exactly_once(t):
     numbers(t, 20000)
     r = t.run("run", "--csv", "in.csv", "--into", "null:", *TINY, "--output", "json").json

@@ -246,7 +246,7 @@ def rows_that_are_no_text_are_rejected(t):
         "wh.db", 'SELECT byte_offset, "column", reason FROM typed_rejects ORDER BY 1 DESC LIMIT 1'), "reject")
 
 
-@scenario("sources", "smoke")
+@scenario("sources", "smoke", "threads")
 def whole_groups_stay_in_one_batch(t):
     database(t)
     args = ("run", "--sqlite", "s.db", "--batch-by", "region", "--into", "sqlite:wh.db",

@@ -5,7 +5,7 @@ import os
 from kit import read_csv, scenario
 
 
-@scenario("sql", "smoke")
+@scenario("sql", "smoke", "threads")
 def a_filter_gives_what_sqlite_gives(t):
     f = t.data("flights-slice.csv")
     r = t.run("run", "--csv", f, "--sql", "SELECT origin, delay FROM batch WHERE delay > 60", "--into",

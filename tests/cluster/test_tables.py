@@ -32,7 +32,7 @@ def same_rows(t, into="k", rows=20000):
             t.rows("wh.db", COPY.format(into)), "rows")
 
 
-@scenario("sources", "smoke")
+@scenario("sources", "smoke", "threads")
 def a_table_is_read_by_the_runners_in_both_journal_modes(t):
     for mode in ("delete", "wal"):
         con = table(t, mode=mode, name="s.db")

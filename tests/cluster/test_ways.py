@@ -240,7 +240,7 @@ def a_file_system_that_is_read_only_is_said(t):
     t.equal("i\n0\n1\n2\n3\n4\n", r.out, "rows")
 
 
-@scenario("ways", "smoke")
+@scenario("ways", "smoke", "threads")
 def standard_output_gets_rows_and_nothing_else(t):
     t.write("a.csv", people([(1, "x", 1), (2, "y", 2)]))
     r = t.run("run", "--csv", "a.csv", "--into", "stdout:")
