@@ -127,7 +127,8 @@ static err_t commit_group(struct warehouse *w, const struct group *g, struct err
 {
     TRY(wsq_ready(w, e));
     err_t rc = run_group(w, g, e);
-    if (rc == ERR_IO || rc == ERR_FULL) wsq_give_up(w); // look at the file afresh next time
+    if (rc == ERR_IO) wsq_give_up(w);
+    if (rc == ERR_FULL) wsq_look_afresh(w); // rolled back: what was there still is
     for (unsigned slot = 0; slot < g->slots; slot++)
         w->store->empty(w, slot);
     for (size_t i = 0; i < g->n && rc != ERR_OK; i++)

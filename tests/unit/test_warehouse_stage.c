@@ -480,6 +480,28 @@ static void a_temporary_file_that_is_lost_is_said(void **state)
     kit_free(&s.k);
 }
 
+static void cap_pages(struct warehouse *w, const char *most)
+{
+    struct err e;
+    PASS(&e, wsq_exec(w, &e, "limiting", "%s", most));
+}
+
+static void a_temporary_file_without_room_waits_and_goes_on(void **state)
+{
+    (void)state;
+    struct staged s;
+    struct err e;
+    bool dup;
+    open_stdout(&s, "stdout:");
+    kit_begin(&s.k);
+    kit_commit(&s.k, 0, 10, 20);
+    cap_pages(s.k.w, "PRAGMA max_page_count=1"); // as many as there are
+    EXPECT(ERR_FULL, &e, kit_try_commit(&s.k, 0, 20, 20000, &dup, &e));
+    cap_pages(s.k.w, "PRAGMA max_page_count=1000000");
+    PASS(&e, kit_try_commit(&s.k, 0, 20, 20000, &dup, &e));
+    kit_free(&s.k);
+}
+
 static void params_of_text_are_refused(void **state)
 {
     struct staged *s = *state;
@@ -511,6 +533,7 @@ int main(void)
         cmocka_unit_test(rejects_of_stdout_are_said),
         cmocka_unit_test(who_closes_stdout_ends_the_run),
         cmocka_unit_test(a_temporary_file_that_is_lost_is_said),
+        cmocka_unit_test(a_temporary_file_without_room_waits_and_goes_on),
         EACH(params_of_text_are_refused),
     };
     return test_main("warehouse_stage", tests, N_OF(tests),
