@@ -20,17 +20,62 @@ struct distinct {
     bool failed;
 };
 
+static int by_bytes(const void *a, const void *b, void *bytes)
+{
+    const struct seen *x = a, *y = b;
+    if (x->n != y->n) return x->n < y->n ? -1 : 1;
+    return memcmp((uint8_t *)bytes + x->at, (uint8_t *)bytes + y->at, x->n);
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct seen *x = a, *y = b;
+    return (x->at > y->at) - (x->at < y->at);
+}
+
+// Drops what was seen before.
+static void unite(struct distinct *d)
+{
+    uint64_t k = 0;
+    if (!d->n) return;
+    qsort_r(d->seen, d->n, sizeof *d->seen, by_bytes, d->bytes);
+    for (uint64_t i = 0; i < d->n; i++)
+        if (i == 0 || by_bytes(&d->seen[k - 1], &d->seen[i], d->bytes) != 0)
+            d->seen[k++] = d->seen[i];
+    d->n = k;
+}
+
+static void pack(struct distinct *d)
+{
+    d->n_bytes = 0;
+    qsort(d->seen, d->n, sizeof *d->seen, by_place);
+    for (uint64_t i = 0; i < d->n; i++) {
+        memmove(d->bytes + d->n_bytes, d->bytes + d->seen[i].at, d->seen[i].n);
+        d->seen[i].at = d->n_bytes;
+        d->n_bytes += d->seen[i].n;
+    }
+}
+
+static bool is_full(const struct distinct *d, uint64_t more)
+{
+    return d->n == d->cap || d->n_bytes + more > d->cap_bytes;
+}
+
+// Room is for distinct values, not for rows: it grows when they alone take half of it.
 static bool room(struct distinct *d, uint64_t more)
 {
-    if (d->n_bytes + more > d->cap_bytes) {
-        uint64_t cap = (d->n_bytes + more) * 2 + BYTES_FIRST;
+    if (!is_full(d, more)) return true;
+    unite(d);
+    pack(d);
+    if (2 * (d->n_bytes + more) > d->cap_bytes) {
+        uint64_t cap = (d->n_bytes + more) * 4 + BYTES_FIRST;
         uint8_t *bytes = sqlite3_realloc64(d->bytes, cap);
         if (!bytes) return false;
         d->bytes = bytes;
         d->cap_bytes = cap;
     }
-    if (d->n == d->cap) {
-        uint64_t cap = d->cap ? d->cap * 2 : N_FIRST;
+    if (2 * d->n >= d->cap) {
+        uint64_t cap = d->n * 4 + N_FIRST;
         struct seen *seen = sqlite3_realloc64(d->seen, cap * sizeof *seen);
         if (!seen) return false;
         d->seen = seen;
@@ -82,23 +127,11 @@ void sql_distinct_step(sqlite3_context *ctx, int n, sqlite3_value **v)
     sqlite3_result_error_nomem(ctx);
 }
 
-static int by_bytes(const void *a, const void *b, void *bytes)
-{
-    const struct seen *x = a, *y = b;
-    if (x->n != y->n) return x->n < y->n ? -1 : 1;
-    return memcmp((uint8_t *)bytes + x->at, (uint8_t *)bytes + y->at, x->n);
-}
-
 void sql_distinct_final(sqlite3_context *ctx)
 {
     struct distinct *d = sqlite3_aggregate_context(ctx, 0);
-    int64_t count = 0;
-    if (d && !d->failed) {
-        if (d->n) qsort_r(d->seen, d->n, sizeof *d->seen, by_bytes, d->bytes);
-        for (uint64_t i = 0; i < d->n; i++)
-            count += i == 0 || by_bytes(&d->seen[i - 1], &d->seen[i], d->bytes) != 0;
-    }
-    if (!d || !d->failed) sqlite3_result_int64(ctx, count);
+    if (d && !d->failed) unite(d);
+    if (!d || !d->failed) sqlite3_result_int64(ctx, d ? (int64_t)d->n : 0);
     if (!d) return;
     sqlite3_free(d->bytes);
     sqlite3_free(d->seen);

@@ -1,7 +1,7 @@
 // sql_distinct - count_distinct(x), the aggregate function, for SQL: how many values of x
 // differ, as in `aggregate` (agg.h). NULL is left out; 1 and 1.0 are one value, texts and
-// blobs are compared byte by byte, and a text never equals a number or a blob. Memory is
-// SQLite's, and ends at its limit.
+// blobs are compared byte by byte, and a text never equals a number or a blob. Memory grows
+// with the values that differ, not with rows; in a worker it ends at SQLite's limit.
 
 #ifndef COMMON_SQL_DISTINCT_H
 #define COMMON_SQL_DISTINCT_H

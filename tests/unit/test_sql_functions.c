@@ -135,7 +135,44 @@ static void gives(void **state)
     sqlite3_close(db);
 }
 
+static sqlite3_int64 number(sqlite3 *db, const char *sql)
+{
+    sqlite3_stmt *stmt;
+    assert_int_equal(SQLITE_OK, sqlite3_prepare_v2(db, sql, -1, &stmt, NULL));
+    assert_int_equal(SQLITE_ROW, sqlite3_step(stmt));
+    sqlite3_int64 n = sqlite3_column_int64(stmt, 0);
+    sqlite3_finalize(stmt);
+    return n;
+}
+
+static void count_distinct_keeps_values_and_not_rows(void **state)
+{
+    (void)state;
+    struct err e;
+    sqlite3 *db;
+    assert_int_equal(SQLITE_OK, sqlite3_open(":memory:", &db));
+    PASS(&e, sql_functions_add(db, &e));
+    sqlite3_int64 before = sqlite3_memory_used();
+    sqlite3_memory_highwater(1);
+    EQ_I64(7,
+           number(db,
+                  "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n "
+                  "WHERE i < 299999) SELECT count_distinct('value ' || (i % 7)) FROM n"));
+    assert_true(sqlite3_memory_highwater(0) - before < 256 << 10);
+    static const char many[] =
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM "
+        "n WHERE i < 299999), v(x) AS (SELECT CASE i % 3 WHEN 0 THEN "
+        "i % 75000 ELSE 'text ' || (i % 37500) END FROM n) ";
+    char ours[400], theirs[400];
+    snprintf(ours, sizeof ours, "%s SELECT count_distinct(x) FROM v", many);
+    snprintf(theirs, sizeof theirs, "%s SELECT count(DISTINCT x) FROM v", many);
+    EQ_I64(number(db, theirs), number(db, ours));
+    sqlite3_close(db);
+}
+
 int main(void)
 {
-    return test_main("sql_functions", NULL, 0, TABLE(rows, gives), N_OF(rows));
+    static const struct CMUnitTest more[] = { cmocka_unit_test(
+        count_distinct_keeps_values_and_not_rows) };
+    return test_main("sql_functions", more, N_OF(more), TABLE(rows, gives), N_OF(rows));
 }
