@@ -33,6 +33,15 @@ class Failed(Exception):
     pass
 
 
+class Skipped(Exception):
+    """This host cannot show it; says why. Neither passed nor failed."""
+
+
+def needs_root():
+    if os.geteuid() != 0:
+        raise Skipped("it needs root")
+
+
 class Done:
     """A program that has ended."""
 
@@ -187,21 +196,24 @@ def main(argv):
             groups.append(a)
     todo = [(n, f) for n, g, f in SCENARIOS
             if "all" in groups and "readme" not in g or set(groups) & ({n} | set(g))]
-    passed = failed = 0
+    passed = failed = skipped = 0
     print(f"{len(todo)} scenarios, SEED={seed}, {build}", flush=True)
     for name, fn in todo:
         case, began = Case(name, build, seed), time.monotonic()
-        before = passed
+        before = passed + skipped
         try:
             fn(case)
             passed += 1
             print(f"ok      {name} ({time.monotonic() - began:.1f} s)", flush=True)
+        except Skipped as e:
+            skipped += 1
+            print(f"skipped {name}: {e}", flush=True)
         except Exception as e:  # one broken scenario must not hide the others
             failed += 1
             text = str(e) if isinstance(e, Failed) else traceback.format_exc()
             print(f"FAILED  {name} in {case.dir}\n{text}", flush=True)
         finally:
-            case.close(passed == before)
+            case.close(passed + skipped == before)
     print(f"{passed} passed, {failed} failed", flush=True)
     return 1 if failed or not passed else 0
 

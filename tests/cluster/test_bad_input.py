@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 
-from kit import scenario
+from kit import needs_root, scenario
 
 
 def load(t, *more, want, csv="in.csv", into="sqlite:wh.db"):
@@ -106,8 +106,7 @@ def a_file_truncated_before_a_resume_is_refused(t):
 
 @scenario("bad")
 def a_full_disk_pauses_the_run_and_space_lets_it_go_on(t):
-    if os.geteuid() != 0:
-        return
+    needs_root()
     disk = t.path("disk")
     os.mkdir(disk)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", disk], check=True)
@@ -295,8 +294,7 @@ def more_workers_than_their_memory_allows_are_refused(t):
 
 @scenario("bad")
 def a_full_disk_under_the_history_is_told_once(t):
-    if os.geteuid() != 0:
-        return
+    needs_root()
     disk = t.path("state")
     os.mkdir(disk)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", disk], check=True)

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from kit import Failed, scenario
+from kit import Failed, needs_root, scenario
 
 ROWS = 60000
 SLOW = ("SELECT id, h, (WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 150000) "
@@ -446,8 +446,7 @@ def volatile_workers_lose_nothing(t):
 
 @scenario("hosts")
 def a_host_that_does_not_see_the_file_gets_its_bytes(t):
-    if os.geteuid() != 0:
-        return
+    needs_root()
     make(t)
     keys(t, "anna")
     os.mkdir(t.path("data"))

@@ -8,7 +8,7 @@ import subprocess
 import threading
 
 import pg as postgres
-from kit import Failed, read_csv, scenario
+from kit import Failed, needs_root, read_csv, scenario
 
 ROWS = 60000
 SMALL = ("--batch-bytes", "32KiB", "--output", "json")
@@ -647,8 +647,7 @@ def a_locked_table_is_waited_for(t):
 
 @scenario("pg")
 def a_full_disk_of_the_server_is_waited_for(t):
-    if os.geteuid() != 0:
-        return
+    needs_root()
     pg = postgres.Postgres(t)
     room = t.path("room")
     os.mkdir(room)
