@@ -521,11 +521,15 @@ void opt_suggest_key(const char *prefix, const char *word, char *out, size_t siz
         if (part_below(o, prefix, parts[i])) suggest_offer(&here, parts[i]);
         const char *before = anywhere.best;
         if (o->key) suggest_offer(&anywhere, last_part(o->key));
-        if (anywhere.best != before) full = o->key;
+        bool nearer = anywhere.best != before;
+        if (nearer || (o->key && anywhere.best && strlen(o->key) < strlen(full) &&
+                       strcmp(last_part(o->key), anywhere.best) == 0))
+            full = o->key;
     }
     if (here.best && (!anywhere.best || here.distance <= anywhere.distance))
         snprintf(out, size, "; did you mean '%s%s'?", prefix, here.best);
-    else if (anywhere.best)
+    else if (anywhere.best &&
+             anywhere.distance <= strlen(word) / 3) // elsewhere: only a slip
         snprintf(out, size, "; did you mean '%s'?", full);
     else if (flag && !flag->later)
         snprintf(out, size, "; it is a flag: --%s", word);

@@ -297,7 +297,10 @@ static void read_flags(struct parsing *p, int argc, char **argv)
             if (!unknown_flag(p, argv[at], longs)) return;
         } else {
             const struct opt *o = by_value(v);
-            give(p, o, optarg);
+            bool swallowed = o->later && optarg && optarg == argv[optind - 1] &&
+                             *optarg == '-'; // the next flag
+            optind -= swallowed;
+            give(p, o, swallowed ? "" : optarg);
             p->after_csv = strcmp(o->flag, "csv") == 0;
         }
     }

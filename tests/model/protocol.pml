@@ -13,15 +13,15 @@
  * second coordinator that believes it is the only one, workers that are killed, messages that
  * are lost, doubled, or overtake each other, leases that expire although all is well.
  *
- * Mutants, each the removal of one rule; every one must be found (tests/model/run):
- *   SPLIT_TXN   rows and ledger row in two transactions                             (R1)
- *   MEM_DEDUP   memory decides what is a duplicate, not the ledger                  (R2)
- *   LOAD_FIRST  the ledger is read before the epoch is taken                        (R3)
- *   NO_FENCE    the epoch is not asked for in the transaction                       (R4)
- *   NO_LEASE    the outcome of an attempt is taken for that of a later one     (R7, R10)
- *   NO_RESET    an expired lease frees its worker at once                           (R8)
- *   BLAME_ALL   a failure in company counts                                         (R9)
- *   BLAME_LOSS  an expired lease counts as a failure                                (R11)
+ * Mutants, each the removal of a rule (docs/PROTOCOL.md); every one must be found (tests/model/run):
+ *   SPLIT_TXN   rows and ledger row in two transactions                             (1)
+ *   MEM_DEDUP   memory decides what is a duplicate, not the ledger                  (1)
+ *   LOAD_FIRST  the ledger is read before the epoch is taken                        (1)
+ *   NO_FENCE    the epoch is not asked for in the transaction                       (1)
+ *   NO_LEASE    the outcome of an attempt is taken for that of a later one     (2, 8)
+ *   NO_RESET    an expired lease frees its worker at once                           (7)
+ *   BLAME_ALL   a failure in company counts                                         (5, 6)
+ *   BLAME_LOSS  an expired lease counts as a failure                                (5)
  *   NO_OVERLAP  a range is committed although parts of it are                       (with NO_FENCE)
  */
 #ifndef CRASH

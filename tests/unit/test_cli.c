@@ -103,6 +103,10 @@ static const struct row rows[] = {
     { "later_flags", JOB "--cache|true",
       "tranche: --cache: not in this version of tranche (" TRANCHE_VERSION
       "); leave it out\n" },
+    { "a_later_flag_takes_no_other_for_its_value", JOB "--cache|--retries|x",
+      "tranche: --cache: not in this version of tranche (" TRANCHE_VERSION
+      "); leave it out\n"
+      "tranche: --retries: 'x' is no count; it takes a count, 0 to 100\n" },
     { "a_request_to_no_address", JOB "--http|x|--http-rate|fast|--http-header|A B=c",
       "tranche: --http: 'x': it begins with neither http:// nor https://, nor with a "
       "{column}\n"
