@@ -48,6 +48,7 @@ static void unite(struct distinct *d)
 static void pack(struct distinct *d)
 {
     d->n_bytes = 0;
+    if (!d->n) return;
     qsort(d->seen, d->n, sizeof *d->seen, by_place);
     for (uint64_t i = 0; i < d->n; i++) {
         memmove(d->bytes + d->n_bytes, d->bytes + d->seen[i].at, d->seen[i].n);
