@@ -113,8 +113,19 @@ static err_t next_text(struct row_places *w, bool *blank, struct err *e)
     return ERR_OK;
 }
 
+// A table's rows bring their rowids along; those of a query are counted.
+static err_t take_number(struct row_places *w, struct err *e)
+{
+    struct cell v;
+    if (!row_code_next(w->c.bytes, w->c.n, &w->at, &v) || v.kind != CELL_INTEGER)
+        return err_set(e, ERR_PROTO, "the rows of a chunk are damaged");
+    w->number = (uint64_t)v.i;
+    return ERR_OK;
+}
+
 static err_t next_row(struct row_places *w, struct err *e)
 {
+    if (w->kind == ROWS && w->spec->query) TRY(take_number(w, e));
     size_t begin = w->at;
     w->now = (struct row_place){ .byte = w->number++ };
     w->text.n = 0;

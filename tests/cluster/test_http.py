@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 
@@ -239,6 +240,24 @@ def rows_of_a_query_are_rejected_as_they_came(t):
     t.run("run", "--csv", "in.csv", "--sql", "SELECT x, 'a,b' AS y FROM batch", "--http", w.url + "/status/{x}",
           "--into", "sqlite:wh.db", "--table", "t", "--bad-rows", "1", want=3)
     t.equal([(None, None, '404,"a,b"')], t.rows("wh.db", "SELECT line, byte_offset, CAST(raw AS TEXT) FROM t_rejects"), "rejects")
+
+
+@scenario("http")
+def rows_of_a_table_are_rejected_with_their_rowids(t):
+    w = web(t)
+    con = sqlite3.connect(t.path("s.db"))
+    con.execute("CREATE TABLE s(x, y)")
+    con.executemany("INSERT INTO s(rowid, x, y) VALUES(?, ?, ?)",
+                    ((2, 404, "a"), (5, 200, "b"), (6, 200, "c"), (7, 404, "d,e"), (10**12, 404, None)))
+    con.execute("UPDATE s SET y = CAST(x'ff' AS TEXT) WHERE rowid = 6")
+    con.commit()
+    con.close()
+    t.run("run", "--sqlite", "s.db", "--sqlite-table", "s", "--http", w.url + "/status/{x}?y={y}", "--http-retries", "0",
+          "--into", "sqlite:wh.db", "--table", "t", "--bad-rows", "4", want=3)
+    t.equal([(None, 2, "404,a"), (None, 6, "200,\ufffd"), (None, 7, '404,"d,e"'), (None, 10**12, "404,")],
+            [(n, at, raw.decode(errors="replace")) for n, at, raw in
+             t.rows("wh.db", "SELECT line, byte_offset, CAST(raw AS BLOB) FROM t_rejects ORDER BY 2")], "rejects")
+    t.equal([(200, "b")], t.rows("wh.db", "SELECT x, y FROM t"), "rows")
 
 
 BAD = [

@@ -129,10 +129,80 @@ static void rows_of_a_database_have_numbers_and_are_shown(void **state)
     buf_free(&b);
 }
 
+static void put_numbered(struct buf *b, int64_t rowid, const char *text)
+{
+    struct cell number = { .kind = CELL_INTEGER, .i = rowid };
+    struct cell v = { .kind = CELL_TEXT,
+                      .len = (uint32_t)strlen(text),
+                      .p = (const uint8_t *)text };
+    struct err e;
+    PASS(&e, row_code_put(b, &number, &e));
+    PASS(&e, row_code_put(b, &v, &e));
+    PASS(&e, row_code_put(b, &number, &e));
+}
+
+static void rows_of_a_table_have_the_numbers_they_came_with(void **state)
+{
+    (void)state;
+    struct spec spec = { .reader = (char *)(uintptr_t) "rows",
+                         .query = (char *)(uintptr_t) "SELECT" };
+    struct rejects rejects = { 0 };
+    struct buf b = { 0 }, got = { 0 };
+    struct row_places *w;
+    struct row_place at;
+    struct err e;
+    schema_of(&spec.in, "a any, b any");
+    put_numbered(&b, 0, "first");
+    put_numbered(&b, 3, "x,y");
+    put_numbered(&b, 7, "\xff"); // the reader rejects it
+    put_numbered(&b, 8, "next");
+    put_numbered(&b, 1000000000000, "far");
+    struct reader_chunk c = { .bytes = b.p, .n = b.n, .begin = 0, .end = 1000000000001 };
+    EQ_I64(4, read_chunk(&spec, &c, &rejects));
+    struct slice read = { rejects.bytes.p, rejects.bytes.n };
+    PASS(&e, row_places_new(&w, &spec, &c, read, &e));
+    for (uint32_t i = 0; i < 4; i++) {
+        PASS(&e, row_places_find(w, i, &at, &e));
+        PASS(&e, buf_printf(&got, &e, "%lld %.*s;", (long long)at.byte, (int)at.raw.n,
+                            (const char *)at.raw.p));
+    }
+    assert_string_equal("0 first,0;3 \"x,y\",3;8 next,8;1000000000000 far,1000000000000;",
+                        (char *)got.p);
+    EXPECT(ERR_PROTO, &e, row_places_find(w, 4, &at, &e));
+    row_places_free(&w);
+    rejects_free(&rejects);
+    schema_free(&spec.in);
+    buf_free(&got);
+    buf_free(&b);
+}
+
+static void a_row_of_a_table_without_its_number_is_damaged(void **state)
+{
+    (void)state;
+    struct spec spec = { .reader = (char *)(uintptr_t) "rows",
+                         .query = (char *)(uintptr_t) "SELECT" };
+    struct cell v = { .kind = CELL_TEXT, .len = 1, .p = (const uint8_t *)"x" };
+    struct buf b = { 0 };
+    struct row_places *w;
+    struct row_place at;
+    struct err e;
+    schema_of(&spec.in, "a any");
+    PASS(&e, row_code_put(&b, &v, &e));
+    PASS(&e, row_code_put(&b, &v, &e));
+    struct reader_chunk c = { .bytes = b.p, .n = b.n, .begin = 0, .end = 1 };
+    PASS(&e, row_places_new(&w, &spec, &c, (struct slice){ 0 }, &e));
+    EXPECT(ERR_PROTO, &e, row_places_find(w, 0, &at, &e));
+    row_places_free(&w);
+    schema_free(&spec.in);
+    buf_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_of_a_database_have_numbers_and_are_shown),
+        cmocka_unit_test(rows_of_a_table_have_the_numbers_they_came_with),
+        cmocka_unit_test(a_row_of_a_table_without_its_number_is_damaged),
     };
     return test_main("row_place", tests, N_OF(tests), TABLE(rows, gives), N_OF(rows));
 }
