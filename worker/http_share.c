@@ -172,6 +172,7 @@ static bool take_place(struct http_share *s)
 {
     uint32_t part = part_of(s);
     bool rich = s->held >= part;
+    if (rich) set_poor(s, false); // it was, before others came in
     if (rich && sum(board, s->s, POOR)) return false;
     atomic_fetch_add(&s->s->slot[s->slot].held, 1);
     bool taken = sum(board, s->s, HELD) <= limit_of(s);
@@ -193,9 +194,18 @@ static bool take_moment(struct http_share *s, ns_t now, ns_t *until)
     return true;
 }
 
+// A place that is given back wakes all who wait: none is taken before its time.
+static bool is_too_soon(const struct http_share *s, ns_t now, ns_t *until)
+{
+    int64_t next = atomic_load(&s->s->next_ns);
+    bool soon = gap_of(s) && next > now;
+    *until = soon ? next : NS_NEVER;
+    return soon;
+}
+
 bool http_share_take(struct http_share *s, ns_t now, ns_t *until)
 {
-    *until = NS_NEVER;
+    if (is_too_soon(s, now, until)) return false;
     if (!take_place(s)) return false;
     if (take_moment(s, now, until)) return true;
     http_share_give(s);

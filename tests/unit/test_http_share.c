@@ -150,6 +150,55 @@ static void the_rate_leaves_a_gap_between_two_begins(void **state)
     EQ_I64(5100, until);
 }
 
+static void who_the_rate_holds_back_wakes_nobody(void **state)
+{
+    (void)state;
+    struct http_share a = lane(0, 8, 100), b = lane(1, 8, 100);
+    ns_t until;
+    assert_true(http_share_enter(&a, 0) && http_share_enter(&b, 0));
+    assert_true(http_share_take(&a, 1000, &until));
+    uint32_t rung = atomic_load(&board.step[0].bell);
+    for (ns_t now = 1000; now < 1100; now++) {
+        assert_false(http_share_take(now % 2 ? &a : &b, now, &until));
+        EQ_I64(1100, until);
+    }
+    EQ_I64(rung, atomic_load(&board.step[0].bell));
+    EQ_I64(1, http_share_held(&board, 0));
+    assert_true(http_share_take(&b, 1100, &until));
+}
+
+static void enter_with_a_lane_that_became_rich_while_poor(struct http_share *a,
+                                                          struct http_share *b,
+                                                          struct http_share *c)
+{
+    ns_t until;
+    assert_true(http_share_enter(b, 0));
+    for (int i = 0; i < 3; i++)
+        assert_true(http_share_take(b, 0, &until));
+    assert_true(http_share_enter(a, 0)); // its part are 2 of 4
+    EQ_I64(1, take_all(a));              // and so it is poor
+    assert_true(http_share_enter(c, 0)); // the part of each is 1 now
+}
+
+static void a_lane_that_has_its_part_by_now_does_not_hold_itself_up(void **state)
+{
+    (void)state;
+    struct http_share a = lane(0, 4, 0), b = lane(1, 4, 0), c = lane(2, 4, 0);
+    enter_with_a_lane_that_became_rich_while_poor(&a, &b, &c);
+    http_share_give(&b);
+    EQ_I64(1, take_all(&a));
+}
+
+static void a_lane_that_has_its_part_by_now_does_not_hold_others_up(void **state)
+{
+    (void)state;
+    struct http_share a = lane(0, 4, 0), b = lane(1, 4, 0), c = lane(2, 4, 0);
+    enter_with_a_lane_that_became_rich_while_poor(&a, &b, &c);
+    EQ_I64(0, take_all(&a));
+    http_share_give(&b);
+    EQ_I64(1, take_all(&b));
+}
+
 static void steps_have_shares_of_their_own(void **state)
 {
     (void)state;
@@ -209,6 +258,9 @@ int main(void)
         T(what_a_dead_runner_held_is_free_again),
         T(the_parent_may_change_what_the_host_may_do),
         T(the_rate_leaves_a_gap_between_two_begins),
+        T(who_the_rate_holds_back_wakes_nobody),
+        T(a_lane_that_has_its_part_by_now_does_not_hold_itself_up),
+        T(a_lane_that_has_its_part_by_now_does_not_hold_others_up),
         T(steps_have_shares_of_their_own),
         T(threads_keep_to_the_limit),
     };
