@@ -15,20 +15,18 @@ static err_t no_memory(struct err *e)
 
 // ---- the columns ----
 
-// 0: a text that no address may hold, or none at all.
-static err_t cell_text(const struct cell *c, struct slice *out, char number[NUMBER_MAX],
-                       bool *good)
+// False: it has no text that may stand in an address.
+static bool cell_text(const struct cell *c, struct slice *out, char number[NUMBER_MAX])
 {
     *out = (struct slice){ (const uint8_t *)number, 0 };
-    *good = true;
     switch ((enum cell_kind)c->kind) {
     case CELL_INTEGER: out->n = number_put_integer(number, c->i); break;
     case CELL_REAL: out->n = number_put_real(number, c->r); break;
     case CELL_TEXT: *out = (struct slice){ c->p, c->len }; break;
     case CELL_NULL:
-    case CELL_BLOB: *good = false;
+    case CELL_BLOB: return false;
     }
-    return ERR_OK;
+    return true;
 }
 
 static err_t bind_param(struct xf_http *x, size_t piece, const struct spec_param *p,
@@ -36,10 +34,9 @@ static err_t bind_param(struct xf_http *x, size_t piece, const struct spec_param
 {
     char number[NUMBER_MAX];
     struct slice text;
-    bool good;
-    TRY(cell_text(&p->value, &text, number, &good));
     x->from[piece] = XF_HTTP_NO_COLUMN;
-    if (!good) return ERR_OK; // a check does not know its value
+    if (!cell_text(&p->value, &text, number))
+        return ERR_OK; // a check does not know its value
     x->param[piece] = strndup((const char *)text.p, text.n);
     return x->param[piece] ? ERR_OK : no_memory(e);
 }
@@ -97,26 +94,30 @@ static bool has_space(const uint8_t *p, size_t n)
     return false;
 }
 
+static err_t too_long(struct xf_http *x, const char **why, struct err *e)
+{
+    *why = xf_http_say(x, "an address of more than %d bytes", XF_HTTP_URL_MAX);
+    return *why ? ERR_OK : no_memory(e);
+}
+
 static err_t add_value(struct xf_http *x, size_t piece, uint32_t row, struct buf *to,
                        const char **why, struct err *e)
 {
     char number[NUMBER_MAX];
     struct slice text = { 0 };
-    bool good = true;
+    bool good;
     const char *name = x->url.v[piece].text;
     if (x->from[piece] != XF_HTTP_NO_COLUMN) {
         struct cell c = vec_cell(&x->batch->col[x->from[piece]], row);
-        TRY(cell_text(&c, &text, number, &good));
+        good = cell_text(&c, &text, number);
     } else if ((good = x->param[piece] != NULL)) {
         text = (struct slice){ (const uint8_t *)x->param[piece], strlen(x->param[piece]) };
     }
-    if (!good)
+    if (!good) {
         *why = xf_http_say(x, "%.100s stands in the address, and is NULL or a blob", name);
-    if (good && text.n > XF_HTTP_URL_MAX - to->n) {
-        *why = xf_http_say(x, "an address of more than %d bytes", XF_HTTP_URL_MAX);
-        good = false;
+        return *why ? ERR_OK : no_memory(e);
     }
-    if (!good) return *why ? ERR_OK : no_memory(e);
+    if (text.n > XF_HTTP_URL_MAX) return too_long(x, why, e);
     if (url_template_escapes(&x->url, piece)) return url_escape(to, text.p, text.n, e);
     return text.n ? buf_add(to, text.p, text.n, e) : ERR_OK;
 }
@@ -130,6 +131,7 @@ static err_t build(struct xf_http *x, uint32_t row, struct buf *to, const char *
             TRY(add_value(x, i, row, to, why, e));
         else
             TRY(buf_add(to, text, strlen(text), e));
+        if (!*why && to->n > XF_HTTP_URL_MAX) TRY(too_long(x, why, e));
     }
     if (*why) return ERR_OK;
     if (!is_whole(to->p, to->n) || has_space(to->p, to->n)) {
