@@ -10,17 +10,6 @@ enum { RESOLVER_STACK = 256 << 10 };
 static struct curl_lib lib;
 static char fault[300];
 
-// libcurl asks for each address in a thread of its own, and a hundred usual stacks would
-// not fit under the limit of a runner's memory.
-static void keep_stacks_small(void)
-{
-    pthread_attr_t attr;
-    if (pthread_attr_init(&attr)) return;
-    if (pthread_attr_setstacksize(&attr, RESOLVER_STACK) == 0)
-        pthread_setattr_default_np(&attr);
-    pthread_attr_destroy(&attr);
-}
-
 static void load(void)
 {
     void *so = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
@@ -34,7 +23,6 @@ static void load(void)
     CURL_CALLS(X)
 #undef X
     if (*fault) return;
-    keep_stacks_small();
     if (lib.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         snprintf(fault, sizeof fault, "it cannot be initialised");
 }
@@ -48,4 +36,13 @@ err_t curl_lib_get(const struct curl_lib **out, struct err *e)
     return err_set(e, ERR_INVALID,
                    "http needs libcurl, which this host lacks: install libcurl4 (%s)",
                    fault);
+}
+
+void curl_lib_keep_stacks_small(void)
+{
+    pthread_attr_t attr;
+    if (pthread_attr_init(&attr)) return;
+    if (pthread_attr_setstacksize(&attr, RESOLVER_STACK) == 0)
+        pthread_setattr_default_np(&attr);
+    pthread_attr_destroy(&attr);
 }

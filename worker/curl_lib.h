@@ -41,4 +41,10 @@ struct curl_lib { // curl_easy_init is easy_init
 // Stays loaded. From any thread. ERR_INVALID: this host does not have it.
 MUST_CHECK err_t curl_lib_get(const struct curl_lib **out, struct err *e);
 
+// libcurl asks for each address in a thread of its own, at any time, and a hundred usual
+// stacks would not fit under the limit of a runner's memory. It lets nobody say how large
+// they are, so that this is for all threads of the process that do not say it: not where a
+// plugin may start some.
+void curl_lib_keep_stacks_small(void);
+
 #endif

@@ -108,8 +108,16 @@ static uint32_t number_of(const struct spec *spec, const struct step *step)
     return n;
 }
 
+static bool has_plugin(const struct spec *spec)
+{
+    for (size_t i = 0; i < spec->n_steps; i++)
+        if (spec->steps[i].kind == STEP_PLUGIN) return true;
+    return false;
+}
+
 static void set_limits(struct xf_http *x, const struct spec *spec)
 {
+    if (!has_plugin(spec)) curl_lib_keep_stacks_small();
     uint64_t most = spec->result_max_bytes ? spec->result_max_bytes : RESULT_MAX;
     if (spec->memory_bytes && most > spec->memory_bytes / 4) most = spec->memory_bytes / 4;
     x->max_bytes = (size_t)most;
