@@ -117,7 +117,10 @@ const struct opt opt_table[] = {
       .one_of = "batch", .set = set_batch_bytes, .min = 1, .max = 1 << 30 },
     { KEY("batch.rows", "batch-rows"), .section = OPT_BATCH, .form = OPT_ONE,
       .metavar = "N", .takes = "count, 1 to 1000000000",
-      .initial = "batches are cut by batch.bytes",
+      .initial =
+          "batches are cut by batch.bytes; with an http step they have 64 rows, or 2 x "
+          "http.concurrency if that is more, and 256 with an aggregate, unless "
+          "batch.bytes is given",
       .help = "Rows of a batch, exactly; the last one of an input has the rest",
       .one_of = "batch", .set = set_big_count, MEMBER(batch_rows), .min = 1,
       .max = 1000000000 },

@@ -248,6 +248,7 @@ class _Rows:
     """The lines that a run writes to its stdout, as values; ends the run when nobody wants more."""
 
     def __init__(self, argv, value, folder):
+        self._run = None  # for __del__, if it cannot be started
         self._errors = tempfile.TemporaryFile()
         self._value, self._folder = value, folder
         self._run = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._errors)

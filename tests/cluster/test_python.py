@@ -86,6 +86,14 @@ def what_a_function_raises_is_raised_in_the_script(t):
 
 
 @scenario("python", "exec")
+def a_program_that_cannot_be_started_is_the_only_thing_said(t):
+    said = ask(t, "tranche.map(square, [1], tranche='/nowhere/tranche')", want=1)
+    t.true("No such file" in said, said)
+    t.true("Exception ignored" not in said and "AttributeError" not in said, said)
+    t.leaves_nothing()
+
+
+@scenario("python", "exec")
 def a_script_without_a_guard_is_told(t):
     t.write("bare.py", "import tranche\ndef f(x):\n    return x\nprint(list(tranche.map(f, [1])))\n")
     env = t.env(PYTHONPATH=os.path.join(ROOT, "examples", "python"), TRANCHE=t.tranche)

@@ -143,6 +143,41 @@ static void the_example_of_the_reference_is_a_good_job(void **state)
     buf_free(&text);
 }
 
+static void rows_of_a_batch_with_http(const char *more, const char *want)
+{
+    struct err e;
+    struct buf text = { 0 };
+    struct job j;
+    struct strings mistakes = { 0 };
+    struct conf c;
+    job_init(&j);
+    conf_init(&c, &j, &mistakes);
+    PASS(&e, buf_printf(&text, &e,
+                        "source: {csv: a.csv}\nload: {into: 'sqlite:a.db', table: t}\n"
+                        "transform: {http: {url: 'http://h/{a}', %s\n",
+                        more));
+    PASS(&e, conf_text(&c, "job.yaml", (char *)text.p, text.n, &e));
+    PASS(&e, conf_finish(&c, &e));
+    char rows[24];
+    snprintf(rows, sizeof rows, "%llu", (unsigned long long)j.batch_rows);
+    assert_string_equal(want, rows);
+    if (!strstr(opt_by_key("batch.rows")->initial, rows))
+        fail_msg("the default of batch.rows does not name %s", rows);
+    job_free(&j);
+    buf_free(&text);
+}
+
+static void the_default_of_batch_rows_is_told_for_http_steps(void **state)
+{
+    (void)state;
+    const char *said = opt_by_key("batch.rows")->initial;
+    rows_of_a_batch_with_http("rows: $, fields: [b]}}", "64");
+    rows_of_a_batch_with_http("rows: $, fields: [b]}}\n"
+                              "aggregate: {by: [b], compute: {n: 'count(*)'}}",
+                              "256");
+    if (!strstr(said, "2 x http.concurrency")) fail_msg("without concurrency: %s", said);
+}
+
 static void help_fits_the_width_and_names_every_flag(void **state)
 {
     (void)state;
@@ -184,6 +219,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(defaults_of_the_table_are_those_of_a_job),
         cmocka_unit_test(the_reference_is_up_to_date),
         cmocka_unit_test(the_example_of_the_reference_is_a_good_job),
+        cmocka_unit_test(the_default_of_batch_rows_is_told_for_http_steps),
         cmocka_unit_test(help_fits_the_width_and_names_every_flag),
     };
     if (argc == 3 && strcmp(argv[1], "write") == 0) return write_reference(argv[2]);
