@@ -249,14 +249,24 @@ MUST_CHECK err_t wpg_begin(struct warehouse *w, const struct load_identity *id,
                            size_t n_inputs, const struct buf *params,
                            struct load_state *state, struct err *e);
 void wpg_forget_load(struct warehouse *w); // frees what begin() made
-// In begin()'s transaction: the load is the one to be continued. `staging` NULL: it has no
-// staged table; `params` NULL: those of the unfinished run stay.
-MUST_CHECK err_t wpg_go_on(struct warehouse *w, uint64_t load_id, uint64_t epoch,
-                           const char *staging, const struct buf *params, struct err *e);
+struct wpg_load { // as it was read from tranche_runs, without a lock
+    uint64_t id, epoch;
+    bool complete; // else loading
+    char *staging; // NULL: it has no staged table
+};
+const char *wpg_load_state(const struct wpg_load *load);
+// Whether an UPDATE found w->load_id as it was read. ERR_BUSY: another run was faster, and
+// what to do is to be decided anew. Clears the result.
+MUST_CHECK err_t wpg_load_taken(struct warehouse *w, PGresult *updated, struct err *e);
+// In begin()'s transaction: the load is the one to be continued. `params` NULL: those of
+// the unfinished run stay. ERR_BUSY: as above.
+MUST_CHECK err_t wpg_go_on(struct warehouse *w, const struct wpg_load *load,
+                           const struct buf *params, struct err *e);
 MUST_CHECK err_t wpg_set_target(struct warehouse *w, const char *staging, struct err *e);
 char *wpg_hex(const struct buf *b); // as a bytea wants it; malloced, NULL: out of memory
-MUST_CHECK err_t wpg_drop_load(struct warehouse *w, uint64_t load_id, bool its_rows,
-                               const char *staging, struct err *e);
+// As wpg_go_on, for a load to be taken back.
+MUST_CHECK err_t wpg_drop_load(struct warehouse *w, const struct wpg_load *load,
+                               bool its_rows, struct err *e);
 MUST_CHECK err_t wpg_check(const struct warehouse *w, const struct result *r,
                            struct err *e);
 MUST_CHECK err_t wpg_commit(struct warehouse *w, struct result *results, size_t n,

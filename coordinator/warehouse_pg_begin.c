@@ -12,11 +12,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-struct load_row { // of tranche_runs; id 0: there is none
-    uint64_t id, epoch;
+struct load_row { // of tranche_runs; as.id 0: there is none
+    struct wpg_load as;
     bool same;     // the identity asked for
     bool upsert;   // its rows took the place of others: they can't be taken back
-    char *staging; // NULL: none
     char who[512]; // "started 2026-11-22T01:42:05Z by process 12 on host h from data/*.csv"
 };
 
@@ -27,8 +26,8 @@ struct loads {
 
 static void loads_free(struct loads *l)
 {
-    free(l->unfinished.staging);
-    free(l->complete.staging);
+    free(l->unfinished.as.staging);
+    free(l->complete.as.staging);
     *l = (struct loads){ 0 };
 }
 
@@ -41,7 +40,9 @@ static err_t read_load(const PGresult *r, int i, const struct load_identity *id,
     const char *sources = PQgetvalue(r, i, SOURCES), *mode = PQgetvalue(r, i, MODE);
     const char *staging = wpg_cell(r, i, STAGING);
     hash_hex(id->spec, spec);
-    *out = (struct load_row){ .id = wpg_u64(r, i, LOAD_ID), .epoch = wpg_u64(r, i, EPOCH) };
+    *out = (struct load_row){ .as = { wpg_u64(r, i, LOAD_ID), wpg_u64(r, i, EPOCH),
+                                      strcmp(PQgetvalue(r, i, STATE), "complete") == 0,
+                                      NULL } };
     out->same = strcmp(mode, load_mode_name(id->mode)) == 0 &&
                 strcmp(sources, id->sources) == 0 &&
                 strcmp(PQgetvalue(r, i, SPEC), spec) == 0;
@@ -50,8 +51,8 @@ static err_t read_load(const PGresult *r, int i, const struct load_identity *id,
              "started %.40s by process %.20s on host %.200s from %.*s",
              PQgetvalue(r, i, STARTED), PQgetvalue(r, i, PID), PQgetvalue(r, i, HOST),
              (int)(strcspn(sources, "\n") < 200 ? strcspn(sources, "\n") : 200), sources);
-    out->staging = staging ? strdup(staging) : NULL;
-    return staging && !out->staging ? err_set(e, ERR_NOMEM, "out of memory") : ERR_OK;
+    out->as.staging = staging ? strdup(staging) : NULL;
+    return staging && !out->as.staging ? err_set(e, ERR_NOMEM, "out of memory") : ERR_OK;
 }
 
 static err_t find_loads(struct warehouse *w, const struct load_identity *id,
@@ -68,11 +69,10 @@ static err_t find_loads(struct warehouse *w, const struct load_identity *id,
     for (int i = 0; rc == ERR_OK && i < PQntuples(r); i++) {
         struct load_row load;
         rc = read_load(r, i, id, &load, e);
-        struct load_row *to = strcmp(PQgetvalue(r, i, STATE), "loading") == 0
-                                  ? &out->unfinished
-                              : load.same ? &out->complete
-                                          : NULL;
-        free(to ? to->staging : load.staging);
+        struct load_row *to = !load.as.complete ? &out->unfinished
+                              : load.same       ? &out->complete
+                                                : NULL;
+        free(to ? to->as.staging : load.as.staging);
         if (to) *to = load;
     }
     PQclear(r);
@@ -169,13 +169,13 @@ static err_t refuse(struct warehouse *w, const struct load_row *load, struct err
     int64_t rows;
     bool any;
     struct wpg_number id;
-    const char *const values[] = { wpg_number(&id, (int64_t)load->id) };
+    const char *const values[] = { wpg_number(&id, (int64_t)load->as.id) };
     TRY(wpg_int(w, e, &rows, &any,
                 "SELECT sum(rows_loaded) FROM tranche_ledger WHERE load = $1", 1, values));
     return err_set(e, ERR_INVALID,
                    "%s has another unfinished load: load %" PRIu64 ", %s, with "
                    "%lld rows so far. Its own command, unchanged, continues it; --fresh %s",
-                   w->place, load->id, load->who, (long long)rows,
+                   w->place, load->as.id, load->who, (long long)rows,
                    load->upsert ? "forgets it, and its rows stay"
                                 : "drops it and those rows");
 }
@@ -183,7 +183,7 @@ static err_t refuse(struct warehouse *w, const struct load_row *load, struct err
 // Those of an upsert stay: the next one replaces them.
 static err_t drop(struct warehouse *w, const struct load_row *load, struct err *e)
 {
-    return wpg_drop_load(w, load->id, !load->upsert, load->staging, e);
+    return wpg_drop_load(w, &load->as, !load->upsert, e);
 }
 
 // An incremental load has one for each run.
@@ -191,18 +191,12 @@ static err_t drop_complete(struct warehouse *w, const struct load_identity *id,
                            struct loads *loads, struct err *e)
 {
     if (id->mode != MODE_APPEND && id->mode != MODE_INCREMENTAL) return ERR_OK;
-    while (loads->complete.id) {
+    while (loads->complete.as.id) {
         TRY(drop(w, &loads->complete, e));
         loads_free(loads);
         TRY(find_loads(w, id, loads, e));
     }
     return ERR_OK;
-}
-
-static err_t go_on(struct warehouse *w, const struct load_row *load,
-                   const struct buf *params, struct err *e)
-{
-    return wpg_go_on(w, load->id, load->epoch, load->staging, params, e);
 }
 
 static err_t decide(struct warehouse *w, const struct load_identity *id,
@@ -212,18 +206,18 @@ static err_t decide(struct warehouse *w, const struct load_identity *id,
     static const struct buf none;
     const struct load_row *unfinished = &loads->unfinished, *complete = &loads->complete;
     if (id->fresh) {
-        if (unfinished->id) TRY(drop(w, unfinished, e));
+        if (unfinished->as.id) TRY(drop(w, unfinished, e));
         TRY(drop_complete(w, id, loads, e));
         return start_new(w, id, params, e);
     }
-    if (unfinished->id && !unfinished->same) return refuse(w, unfinished, e);
-    if (unfinished->id) {
+    if (unfinished->as.id && !unfinished->same) return refuse(w, unfinished, e);
+    if (unfinished->as.id) {
         state->resumed = true; // if the ledger has anything
-        return go_on(w, unfinished, NULL, e);
+        return wpg_go_on(w, &unfinished->as, NULL, e);
     }
-    if (complete->id && id->mode == MODE_APPEND) {
+    if (complete->as.id && id->mode == MODE_APPEND) {
         state->complete_before = true;
-        return go_on(w, complete, params ? params : &none, e);
+        return wpg_go_on(w, &complete->as, params ? params : &none, e);
     }
     return start_new(w, id, params, e);
 }

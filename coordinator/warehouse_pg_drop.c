@@ -1,7 +1,8 @@
-// --fresh: takes back what a load put into the user's table. Each of its rows has the
-// number of the transaction that put it there (xmin), and the ledger knows these numbers.
-// Rows that were changed since have another one, and numbers come again after four billion:
-// so as many must be found as were loaded.
+// --fresh: takes back what a load put into the user's table. The load is taken first, which
+// waits for the transaction of an older coordinator: what that commits is taken back, too.
+// Each of its rows has the number of the transaction that put it there (xmin), and the
+// ledger knows these numbers. Rows that were changed since have another one, and numbers
+// come again after four billion: so as many must be found as were loaded.
 
 #include "coordinator/warehouse_pg.h"
 
@@ -80,14 +81,30 @@ static err_t forget(struct warehouse *w, uint64_t load_id, struct err *e)
         TRY(rc);
     }
     return wpg_do(w, e, "dropping a load",
-                  "UPDATE tranche_runs SET state = 'dropped' WHERE load_id = %" PRIu64
-                  "; DELETE FROM tranche_ledger WHERE load = %" PRIu64,
-                  load_id, load_id);
+                  "DELETE FROM tranche_ledger WHERE load = %" PRIu64, load_id);
 }
 
-err_t wpg_drop_load(struct warehouse *w, uint64_t load_id, bool its_rows,
-                    const char *staging, struct err *e)
+static err_t take(struct warehouse *w, const struct wpg_load *load, struct err *e)
 {
+    struct wpg_number id, epoch;
+    PGresult *r;
+    const char *const values[] = { wpg_number(&id, (int64_t)load->id),
+                                   wpg_number(&epoch, (int64_t)load->epoch),
+                                   wpg_load_state(load) };
+    w->load_id = load->id;
+    TRY(wpg_query(w, &r, e, "taking the load over",
+                  "UPDATE tranche_runs SET state = 'dropped' WHERE load_id = $1 AND epoch "
+                  "= $2 AND state = $3",
+                  3, values));
+    return wpg_load_taken(w, r, e);
+}
+
+err_t wpg_drop_load(struct warehouse *w, const struct wpg_load *load, bool its_rows,
+                    struct err *e)
+{
+    uint64_t load_id = load->id;
+    const char *staging = load->staging;
+    TRY(take(w, load, e));
     if (staging) {
         char *quoted = pg_quoted(staging);
         if (!quoted) return err_set(e, ERR_NOMEM, "out of memory");

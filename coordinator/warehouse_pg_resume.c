@@ -108,12 +108,28 @@ static err_t check_rows_are_there(struct warehouse *w, struct err *e)
                    w->target, w->shown, w->load_id, (long long)rows);
 }
 
-// This is what waits for the transaction of an older coordinator.
-static err_t take_epoch(struct warehouse *w, const char *json, const char *params,
-                        struct err *e)
+const char *wpg_load_state(const struct wpg_load *load)
+{
+    return load->complete ? "complete" : "loading";
+}
+
+err_t wpg_load_taken(struct warehouse *w, PGresult *updated, struct err *e)
+{
+    bool taken = strcmp(PQcmdTuples(updated), "1") == 0;
+    uint64_t id = w->load_id;
+    PQclear(updated);
+    if (taken) return ERR_OK;
+    w->load_id = 0; // nobody's session is in the way
+    return err_set(e, ERR_BUSY, "%s: another run changed load %" PRIu64 " meanwhile",
+                   w->place, id);
+}
+
+// This is what waits for the transaction of an older coordinator, which may be its last.
+static err_t take_epoch(struct warehouse *w, const struct wpg_load *was, const char *json,
+                        const char *params, struct err *e)
 {
     struct load_self self;
-    struct wpg_number load, epoch, pid;
+    struct wpg_number load, epoch, pid, old;
     PGresult *r;
     TRY(load_self(&self, e));
     const char *const values[] = { wpg_number(&load, (int64_t)w->load_id),
@@ -121,23 +137,24 @@ static err_t take_epoch(struct warehouse *w, const char *json, const char *param
                                    json,
                                    self.host,
                                    wpg_number(&pid, getpid()),
-                                   params };
+                                   params,
+                                   wpg_number(&old, (int64_t)was->epoch),
+                                   wpg_load_state(was) };
     TRY(wpg_query(w, &r, e, "taking the load over",
                   "UPDATE tranche_runs SET state = 'loading', epoch = $2, inputs = $3, "
                   "host = $4, pid = $5, finished = NULL, params = coalesce($6, params) "
-                  "WHERE load_id = $1",
-                  6, values));
-    PQclear(r);
-    return ERR_OK;
+                  "WHERE load_id = $1 AND epoch = $7 AND state = $8",
+                  8, values));
+    return wpg_load_taken(w, r, e);
 }
 
-err_t wpg_go_on(struct warehouse *w, uint64_t load_id, uint64_t epoch, const char *staging,
-                const struct buf *params, struct err *e)
+err_t wpg_go_on(struct warehouse *w, const struct wpg_load *load, const struct buf *params,
+                struct err *e)
 {
     struct buf json = { 0 };
-    w->load_id = load_id;
-    w->epoch = epoch + 1;
-    TRY(wpg_set_target(w, staging, e));
+    w->load_id = load->id;
+    w->epoch = load->epoch + 1;
+    TRY(wpg_set_target(w, load->staging, e));
     TRY(read_inputs(w, e));
     w->n_known = w->n_stored;
     TRY(load_inputs_match(&w->stored, &w->n_stored, w->inputs, w->n_inputs, &w->ids, e));
@@ -148,7 +165,7 @@ err_t wpg_go_on(struct warehouse *w, uint64_t load_id, uint64_t epoch, const cha
     char *hex = params ? wpg_hex(params) : NULL;
     err_t rc = params && !hex ? err_set(e, ERR_NOMEM, "out of memory")
                               : load_inputs_json(w->stored, w->n_stored, &json, e);
-    if (rc == ERR_OK) rc = take_epoch(w, (char *)json.p, hex, e);
+    if (rc == ERR_OK) rc = take_epoch(w, load, (char *)json.p, hex, e);
     buf_free(&json);
     free(hex);
     return rc == ERR_OK ? wpg_watermark_start(w, e) : rc;

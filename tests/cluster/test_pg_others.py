@@ -1,0 +1,109 @@
+"""A PostgreSQL database has others in it: sessions that end late."""
+
+import signal
+import subprocess
+
+import pg as postgres
+from kit import scenario
+from test_pg_load import args, exact, make
+
+
+class Session:
+    """Statements of somebody else, in a session that stays open."""
+
+    def __init__(self, t, pg, name="psql"):
+        self.t = t
+        self.p = subprocess.Popen(["psql", "-XqAt", "-d", pg.url], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL, env=t.env(PGAPPNAME=name))
+        t.cleanups.append(self.p.kill)
+
+    def do(self, sql):
+        self.p.stdin.write(f"{sql};\n\\echo done\n".encode())
+        self.p.stdin.flush()
+        while (line := self.p.stdout.readline()) != b"done\n":
+            self.t.true(line, f"the session has ended: {sql}")
+
+    def is_ended(self):
+        self.p.stdin.write(b"SELECT 1;\n")
+        self.p.stdin.close()
+        return self.p.wait() != 0
+
+
+def unfinished(t, pg, *more, at="commit-after-commit:1"):
+    """The command of a load that was killed."""
+    do = args(pg, *more)
+    t.equal(-signal.SIGKILL, t.finish(t.start(*do, env={"TRANCHE_CRASH_AT": at})).code, "exit code")
+    return do
+
+
+def waits_for(t, pg, p):
+    t.wait_until(lambda: p.poll() is not None or pg.one("SELECT count(*) FROM pg_locks WHERE NOT granted") != "0",
+                 "the run to wait")
+
+
+# ---- sessions
+
+LATE = """BEGIN; SELECT epoch FROM tranche_runs WHERE load_id = 1 FOR SHARE;
+INSERT INTO k VALUES (5, 5, 'late');
+INSERT INTO tranche_ledger SELECT (jsonb_populate_record(l, jsonb_build_object('byte_begin', 1 << 30, 'byte_end',
+(1 << 30) + 9, 'rows_loaded', 1, 'xact', pg_current_xact_id()::text::bigint))).* FROM tranche_ledger l LIMIT 1"""
+
+
+@scenario("pg")
+def fresh_takes_back_what_the_old_run_commits_while_it_is_waited_for(t):
+    pg = postgres.Postgres(t)
+    make(t, 20000)
+    do = unfinished(t, pg)
+    late = Session(t, pg)
+    late.do(LATE)
+    p = t.start(*do, "--fresh")
+    waits_for(t, pg, p)
+    late.do("COMMIT")
+    t.equal(0, t.finish(p).code, "exit code")
+    exact(t, pg, 20000)
+
+
+@scenario("pg")
+def a_load_that_is_finished_while_it_is_waited_for_is_not_begun_again(t):
+    pg = postgres.Postgres(t)
+    make(t, 20000)
+    do = unfinished(t, pg, "--mode", "replace", at="finish-before-begin")
+    finisher = Session(t, pg)
+    finisher.do("BEGIN; UPDATE tranche_runs SET state = 'complete', finished = started, staging = NULL;"
+                "ALTER TABLE k__tranche_1 RENAME TO k")
+    p = t.start(*do)
+    waits_for(t, pg, p)
+    finisher.do("COMMIT")
+    done = t.finish(p)
+    t.equal(0, done.code, "exit code")
+    t.says(done, "another run changed load 1 meanwhile")
+    t.equal([["1", "replaced"], ["2", "complete"]], pg.rows("SELECT load_id, state FROM tranche_runs ORDER BY 1"), "loads")
+    exact(t, pg, 20000)
+
+
+@scenario("pg")
+def a_load_that_is_finished_while_fresh_waits_for_it_stays(t):
+    pg = postgres.Postgres(t)
+    make(t, 20000)
+    unfinished(t, pg, at="finish-before-begin")
+    finisher = Session(t, pg)
+    finisher.do("BEGIN; UPDATE tranche_runs SET state = 'complete', finished = started")
+    t.write("other.csv", "id,h,text\n-1,0,x\n")
+    p = t.start(*args(pg, "--fresh", source=("--csv", "other.csv")))
+    waits_for(t, pg, p)
+    finisher.do("COMMIT")
+    t.equal(0, t.finish(p).code, "exit code")
+    t.equal("x", pg.one("DELETE FROM k WHERE id = -1 RETURNING text"), "the row of the other load")
+    exact(t, pg, 20000)
+
+
+@scenario("pg")
+def a_session_that_hangs_is_ended_for_fresh_too(t):
+    pg = postgres.Postgres(t)
+    make(t, 20000)
+    do = unfinished(t, pg)
+    hanging = Session(t, pg, "tranche load 1")
+    hanging.do("BEGIN; SELECT epoch FROM tranche_runs FOR SHARE")
+    t.says(t.run(*do, "--fresh"), "the session of an older run was ended")
+    t.true(hanging.is_ended(), "the hanging session was ended")
+    exact(t, pg, 20000)
