@@ -274,8 +274,10 @@ MUST_CHECK err_t wpg_commit(struct warehouse *w, struct result *results, size_t 
 MUST_CHECK err_t wpg_note(struct warehouse *w, const struct ledger_row *row, struct err *e);
 MUST_CHECK err_t wpg_finish(struct warehouse *w, const uint64_t *input_end, bool swap,
                             struct ledger_row *totals_by_input, struct err *e);
+// The table may be replaced: ERR_INVALID where another one's foreign key refers to it.
+MUST_CHECK err_t wpg_swap_check(struct warehouse *w, struct err *e);
 // In the last transaction: `staged` takes the table's name, indexes, constraints, triggers
-// and grants.
+// and grants. ERR_INVALID: as above, or what the table has forbids the new rows.
 MUST_CHECK err_t wpg_swap(struct warehouse *w, const char *staged, struct err *e);
 // Indexes of load.indexes on `table`, made where they are missing.
 MUST_CHECK err_t wpg_indexes_take(struct warehouse *w, const struct strings *indexes,

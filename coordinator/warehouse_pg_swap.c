@@ -1,7 +1,8 @@
 // The end of MODE_REPLACE: the staged table takes the place, the indexes, the constraints,
 // the triggers and the grants of the old one. Where something hangs on the old table itself
-// (a view, a foreign key), the table stays and its rows are exchanged. Readers see all of
-// the old rows or all of the new ones.
+// (a view), the table stays and its rows are exchanged. Readers see all of the old rows or
+// all of the new ones. Where rows of another table refer to it, it is not replaced: they
+// would go with the old rows, or keep them from going.
 
 #include "coordinator/warehouse_pg.h"
 
@@ -29,6 +30,28 @@ static const char STATEMENTS[] =
     "WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END FROM pg_class, "
     "aclexplode(relacl) WHERE oid = to_regclass(quote_ident($1)) AND grantee <> relowner"
     ") x ORDER BY n, name";
+
+// A foreign key of the table to itself is made again, or holds for its new rows alone.
+static const char REFERENCES[] =
+    "SELECT conrelid::regclass::text, conname FROM pg_constraint WHERE confrelid = "
+    "to_regclass(quote_ident($1)) AND contype = 'f' AND conrelid <> confrelid ORDER BY 1, "
+    "2 LIMIT 1";
+
+err_t wpg_swap_check(struct warehouse *w, struct err *e)
+{
+    PGresult *r;
+    const char *const values[] = { w->table };
+    TRY(wpg_query(w, &r, e, "looking for foreign keys", REFERENCES, 1, values));
+    err_t rc = ERR_OK;
+    if (PQntuples(r))
+        rc = err_set(e, ERR_INVALID,
+                     "%s can't be replaced: %s has a foreign key on it (%s), and its rows "
+                     "would lose those they refer to. Drop that constraint and make it "
+                     "again later, or take mode: upsert",
+                     w->place, PQgetvalue(r, 0, 0), PQgetvalue(r, 0, 1));
+    PQclear(r);
+    return rc;
+}
 
 static err_t run_statement(struct warehouse *w, const PGresult *statements, int i,
                            struct err *e)
@@ -90,6 +113,7 @@ static err_t swap_with(struct warehouse *w, const char *table, const char *stage
 {
     TRY(wpg_do(w, e, "locking the old table",
                "LOCK TABLE %s IN ACCESS EXCLUSIVE MODE; SAVEPOINT swap", table));
+    TRY(wpg_swap_check(w, e)); // from now on no other can be added
     err_t rc = take_place(w, table, staged, e);
     if (rc != ERR_DB || !w->pg || strcmp(w->pg->state, "2BP01") != 0) return rc;
     TRY(wpg_do(w, e, "exchanging the rows", "ROLLBACK TO swap"));

@@ -1,11 +1,11 @@
-"""A PostgreSQL database has others in it: sessions that end late."""
+"""A PostgreSQL database has others in it: sessions that end late, tables that refer to ours."""
 
 import signal
 import subprocess
 
 import pg as postgres
 from kit import scenario
-from test_pg_load import args, exact, make
+from test_pg_load import args, exact, left, make, people
 
 
 class Session:
@@ -107,3 +107,41 @@ def a_session_that_hangs_is_ended_for_fresh_too(t):
     t.says(t.run(*do, "--fresh"), "the session of an older run was ended")
     t.true(hanging.is_ended(), "the hanging session was ended")
     exact(t, pg, 20000)
+
+
+# ---- tables
+
+@scenario("pg")
+def a_table_that_others_refer_to_is_not_replaced(t):
+    pg = postgres.Postgres(t)
+    t.write("k.csv", people([(i, "new", i) for i in range(50)]))
+    for what in ("CASCADE", "SET NULL", "SET DEFAULT", "NO ACTION"):
+        pg.do("CREATE TABLE k(id bigint PRIMARY KEY, name text, n bigint); INSERT INTO k VALUES (1, 'old', 1);"
+              f"CREATE TABLE orders(id bigint REFERENCES k ON DELETE {what}); INSERT INTO orders VALUES (1)")
+        before = left(pg)
+        t.says(t.run(*args(pg, "--mode", "replace"), want=2), "can't be replaced: orders has a foreign key on it",
+               "orders_id_fkey", "mode: upsert")
+        t.equal([["1"]], pg.rows("SELECT id FROM orders"), f"rows of the other table ({what})")
+        t.equal(before, left(pg), "tables")
+        pg.do("ALTER TABLE orders DROP CONSTRAINT orders_id_fkey")
+        do = unfinished(t, pg, "--mode", "replace", at="finish-before-begin")
+        pg.do(f"ALTER TABLE orders ADD FOREIGN KEY (id) REFERENCES k ON DELETE {what}")
+        pg.do("CREATE VIEW v AS SELECT * FROM k")
+        t.says(t.run(*do, want=2), "orders has a foreign key on it")
+        t.equal([["1"]], pg.rows("SELECT id FROM orders"), f"rows of the other table ({what}, made during the run)")
+        pg.do("DROP TABLE orders; DROP VIEW v")
+        t.run(*do)
+        t.equal([["50", "new"]], pg.rows("SELECT count(*), max(name) FROM k"), "rows")
+        pg.do("DROP TABLE k, k_rejects, tranche_runs, tranche_ledger")
+
+
+@scenario("pg")
+def a_table_that_refers_to_itself_is_replaced(t):
+    pg = postgres.Postgres(t)
+    pg.do("CREATE TABLE k(id bigint PRIMARY KEY, name text, n bigint REFERENCES k ON DELETE CASCADE);"
+          "INSERT INTO k VALUES (70, 'old', 70)")
+    t.write("k.csv", people([(i, "new", i) for i in range(50)]))
+    t.run(*args(pg, "--mode", "replace"))
+    t.equal([["50", "new"]], pg.rows("SELECT count(*), max(name) FROM k"), "rows")
+    t.equal([["k_n_fkey"], ["k_pkey"]], pg.rows("SELECT conname FROM pg_constraint WHERE conrelid = 'k'::regclass ORDER BY 1"),
+            "constraints")
