@@ -140,9 +140,14 @@ MUST_CHECK err_t wpg_table_create(struct warehouse *w, const char *table,
                                   const struct schema *s, struct err *e);
 MUST_CHECK err_t wpg_temp_create(struct warehouse *w, const char *table,
                                  const struct schema *s, struct err *e);
+// Made in the first schema of the search path if it is not there.
+MUST_CHECK err_t wpg_table_need(struct warehouse *w, const char *table, const char *columns,
+                                const char *doing, struct err *e);
 // w->target is there and takes the schema: made, or checked. Gives w->schema its names.
 MUST_CHECK err_t wpg_table_ensure(struct warehouse *w, struct err *e);
 MUST_CHECK err_t wpg_rejects_ensure(struct warehouse *w, struct err *e);
+// ERR_INVALID: row level security hides rows of the table from this role.
+MUST_CHECK err_t wpg_rows_visible(struct warehouse *w, const char *table, struct err *e);
 // A copy in lower case.
 MUST_CHECK err_t wpg_schema_fold(struct schema *to, const struct schema *from,
                                  struct err *e);

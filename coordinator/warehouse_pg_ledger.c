@@ -10,6 +10,22 @@
 
 enum { RUNS_COLUMNS = 16, LEDGER_COLUMNS = 24, REJECT_COLUMNS = 7, LOCK = 0x7472616e };
 
+static const char RUNS[] =
+    "load_id bigint PRIMARY KEY, table_name text NOT NULL, sources text NOT NULL, spec "
+    "text NOT NULL, mode text NOT NULL, state text NOT NULL, epoch bigint NOT NULL, inputs "
+    "text NOT NULL, params bytea NOT NULL, staging text, started text NOT NULL, finished "
+    "text, host text NOT NULL, pid bigint NOT NULL, watermark_from text, watermark text";
+
+static const char LEDGER[] =
+    "load bigint NOT NULL, input bigint NOT NULL, byte_begin bigint NOT NULL, byte_end "
+    "bigint NOT NULL, state text NOT NULL, records bigint NOT NULL, lines bigint NOT NULL, "
+    "unterminated boolean NOT NULL, rows_read bigint NOT NULL, rows_parsed bigint NOT "
+    "NULL, rows_rejected bigint NOT NULL, rows_emitted bigint NOT NULL, rows_loaded bigint "
+    "NOT NULL, rows_refused bigint NOT NULL, misfits bigint NOT NULL, digest text NOT "
+    "NULL, result_digest text NOT NULL, epoch bigint NOT NULL, attempt bigint NOT NULL, "
+    "worker text NOT NULL, xact bigint, rows_replaced bigint NOT NULL, rows_skipped bigint "
+    "NOT NULL, watermark text, PRIMARY KEY(load, input, byte_begin, byte_end)";
+
 err_t wpg_ledger_create(struct warehouse *w, struct err *e)
 {
     int64_t n;
@@ -17,27 +33,8 @@ err_t wpg_ledger_create(struct warehouse *w, struct err *e)
     // Two that make the same table at a time would get in each other's way.
     TRY(wpg_do(w, e, "waiting for another load that begins",
                "SELECT pg_advisory_xact_lock(%d)", LOCK));
-    TRY(wpg_do(
-        w, e, "creating the ledger",
-        "CREATE TABLE IF NOT EXISTS tranche_runs(load_id bigint PRIMARY KEY, table_name "
-        "text "
-        "NOT NULL, sources text NOT NULL, spec text NOT NULL, mode text NOT NULL, state "
-        "text "
-        "NOT NULL, epoch bigint NOT NULL, inputs text NOT NULL, params bytea NOT NULL, "
-        "staging text, started text NOT NULL, finished text, host text NOT NULL, pid "
-        "bigint "
-        "NOT NULL, watermark_from text, watermark text);"
-        "CREATE TABLE IF NOT EXISTS tranche_ledger(load bigint NOT NULL, input bigint NOT "
-        "NULL, byte_begin bigint NOT NULL, byte_end bigint NOT NULL, state text NOT NULL, "
-        "records bigint NOT NULL, lines bigint NOT NULL, unterminated boolean NOT NULL, "
-        "rows_read bigint NOT NULL, rows_parsed bigint NOT NULL, rows_rejected bigint NOT "
-        "NULL, rows_emitted bigint NOT NULL, rows_loaded bigint NOT NULL, rows_refused "
-        "bigint "
-        "NOT NULL, misfits bigint NOT NULL, digest text NOT NULL, result_digest text NOT "
-        "NULL, epoch bigint NOT NULL, attempt bigint NOT NULL, worker text NOT NULL, xact "
-        "bigint, rows_replaced bigint NOT NULL, rows_skipped bigint NOT NULL, watermark "
-        "text, "
-        "PRIMARY KEY(load, input, byte_begin, byte_end))"));
+    TRY(wpg_table_need(w, "tranche_runs", RUNS, "creating the ledger", e));
+    TRY(wpg_table_need(w, "tranche_ledger", LEDGER, "creating the ledger", e));
     TRY(wpg_int(
         w, e, &n, &found,
         "SELECT count(*) FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped AND "

@@ -35,12 +35,16 @@ static void keep_why(struct warehouse *w, const PGresult *r)
     snprintf(w->why_column, sizeof w->why_column, "%s", column ? column : "");
 }
 
-// ERR_INVALID: the table refuses a row; w->why says why.
+// ERR_INVALID: the table refuses a row; w->why says why. A right that is missing is no
+// row's fault.
 static err_t fail(struct warehouse *w, const PGresult *r, const char *sql, struct err *e)
 {
     err_t rc = pg_fail(w->pg, r, sql, e);
-    if (!r || rc != ERR_DB || !is_refusal(w->pg->state))
-        return wpg_fail(w, rc, e, "adding rows");
+    if (!r || rc != ERR_DB || !is_refusal(w->pg->state)) {
+        rc = wpg_fail(w, rc, e, "adding rows");
+        if (rc == ERR_INVALID && e) e->code = ERR_DB;
+        return rc == ERR_INVALID ? ERR_DB : rc;
+    }
     keep_why(w, r);
     return err_wrap(e, ERR_INVALID, "adding rows");
 }

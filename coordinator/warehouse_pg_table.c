@@ -121,28 +121,78 @@ static err_t check_columns(struct warehouse *w, struct err *e)
     return rc;
 }
 
-static err_t create_states(struct warehouse *w, struct err *e)
+err_t wpg_rows_visible(struct warehouse *w, const char *table, struct err *e)
 {
-    char *target = pg_quoted(w->target);
-    if (!target) return err_set(e, ERR_NOMEM, "out of memory");
-    err_t rc = wpg_do(w, e, "creating the staged table",
-                      "CREATE TABLE IF NOT EXISTS %s(key bytea, row bytea)", target);
-    free(target);
+    int64_t n;
+    bool hidden;
+    TRY(wpg_int(w, e, &n, &hidden,
+                "SELECT 1 WHERE row_security_active(to_regclass(quote_ident($1)))", 1,
+                &table));
+    if (!hidden) return ERR_OK;
+    return err_set(e, ERR_INVALID,
+                   "table %s of %s has row level security, which holds for this role too: "
+                   "take one with BYPASSRLS",
+                   table, w->shown);
+}
+
+// Said here, where the server would say it of the first rows. A right to some of the
+// columns may be enough.
+static err_t check_rights(struct warehouse *w, const char *table, const char *more,
+                          struct err *e)
+{
+    PGresult *r;
+    const char *const values[] = { table, more };
+    TRY(wpg_query(
+        w, &r, e, "looking at the rights",
+        "SELECT right_, current_user FROM unnest(ARRAY['INSERT', $2::text]) right_ "
+        "WHERE NOT has_any_column_privilege(to_regclass(quote_ident($1)), right_) "
+        "LIMIT 1",
+        2, values));
+    err_t rc = ERR_OK;
+    if (PQntuples(r))
+        rc = err_set(e, ERR_INVALID,
+                     "%s: permission denied for table %s: the role %s may not %s rows "
+                     "there (GRANT)",
+                     w->shown, table, PQgetvalue(r, 0, 1), PQgetvalue(r, 0, 0));
+    PQclear(r);
+    TRY(rc);
+    return wpg_rows_visible(w, table, e);
+}
+
+// CREATE TABLE IF NOT EXISTS asks for the right to make one before it looks.
+err_t wpg_table_need(struct warehouse *w, const char *table, const char *columns,
+                     const char *doing, struct err *e)
+{
+    int64_t n;
+    bool there;
+    TRY(wpg_int(w, e, &n, &there,
+                "SELECT 1 WHERE to_regclass(quote_ident(current_schema()) || '.' || "
+                "quote_ident($1)) IS NOT NULL",
+                1, &table));
+    if (there) return ERR_OK;
+    char *quoted = pg_quoted(table);
+    if (!quoted) return err_set(e, ERR_NOMEM, "out of memory");
+    err_t rc = wpg_do(w, e, doing, "CREATE TABLE %s(%s)", quoted, columns);
+    free(quoted);
     return rc;
 }
 
 err_t wpg_table_ensure(struct warehouse *w, struct err *e)
 {
     enum wpg_there there;
-    if (w->aggregates) return create_states(w, e);
+    if (w->aggregates)
+        return wpg_table_need(w, w->target, "key bytea, row bytea",
+                              "creating the staged table", e);
     TRY(wpg_table_find(w, w->target, &there, e));
     if (there == WPG_OTHER)
         return err_set(e, ERR_INVALID, "%s is no table: rows go into tables only",
                        w->place);
     if (there == WPG_NOTHING)
         TRY(wpg_table_create(w, w->target, &w->schema, e));
-    else
+    else {
         TRY(check_columns(w, e));
+        TRY(check_rights(w, w->target, w->key.n ? "UPDATE" : "INSERT", e));
+    }
     return wpg_key_ensure(w, there == WPG_NOTHING, e);
 }
 
@@ -150,14 +200,10 @@ err_t wpg_rejects_ensure(struct warehouse *w, struct err *e)
 {
     int64_t n;
     bool found;
-    char *quoted = pg_quoted(w->rejects);
-    if (!quoted) return err_set(e, ERR_NOMEM, "out of memory");
-    err_t rc = wpg_do(w, e, "creating the table of rejects",
-                      "CREATE TABLE IF NOT EXISTS %s(run bigint, file text, line bigint,"
-                      "byte_offset bigint, \"column\" text, reason text, raw bytea)",
-                      quoted);
-    free(quoted);
-    TRY(rc);
+    TRY(wpg_table_need(w, w->rejects,
+                       "run bigint, file text, line bigint, byte_offset bigint, "
+                       "\"column\" text, reason text, raw bytea",
+                       "creating the table of rejects", e));
     const char *const values[] = { w->rejects };
     TRY(wpg_int(w, e, &n, &found,
                 "SELECT count(*) FROM pg_attribute WHERE attrelid = "
@@ -171,7 +217,7 @@ err_t wpg_rejects_ensure(struct warehouse *w, struct err *e)
                        "table %s of %s is not a table of rejects: rename it, or load into "
                        "another table",
                        w->rejects, w->shown);
-    return ERR_OK;
+    return check_rights(w, w->rejects, "INSERT", e);
 }
 
 // ---- statements

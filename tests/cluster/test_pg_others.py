@@ -1,4 +1,4 @@
-"""A PostgreSQL database has others in it: sessions that end late, tables that refer to ours."""
+"""A PostgreSQL database has others in it: sessions that end late, tables that refer to ours, roles with few rights."""
 
 import signal
 import subprocess
@@ -145,3 +145,70 @@ def a_table_that_refers_to_itself_is_replaced(t):
     t.equal([["50", "new"]], pg.rows("SELECT count(*), max(name) FROM k"), "rows")
     t.equal([["k_n_fkey"], ["k_pkey"]], pg.rows("SELECT conname FROM pg_constraint WHERE conrelid = 'k'::regclass ORDER BY 1"),
             "constraints")
+
+
+# ---- rights
+
+def role(pg, url, name="weak"):
+    return [a.replace("tranche@", name + "@") if a == pg.url else a for a in url]
+
+
+@scenario("pg", "smoke")
+def a_missing_right_to_insert_is_said_before_a_row_is_read(t):
+    pg = postgres.Postgres(t)
+    t.write("k.csv", people([(1, "x", 1)]))
+    pg.do("CREATE TABLE k(id bigint UNIQUE, name text, n bigint); CREATE ROLE weak LOGIN; GRANT ALL ON SCHEMA public TO weak;"
+          "GRANT SELECT ON k TO weak")
+    for more in ((), ("--mode", "upsert", "--key", "id")):
+        t.says(t.run(*role(pg, args(pg, *more)), want=2), "permission denied for table k: the role weak may not INSERT")
+    pg.do("GRANT INSERT ON k TO weak")
+    t.says(t.run(*role(pg, args(pg, "--mode", "upsert", "--key", "id")), want=2), "the role weak may not UPDATE")
+    t.equal([["k"]], left(pg), "tables")
+    t.run(*role(pg, args(pg)))
+    t.equal([["1", "x", "1"]], pg.rows("SELECT * FROM k"), "rows")
+
+
+@scenario("pg")
+def a_right_to_insert_that_is_taken_away_makes_no_rejects(t):
+    pg = postgres.Postgres(t)
+    make(t, 20000)
+    pg.do("CREATE TABLE k(id bigint, h bigint, text text, UNIQUE (id)); CREATE ROLE weak LOGIN;"
+          "GRANT ALL ON SCHEMA public TO weak; GRANT INSERT (id) ON k TO weak")
+    do = role(pg, args(pg))
+    done = t.run(*do, want=1)
+    t.says(done, "permission denied for table k")
+    t.equal([["loading"]], pg.rows("SELECT state FROM tranche_runs"), "states")
+    t.equal("0", pg.one("SELECT count(*) FROM k_rejects"), "rejects")
+    pg.do("GRANT INSERT ON k TO weak")
+    t.run(*do)
+    exact(t, pg, 20000)
+
+
+@scenario("pg")
+def a_table_with_row_level_security_is_loaded_by_roles_that_it_does_not_hold_for(t):
+    pg = postgres.Postgres(t)
+    t.write("k.csv", people([(1, "x", 1)]))
+    pg.do("CREATE TABLE k(id bigint UNIQUE, name text, n bigint); CREATE ROLE weak LOGIN; GRANT ALL ON SCHEMA public TO weak;"
+          "GRANT ALL ON k TO weak; ALTER TABLE k ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON k USING (n > 5)")
+    for more in ((), ("--mode", "upsert", "--key", "id")):
+        t.says(t.run(*role(pg, args(pg, *more)), want=2), "table k", "has row level security", "BYPASSRLS")
+    t.run(*args(pg))
+    t.equal([["1", "x", "1"]], pg.rows("SELECT * FROM k"), "rows")
+
+
+@scenario("pg")
+def tables_that_were_made_for_a_role_are_enough_for_it(t):
+    pg = postgres.Postgres(t)
+    t.write("k.csv", people([(1, "x", 1)]))
+    t.write("n.csv", people([(2, "y", 2), ("no", "z", 3)]))
+    t.run(*args(pg))
+    pg.do("CREATE ROLE weak LOGIN; CREATE UNIQUE INDEX u ON k(id);"
+          "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO weak")
+    before = left(pg)
+    for n, more in enumerate(((), ("--mode", "upsert", "--key", "id"), ("--mode", "incremental", "--watermark", "id"))):
+        do = role(pg, args(pg, "--type", "id=integer", "--bad-rows", "2", *more, source=("--csv", "n.csv")))
+        t.equal((1, 0)[n == 2], t.run(*do, want=3).json["rows_loaded"], f"rows {more}")
+        t.equal([["1", "x"], ["2", "y"]], pg.rows("SELECT id, name FROM k ORDER BY 1"), f"rows {more}")
+    t.equal(before, left(pg), "tables")
+    t.says(t.run(*role(pg, args(pg, "--mode", "replace")), want=2), "creating the table is not allowed",
+           "permission denied for schema public")
