@@ -49,7 +49,7 @@ char *arena_strdup(struct arena *a, const char *s, size_t n)
     return p;
 }
 
-static void free_all_but(struct arena *a, struct arena_block *keep)
+static void free_all_but(struct arena *a, const struct arena_block *keep)
 {
     for (struct arena_block *b = a->head, *next; b; b = next) {
         next = b->next;

@@ -12,7 +12,7 @@ static struct csv_view look(const struct csv_column *c, const struct csv_block_r
     if (c->number + 1 < g->n_cols)
         return (struct csv_view){ g->p, g->at + c->number, g->stride };
     for (uint32_t r = 0; r < g->rows; r++) {
-        b->scratch[2 * r] = g->at[r * g->stride + c->number];
+        b->scratch[2 * r] = g->at[(size_t)r * g->stride + c->number];
         b->scratch[2 * r + 1] = csv_grid_end(g, r, c->number);
     }
     return (struct csv_view){ g->p, b->scratch, 2 };

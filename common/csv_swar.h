@@ -83,7 +83,7 @@ static inline __attribute__((always_inline)) bool
 swar_real(const uint8_t *p, const uint8_t *e, bool given, double *out)
 {
     size_t minus = *p == '-', n = (size_t)(e - p) - minus;
-    uint64_t low, high = SWAR_BYTES('0'), v;
+    uint64_t low, high, v;
     unsigned decimals = 0;
     if (n - 1 < 8) {
         low = swar_load_end(e, n);

@@ -41,9 +41,10 @@ bool csv_parse_boolean(const uint8_t *p, size_t n, int64_t *out)
 {
     static const struct {
         char text[6];
-        int8_t value;
-    } words[] = { { "true", 1 }, { "false", 0 }, { "t", 1 }, { "f", 0 }, { "yes", 1 },
-                  { "no", 0 },   { "y", 1 },     { "n", 0 }, { "1", 1 }, { "0", 0 } };
+        bool value;
+    } words[] = { { "true", true }, { "false", false }, { "t", true }, { "f", false },
+                  { "yes", true },  { "no", false },    { "y", true }, { "n", false },
+                  { "1", true },    { "0", false } };
     char low[6] = { 0 };
     if (n == 0 || n >= sizeof low) return false;
     for (size_t i = 0; i < n; i++)

@@ -209,7 +209,7 @@ err_t json_pick_read(struct json_pick *p, const uint8_t *text, size_t n, json_pi
                      void *arg, bool *good, char why[JSON_LINE_WHY], struct err *e)
 {
     const struct json_value *none;
-    struct json_value root;
+    struct json_value root = { 0 };
     p->row = row;
     p->arg = arg;
     p->why = why;

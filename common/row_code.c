@@ -1,6 +1,7 @@
 #include "common/row_code.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { NULL_VALUE, INT8, INT16, INT32, INT64, REAL64, TEXT, BLOB, SHORT };
@@ -137,10 +138,9 @@ static err_t show_real(double r, struct buf *to, struct err *e)
     char text[32];
     snprintf(text, sizeof text, "%.17g", r);
     for (int digits = 1; digits < 17; digits++) {
-        double back;
         char shorter[32];
         snprintf(shorter, sizeof shorter, "%.*g", digits, r);
-        if (sscanf(shorter, "%lf", &back) == 1 && back == r) {
+        if (strtod(shorter, NULL) == r) {
             memcpy(text, shorter, sizeof text);
             break;
         }

@@ -8,7 +8,7 @@
 
 #include <sqlite3.h>
 
-void sql_distinct_step(sqlite3_context *, int, sqlite3_value **);
-void sql_distinct_final(sqlite3_context *);
+void sql_distinct_step(sqlite3_context *c, int n, sqlite3_value **v);
+void sql_distinct_final(sqlite3_context *c);
 
 #endif

@@ -370,8 +370,8 @@ bool app_take_messages(struct app *a)
 {
     int n = 0;
     a->more = false;
-    for (uint8_t i = 0; i < APP_LINKS; i++) {
-        int k = take_messages_of(a, i);
+    for (int i = 0; i < APP_LINKS; i++) {
+        int k = take_messages_of(a, (uint8_t)i);
         a->more |= k == MESSAGES_MAX;
         n += k;
     }

@@ -135,7 +135,8 @@ static int list(struct asked *k)
     struct err e;
     struct allow_list l;
     bool json = k->output && strcmp(k->output, "json") == 0;
-    if (k->output && !json && strcmp(k->output, "human") && strcmp(k->output, "quiet"))
+    if (k->output && !json && strcmp(k->output, "human") != 0 &&
+        strcmp(k->output, "quiet") != 0)
         return usage(k, "--output is human, json or quiet");
     err_t rc = keys_allowed(k->dir, &l, &e);
     if (rc != ERR_OK) return failed(k, rc, &e);

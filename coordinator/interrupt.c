@@ -101,7 +101,8 @@ bool interrupt_reload_asked(void)
 bool interrupt_claim_end(bool at_once)
 {
     bool first = !atomic_exchange(&it.ending, true);
-    while (!first && !at_once)
-        pause();
+    if (!first && !at_once)
+        for (;;)
+            pause();
     return first;
 }

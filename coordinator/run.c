@@ -178,13 +178,14 @@ static int end_well(struct run *r, bool limit)
     source_inputs(r->plan.source, &n);
     report_sum(r->by_input, n, &b);
     bool balanced = report_balances(r->by_input, n);
-    const char *status = limit                    ? "limit passed"
-                         : b.rejected + b.refused ? "loaded with rejects"
-                                                  : "loaded";
-    int code = !balanced                ? CLI_INFRASTRUCTURE
-               : limit                  ? CLI_LIMIT
-               : b.rejected + b.refused ? CLI_REJECTS
-                                        : CLI_OK;
+    bool rejects = b.rejected + b.refused > 0;
+    const char *status = limit     ? "limit passed"
+                         : rejects ? "loaded with rejects"
+                                   : "loaded";
+    int code = !balanced ? CLI_INFRASTRUCTURE
+               : limit   ? CLI_LIMIT
+               : rejects ? CLI_REJECTS
+                         : CLI_OK;
     char error[400] = "";
     if (limit)
         snprintf(error, sizeof error, "%llu row%s rejected, limits.bad_rows allows %s: %s",

@@ -62,38 +62,38 @@ void sched_free(struct sched **s);
 // told at once (it killed coordinators, R10). Dispatch is in input order of `r`. A part of
 // a chunk whose SPLIT was told and is not yet done is known for its child by its range.
 #define SCHED_HOPELESS UINT32_MAX
-MUST_CHECK err_t sched_chunk_add(struct sched *s, chunk_id c, struct range r,
+MUST_CHECK err_t sched_chunk_add(struct sched *s, chunk_id id, struct range r,
                                  uint64_t records, uint64_t held_bytes, uint32_t failures,
                                  uint32_t last_attempt, ns_t now);
 void sched_no_more_chunks(struct sched *s, ns_t now); // the source is at its end
 
-MUST_CHECK err_t sched_worker_join(struct sched *s, sid_u64 w, uint32_t slots, ns_t now);
-void sched_worker_spoke(struct sched *s, sid_u64 w, ns_t now);
+MUST_CHECK err_t sched_worker_join(struct sched *s, sid_u64 sid, uint32_t slots, ns_t now);
+void sched_worker_spoke(struct sched *s, sid_u64 sid, ns_t now);
 // Bytes of a message that is not whole yet came at `when`: it lives, and what it has to say
 // about its attempts stands behind them. Renews its leases.
-void sched_worker_sends(struct sched *s, sid_u64 w, ns_t when, ns_t now);
-void sched_worker_drain(struct sched *s, sid_u64 w, ns_t now); // no new chunks for it
+void sched_worker_sends(struct sched *s, sid_u64 sid, ns_t when, ns_t now);
+void sched_worker_drain(struct sched *s, sid_u64 sid, ns_t now); // no new chunks for it
 // It gave back so many chunks in a row that it gets no more, as if it drained.
-bool sched_worker_refuses(const struct sched *s, sid_u64 w);
+bool sched_worker_refuses(const struct sched *s, sid_u64 sid);
 // Its leases return, nobody is blamed. Also for a session that says HELLO anew, and for one
 // that was reset: until then it is remembered.
-void sched_worker_gone(struct sched *s, sid_u64 w, ns_t now);
+void sched_worker_gone(struct sched *s, sid_u64 sid, ns_t now);
 
 // Progress of a running attempt renews its lease.
-void sched_progress(struct sched *s, sid_u64 w, chunk_id c, uint32_t attempt, ns_t now);
+void sched_progress(struct sched *s, sid_u64 sid, chunk_id id, uint32_t attempt, ns_t now);
 
 // An attempt's chunk is on its way, up to byte `position` of all that is sent to its worker
 // (SCHED_UNSENT: not even begun). Its lease is renewed as long as sched_worker_takes tells
 // that more arrives, but not yet that byte; then it begins. Without it, it begins at once.
 #define SCHED_UNSENT UINT64_MAX
-void sched_sent(struct sched *s, sid_u64 w, chunk_id c, uint32_t attempt,
+void sched_sent(struct sched *s, sid_u64 sid, chunk_id id, uint32_t attempt,
                 uint64_t position);
-void sched_worker_takes(struct sched *s, sid_u64 w, uint64_t arrived, ns_t now);
+void sched_worker_takes(struct sched *s, sid_u64 sid, uint64_t arrived, ns_t now);
 
 // A result came in, from any session and attempt (R6). True: it is the first one, the chunk
 // is RECEIVED and its other attempts will be cancelled. False: drop it, it has one already.
-bool sched_result(struct sched *s, sid_u64 w, chunk_id c, uint32_t attempt, uint64_t bytes,
-                  ns_t run_ns, ns_t now);
+bool sched_result(struct sched *s, sid_u64 sid, chunk_id id, uint32_t attempt,
+                  uint64_t bytes, ns_t run_ns, ns_t now);
 
 enum sched_fail {
     FAIL_RUNNER,    // the runner died, ran out of its memory, or took too long
@@ -102,17 +102,17 @@ enum sched_fail {
     FAIL_REFUSED,   // NACK: its worker did not run it, nobody is blamed
     FAIL_NOT_ITS,   // it never came there, or proves nothing: nobody is blamed
 };
-void sched_failed(struct sched *s, sid_u64 w, chunk_id c, uint32_t attempt,
+void sched_failed(struct sched *s, sid_u64 sid, chunk_id id, uint32_t attempt,
                   enum sched_fail why, ns_t now);
 
-void sched_committed(struct sched *s, chunk_id c, ns_t now);
+void sched_committed(struct sched *s, chunk_id id, ns_t now);
 // A RECEIVED result turned out to be damaged: the chunk is tried again.
-void sched_result_bad(struct sched *s, chunk_id c, ns_t now);
+void sched_result_bad(struct sched *s, chunk_id id, ns_t now);
 // The same, but it speaks against the worker that sent it, not against the chunk.
-void sched_result_doubted(struct sched *s, chunk_id c, ns_t now);
+void sched_result_doubted(struct sched *s, chunk_id id, ns_t now);
 // The SPLIT ledger row is durable; the children were added with sched_chunk_add before.
-void sched_split_done(struct sched *s, chunk_id c, ns_t now);
-void sched_rejected(struct sched *s, chunk_id c, ns_t now);
+void sched_split_done(struct sched *s, chunk_id id, ns_t now);
+void sched_rejected(struct sched *s, chunk_id id, ns_t now);
 
 // The warehouse has enough to do: while this is on, nothing is dispatched and no chunk is
 // wanted. What it has to do must not wait for anything that is still to be dispatched.

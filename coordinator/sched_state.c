@@ -342,8 +342,11 @@ static uint32_t patience(const struct sched *s)
     for (uint32_t i = 1; i < s->o.retries && all > 1e-6; i++)
         all *= rate;
     uint32_t n = LOST_IN_A_ROW;
-    for (double p = all * all * all; p > 1e-6 && n < LOST_PATIENCE; p *= all)
+    double p = all * all * all;
+    while (p > 1e-6 && n < LOST_PATIENCE) {
+        p *= all;
         n++;
+    }
     return n;
 }
 

@@ -290,11 +290,11 @@ static err_t tell(struct warehouse *w, struct load_state *state, struct err *e)
 void wpg_forget_load(struct warehouse *w)
 {
     wpg_lane_free(w);
-    char **const texts[] = { &w->table,   &w->rejects,  &w->target,    &w->place,
-                             &w->columns, &w->copy_sql, &w->upsert_sql };
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        free(*texts[i]);
-        *texts[i] = NULL;
+    char **const own[] = { &w->table,   &w->rejects,  &w->target,    &w->place,
+                           &w->columns, &w->copy_sql, &w->upsert_sql };
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+        free(*own[i]);
+        *own[i] = NULL;
     }
     w->merge = NULL;
     w->n_states = 0;

@@ -10,7 +10,7 @@ packages_test="clang libclang-rt-14-dev clang-format-14 python3 sqlite3 ccache u
 packages_compose="docker.io docker-compose iptables debootstrap slirp4netns python3 procps util-linux"
 packages_engines="openssh-server openssh-client munge slurmctld slurmd slurm-client python3"
 packages_model="spin gcc libc6-dev python3"
-packages_lint="llvm-14 python3"
+packages_lint="clang-tidy-14 cppcheck valgrind llvm-14 python3"
 packages_bench="curl python3-pandas python3-dask sqlite3 zstd time"
 
 install_packages() {

@@ -148,17 +148,17 @@ void conns_ask(struct conns *c, int fd, ns_t now, struct conns_flow *out)
                                 .arrived = info.tcpi_bytes_acked };
 }
 
-unsigned conns_end_endless(struct conns *c, uint64_t max, ns_t when)
+unsigned conns_end_endless(struct conns *c, uint64_t max, ns_t now)
 {
     unsigned ended = 0;
     for (size_t i = 0; i < c->n; i++) {
         struct conn *x = &c->v[i];
         if (!x->open) continue;
-        uint64_t now = conns_received((int)i);
-        note(x, now, when);
-        if (x->spoke || now < x->before) x->before = now;
+        uint64_t received = conns_received((int)i);
+        note(x, received, now);
+        if (x->spoke || received < x->before) x->before = received;
         x->spoke = false;
-        if (now - x->before <= max) continue;
+        if (received - x->before <= max) continue;
         end(c, x);
         ended++;
     }

@@ -25,7 +25,7 @@ MUST_CHECK err_t wire_check(const uint8_t *p, size_t n, unsigned depth, uint32_t
 
 // Bytes of the longest prefix that is UTF-8 (RFC 3629: no surrogates, no overlong forms,
 // nothing past U+10FFFF). n: all of it.
-size_t wire_utf8(const void *p, size_t n);
+size_t wire_utf8(const void *text, size_t n);
 
 // A msgpack_packer's destination: its `data`, and its callback, which appends to `to`.
 // After a pack call failed, `rc` and `e` say why.

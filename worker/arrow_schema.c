@@ -79,7 +79,8 @@ static bool flat(const char *format, struct arrow_column *c, enum type *type)
     for (size_t i = 0; i < sizeof FLAT / sizeof *FLAT; i++) {
         size_t n = strlen(FLAT[i].format);
         bool time = FLAT[i].type == TYPE_TIMESTAMP; // "tsm:Europe/Berlin"
-        if (time ? strncmp(format, FLAT[i].format, n) : strcmp(format, FLAT[i].format))
+        if ((time ? strncmp(format, FLAT[i].format, n) : strcmp(format, FLAT[i].format)) !=
+            0)
             continue;
         c->kind = FLAT[i].kind;
         c->zone = time && format[n];

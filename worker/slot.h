@@ -95,7 +95,7 @@ bool slot_reap(struct slot *s, struct slot_death *d);
 
 // A free result region, or the oldest that is not lent any more; -1: all are in use.
 int slot_room(struct slot *s);
-void slot_forget(struct slot *s, int region); // what stands there is of no use any more
+void slot_forget(struct slot *s, int i); // what stands there is of no use any more
 // Copies the bytes of a by-value chunk into the input memory.
 MUST_CHECK err_t slot_put_input(struct slot *s, struct slice bytes, struct err *e);
 // The same for those of a train, CSV_PAD bytes around each; at[i] is where.

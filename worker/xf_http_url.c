@@ -110,7 +110,7 @@ static err_t add_value(struct xf_http *x, size_t piece, uint32_t row, struct buf
     if (x->from[piece] != XF_HTTP_NO_COLUMN) {
         struct cell c = vec_cell(&x->batch->col[x->from[piece]], row);
         good = cell_text(&c, &text, number);
-    } else if ((good = x->param[piece] != NULL)) {
+    } else if ((good = x->param[piece])) {
         text = (struct slice){ (const uint8_t *)x->param[piece], strlen(x->param[piece]) };
     }
     if (!good) {
