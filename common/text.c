@@ -46,6 +46,14 @@ bool text_has_control(const char *s)
     return false;
 }
 
+size_t text_harmless(const char *s, size_t n)
+{
+    const uint8_t *p = (const uint8_t *)s;
+    size_t k = sequence(p, n);
+    bool c1 = k == 2 && p[0] == 0xc2 && p[1] < 0xa0; // U+0080 to U+009F steer them, too
+    return *p < 0x20 || *p == 0x7f || c1 ? 0 : k;
+}
+
 const char *text_quoted(const char *s, char out[TEXT_QUOTED])
 {
     enum { SHOWN = TEXT_QUOTED - 12 };
@@ -53,10 +61,8 @@ const char *text_quoted(const char *s, char out[TEXT_QUOTED])
     size_t left = strlen(s), at = 0;
     out[at++] = '\'';
     while (left && at < SHOWN) {
-        size_t k = sequence(p, left);
-        bool c1 =
-            k == 2 && p[0] == 0xc2 && p[1] < 0xa0; // U+0080 to U+009F steer terminals too
-        if (k == 0 || *p < 0x20 || *p == 0x7f || c1) {
+        size_t k = text_harmless((const char *)p, left);
+        if (k == 0) {
             k = 1;
             at += (size_t)sprintf(out + at, "\\x%02x", *p);
         } else {

@@ -11,6 +11,9 @@
 enum { TEXT_QUOTED = 160 };
 const char *text_quoted(const char *s, char out[TEXT_QUOTED]);
 
+// Bytes of the character that s[0..n), n > 0, begins with; 0: it is broken UTF-8 or a
+// control character, which a terminal might obey.
+size_t text_harmless(const char *s, size_t n);
 bool text_is_utf8(const char *s, size_t n);
 bool text_has_control(const char *s);   // C0 and DEL
 bool text_is_identifier(const char *s); // [A-Za-z_][A-Za-z0-9_]*

@@ -1,6 +1,7 @@
 #include "coordinator/cli.h"
 
 #include "common/conf.h"
+#include "common/say.h"
 #include "common/suggest.h"
 #include "common/text.h"
 #include "coordinator/cli_help.h"
@@ -38,7 +39,7 @@ __attribute__((format(printf, 2, 3))) static void wrong(struct parsing *p, const
     va_list ap;
     va_start(ap, fmt);
     fputs("tranche: ", p->complain);
-    vfprintf(p->complain, fmt, ap);
+    say_to_v(p->complain, fmt, ap);
     fputc('\n', p->complain);
     va_end(ap);
     p->wrong = true;
@@ -321,7 +322,7 @@ static int complain_all(struct parsing *p, const struct strings *lines)
     const char *file = p->out->job.file;
     for (size_t i = 0; i < lines->n; i++) {
         bool placed = file && strncmp(lines->v[i], file, strlen(file)) == 0;
-        fprintf(p->complain, "%s%s\n", placed ? "" : "tranche: ", lines->v[i]);
+        say_to(p->complain, "%s%s\n", placed ? "" : "tranche: ", lines->v[i]);
     }
     return CLI_USAGE;
 }

@@ -1,5 +1,6 @@
 #include "coordinator/cli_keys.h"
 
+#include "common/say.h"
 #include "coordinator/cli.h"
 #include "proto/endpoint.h"
 #include "proto/keys.h"
@@ -59,7 +60,7 @@ __attribute__((format(printf, 2, 3))) static int usage(struct asked *k, const ch
     va_list ap;
     va_start(ap, fmt);
     fputs("tranche: keys: ", k->complain);
-    vfprintf(k->complain, fmt, ap);
+    say_to_v(k->complain, fmt, ap);
     fputs("; see 'tranche keys --help'\n", k->complain);
     va_end(ap);
     return CLI_USAGE;
@@ -67,7 +68,7 @@ __attribute__((format(printf, 2, 3))) static int usage(struct asked *k, const ch
 
 static int failed(struct asked *k, err_t rc, const struct err *e)
 {
-    fprintf(k->complain, "tranche: %s\n", e->text);
+    say_to(k->complain, "tranche: %s\n", e->text);
     return rc == ERR_INVALID || rc == ERR_TOOBIG ? CLI_USAGE : CLI_INFRASTRUCTURE;
 }
 
@@ -118,15 +119,15 @@ static int make_new(struct asked *k)
         memcpy(a.coordinator, own.public_key, KEY_BYTES);
         rc = hand_out(k, &a, &e);
         if (rc != ERR_OK && keys_revoke(k->dir, k->worker, &ignored) != ERR_OK)
-            fprintf(k->complain, "tranche: %s\n", ignored.text);
+            say_to(k->complain, "tranche: %s\n", ignored.text);
     }
     keys_wipe(&own, sizeof own);
     keys_wipe(&a, sizeof a);
     if (rc != ERR_OK) return failed(k, rc, &e);
     if (k->file)
-        fprintf(k->complain,
-                "%s: copy it to the worker's host; there: tranche-worker --access %s\n",
-                k->file, k->file);
+        say_to(k->complain,
+               "%s: copy it to the worker's host; there: tranche-worker --access %s\n",
+               k->file, k->file);
     return CLI_OK;
 }
 

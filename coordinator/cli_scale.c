@@ -1,5 +1,6 @@
 #include "coordinator/cli_scale.h"
 
+#include "common/say.h"
 #include "common/suggest.h"
 #include "common/text.h"
 #include "common/units.h"
@@ -135,7 +136,7 @@ __attribute__((format(printf, 2, 3))) static int usage(struct asked *k, const ch
     va_list ap;
     va_start(ap, fmt);
     fputs("tranche: scale: ", k->complain);
-    vfprintf(k->complain, fmt, ap);
+    say_to_v(k->complain, fmt, ap);
     fputs("; see 'tranche scale --help'\n", k->complain);
     va_end(ap);
     return CLI_USAGE;
@@ -342,7 +343,7 @@ static int logs_folder(struct asked *k, char **out)
     if (!dir && !k->o->dry_run) {
         err_sys(&e, "cannot find the folder %s of the run; --state names another",
                 k->o->state);
-        fprintf(k->complain, "tranche: scale: %s\n", e.text);
+        say_to(k->complain, "tranche: scale: %s\n", e.text);
         return CLI_INFRASTRUCTURE;
     }
     int n = asprintf(out, "%s/workers", dir ? dir : k->o->state);

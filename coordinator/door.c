@@ -1,5 +1,6 @@
 #include "coordinator/door.h"
 
+#include "common/say.h"
 #include "proto/endpoint.h"
 
 #include <stdio.h>
@@ -23,10 +24,10 @@ err_t door_prepare(struct door *d, const struct job *j, const char *state_dir,
     if (!j->listen) return ERR_OK;
     TRY(endpoint_check_tcp(j->listen, true, e));
     if (j->insecure) {
-        fprintf(stderr,
-                "tranche: --insecure: %s is plaintext; whoever is on the way can read and "
-                "forge everything\n",
-                j->listen);
+        say_to(stderr,
+               "tranche: --insecure: %s is plaintext; whoever is on the way can read and "
+               "forge everything\n",
+               j->listen);
         return ERR_OK;
     }
     snprintf(dir, sizeof dir, "%s/keys", state_dir);
@@ -43,10 +44,10 @@ err_t door_secret(struct door *d, const struct job *j, const char *state_dir,
     snprintf(dir, sizeof dir, "%s/keys", state_dir);
     if (!j->listen || !load) return lease_secret_new(d->secret, e);
     if (keys_leases(dir, master, &why) != ERR_OK) {
-        fprintf(stderr,
-                "tranche: %s: results that workers keep while this run is interrupted will "
-                "be made anew\n",
-                why.text);
+        say_to(stderr,
+               "tranche: %s: results that workers keep while this run is interrupted will "
+               "be made anew\n",
+               why.text);
         return lease_secret_new(d->secret, e);
     }
     hash_hex(hash_bytes(spec->p, spec->n), hex);

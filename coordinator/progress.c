@@ -1,5 +1,7 @@
 #include "coordinator/progress.h"
 
+#include "common/say.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -127,7 +129,7 @@ static void draw_bar(struct progress *p, const char *text, double done)
         bar[21] = 0;
     }
     clear_bar(p);
-    fprintf(stderr, "%s%.*s", bar, (int)(width - strlen(bar)), text);
+    say_to(stderr, "%s%.*s", bar, (int)(width - strlen(bar)), text);
     fflush(stderr);
     p->shown = true;
 }
@@ -146,7 +148,7 @@ ns_t progress_tick(struct progress *p, const struct progress_view *v, ns_t now)
         if (p->terminal)
             draw_bar(p, text, share(v));
         else
-            fprintf(stderr, "%s\n", text);
+            say_to(stderr, "%s\n", text);
         p->next = now + (p->terminal ? BAR_EVERY : LINE_EVERY);
     }
     return p->next;
@@ -155,7 +157,7 @@ ns_t progress_tick(struct progress *p, const struct progress_view *v, ns_t now)
 void progress_say(struct progress *p, const char *text)
 {
     clear_bar(p);
-    fprintf(stderr, "%s\n", text);
+    say_line(stderr, text);
 }
 
 void progress_end(struct progress *p)

@@ -1,5 +1,6 @@
 #include "coordinator/report.h"
 
+#include "common/say.h"
 #include "common/utf8.h"
 
 #include <string.h>
@@ -43,10 +44,10 @@ static void headline(const struct report *r, FILE *out)
     char rows[32], rate[32], time[32];
     const struct app_totals *t = r->run_totals;
     if (r->nothing_new && t->rows_loaded == 0) {
-        fprintf(out,
-                "%s: nothing new since the last run; %s is as it was (--fresh "
-                "starts over)\n",
-                r->job->name, job_into_text(r->job) ? r->job->into_written : "the table");
+        say_to(out,
+               "%s: nothing new since the last run; %s is as it was (--fresh "
+               "starts over)\n",
+               r->job->name, job_into_text(r->job) ? r->job->into_written : "the table");
         return;
     }
     double s = r->seconds > 0 ? r->seconds : 1e-9;
@@ -55,11 +56,11 @@ static void headline(const struct report *r, FILE *out)
     else
         format_seconds(r->seconds, time, sizeof time);
     bool table = !job_into_text(r->job);
-    fprintf(out, "%s: %s rows into %s%s%s%s in %s, %s rows/s%s\n", r->job->name,
-            count(r->merge ? r->merge->rows_out : t->rows_loaded, rows),
-            r->job->into_written, table ? " (table " : "", table ? r->job->table : "",
-            table ? ")" : "", time, count((uint64_t)((double)t->rows_read / s), rate),
-            r->resumed ? "; continued an earlier run" : "");
+    say_to(out, "%s: %s rows into %s%s%s%s in %s, %s rows/s%s\n", r->job->name,
+           count(r->merge ? r->merge->rows_out : t->rows_loaded, rows),
+           r->job->into_written, table ? " (table " : "", table ? r->job->table : "",
+           table ? ")" : "", time, count((uint64_t)((double)t->rows_read / s), rate),
+           r->resumed ? "; continued an earlier run" : "");
 }
 
 static void file_line(const struct source_input *in, const struct ledger_row *row,
@@ -67,27 +68,27 @@ static void file_line(const struct source_input *in, const struct ledger_row *ro
 {
     char read[32], loaded[32], rejected[32], bytes[32];
     format_bytes((double)(row->range.end - row->range.begin), bytes, sizeof bytes);
-    fprintf(out, "  %-40s %12s read %12s loaded %9s rejected  %s\n", in->name,
-            count(row->rows_read, read), count(row->rows_loaded, loaded),
-            count(row->rows_rejected + row->rows_refused, rejected), bytes);
+    say_to(out, "  %-40s %12s read %12s loaded %9s rejected  %s\n", in->name,
+           count(row->rows_read, read), count(row->rows_loaded, loaded),
+           count(row->rows_rejected + row->rows_refused, rejected), bytes);
 }
 
 static void where_rejects_are(const struct job *j, FILE *out)
 {
     static const char columns[] = "(file, line, byte_offset, column, reason, raw)";
     if (strcmp(j->into, "null:") == 0)
-        fprintf(out, "  rejected rows are not kept; a destination that keeps rows keeps "
-                     "them, too\n");
+        say_to(out, "  rejected rows are not kept; a destination that keeps rows keeps "
+                    "them, too\n");
     else if (!job_into_text(j))
-        fprintf(out, "  rejected rows stand in %s_rejects %s\n", j->table, columns);
+        say_to(out, "  rejected rows stand in %s_rejects %s\n", j->table, columns);
     else if (strncmp(j->into, "stdout:", 7) == 0)
-        fprintf(out, "  rejected rows are not kept; the first ones were named above\n");
+        say_to(out, "  rejected rows are not kept; the first ones were named above\n");
     else
-        fprintf(out, "  rejected rows stand in %.*s%s.rejects %s\n",
-                (int)strcspn(strchr(j->into_written, ':') + 1, "*"),
-                strchr(j->into_written, ':') + 1,
-                strchr(j->into_written, '*') ? strchr(j->into_written, '*') + 1 : "",
-                columns);
+        say_to(out, "  rejected rows stand in %.*s%s.rejects %s\n",
+               (int)strcspn(strchr(j->into_written, ':') + 1, "*"),
+               strchr(j->into_written, ':') + 1,
+               strchr(j->into_written, '*') ? strchr(j->into_written, '*') + 1 : "",
+               columns);
 }
 
 static void sheet(const struct report *r, FILE *out)
@@ -95,33 +96,33 @@ static void sheet(const struct report *r, FILE *out)
     struct balance b;
     char x[6][32];
     report_sum(r->by_input, r->n_inputs, &b);
-    fprintf(out, "  rows read    %14s = parsed %s + rejected %s\n", count(b.read, x[0]),
-            count(b.parsed, x[1]), count(b.rejected, x[2]));
-    fprintf(out, "  rows emitted %14s = loaded %s + refused %s\n", count(b.emitted, x[3]),
-            count(b.loaded, x[4]), count(b.refused, x[5]));
+    say_to(out, "  rows read    %14s = parsed %s + rejected %s\n", count(b.read, x[0]),
+           count(b.parsed, x[1]), count(b.rejected, x[2]));
+    say_to(out, "  rows emitted %14s = loaded %s + refused %s\n", count(b.emitted, x[3]),
+           count(b.loaded, x[4]), count(b.refused, x[5]));
     if (r->job->mode == MODE_UPSERT)
-        fprintf(out, "  of those loaded, %s replaced a row with the same key\n",
-                count(b.replaced, x[0]));
+        say_to(out, "  of those loaded, %s replaced a row with the same key\n",
+               count(b.replaced, x[0]));
     if (r->job->mode == MODE_INCREMENTAL)
-        fprintf(out, "  skipped by watermark, at or below what is loaded: %s\n",
-                count(b.skipped, x[0]));
+        say_to(out, "  skipped by watermark, at or below what is loaded: %s\n",
+               count(b.skipped, x[0]));
     if (r->merge)
-        fprintf(out, "  they were merged into %s row%s\n", count(r->merge->rows_out, x[0]),
-                r->merge->rows_out == 1 ? "" : "s");
+        say_to(out, "  they were merged into %s row%s\n", count(r->merge->rows_out, x[0]),
+               r->merge->rows_out == 1 ? "" : "s");
     if (b.misfits)
-        fprintf(out, "  %s value%s did not fit the inferred type and %s kept as text\n",
-                count(b.misfits, x[0]), b.misfits == 1 ? "" : "s",
-                b.misfits == 1 ? "is" : "are");
+        say_to(out, "  %s value%s did not fit the inferred type and %s kept as text\n",
+               count(b.misfits, x[0]), b.misfits == 1 ? "" : "s",
+               b.misfits == 1 ? "is" : "are");
     if (b.rejected + b.refused) where_rejects_are(r->job, out);
     uint32_t shown = r->n_inputs > 1 ? r->n_inputs : 0;
     if (shown > FILES_SHOWN) shown = FILES_SHOWN;
     for (uint32_t i = 0; i < shown; i++)
         file_line(&r->inputs[i], &r->by_input[i], out);
     if (r->n_inputs > FILES_SHOWN)
-        fprintf(out, "  ... and %u more inputs\n", r->n_inputs - FILES_SHOWN);
-    fprintf(out, "  %s\n",
-            r->balanced ? "balanced: the committed ranges tile every input exactly"
-                        : "NOT BALANCED: please report this as a bug");
+        say_to(out, "  ... and %u more inputs\n", r->n_inputs - FILES_SHOWN);
+    say_to(out, "  %s\n",
+           r->balanced ? "balanced: the committed ranges tile every input exactly"
+                       : "NOT BALANCED: please report this as a bug");
 }
 
 static void costs(const struct report *r, FILE *out)
@@ -129,17 +130,17 @@ static void costs(const struct report *r, FILE *out)
     const struct app_totals *t = r->run_totals;
     if (t->rows_read == 0) return;
     double n = (double)t->rows_read;
-    fprintf(out,
-            "  CPU a row: workers %.0f ns, coordinator %.0f ns; by the clock: parse %.0f, "
-            "transform %.0f, encode %.0f ns\n",
-            (double)t->worker_cpu_ns / n, r->coordinator_cpu_seconds * 1e9 / n,
-            (double)t->parse_ns / n, (double)t->apply_ns / n, (double)t->encode_ns / n);
+    say_to(out,
+           "  CPU a row: workers %.0f ns, coordinator %.0f ns; by the clock: parse %.0f, "
+           "transform %.0f, encode %.0f ns\n",
+           (double)t->worker_cpu_ns / n, r->coordinator_cpu_seconds * 1e9 / n,
+           (double)t->parse_ns / n, (double)t->apply_ns / n, (double)t->encode_ns / n);
     if (t->worker_deaths + t->runner_deaths + t->splits + t->retries)
-        fprintf(out,
-                "  %llu retries, %llu runners and %llu workers died, %llu chunks were "
-                "bisected\n",
-                (unsigned long long)t->retries, (unsigned long long)t->runner_deaths,
-                (unsigned long long)t->worker_deaths, (unsigned long long)t->splits);
+        say_to(out,
+               "  %llu retries, %llu runners and %llu workers died, %llu chunks were "
+               "bisected\n",
+               (unsigned long long)t->retries, (unsigned long long)t->runner_deaths,
+               (unsigned long long)t->worker_deaths, (unsigned long long)t->splits);
 }
 
 void report_human(const struct report *r, FILE *out)

@@ -1,3 +1,4 @@
+#include "common/say.h"
 #include "coordinator/cli.h"
 #include "coordinator/interrupt.h"
 #include "coordinator/run_impl.h"
@@ -139,8 +140,8 @@ static bool print_report(struct run *r, const char *status, const char *error,
     else if (r->job->output == OUTPUT_HUMAN && r->by_input)
         report_human(&x, out);
     if (fflush(out) == 0 && !ferror(out)) return true;
-    fprintf(stderr, "tranche: the report cannot be written to standard output: %s\n",
-            strerror(errno));
+    say_to(stderr, "tranche: the report cannot be written to standard output: %s\n",
+           strerror(errno));
     return false;
 }
 
@@ -151,10 +152,11 @@ static int end_badly(struct run *r, err_t rc, const struct err *e)
                          : r->totals.limit_passed ? "limit passed"
                                                   : "failed";
     progress_end(&r->progress);
-    fprintf(stderr, "tranche: %s\n", e->text);
+    fputs("tranche: ", stderr);
+    say_line(stderr, e->text);
     if (r->load.load_id && !r->ops->forgets && r->totals.chunks + r->load.n_ledger > 0)
-        fprintf(stderr,
-                "tranche: what was committed is safe; the same command continues there\n");
+        say_to(stderr,
+               "tranche: what was committed is safe; the same command continues there\n");
     keep_record(r, status, code, e->text);
     (void)print_report(r, status, e->text, false); // the code says that it went wrong
     return code;
@@ -196,7 +198,7 @@ static int end_well(struct run *r, bool limit)
     keep_record(r, status, code, error);
     if (!print_report(r, status, error, balanced) && code == CLI_OK)
         code = CLI_INFRASTRUCTURE;
-    if (limit) fprintf(stderr, "tranche: %s\n", error);
+    if (limit) say_to(stderr, "tranche: %s\n", error);
     return code;
 }
 

@@ -1,3 +1,4 @@
+#include "common/say.h"
 #include "coordinator/cli.h"
 #include "coordinator/run_impl.h"
 
@@ -12,9 +13,9 @@ struct untried { // what only a run can tell
 
 static void print_schema(const char *title, const struct schema *s)
 {
-    printf("%s\n", title);
+    say_to(stdout, "%s\n", title);
     for (uint32_t i = 0; i < s->n; i++)
-        printf("  %-30s %s%s\n", s->f[i].name, type_name(s->f[i].type),
+        say_to(stdout, "  %-30s %s%s\n", s->f[i].name, type_name(s->f[i].type),
                s->f[i].given ? " (given)" : "");
 }
 
@@ -78,7 +79,7 @@ int run_check(const struct job *j)
     progress_init(&r.progress, PROGRESS_NONE, j->output == OUTPUT_QUIET, r.started);
     struct untried untried = { 0 };
     err_t rc = check(&r, &untried, &e);
-    if (rc != ERR_OK) fprintf(stderr, "tranche: %s\n", e.text);
+    if (rc != ERR_OK) say_to(stderr, "tranche: %s\n", e.text);
     if (rc != ERR_OK && j->output == OUTPUT_JSON) {
         printf("{\"job\":");
         json_string(j->name, stdout);
@@ -90,16 +91,17 @@ int run_check(const struct job *j)
     } else if (j->output == OUTPUT_HUMAN) {
         uint32_t n;
         source_inputs(r.plan.source, &n);
-        printf("%s: ok, %u input%s, about %llu rows\n", j->name, n, n == 1 ? "" : "s",
-               (unsigned long long)r.plan.estimate_rows);
+        say_to(stdout, "%s: ok, %u input%s, about %llu rows\n", j->name, n,
+               n == 1 ? "" : "s", (unsigned long long)r.plan.estimate_rows);
         print_schema("input", &r.plan.spec.in);
         if (j->n_steps || job_aggregates(j)) print_schema("output", &r.plan.rows);
         if (untried.params)
-            printf("params are tried when a run begins: %s is not there yet, or cannot be "
+            say_to(stdout,
+                   "params are tried when a run begins: %s is not there yet, or cannot be "
                    "asked now\n",
                    j->into_written);
-        if (untried.merge) printf("merge.sql is tried when a run begins\n");
-        printf("into %s%s%s\n", j->into_written, job_into_text(j) ? "" : ", table ",
+        if (untried.merge) say_to(stdout, "merge.sql is tried when a run begins\n");
+        say_to(stdout, "into %s%s%s\n", j->into_written, job_into_text(j) ? "" : ", table ",
                job_into_text(j) ? "" : j->table);
     } else if (j->output == OUTPUT_JSON) {
         printf("{\"job\":");
@@ -142,9 +144,9 @@ static int list_one(void *arg, const struct journal_run *run, int64_t started_wa
         printf("}\n");
     } else {
         if (l->n == 0)
-            printf("%-22s %-19s %-20s %-20s %14s %10s\n", "run", "started", "name",
+            say_to(stdout, "%-22s %-19s %-20s %-20s %14s %10s\n", "run", "started", "name",
                    "status", "rows loaded", "seconds");
-        printf("%-22s %-19s %-20s %-20s %14s %10.2f\n", run->id, when, run->name,
+        say_to(stdout, "%-22s %-19s %-20s %-20s %14s %10.2f\n", run->id, when, run->name,
                run->status, rows, run->seconds);
     }
     l->n++;
@@ -159,9 +161,10 @@ int run_list(const struct job *j)
     run_state_folder(&r);
     err_t rc = journal_runs(r.state_dir, list_one, &l, &e);
     if (rc != ERR_OK) {
-        fprintf(stderr, "tranche: %s\n", e.text);
+        say_to(stderr, "tranche: %s\n", e.text);
         return CLI_INFRASTRUCTURE;
     }
-    if (l.n == 0 && j->output == OUTPUT_HUMAN) printf("no runs yet in %s\n", r.state_dir);
+    if (l.n == 0 && j->output == OUTPUT_HUMAN)
+        say_to(stdout, "no runs yet in %s\n", r.state_dir);
     return CLI_OK;
 }

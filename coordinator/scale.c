@@ -1,5 +1,6 @@
 #include "coordinator/scale.h"
 
+#include "common/say.h"
 #include "common/units.h"
 #include "coordinator/cli.h"
 #include "coordinator/interrupt.h"
@@ -38,7 +39,7 @@ __attribute__((format(printf, 2, 3))) static void say(const struct scale *s,
     if (s->o->output == OUTPUT_QUIET) return;
     va_start(ap, fmt);
     fputs("tranche: ", stderr);
-    vfprintf(stderr, fmt, ap);
+    say_to_v(stderr, fmt, ap);
     fputc('\n', stderr);
     va_end(ap);
 }
@@ -80,10 +81,10 @@ static void on_failures(struct scale *s, uint32_t n, const char *why, ns_t now)
         return;
     }
     int64_t ms = (s->brake.until - now) / NS_MS;
-    fprintf(stderr,
-            "tranche: %u workers in a row failed to start, no more are started for %s. The "
-            "last: %s\n",
-            s->brake.failures, units_duration_text(ms, pause), why);
+    say_to(stderr,
+           "tranche: %u workers in a row failed to start, no more are started for %s. The "
+           "last: %s\n",
+           s->brake.failures, units_duration_text(ms, pause), why);
 }
 
 static void take_count(struct scale *s, ns_t now)
@@ -106,7 +107,7 @@ static void take_count(struct scale *s, ns_t now)
 // An engine that cannot be asked, or refuses: said once until it is well again.
 static void engine_failed(struct scale *s)
 {
-    if (!s->engine_fails) fprintf(stderr, "tranche: %s\n", s->e.text);
+    if (!s->engine_fails) say_to(stderr, "tranche: %s\n", s->e.text);
     s->engine_fails = true;
 }
 
@@ -170,16 +171,16 @@ static int step(struct scale *s)
     char wait[UNITS_TEXT];
     ns_t now = clock_ns(), interval = s->o->interval_ms * NS_MS;
     if (look(s, now) != ERR_OK) {
-        fprintf(stderr, "tranche: %s\n", s->e.text);
+        say_to(stderr, "tranche: %s\n", s->e.text);
         return CLI_INFRASTRUCTURE;
     }
     if (s->live.state == JOURNAL_LIVE_ENDED && s->followed) return CLI_OK;
     if (s->waits_since && now - s->waits_since >= s->o->wait_ms * NS_MS) {
-        fprintf(stderr,
-                "tranche: no run that takes workers %s in %s within %s: start one with "
-                "tranche run --listen, or name its folder with --state\n",
-                s->followed ? "was continued" : "began", s->o->state,
-                units_duration_text(s->o->wait_ms, wait));
+        say_to(stderr,
+               "tranche: no run that takes workers %s in %s within %s: start one with "
+               "tranche run --listen, or name its folder with --state\n",
+               s->followed ? "was continued" : "began", s->o->state,
+               units_duration_text(s->o->wait_ms, wait));
         return CLI_INFRASTRUCTURE;
     }
     if (now >= s->next) {
@@ -240,7 +241,7 @@ static int follow(struct scale *s)
         say(s, "the workers are kept: they leave when the run is over, or when they are "
                "idle");
     if (s->o->ops->close(&s->launcher, keep, &s->e) != ERR_OK) {
-        fprintf(stderr, "tranche: the workers could not be stopped: %s\n", s->e.text);
+        say_to(stderr, "tranche: the workers could not be stopped: %s\n", s->e.text);
         if (code == CLI_OK) code = CLI_INFRASTRUCTURE;
     }
     return code;
@@ -258,7 +259,7 @@ static err_t show(struct scale *s)
 
 static int failed(const struct scale *s, err_t rc)
 {
-    fprintf(stderr, "tranche: scale: %s\n", s->e.text);
+    say_to(stderr, "tranche: scale: %s\n", s->e.text);
     return rc == ERR_INVALID ? CLI_USAGE : CLI_INFRASTRUCTURE;
 }
 

@@ -1,5 +1,6 @@
 #include "worker/app_impl.h"
 
+#include "common/say.h"
 #include "common/scratch.h"
 #include "worker/orphans.h"
 
@@ -78,7 +79,7 @@ static void mind_the_uplink(struct app *a, ns_t now)
     case UPLINK_QUIET: break;
     case UPLINK_HELLO: worker_begin_session(a); break;
     case UPLINK_GIVE_UP:
-        fprintf(stderr, "tranche-worker: %s: leaving\n", a->e.text);
+        say_to(stderr, "tranche-worker: %s: leaving\n", a->e.text);
         a->stop = true;
         a->exit_code = 1;
     }
@@ -112,7 +113,7 @@ static void tick(struct app *a)
     } else if (idle && now - a->worked >= idle) {
         snprintf(text, sizeof text, "nothing to do for %lld s: leaving",
                  (long long)((now - a->worked) / NS_S));
-        fprintf(stderr, "tranche-worker: %s\n", text);
+        say_to(stderr, "tranche-worker: %s\n", text);
         worker_leave(a, 0, ERR_OK, "");
     }
 }
@@ -246,7 +247,7 @@ int worker_run(const struct worker_opts *o)
     a.next_beat = a.worked + a.heartbeat;
     struct pollfd *fds = calloc(2 + 3 * (size_t)o->slots, sizeof *fds);
     if (!fds || app_open(&a, &a.e) != ERR_OK) {
-        fprintf(stderr, "tranche-worker: %s\n", fds ? a.e.text : "out of memory");
+        say_to(stderr, "tranche-worker: %s\n", fds ? a.e.text : "out of memory");
         a.exit_code = 1;
     } else {
         serve(&a, fds);

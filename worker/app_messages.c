@@ -1,5 +1,6 @@
 #include "worker/app_impl.h"
 
+#include "common/say.h"
 #include "proto/sight.h"
 
 #include <stdio.h>
@@ -110,8 +111,8 @@ static void on_message(struct app *a, struct link_in **in)
         a->next_beat = clock_ns() + a->heartbeat;
         break;
     case MSG_REFUSED:
-        fprintf(stderr, "tranche-worker: the coordinator refused: %.*s\n",
-                (int)m->REFUSED.text.n, m->REFUSED.text.p);
+        say_to(stderr, "tranche-worker: the coordinator refused: %.*s\n",
+               (int)m->REFUSED.text.n, m->REFUSED.text.p);
         a->stop = true;
         a->exit_code = 1;
         break;
@@ -133,17 +134,17 @@ static void on_message(struct app *a, struct link_in **in)
     case MSG_DRAIN: a->draining = true; break;
     case MSG_STOP: a->stop = true; break;
     default:
-        fprintf(stderr, "tranche-worker: unexpected %s ignored\n", msg_type_name(m->type));
+        say_to(stderr, "tranche-worker: unexpected %s ignored\n", msg_type_name(m->type));
     }
 }
 
 static void on_bad_frame(struct app *a)
 {
     if (a->sid || a->has_job) {
-        fprintf(stderr, "tranche-worker: a message was refused: %s\n", a->e.text);
+        say_to(stderr, "tranche-worker: a message was refused: %s\n", a->e.text);
     } else { // a coordinator of another version, most likely
-        fprintf(stderr, "tranche-worker: the coordinator is not understood: %s\n",
-                a->e.text);
+        say_to(stderr, "tranche-worker: the coordinator is not understood: %s\n",
+               a->e.text);
         a->stop = true;
         a->exit_code = 1;
     }

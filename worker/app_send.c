@@ -1,6 +1,7 @@
 #include "worker/app_impl.h"
 
 #include "common/host.h"
+#include "common/say.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -26,7 +27,7 @@ void worker_post_payload(struct app *a, struct msg *m, void *payload, size_t n,
     err_t rc = (can_wait(m->type) ? link_post : link_send)(a->up.link, NULL, m, payload, n,
                                                            free_fn, hint, &a->e);
     if (rc != ERR_OK && a->sid)
-        fprintf(stderr, "tranche-worker: cannot send: %s\n", a->e.text);
+        say_to(stderr, "tranche-worker: cannot send: %s\n", a->e.text);
 }
 
 void worker_post(struct app *a, struct msg *m)
@@ -113,7 +114,7 @@ static void post_bye(struct app *a, err_t code, const char *text)
 
 void worker_leave(struct app *a, int exit_code, err_t code, const char *text)
 {
-    if (text[0]) fprintf(stderr, "tranche-worker: %s\n", text);
+    if (text[0]) say_to(stderr, "tranche-worker: %s\n", text);
     post_bye(a, code, text);
     a->stop = true;
     a->exit_code = exit_code;

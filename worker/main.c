@@ -1,6 +1,7 @@
 // tranche-worker - the worker program.
 
 #include "common/host.h"
+#include "common/say.h"
 #include "common/std_fds.h"
 #include "common/units.h"
 #include "worker/app.h"
@@ -57,8 +58,8 @@ static const char help[] =
 
 static int usage(const char *text, const char *arg)
 {
-    fprintf(stderr, "tranche-worker: %s%s%s; see tranche-worker --help\n", text,
-            arg ? ": " : "", arg ? arg : "");
+    say_to(stderr, "tranche-worker: %s%s%s; see tranche-worker --help\n", text,
+           arg ? ": " : "", arg ? arg : "");
     return 2;
 }
 
@@ -173,7 +174,7 @@ static int serve(struct worker_opts *o, const char *access_file)
     if (access_file) {
         if (o->insecure) return usage("--access and --insecure exclude each other", NULL);
         if (access_read(&access, access_file, &e) != ERR_OK) {
-            fprintf(stderr, "tranche-worker: %s\n", e.text);
+            say_to(stderr, "tranche-worker: %s\n", e.text);
             return e.code == ERR_INVALID ? 2 : 1;
         }
         o->access = &access;

@@ -1,5 +1,6 @@
 #include "worker/uplink.h"
 
+#include "common/say.h"
 #include "proto/spec.h"
 
 #include <stdio.h>
@@ -35,7 +36,7 @@ err_t uplink_open(struct uplink *u, const struct worker_opts *o, struct err *e)
     u->retry_after = RETRY_FIRST;
     err_t rc = connect_link(u, e);
     if (rc != ERR_CLOSED || o->on_server_lost != LOST_WAIT) return rc;
-    fprintf(stderr, "tranche-worker: %s; trying again\n", e->text);
+    say_to(stderr, "tranche-worker: %s; trying again\n", e->text);
     u->retry_at = u->heard + u->retry_after;
     return ERR_OK;
 }
@@ -63,14 +64,14 @@ static void tell(struct uplink *u, enum link_state s)
     if (s == u->said) return;
     u->said = s;
     if (s == LINK_STRANGER)
-        fprintf(stderr,
-                "tranche-worker: %s: something answers there, but it is no tranche "
-                "coordinator%s; trying again\n",
-                u->opts->endpoint,
-                u->opts->access ? " that has the key of this access file" : "");
+        say_to(stderr,
+               "tranche-worker: %s: something answers there, but it is no tranche "
+               "coordinator%s; trying again\n",
+               u->opts->endpoint,
+               u->opts->access ? " that has the key of this access file" : "");
     if (s == LINK_LOST)
-        fprintf(stderr, "tranche-worker: the connection to %s is lost; trying again\n",
-                u->opts->endpoint);
+        say_to(stderr, "tranche-worker: the connection to %s is lost; trying again\n",
+               u->opts->endpoint);
 }
 
 // Another socket: nothing of what stood in the old one's queues is worth sending.
@@ -95,10 +96,10 @@ static enum uplink_news on_silence(struct uplink *u, ns_t silent, ns_t now, stru
         return UPLINK_GIVE_UP;
     }
     if (!u->said_lost)
-        fprintf(stderr,
-                "tranche-worker: nothing heard from the coordinator at %s for %lld s%s; "
-                "trying again\n",
-                u->opts->endpoint, (long long)(silent / NS_S), never);
+        say_to(stderr,
+               "tranche-worker: nothing heard from the coordinator at %s for %lld s%s; "
+               "trying again\n",
+               u->opts->endpoint, (long long)(silent / NS_S), never);
     u->said_lost = true;
     return renew(u, now, e);
 }

@@ -319,3 +319,22 @@ def closed_and_full_standard_streams_do_no_harm(t):
         shell(redirect, "in.csv", want)
         t.equal([(1,), (2,)], t.rows("wh.db", "SELECT a FROM t"), "rows")
         t.intact("wh.db")
+
+
+@scenario("bad")
+def names_and_values_of_the_input_steer_no_terminal(t):
+    t.write("f\x1b]0;title\x07\x7f\x9b.csv", 'a,b\x1b[2J,c\x9bd\n1,2,3\n"x\x1b[31m\ntranche: all is well",4,5\n')
+    args = ["--csv", "f*.csv", "--type", "a=integer", "--into", "stdout:", "--bad-rows", "9"]
+    check = t.run("check", *args)
+    rejected = t.run("run", *args, want=3)
+    said = [check.out, check.err, rejected.err]
+    t.true("\ntranche: all" not in rejected.err and "line 3" in rejected.err, rejected.err)
+    t.write("fg.csv", "a,b\x1b[2J,c\x9bd\n1,2,3\n")
+    said.append(t.run("run", "--csv", "f*.csv", "--into", "null:").out)
+    t.write("fh.csv", "a,b\n")
+    for more in (["--csv", "f*.csv"], ["--csv", "fg.csv", "--type", "\x1b[2J=integer"], ["--csv", "g\x1b[2J.csv"]):
+        said.append(t.run("run", *more, "--into", "null:", want=2).err)
+    said.append(t.run("runs").out)
+    for text in said:
+        bad = [c for c in text if (c < " " and c not in "\t\n") or "\x7f" <= c < "\xa0"]
+        t.true(not bad, f"{bad!r} in {text!r}")
