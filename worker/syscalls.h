@@ -11,7 +11,7 @@
 
 enum syscalls {
     SYSCALLS_LIBRARY, // nothing else
-    SYSCALLS_PROGRAM, // sockets other than AF_UNIX
+    SYSCALLS_PROGRAM, // sockets other than AF_UNIX, and those to anybody else
     SYSCALLS_ALONE,   // all sockets, other programs, new processes, signals to others
 };
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -59,6 +60,50 @@ def a_strict_program_is_alone_with_its_own_processes(t):
     t.equal({"others": "0", "signal": "ProcessLookupError", "all": "ProcessLookupError", "me": "True", "user": str(os.getuid())},
             dict(t.rows("wh.db", "SELECT what, can FROM t")), "what it can")
     t.leaves_nothing()
+
+
+SOCKETS = f"""#!{PYTHON}
+import multiprocessing, os, socket, sys
+sys.stdin.read()
+def can(f):
+    try:
+        f()
+        return "yes"
+    except OSError as e:
+        return type(e).__name__
+def pair(kind):
+    a, b = socket.socketpair(socket.AF_UNIX, kind)
+    a.send(b"x")
+    return b.recv(1), a.sendto(b"out", os.environ["TEST_DATAGRAM"]) if kind == socket.SOCK_DGRAM else 0
+def pool():
+    with multiprocessing.get_context("fork").Pool(2) as p:
+        assert p.map(abs, [-1, -2]) == [1, 2]
+print("what,can")
+print("stream," + can(lambda: socket.socket(socket.AF_UNIX).connect(os.environ["TEST_STREAM"])))
+print("packet," + can(lambda: socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect(os.environ["TEST_STREAM"])))
+print("datagram," + can(lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"out", os.environ["TEST_DATAGRAM"])))
+print("raw," + can(lambda: socket.socket(socket.AF_UNIX, socket.SOCK_RAW).sendto(b"out", os.environ["TEST_DATAGRAM"])))
+print("datagram pair," + can(lambda: pair(socket.SOCK_DGRAM)))
+print("inet," + can(lambda: socket.socket(socket.AF_INET)))
+print("pair," + can(lambda: pair(socket.SOCK_STREAM)))
+print("packet pair," + can(lambda: pair(socket.SOCK_SEQPACKET)))
+print("pool," + can(pool))
+"""
+
+
+@scenario("exec", "sandbox")
+def a_strict_program_reaches_no_socket_of_the_host(t):
+    program(t, "sockets.py", SOCKETS)
+    t.write("in.csv", "id\n1\n")
+    with socket.socket(socket.AF_UNIX) as stream, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagram:
+        stream.bind(t.path("stream"))
+        stream.listen()
+        datagram.bind(t.path("datagram"))
+        there = ["--env", "TEST_STREAM=" + t.path("stream"), "--env", "TEST_DATAGRAM=" + t.path("datagram")]
+        strict(t, "--exec", "./sockets.py", *there)
+    refused = dict.fromkeys(("stream", "packet", "datagram", "raw", "datagram pair", "inet"), "PermissionError")
+    t.equal({**refused, "pair": "yes", "packet pair": "yes", "pool": "yes"},
+            dict(t.rows("wh.db", "SELECT what, can FROM t")), "what it reaches")
 
 
 @scenario("exec", "sandbox")
