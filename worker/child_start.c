@@ -76,7 +76,7 @@ static void limit_resources(uint64_t memory_bytes)
 static void become(const struct child_plan *p, struct pipes *pipes, pid_t parent)
 {
     struct trouble t = { CANNOT_START, 0 };
-    setpgid(0, 0);
+    setsid(); // no terminal, into which it could type
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(127);
     default_signals();
@@ -159,7 +159,6 @@ err_t child_start(struct child *c, const struct child_plan *p, struct err *e)
     if (rc != ERR_OK) child_close(c);
     close_fd(&pipes.say[1]);
     if (rc == ERR_OK) {
-        setpgid(c->pid, c->pid); // whoever is first
         c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
         c->in = pipes.in[1];
         c->out = pipes.out[0];

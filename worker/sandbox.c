@@ -114,17 +114,20 @@ static err_t open_boxed(struct sandbox *b, int abi, const char *scratch, struct 
     return add_rooms(b->rules, abi, r.fs, ALL(rooms), e);
 }
 
-// Its own /proc is there only when the program's process is: so are these rules.
-static err_t strict_rules(const struct sandbox *b, int abi, int *rules, struct err *e)
+// Its own /proc and /dev/shm are there only when the program's process is: so are these
+// rules.
+static err_t strict_rules(const struct sandbox *b, int abi, bool shm, int *rules,
+                          struct err *e)
 {
     static const char *const system[] = { "/usr",   "/bin", "/sbin", "/lib", "/lib32",
                                           "/lib64", "/opt", "/etc",  "/sys" };
-    static const char *const proc[] = { "/proc" };
+    static const char *const proc[] = { "/proc" }, *const memory[] = { "/dev/shm" };
     struct ruleset r = { .fs = writes_of(abi) | READS };
     if (abi >= ABI_NET) r.net = NET_BIND_CONNECT;
     if (abi >= ABI_SCOPE) r.scoped = SCOPE_SOCKETS_SIGNALS;
     TRY(new_rules(rules, &r, abi, e));
     TRY(add_rooms(*rules, abi, r.fs, (const char *const *)b->rooms.v, b->rooms.n, e));
+    if (shm) TRY(allow_all(*rules, ALL(memory), r.fs, e));
     TRY(allow_all(*rules, ALL(system), READS, e));
     if (b->proc) TRY(allow_all(*rules, ALL(proc), READS, e));
     return allow_all(*rules, (const char *const *)b->paths.v, b->paths.n, READS, e);
@@ -141,10 +144,9 @@ static err_t open_strict(struct sandbox *b, int abi, const char *scratch,
 {
     int rules = -1;
     TRY(keep(&b->rooms, scratch, e));
-    TRY(keep(&b->rooms, "/dev/shm", e));
     for (size_t i = 0; i < n; i++)
         TRY(keep(&b->paths, paths[i], e));
-    err_t rc = strict_rules(b, abi, &rules, e);
+    err_t rc = strict_rules(b, abi, true, &rules, e);
     if (rules >= 0) close(rules);
     return rc;
 }
@@ -226,8 +228,9 @@ static void limit_processes(int abi)
 static bool enter_strict(const struct sandbox *b)
 {
     int abi = landlock_abi(), rules = -1;
-    if (!space_enter(b->proc)) return false;
-    if (strict_rules(b, abi, &rules, NULL) != ERR_OK) return false;
+    bool shm = false;
+    if (!space_enter(b->proc, &shm)) return false;
+    if (strict_rules(b, abi, shm, &rules, NULL) != ERR_OK) return false;
     if (syscall(SYS_landlock_restrict_self, rules, 0)) return false;
     close(rules);
     limit_processes(abi);

@@ -43,11 +43,23 @@ static bool leave_namespaces(void)
     return write_text("/proc/self/uid_map", uid) && write_text("/proc/self/gid_map", gid);
 }
 
+static bool keep_mounts_in(void)
+{
+    return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
 static bool mount_proc(void)
 {
     if (space_without_proc) return errno = EPERM, false;
-    return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+    return keep_mounts_in() &&
            mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0;
+}
+
+// Memory that the user's other programs share is theirs.
+static bool mount_shm(void)
+{
+    return keep_mounts_in() &&
+           mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") == 0;
 }
 
 static pid_t wait_for(pid_t pid, int *status)
@@ -127,7 +139,7 @@ __attribute__((noreturn)) static void reap(pid_t program, int tell)
     _exit(write(tell, &status, sizeof status) != sizeof status);
 }
 
-bool space_enter(bool proc)
+bool space_enter(bool proc, bool *shm)
 {
     int told[2];
     if (!leave_namespaces() || pipe2(told, O_CLOEXEC)) return false;
@@ -142,6 +154,7 @@ bool space_enter(bool proc)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     close(told[0]);
     if (proc && !mount_proc()) return false;
+    *shm = mount_shm();
     pid_t program = fork();
     if (program > 0) reap(program, told[1]);
     close(told[1]);

@@ -22,9 +22,10 @@ enum space {
 enum space space_to_be_had(void);
 
 // In a new process that has one thread: returns in C, where only system calls may follow.
-// A and B close all descriptors. `proc`: /proc shows the namespace. False, in whichever of
-// the three it failed: errno says why.
-bool space_enter(bool proc);
+// A and B close all descriptors. `proc`: /proc shows the namespace. *shm: /dev/shm is its
+// own; some containers do not allow that. False, in whichever of the three it failed: errno
+// says why.
+bool space_enter(bool proc, bool *shm);
 
 // For tests: as if the kernel had no such feature.
 extern bool space_not_allowed, space_without_proc;

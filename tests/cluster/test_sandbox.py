@@ -2,9 +2,11 @@
 
 import json
 import os
+import pty
 import socket
 import subprocess
 import sys
+import tempfile
 
 from kit import Failed, Skipped, scenario
 from test_exec import late, numbers, program, sleepers
@@ -13,10 +15,14 @@ PYTHON = "/usr/bin/python3"  # strict runs what is in /usr
 REFUSED = "sandbox: strict needs"
 
 
+def may_be_strict(under=()):
+    made_of = [*under, "unshare", "-U", "-r", "-p", "-m", "-n", "-i", "--fork", "true"]
+    return subprocess.run(made_of, capture_output=True).returncode == 0
+
+
 def refused(said, under=()):
     """Strict was refused: right only where the kernel refuses what it is made of."""
-    made_of = [*under, "unshare", "-U", "-r", "-p", "-m", "-n", "-i", "--fork", "true"]
-    if subprocess.run(made_of, capture_output=True).returncode == 0:
+    if may_be_strict(under):
         raise Failed(f"strict was refused, and namespaces are allowed here\n{said}")
     raise Skipped("namespaces are not allowed here")
 
@@ -104,6 +110,55 @@ def a_strict_program_reaches_no_socket_of_the_host(t):
     refused = dict.fromkeys(("stream", "packet", "datagram", "raw", "datagram pair", "inet"), "PermissionError")
     t.equal({**refused, "pair": "yes", "packet pair": "yes", "pool": "yes"},
             dict(t.rows("wh.db", "SELECT what, can FROM t")), "what it reaches")
+
+
+@scenario("exec", "sandbox")
+def a_strict_program_shares_no_memory_with_programs_outside(t):
+    program(t, "memory.py", f"""#!{PYTHON}
+import os, sys
+sys.stdin.read()
+os.mkdir("/dev/shm/" + os.environ["TEST_NAME"] + ".own")
+print("what,can")
+print("theirs," + ("yes" if os.path.exists("/dev/shm/" + os.environ["TEST_NAME"]) else "no"))
+print("own," + str(len(os.listdir("/dev/shm"))))
+""")
+    t.write("in.csv", "id\n1\n")
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as theirs:
+        strict(t, "--exec", "./memory.py", "--env", "TEST_NAME=" + os.path.basename(theirs.name))
+    t.equal({"theirs": "no", "own": "1"}, dict(t.rows("wh.db", "SELECT what, can FROM t")), "what it sees")
+    t.true(not os.path.exists(theirs.name + ".own"), "what it made there is gone")
+
+
+@scenario("exec", "sandbox")
+def a_program_has_no_terminal_to_type_into(t):
+    program(t, "tty.py", f"""#!{PYTHON}
+import fcntl, sys, termios
+sys.stdin.read()
+print("can")
+try:
+    with open("/dev/tty", "w") as f:
+        fcntl.ioctl(f, termios.TIOCSTI, b"!")
+    print("typed")
+except OSError as e:
+    print(e.strerror)
+""")
+    t.write("in.csv", "id\n1\n")
+    argv = [t.tranche, "run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--exec", "./tty.py", "--sandbox"]
+    levels = ["default", "none"] + ["strict"] * may_be_strict()
+    for level in levels:
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.chdir(t.dir)
+            os.execve(argv[0], [*argv, level, "--table", level], t.env())
+        said = b""
+        try:
+            while (more := os.read(terminal, 4096)):
+                said += more
+        except OSError:  # how the end of a terminal reads
+            pass
+        os.close(terminal)
+        t.equal(0, os.waitpid(pid, 0)[1], said.decode(errors="replace"))
+        t.equal("No such device or address", t.one("wh.db", f'SELECT can FROM "{level}"'), level)
 
 
 @scenario("exec", "sandbox")
