@@ -36,6 +36,15 @@ static const char *from_env(const char *name)
     return v && v[0] == '/' ? v : NULL;
 }
 
+// Root may have another user's, who could put what he likes there.
+static const char *own_home(void)
+{
+    struct stat st;
+    const char *p = from_env("HOME");
+    return p && access(p, W_OK) == 0 && stat(p, &st) == 0 && st.st_uid == geteuid() ? p
+                                                                                    : NULL;
+}
+
 static void choose(char *out, size_t cap)
 {
     const char *p;
@@ -43,7 +52,7 @@ static void choose(char *out, size_t cap)
         snprintf(out, cap, "%s/cache/files", p);
     else if ((p = from_env("XDG_CACHE_HOME")))
         snprintf(out, cap, "%s/tranche/files", p);
-    else if ((p = from_env("HOME")) && access(p, W_OK) == 0)
+    else if ((p = own_home()))
         snprintf(out, cap, "%s/.cache/tranche/files", p);
     else
         snprintf(out, cap, "%s/tranche-%u/files", (p = from_env("TMPDIR")) ? p : "/tmp",
@@ -62,8 +71,36 @@ static err_t make_all(char *path, struct err *e)
     }
 }
 
-// Its owner decides what runs from it: that must be us. A folder above it that others may
-// write to would do as much, had it no sticky bit.
+// Who may rename a folder above it can put one of his own in its place. With the sticky bit
+// (/tmp) only owners may.
+static err_t check_above(const char *dir, struct err *e)
+{
+    struct stat st;
+    char *path = realpath(dir, NULL);
+    err_t rc = path ? ERR_OK : err_sys(e, "%s", dir);
+    for (char *s; rc == ERR_OK && (s = strrchr(path, '/'));) {
+        *s = 0;
+        const char *above = s == path ? "/" : path;
+        if (stat(above, &st)) {
+            rc = err_sys(e, "cannot stat %s", above);
+        } else {
+            bool foreign = st.st_uid != geteuid() && st.st_uid != 0;
+            bool open = st.st_mode & 022 && !(st.st_mode & S_ISVTX);
+            if (foreign || open)
+                rc = err_set(e, ERR_INVALID,
+                             "%s %s: programs would run from %s below it; set TRANCHE_HOME "
+                             "to a folder elsewhere",
+                             above,
+                             foreign ? "belongs to another user"
+                                     : "may be written to by others",
+                             dir);
+        }
+    }
+    free(path);
+    return rc;
+}
+
+// Its owner decides what runs from it: that must be us.
 static err_t check_private(int fd, const char *path, struct err *e)
 {
     struct stat st;
@@ -138,6 +175,7 @@ static err_t open_all(struct cache *c, struct err *e)
     c->fd = open(c->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (c->fd < 0) return err_sys(e, "cannot open %s", c->dir);
     TRY(check_private(c->fd, c->dir, e));
+    TRY(check_above(c->dir, e));
     c->no_exec = fstatvfs(c->fd, &fs) == 0 && (fs.f_flag & ST_NOEXEC);
     sweep(c);
     return make_job(c, e);

@@ -24,8 +24,8 @@ struct cache {
 };
 
 // $TRANCHE_HOME/cache/files, else tranche/files in $XDG_CACHE_HOME, $HOME/.cache or, if
-// there is neither, $TMPDIR. Made when it is missing; ERR_INVALID: somebody else may write
-// there.
+// there is neither (or the home is another user's), $TMPDIR. Made when it is missing;
+// ERR_INVALID: somebody else may write there, or put another folder in its place.
 MUST_CHECK err_t cache_open(struct cache *c, uint64_t max_bytes, struct err *e);
 void cache_close(struct cache *c); // removes what cache_take gave
 

@@ -536,10 +536,59 @@ static void the_folder_is_private(void **state)
     assert_non_null(strstr(e.text, "others may write to it"));
 }
 
+static void a_folder_above_that_is_open_to_others_is_refused(void **state)
+{
+    (void)state;
+    struct err e;
+    struct cache c;
+    char above[100];
+    snprintf(above, sizeof above, "%s/above", home);
+    assert_int_equal(0, mkdir(above, 0700));
+    assert_int_equal(0, setenv("TRANCHE_HOME", above, 1));
+    assert_int_equal(0, chmod(above, 0777));
+    EXPECT(ERR_INVALID, &e, cache_open(&c, MIB, &e));
+    assert_non_null(strstr(e.text, "above may be written to by others"));
+    assert_int_equal(0, chmod(above, 01777)); // sticky, like /tmp
+    PASS(&e, cache_open(&c, MIB, &e));
+    cache_close(&c);
+    if (geteuid() != 0) return;
+    assert_int_equal(0, chown(above, 65534, 0));
+    EXPECT(ERR_INVALID, &e, cache_open(&c, MIB, &e));
+    assert_non_null(strstr(e.text, "above belongs to another user"));
+    assert_non_null(strstr(e.text, "set TRANCHE_HOME"));
+}
+
+static void a_home_that_is_another_users_is_not_used(void **state)
+{
+    (void)state;
+    struct err e;
+    struct cache c;
+    if (geteuid() != 0) skip();
+    assert_int_equal(0, unsetenv("TRANCHE_HOME"));
+    assert_int_equal(0, unsetenv("XDG_CACHE_HOME"));
+    char tmp[100], *before = getenv("HOME");
+    snprintf(tmp, sizeof tmp, "%s/tmp", home);
+    assert_int_equal(0, mkdir(tmp, 01777));
+    assert_int_equal(0, setenv("TMPDIR", tmp, 1));
+    before = before ? strdup(before) : NULL;
+    assert_int_equal(0, setenv("HOME", home, 1));
+    PASS(&e, cache_open(&c, MIB, &e));
+    assert_non_null(strstr(c.dir, "/.cache/tranche/files"));
+    cache_close(&c);
+    assert_int_equal(0, chown(home, 65534, 0));
+    EXPECT(ERR_INVALID, &e, cache_open(&c, MIB, &e)); // what is used stands below it, too
+    assert_non_null(strstr(e.text, "/tmp/tranche-0/files"));
+    unsetenv("TMPDIR");
+    if (before) setenv("HOME", before, 1);
+    free(before);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        CASE(a_folder_above_that_is_open_to_others_is_refused),
+        CASE(a_home_that_is_another_users_is_not_used),
         CASE(a_file_comes_in_pieces),
         CASE(a_job_without_files_is_ready_and_touches_no_disk),
         CASE(what_is_in_the_cache_is_not_asked_for),
