@@ -70,6 +70,8 @@ char *wf_path(const struct wf *f, const char *name, bool unfinished_part);
 // *there = false: there is no such file. ERR_INVALID: it is no regular file.
 MUST_CHECK err_t wf_stat(const struct wf *f, const char *path, struct stat *st, bool *there,
                          struct err *e);
+// A new file in the place of whatever stands there; -1: errno says why not.
+int wf_new(const char *path);
 // A file with the header in it, on the disk for good. `visible`: it gets its name when it
 // is whole.
 MUST_CHECK err_t wf_create(const struct wf *f, const char *path, bool visible,

@@ -76,13 +76,21 @@ static err_t write_header(const struct wf *f, int fd, uint64_t *ino, struct err 
     return ERR_OK;
 }
 
+// What stands there is what a crash left, or what somebody has put there who may write to
+// the folder, too: a link to another file, or one that he can go on writing to.
+int wf_new(const char *path)
+{
+    if (unlink(path) != 0 && errno != ENOENT) return -1;
+    return open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+}
+
 err_t wf_create(const struct wf *f, const char *path, bool visible, uint64_t *ino,
                 struct err *e)
 {
     char *first = NULL;
     if (asprintf(&first, "%s%s", path, visible ? ".tranche" : "") < 0)
         return err_set(e, ERR_NOMEM, "out of memory");
-    int fd = open(first, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
+    int fd = wf_new(first);
     err_t rc = fd >= 0 ? write_header(f, fd, ino, e) : fail(f, e, "creating");
     if (fd >= 0) close(fd);
     if (rc != ERR_OK && fd >= 0) unlink(first);

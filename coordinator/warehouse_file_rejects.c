@@ -50,8 +50,13 @@ static err_t export_to(struct warehouse *w, const char *path, const char *temp,
                        struct err *e)
 {
     uint64_t n = 0;
-    FILE *out = fopen(temp, "we");
-    if (!out) return err_sys(e, "%s can't be written", path);
+    int fd = wf_new(temp);
+    FILE *out = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (!out) {
+        err_sys(e, "%s can't be written", path);
+        if (fd >= 0) close(fd);
+        return ERR_IO;
+    }
     err_t rc = write_all(w, out, &n, e);
     bool bad = fflush(out) != 0 || ferror(out) || fsync(fileno(out)) != 0;
     int why = errno;

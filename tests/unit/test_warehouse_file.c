@@ -478,6 +478,26 @@ static void rejects_stand_in_a_file_of_their_own(void **state)
     rejects_free(&list);
 }
 
+// Who may write to the folder, too, knows the names of our files before we make them.
+static void links_that_others_put_in_our_way_are_not_followed(void **state)
+{
+    struct kit *k = *state;
+    char from[200], to[200];
+    put(k, "precious", "w", "of somebody");
+    snprintf(from, sizeof from, "%s/precious", k->dir);
+    snprintf(to, sizeof to, "%s/out.csv.rejects.tranche", k->dir);
+    assert_int_equal(0, symlink(from, to));
+    snprintf(to, sizeof to, "%s/out.csv.tranche", k->dir);
+    assert_int_equal(0, link(from, to));
+    load(k, 20);
+    is(k, "precious", "of somebody");
+    is(k, "out.csv.tranche", NULL);
+    is(k, "out.csv.rejects.tranche", NULL);
+    k->id.mode = MODE_REPLACE;
+    load(k, 20);
+    is(k, "precious", "of somebody");
+}
+
 // Two loads that end at one time write their rejects one after the other.
 static void rejects_are_written_under_the_ledgers_lock(void **state)
 {
@@ -573,6 +593,7 @@ int main(void)
         cmocka_unit_test(parts_get_their_names_when_they_are_whole),
         cmocka_unit_test(a_part_of_somebody_else_is_not_overwritten),
         EACH(rejects_stand_in_a_file_of_their_own),
+        EACH(links_that_others_put_in_our_way_are_not_followed),
         EACH(rejects_are_written_under_the_ledgers_lock),
         EACH(quoted_fields_may_hold_anything),
     };
