@@ -245,6 +245,19 @@ MUST_CHECK err_t wpg_sql_try(struct warehouse *w, struct err *e);
 MUST_CHECK err_t wpg_sql_run(struct warehouse *w, const char *parts, const char *result,
                              struct err *e);
 
+// ---- tables that stay when they are replaced (warehouse_pg_kept.c)
+
+struct wpg_kept {
+    char what[80]; // the table has that a new one would not; "": nothing
+    bool partitioned;
+};
+// `staged` NULL: its columns are not known yet. ERR_INVALID as wpg_swap_check.
+MUST_CHECK err_t wpg_kept_find(struct warehouse *w, const char *staged,
+                               struct wpg_kept *out, struct err *e);
+// The table's rows for those of `staged`, which is dropped. ERR_INVALID: it refuses them.
+MUST_CHECK err_t wpg_kept_exchange(struct warehouse *w, const struct wpg_kept *kept,
+                                   const char *staged, struct err *e);
+
 // ---- the verbs
 
 MUST_CHECK err_t wpg_query_value(struct warehouse *w, const char *sql, struct arena *mem,
@@ -279,10 +292,11 @@ MUST_CHECK err_t wpg_commit(struct warehouse *w, struct result *results, size_t 
 MUST_CHECK err_t wpg_note(struct warehouse *w, const struct ledger_row *row, struct err *e);
 MUST_CHECK err_t wpg_finish(struct warehouse *w, const uint64_t *input_end, bool swap,
                             struct ledger_row *totals_by_input, struct err *e);
-// The table may be replaced: ERR_INVALID where another one's foreign key refers to it.
+// When the load begins: the table may be replaced. ERR_INVALID: another one's foreign key
+// refers to it, or it has to stay and does not take the rows.
 MUST_CHECK err_t wpg_swap_check(struct warehouse *w, struct err *e);
-// In the last transaction: `staged` takes the table's name, indexes, constraints, triggers
-// and grants. ERR_INVALID: as above, or what the table has forbids the new rows.
+// In the last transaction: `staged` takes the table's name and what belongs to it.
+// ERR_INVALID: as above, or what the table has forbids the new rows.
 MUST_CHECK err_t wpg_swap(struct warehouse *w, const char *staged, struct err *e);
 // Indexes of load.indexes on `table`, made where they are missing.
 MUST_CHECK err_t wpg_indexes_take(struct warehouse *w, const struct strings *indexes,

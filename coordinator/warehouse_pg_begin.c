@@ -228,7 +228,6 @@ static err_t begin_in_txn(struct warehouse *w, const struct load_identity *id,
     struct loads loads = { 0 };
     PGresult *r;
     const char *const values[] = { w->table };
-    if (w->mode == MODE_REPLACE) TRY(wpg_swap_check(w, e));
     TRY(wpg_ledger_create(w, e));
     TRY(wpg_query(w, &r, e, "tidying the ledger",
                   "DELETE FROM tranche_ledger WHERE load IN (SELECT load_id FROM "
@@ -239,6 +238,7 @@ static err_t begin_in_txn(struct warehouse *w, const struct load_identity *id,
     if (rc == ERR_OK) rc = decide(w, id, &loads, params, state, e);
     loads_free(&loads);
     TRY(rc);
+    if (w->mode == MODE_REPLACE) TRY(wpg_swap_check(w, e));
     return wpg_rejects_ensure(w, e);
 }
 

@@ -147,6 +147,98 @@ def a_table_that_refers_to_itself_is_replaced(t):
             "constraints")
 
 
+@scenario("pg")
+def a_replaced_table_keeps_not_null_defaults_and_who_may_read_it(t):
+    pg = postgres.Postgres(t)
+    pg.do("CREATE ROLE reader; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC;"
+          "CREATE TABLE k(id bigint NOT NULL, name text DEFAULT 'none', gone text NOT NULL DEFAULT '', \"N\" bigint, n bigint PRIMARY KEY);"
+          "REVOKE SELECT ON k FROM PUBLIC; GRANT INSERT ON k TO reader")
+    t.write("k.csv", people([(i, "new", i) for i in range(50)]))
+    for more in ((), ("--merge-sql", "SELECT * FROM parts")):
+        t.run(*args(pg, "--mode", "replace", *more))
+        t.equal([["50", "new"]], pg.rows("SELECT count(*), max(name) FROM k"), "rows")
+        t.equal([["id", "t", None], ["name", "f", "'none'::text"], ["n", "t", None]],
+                pg.rows("SELECT attname, attnotnull, pg_get_expr(adbin, adrelid) FROM pg_attribute LEFT JOIN pg_attrdef ON "
+                        "adrelid = attrelid AND adnum = attnum WHERE attrelid = 'k'::regclass AND attnum > 0 ORDER BY attnum"),
+                "columns")
+        t.equal([["reader", "INSERT"]], pg.rows("SELECT grantee, privilege_type FROM information_schema.table_privileges WHERE "
+                                                "table_name = 'k' AND grantee <> 'tranche'"), "grants")
+    t.write("k.csv", people([("", "newer", 7)]))
+    t.says(t.run(*args(pg, "--mode", "replace", "--type", "id=integer"), want=2), "can't have what the old one has",
+           'ALTER COLUMN id SET NOT NULL', "contains null values")
+    t.equal([["50", "new"]], pg.rows("SELECT count(*), max(name) FROM k"), "rows")
+
+
+KEPT = (("", "CREATE VIEW v AS SELECT * FROM k", "a view"),
+        ("", "ALTER TABLE k ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON k USING (true)", "row level security"),
+        ("", "ALTER TABLE k OWNER TO boss", "another owner"),
+        ("", "ALTER TABLE k ADD COLUMN s serial", "fills itself"),
+        ("", "ALTER TABLE k ADD COLUMN s bigint GENERATED ALWAYS AS (n * 2) STORED", "fills itself"),
+        ("", "COMMENT ON COLUMN k.n IS 'of notes'", "comments"),
+        ("", "ALTER TABLE k SET (fillfactor = 50)", "settings of its own"),
+        ("", "CREATE TABLE child(id bigint, name text, n bigint); INSERT INTO child VALUES (0, 'child', 0); ALTER TABLE child INHERIT k", "children"),
+        ("", "ALTER TABLE k ADD PRIMARY KEY (id); CREATE PUBLICATION pub FOR TABLE k", "a publication"),
+        ("", "CREATE TRIGGER x AFTER INSERT ON k EXECUTE FUNCTION nothing(); ALTER TABLE k DISABLE TRIGGER x", "a trigger"),
+        ("", "CREATE STATISTICS st ON id, n FROM k", "statistics"),
+        ("", "GRANT SELECT (n) ON k TO boss", "grants"),
+        ("", "CREATE INDEX i ON k(n); CLUSTER k USING i", "an index"),
+        ("PARTITION BY RANGE (id)", "CREATE TABLE part PARTITION OF k FOR VALUES FROM (-9) TO (1000)", "partitions"))
+REPLACED = ("row level security", "another owner", "fills itself", "children", "partitions")
+
+
+@scenario("pg")
+def a_table_with_what_a_new_one_would_not_have_stays_and_gets_the_rows(t):
+    pg = postgres.Postgres(t)
+    pg.do("CREATE ROLE boss; CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
+    other = {"new.csv": people([(i, "new", i) for i in range(50)]), "other.csv": "other\n1\n"}
+    for name, text in other.items():
+        t.write(name, text)
+    for of_table, more, what in KEPT:
+        pg.do(f"CREATE TABLE k(id bigint, name text, n bigint) {of_table}; {more}; INSERT INTO k VALUES (-1, 'old', -1)")
+        oid = "SELECT 'k'::regclass::oid, (SELECT count(*) FROM pg_class WHERE relname IN ('child', 'part'))"
+        before, tables = pg.rows(oid), left(pg)
+        t.says(t.run(*args(pg, "--mode", "replace", source=("--csv", "other.csv")), want=2), what, "so it stays",
+               'column "other" of relation "k" does not exist')
+        t.equal(tables, left(pg), f"tables, {what}")
+        if what in REPLACED:
+            t.run(*args(pg, "--mode", "replace", source=("--csv", "new.csv")))
+            t.equal(before, pg.rows(oid), f"the table, {what}")
+            only = "" if of_table else "ONLY"
+            t.equal([["50", "1225", "new"]], pg.rows(f"SELECT count(*), sum(n), max(name) FROM {only} k"), f"rows, {what}")
+        if what == "children":
+            t.equal([["0", "child", "0"]], pg.rows("SELECT * FROM child"), "the child's rows")
+        pg.do("DROP TABLE k CASCADE; DROP TABLE IF EXISTS k_rejects, tranche_runs, tranche_ledger; DROP TABLE IF EXISTS child;"
+              "DROP PUBLICATION IF EXISTS pub")
+
+
+@scenario("pg")
+def what_a_table_that_stays_refuses_is_said_and_its_rows_are_the_old_ones(t):
+    pg = postgres.Postgres(t)
+    pg.do("CREATE TABLE k(id bigint CHECK (id < 40), name text, n bigint); COMMENT ON TABLE k IS 'mine';"
+          "INSERT INTO k VALUES (-1, 'old', -1); CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS "
+          "'BEGIN RETURN NULL; END'; CREATE ROLE weak LOGIN; GRANT ALL ON SCHEMA public TO weak;"
+          "GRANT SELECT, INSERT ON k TO weak; CREATE SCHEMA other AUTHORIZATION weak")
+    t.write("k.csv", people([(i, "new", i) for i in range(50)]))
+    do = args(pg, "--mode", "replace")
+    t.says(t.run(*role(pg, do), want=2), "it has another owner, so it stays", "permission denied for table k")
+    t.says(t.run(*do, want=2), "it has comments or labels, so it stays", "violates check constraint")
+    t.write("k.csv", people([(i, "new", i) for i in range(30)]))
+    pg.do("CREATE TRIGGER x BEFORE DELETE ON k FOR EACH ROW EXECUTE FUNCTION skip()")
+    t.says(t.run(*do, "--fresh", want=2), "so it stays", "a trigger or a rule changes which rows are in it")
+    t.equal([["-1", "old", "-1"]], pg.rows("SELECT * FROM k"), "rows")
+    pg.do("DROP TRIGGER x ON k")
+    t.run(*do)
+    t.equal([["30"]], pg.rows("SELECT count(*) FROM k"), "rows")
+    pg.do("GRANT ALL ON ALL TABLES IN SCHEMA public TO weak; ALTER TABLE k OWNER TO weak;"
+          "ALTER TABLE k ENABLE ROW LEVEL SECURITY; ALTER TABLE k FORCE ROW LEVEL SECURITY")
+    t.says(t.run(*role(pg, do), want=2), "has row level security, which holds for this role too")
+    t.equal([["30"]], pg.rows("SELECT count(*) FROM k"), "rows")
+    elsewhere = [a + "?options=-csearch_path%3Dother,public" if a == pg.url else a for a in do]
+    t.write("k.csv", people([(i, "newer", i) for i in range(20)]))
+    t.run(*elsewhere)
+    t.equal([["20"]], pg.rows("SELECT count(*) FROM public.k"), "rows of a table in a schema behind the first")
+
+
 # ---- rights
 
 def role(pg, url, name="weak"):
