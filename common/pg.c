@@ -100,6 +100,11 @@ bool pg_blames_statement(const struct pg *p)
     return state_is(p->state, statement);
 }
 
+bool pg_blames_writing(const struct pg *p)
+{
+    return strcmp(p->state, "25006") == 0;
+}
+
 static void where_in(const char *sql, const char *position, char *out, size_t size)
 {
     unsigned long at = position ? strtoul(position, NULL, 10) : 0;
@@ -321,6 +326,23 @@ static bool good(const PGresult *r)
     return s == PGRES_COMMAND_OK || s == PGRES_TUPLES_OK || s == PGRES_EMPTY_QUERY;
 }
 
+static bool is_copy(const PGresult *r)
+{
+    ExecStatusType s = PQresultStatus(r);
+    return s == PGRES_COPY_IN || s == PGRES_COPY_OUT || s == PGRES_COPY_BOTH;
+}
+
+// Its result never ends, and what it wants or gives belongs to nobody here.
+static err_t end_copy(struct pg *p, struct err *e)
+{
+    PQfinish(p->c);
+    p->c = NULL;
+    p->state[0] = 0;
+    return err_set(
+        e, ERR_INVALID,
+        "%s: a COPY from STDIN or to STDOUT is no statement that can be run here", p->name);
+}
+
 // Reads all results; the first failure counts. *out, if wanted, gets the last one.
 static err_t finish(struct pg *p, const char *sql, PGresult **out, struct err *e)
 {
@@ -334,6 +356,11 @@ static err_t finish(struct pg *p, const char *sql, PGresult **out, struct err *e
             break;
         }
         if (!r) break;
+        if (is_copy(r)) {
+            PQclear(r);
+            rc = end_copy(p, e);
+            break;
+        }
         if (!good(r) && rc == ERR_OK) rc = pg_fail(p, r, sql, e);
         if (out && rc == ERR_OK) {
             PQclear(*out);

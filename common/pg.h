@@ -41,7 +41,8 @@ const char *pg_option(const PQconninfoOption *all, const char *key);
 MUST_CHECK err_t pg_open(struct pg **out, const char *conninfo, int stop_fd, struct err *e);
 void pg_close(struct pg **p); // what is open is rolled back by the server
 
-// Statements without rows, separated by ';'. Waits.
+// Statements without rows, separated by ';'. Waits. ERR_INVALID, here and below: a COPY,
+// which ends the connection.
 MUST_CHECK err_t pg_do(struct pg *p, const char *sql, struct err *e);
 // One statement with its parameters $1 ... as text (NULL: NULL); *out has its rows as text
 // and is the caller's to PQclear; NULL on failure. Waits.
@@ -63,6 +64,8 @@ void pg_cancel(const struct pg *p);
 err_t pg_fail(struct pg *p, const PGresult *r, const char *sql, struct err *e);
 // The statement itself was wrong, or not allowed (SQLSTATE classes 42, 22, 0A, 2B ...).
 bool pg_blames_statement(const struct pg *p);
+// It writes where only reading is allowed (a read-only transaction, a standby).
+bool pg_blames_writing(const struct pg *p);
 
 // "a""b"; malloced, NULL: out of memory.
 char *pg_quoted(const char *identifier);

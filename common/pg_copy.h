@@ -21,6 +21,7 @@
 
 enum {
     PG_COPY_FRONT = 8,
+    PG_COPY_MAGIC_BYTES = 11, // of the header; then come two numbers of four bytes
     PG_COPY_HEADER_BYTES = 19,
     PG_COPY_TRAILER_BYTES = 2,
 };

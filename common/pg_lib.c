@@ -70,7 +70,6 @@
        const int *lengths, const int *formats, int format),                             \
       (c, sql, n, types, values, lengths, formats, format))                             \
     F(PGVerbosity, PQsetErrorVerbosity, (PGconn * c, PGVerbosity v), (c, v))            \
-    F(int, PQsetnonblocking, (PGconn * c, int on), (c, on))                             \
     F(PQnoticeReceiver, PQsetNoticeReceiver,                                            \
       (PGconn * c, PQnoticeReceiver receiver, void *arg), (c, receiver, arg))           \
     F(int, PQsocket, (const PGconn *c), (c))                                            \

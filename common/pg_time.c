@@ -31,14 +31,18 @@ static int32_t days_of(int year, int month, int day)
            YEAR_2000;
 }
 
-static void date_of(int32_t days, int *year, int *month, int *day)
+void pg_date_civil(int64_t days, int64_t *year, unsigned *month, unsigned *day)
 {
-    int32_t n = days + YEAR_2000, of_400 = n % DAYS_OF_400;
-    int y = (of_400 - of_400 / 1460 + of_400 / 36524 - of_400 / (DAYS_OF_400 - 1)) / 365;
-    int in_year = of_400 - (365 * y + y / 4 - y / 100), march = (5 * in_year + 2) / 153;
-    *day = in_year - (153 * march + 2) / 5 + 1;
-    *month = march < 10 ? march + 3 : march - 9;
-    *year = n / DAYS_OF_400 * 400 + y + (*month <= 2);
+    int64_t z = days + YEAR_2000;
+    int64_t era = (z >= 0 ? z : z - (DAYS_OF_400 - 1)) / DAYS_OF_400;
+    unsigned of_era = (unsigned)(z - era * DAYS_OF_400);
+    unsigned y =
+        (of_era - of_era / 1460 + of_era / 36524 - of_era / (DAYS_OF_400 - 1)) / 365;
+    unsigned of_year = of_era - (365 * y + y / 4 - y / 100);
+    unsigned m = (5 * of_year + 2) / 153;
+    *day = of_year - (153 * m + 2) / 5 + 1;
+    *month = m < 10 ? m + 3 : m - 9;
+    *year = y + era * 400 + (*month <= 2);
 }
 
 bool pg_date_read(const uint8_t *p, size_t n, int32_t *days)
@@ -100,9 +104,10 @@ bool pg_timestamp_is_good(int64_t us)
 
 size_t pg_date_show(char to[PG_TIME_TEXT], int32_t days)
 {
-    int year, month, day;
-    date_of(days, &year, &month, &day);
-    return (size_t)snprintf(to, PG_TIME_TEXT, "%04d-%02d-%02d", year, month, day);
+    int64_t year;
+    unsigned month, day;
+    pg_date_civil(days, &year, &month, &day);
+    return (size_t)snprintf(to, PG_TIME_TEXT, "%04d-%02u-%02u", (int)year, month, day);
 }
 
 size_t pg_timestamp_show(char to[PG_TIME_TEXT], int64_t us)

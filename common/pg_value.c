@@ -1,4 +1,5 @@
 #include "common/pg_value.h"
+#include "common/pg_time.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -156,21 +157,6 @@ static err_t say(struct buf *b, struct cell *c, struct err *e, const char *text)
     return ERR_OK;
 }
 
-// Days since 2000-01-01, proleptic Gregorian: chrono.h's days_from_civil turned round
-// (howardhinnant.github.io/date_algorithms.html).
-static void civil(int64_t days, int64_t *year, unsigned *month, unsigned *day)
-{
-    int64_t z = days + 730425; // days since 0000-03-01
-    int64_t era = (z >= 0 ? z : z - 146096) / 146097;
-    unsigned of_era = (unsigned)(z - era * 146097);
-    unsigned y = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-    unsigned of_year = of_era - (365 * y + y / 4 - y / 100);
-    unsigned m = (5 * of_year + 2) / 153;
-    *day = of_year - (153 * m + 2) / 5 + 1;
-    *month = m < 10 ? m + 3 : m - 9;
-    *year = y + era * 400 + (*month <= 2);
-}
-
 enum { MOMENT_SIZE = 64 };
 
 static void two_digits(char *to, unsigned v)
@@ -184,7 +170,7 @@ static char *put_date(char *to, int64_t days, bool *before)
 {
     int64_t year;
     unsigned month, day;
-    civil(days, &year, &month, &day);
+    pg_date_civil(days, &year, &month, &day);
     *before = year <= 0;
     if (*before) year = 1 - year;
     if (year <= 9999) {

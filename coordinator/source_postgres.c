@@ -12,9 +12,8 @@
 
 err_t postgres_source_fail(struct pg *pg, const PGresult *r, const char *sql, struct err *e)
 {
-    static const char read_only[] = "25006";
     err_t code = pg_fail(pg, r, sql, e);
-    bool blamed = pg_blames_statement(pg) || strcmp(pg->state, read_only) == 0;
+    bool blamed = pg_blames_statement(pg) || pg_blames_writing(pg);
     if (blamed) return err_wrap(e, ERR_INVALID, "source.query");
     return code;
 }

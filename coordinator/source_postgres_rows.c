@@ -1,5 +1,6 @@
 // The rows of a COPY in binary (postgresql.org/docs/15/sql-copy.html, "Binary Format").
 
+#include "common/pg_copy.h"
 #include "common/row_code.h"
 #include "coordinator/source_names.h"
 #include "coordinator/source_postgres.h"
@@ -9,7 +10,6 @@
 enum {
     SAMPLE_ROWS = 2000, // they become the first chunks
     SAMPLE_BYTES = 1 << 20,
-    HEADER_BYTES = 19,
 };
 
 struct message { // of the server: whole rows, one as a rule
@@ -32,11 +32,12 @@ static err_t damaged(const struct pg_rows *r, struct err *e)
 
 static err_t take_header(const struct pg_rows *r, struct message *m, struct err *e)
 {
-    static const char magic[11] = "PGCOPY\n\377\r\n";
     uint64_t flags, more;
-    if (m->n < HEADER_BYTES || memcmp(m->p, magic, sizeof magic) != 0) return damaged(r, e);
-    m->p += sizeof magic;
-    m->n -= sizeof magic;
+    if (m->n < PG_COPY_HEADER_BYTES ||
+        memcmp(m->p, PG_COPY_HEADER, PG_COPY_MAGIC_BYTES) != 0)
+        return damaged(r, e);
+    m->p += PG_COPY_MAGIC_BYTES;
+    m->n -= PG_COPY_MAGIC_BYTES;
     if (!take(m, 4, &flags) || !take(m, 4, &more) || m->n < more) return damaged(r, e);
     m->p += more;
     m->n -= more;

@@ -218,6 +218,8 @@ typedef err_t wpg_ledger_fn(void *arg, const struct ledger_row *row, struct err 
 // The rows of the load in the caller's numbering, in order of input and begin.
 MUST_CHECK err_t wpg_ledger_each(struct warehouse *w, wpg_ledger_fn *fn, void *arg,
                                  struct err *e);
+// A value of a tuple: its length, and the bytes.
+MUST_CHECK err_t wpg_bytes_add(struct buf *b, const void *p, size_t n, struct err *e);
 // A row of the rejects, to be written by wpg_rejects_write.
 enum { WPG_NO_INPUT = UINT32_MAX };
 MUST_CHECK err_t wpg_reject_add(struct warehouse *w, uint32_t input, const struct reject *r,

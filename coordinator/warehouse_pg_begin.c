@@ -4,6 +4,7 @@
 #include "coordinator/warehouse_pg.h"
 
 #include "common/crash.h"
+#include "common/number.h"
 #include "coordinator/load_inputs.h"
 
 #include <assert.h>
@@ -87,8 +88,7 @@ char *wpg_hex(const struct buf *b)
     char *out = malloc(3 + 2 * n);
     if (!out) return NULL;
     memcpy(out, "\\x", 2);
-    for (size_t i = 0; i < n; i++)
-        sprintf(out + 2 + 2 * i, "%02x", b->p[i]);
+    if (n) number_put_hex((uint8_t *)out + 2, b->p, n);
     out[2 + 2 * n] = 0;
     return out;
 }

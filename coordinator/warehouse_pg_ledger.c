@@ -246,7 +246,7 @@ err_t wpg_ledger_each(struct warehouse *w, wpg_ledger_fn *fn, void *arg, struct 
 
 // ---- rejects
 
-static err_t add_bytes(struct buf *b, const void *p, size_t n, struct err *e)
+err_t wpg_bytes_add(struct buf *b, const void *p, size_t n, struct err *e)
 {
     uint8_t length[4];
     pg_put32(length, (uint32_t)n);
@@ -263,13 +263,13 @@ static err_t add_number(struct buf *b, uint64_t v, struct err *e)
 {
     uint8_t bytes[8];
     pg_put64(bytes, v);
-    return add_bytes(b, bytes, sizeof bytes, e);
+    return wpg_bytes_add(b, bytes, sizeof bytes, e);
 }
 
 // Up to what no text of PostgreSQL can have. NULL when there is nothing.
 static err_t add_words(struct buf *b, struct slice s, struct err *e)
 {
-    return s.n ? add_bytes(b, s.p, utf8_bad(s.p, s.n), e) : add_null(b, e);
+    return s.n ? wpg_bytes_add(b, s.p, utf8_bad(s.p, s.n), e) : add_null(b, e);
 }
 
 err_t wpg_reject_add(struct warehouse *w, uint32_t input, const struct reject *r,
@@ -284,7 +284,7 @@ err_t wpg_reject_add(struct warehouse *w, uint32_t input, const struct reject *r
     TRY(r->byte == REJECT_NO_BYTE ? add_null(b, e) : add_number(b, r->byte, e));
     TRY(add_words(b, r->column, e));
     TRY(add_words(b, r->reason, e));
-    return add_bytes(b, r->raw.p, r->raw.n, e);
+    return wpg_bytes_add(b, r->raw.p, r->raw.n, e);
 }
 
 err_t wpg_rejects_write(struct warehouse *w, struct err *e)

@@ -63,14 +63,6 @@ static struct cell key_of(const struct cell *c)
     return whole ? (struct cell){ .kind = CELL_INTEGER, .i = (int64_t)c->r } : *c;
 }
 
-static err_t add_value(struct buf *to, const void *p, size_t n, struct err *e)
-{
-    uint8_t length[4];
-    pg_put32(length, (uint32_t)n);
-    TRY(buf_add(to, length, sizeof length, e));
-    return n ? buf_add(to, p, n, e) : ERR_OK;
-}
-
 // The columns of the user's table have types; these two are bytes.
 static err_t stage_rows(struct warehouse *w, const struct result *r, struct buf *key,
                         struct err *e)
@@ -92,8 +84,8 @@ static err_t stage_rows(struct warehouse *w, const struct result *r, struct buf 
         if (!row_code_skip(r->image, r->image_bytes, &at, w->n_states))
             return err_set(e, ERR_PROTO, "the states are cut");
         TRY(buf_add(&w->kept, (const uint8_t[]){ 0, STATE_COLUMNS }, 2, e));
-        TRY(add_value(&w->kept, key->p, key->n, e));
-        TRY(add_value(&w->kept, r->image + from, at - from, e));
+        TRY(wpg_bytes_add(&w->kept, key->p, key->n, e));
+        TRY(wpg_bytes_add(&w->kept, r->image + from, at - from, e));
     }
     return ERR_OK;
 }
@@ -242,7 +234,6 @@ static err_t make_result(struct into *x, const char *result, struct err *e)
     TRY(wpg_table_create(w, result, &w->schema, e));
     TRY(wpg_copy_statement(result, w->columns, &x->copy_sql, e));
     w->kept.n = w->reject_rows.n = 0;
-    m = w->merge;
     w->merge->rows_out = 0;
     TRY(agg_group_open(&x->group, &m->spec->aggregate, m->memory_bytes, e));
     TRY(merge_states(x, e));

@@ -49,6 +49,15 @@ static err_t fail(struct warehouse *w, const PGresult *r, const char *sql, struc
     return err_wrap(e, ERR_INVALID, "adding rows");
 }
 
+// A COPY that could not be sent to its end waits for the rest for ever.
+static err_t cut_short(struct warehouse *w, struct err *e)
+{
+    err_set(e, ERR_BUSY, "%s: the rows could not be sent: %.200s", w->shown,
+            PQerrorMessage(w->pg->c));
+    wpg_give_up(w);
+    return ERR_BUSY;
+}
+
 // Everything that is left to be heard of a statement; the first failure counts.
 static err_t hear(struct warehouse *w, const char *sql, uint64_t *taken, struct err *e)
 {
@@ -56,6 +65,10 @@ static err_t hear(struct warehouse *w, const char *sql, uint64_t *taken, struct 
     err_t rc = ERR_OK;
     while ((r = PQgetResult(w->pg->c))) {
         ExecStatusType is = PQresultStatus(r);
+        if (is == PGRES_COPY_IN) {
+            PQclear(r);
+            return cut_short(w, e);
+        }
         if (is != PGRES_COMMAND_OK && rc == ERR_OK) rc = fail(w, r, sql, e);
         if (is == PGRES_COMMAND_OK) *taken = strtoull(PQcmdTuples(r), NULL, 10);
         PQclear(r);

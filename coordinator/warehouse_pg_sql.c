@@ -13,8 +13,6 @@
 // Type numbers never change (src/include/catalog/pg_type.dat).
 enum { OID_UNKNOWN = 0, OID_BYTEA = 17, OID_INT8 = 20, OID_TEXT = 25, OID_FLOAT8 = 701 };
 
-static const char READ_ONLY[] = "25006";
-
 #define PARTS  "parts"
 #define MERGED "tranche_merged"
 
@@ -202,7 +200,7 @@ static err_t try_reading(struct warehouse *w, struct err *e)
     TRY(wpg_do(w, e, "trying merge.sql",
                "SET LOCAL statement_timeout = '5s'; SET TRANSACTION READ ONLY"));
     err_t rc = pg_do(w->pg, "SELECT FROM pg_temp." MERGED " LIMIT 1", e);
-    if (rc == ERR_DB && strcmp(w->pg->state, READ_ONLY) == 0)
+    if (rc == ERR_DB && pg_blames_writing(w->pg))
         return err_wrap(e, ERR_INVALID, "merge.sql may only read");
     return rc == ERR_CLOSED ? wpg_fail(w, rc, e, "trying merge.sql") : ERR_OK;
 }

@@ -66,17 +66,15 @@ static err_t copy_value(const PGresult *r, struct arena *mem, struct cell *out,
     return ERR_OK;
 }
 
-static const char READ_ONLY[] =
-    "25006"; // of a transaction that is, a statement that is not
-
 static err_t read_value(struct warehouse *w, const char *sql, struct arena *mem,
                         struct cell *value, struct err *e)
 {
     PGresult *r;
     TRY(wpg_do(w, e, "reading a parameter", "BEGIN READ ONLY"));
     err_t rc = pg_query(w->pg, &r, sql, 0, NULL, e);
-    if (rc == ERR_DB &&
-        (pg_blames_statement(w->pg) || strcmp(w->pg->state, READ_ONLY) == 0))
+    bool copies = rc == ERR_INVALID;
+    if (copies ||
+        (rc == ERR_DB && (pg_blames_statement(w->pg) || pg_blames_writing(w->pg))))
         return err_wrap(e, ERR_INVALID, "it can't be done");
     if (rc != ERR_OK) return wpg_fail(w, rc, e, "reading a parameter");
     if (PQresultStatus(r) != PGRES_TUPLES_OK)

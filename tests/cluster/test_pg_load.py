@@ -315,7 +315,8 @@ def params_are_read_from_postgresql_and_only_read(t):
     t.run(*do, "--param", "m=SELECT avg(v) FROM means")
     t.equal([["4"], ["5"]], pg.rows("SELECT * FROM r ORDER BY 1"), "rows")
     for sql, why in (("DELETE FROM means RETURNING 1", "read-only transaction"), ("SELECT v FROM means", "more than one row"),
-                     ("SELECT 1, 2", "2 columns"), ("SELECT nothing", "nothing"), ("SELECT 1 WHERE false", "no row")):
+                     ("SELECT 1, 2", "2 columns"), ("SELECT nothing", "nothing"), ("SELECT 1 WHERE false", "no row"),
+                     ("COPY means TO STDOUT", "a COPY"), ("COPY means FROM STDIN", "COPY FROM")):
         t.says(t.run(*do, "--param", f"m={sql}", want=2), "params.m", why)
     t.equal("2", pg.one("SELECT count(*) FROM means"), "rows of the other table")
 

@@ -613,6 +613,39 @@ static void replace_without_a_swap_is_dropped(void **state)
     EQ_I64(0, k->load.n_ledger);
 }
 
+// ---- what only PostgreSQL has
+
+int __real_PQputCopyData(PGconn *c, const char *p, int n);
+int __wrap_PQputCopyData(PGconn *c, const char *p, int n);
+
+static int sent_until_it_fails = -1; // -1: it does not
+
+int __wrap_PQputCopyData(PGconn *c, const char *p, int n)
+{
+    if (sent_until_it_fails-- == 0) return -1;
+    return __real_PQputCopyData(c, p, n);
+}
+
+static void a_copy_that_can_not_be_sent_is_tried_again(void **state)
+{
+    if (strcmp(now->scheme, "postgres") != 0) skip();
+    struct kit *k = *state;
+    struct err e;
+    bool dup;
+    kit_begin(k);
+    for (int sent = 0; sent < 3; sent++) { // header, rows, trailer
+        uint64_t at = 10 + 40 * (uint64_t)sent;
+        sent_until_it_fails = sent;
+        EXPECT(ERR_BUSY, &e, kit_try_commit(k, 0, at, at + 40, &dup, &e));
+        assert_non_null(strstr(e.text, "the rows could not be sent"));
+        sent_until_it_fails = -1;
+        assert_false(kit_commit(k, 0, at, at + 40));
+    }
+    struct ledger_row totals[3];
+    PASS(&e, kit_try_finish(k, 130, totals, &e));
+    EQ_I64(12, totals[0].rows_loaded);
+}
+
 #define EACH(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 static const struct CMUnitTest PLAIN[] = {
@@ -632,6 +665,7 @@ static const struct CMUnitTest PLAIN[] = {
     EACH(finish_may_be_asked_twice),
     EACH(replace_starts_over_every_time),
     EACH(replace_without_a_swap_is_dropped),
+    EACH(a_copy_that_can_not_be_sent_is_tried_again),
 };
 
 int main(void)

@@ -252,6 +252,26 @@ static void a_killed_backend_is_a_lost_connection(void **state)
     pg_close(&p);
 }
 
+// Its results would never come to an end.
+static void a_copy_is_refused_and_ends_the_connection(void **state)
+{
+    (void)state;
+    static const char *const copies[] = { "COPY (SELECT 1) TO STDOUT",
+                                          "COPY pg_temp.t FROM STDIN" };
+    struct err e;
+    for (size_t i = 0; i < N_OF(copies); i++) {
+        struct pg *p = opened();
+        PGresult *r;
+        PASS(&e, pg_do(p, "CREATE TEMP TABLE t(i int)", &e));
+        EXPECT(ERR_INVALID, &e, pg_query(p, &r, copies[i], 0, NULL, &e));
+        assert_null(r);
+        assert_non_null(strstr(e.text, "a COPY from STDIN or to STDOUT"));
+        EXPECT(ERR_CLOSED, &e, pg_do(p, "SELECT 1", &e));
+        pg_cancel(p);
+        pg_close(&p);
+    }
+}
+
 static void a_lock_that_is_not_had_is_busy(void **state)
 {
     (void)state;
@@ -354,6 +374,7 @@ int main(void)
         cmocka_unit_test(the_password_file_is_read),
         cmocka_unit_test(the_environment_and_a_service_say_where),
         cmocka_unit_test(a_killed_backend_is_a_lost_connection),
+        cmocka_unit_test(a_copy_is_refused_and_ends_the_connection),
         cmocka_unit_test(a_lock_that_is_not_had_is_busy),
         cmocka_unit_test(a_wait_ends_when_told_to),
         cmocka_unit_test(a_statement_can_be_cancelled),
