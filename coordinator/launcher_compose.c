@@ -10,9 +10,9 @@
 
 struct launcher {
     const struct launcher_opts *o;
-    struct strings ids; // of the last count
-    struct seen dead;   // containers that are known to have ended
-    uint32_t up;
+    struct strings ids;   // of the last count
+    struct seen dead;     // containers that are known to have ended
+    uint32_t up;          // as it was last counted, or set
     bool started, plugin; // `docker compose`, not docker-compose
 };
 
@@ -64,7 +64,9 @@ static err_t set_number(struct launcher *l, uint32_t n, struct err *e)
                         "--scale", NULL);
     if (rc == ERR_OK) rc = engine_addf(&command, e, "%s=%u", l->o->service, n);
     if (rc == ERR_OK) rc = engine_add(&command, e, l->o->service, NULL);
-    return launcher_call(l->o, rc, &command, NULL, e);
+    TRY(launcher_call(l->o, rc, &command, NULL, e));
+    l->up = n;
+    return ERR_OK;
 }
 
 static err_t start(struct launcher *l, uint32_t n, bool stays, struct err *e)

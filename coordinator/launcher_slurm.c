@@ -96,8 +96,8 @@ static err_t start(struct launcher *l, uint32_t n, bool stays, struct err *e)
         struct strings command = { 0 };
         k = n < ARRAY_MAX ? n : ARRAY_MAX;
         err_t built = sbatch(l, k, stays, &command, e);
+        l->started = true; // one that fails may have submitted before
         TRY(launcher_call(l->o, built, &command, NULL, e));
-        l->started = true;
     }
     return ERR_OK;
 }

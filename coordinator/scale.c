@@ -12,8 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const ns_t PROOF = 30 * NS_S, // up for so long: it has started well
-    GRACE = 15 * NS_S,               // for workers that were told that the run is over
+static const ns_t GRACE = 15 * NS_S, // for workers that were told that the run is over
     LOOK_EVERY = NS_S;
 
 struct scale {
@@ -25,7 +24,6 @@ struct scale {
     int64_t before;   // seq of the last run that was over when we came; -1: not asked
     bool followed;    // a run was seen to go on
     ns_t waits_since; // for a run to begin; 0: one goes on
-    ns_t up_since;    // some worker is up, and none has failed since
     ns_t next;        // when to count and to decide
     uint32_t started, failed, most;
     bool engine_fails; // told already
@@ -75,7 +73,6 @@ static err_t look(struct scale *s, ns_t now)
 static void on_failures(struct scale *s, uint32_t n, const char *why, ns_t now)
 {
     char pause[UNITS_TEXT];
-    s->up_since = 0;
     if (!scale_failed(&s->brake, n, now)) {
         if (n) say(s, "a worker failed: %s", why);
         return;
@@ -92,16 +89,8 @@ static void take_count(struct scale *s, ns_t now)
     const struct launcher_count *c = &s->count;
     s->failed += c->failed;
     if (c->up > s->most) s->most = c->up;
-    if (c->failed)
-        on_failures(s, c->failed, c->why, now);
-    else if (c->ended_well)
-        scale_proved(&s->brake);
-    if (!c->up)
-        s->up_since = 0;
-    else if (!s->up_since)
-        s->up_since = now;
-    else if (now - s->up_since >= PROOF)
-        scale_proved(&s->brake);
+    if (c->failed) on_failures(s, c->failed, c->why, now);
+    scale_counted(&s->brake, c->up, c->pending, c->ended_well, now);
 }
 
 // An engine that cannot be asked, or refuses: said once until it is well again.

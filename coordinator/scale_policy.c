@@ -44,6 +44,9 @@ bool scale_failed(struct scale_brake *b, uint32_t n, ns_t now)
     if (n == 0) return false;
     bool held = b->pauses && now < b->until;
     b->failures = n < UINT32_MAX - b->failures ? b->failures + n : UINT32_MAX;
+    b->old = b->asked = UINT32_MAX; // the next count says how many
+    b->since = 0;
+    b->tries = false;
     if (held || b->failures < SCALE_FAILURES) return false;
     uint32_t times = b->pauses < 4 ? 1u << b->pauses : SCALE_PAUSE_MOST;
     b->pauses++;
@@ -53,12 +56,35 @@ bool scale_failed(struct scale_brake *b, uint32_t n, ns_t now)
 
 void scale_proved(struct scale_brake *b)
 {
-    b->failures = b->pauses = 0;
-    b->until = 0;
+    *b = (struct scale_brake){ .pause = b->pause };
+}
+
+// The old ones are taken to be the first that end: a proof may come late, but none comes
+// too early.
+static uint32_t old_left(uint32_t old, uint32_t ended, uint32_t there)
+{
+    old -= ended < old ? ended : old;
+    return old < there ? old : there;
+}
+
+void scale_counted(struct scale_brake *b, uint32_t up, uint32_t pending,
+                   uint32_t ended_well, ns_t now)
+{
+    if (!b->failures) return;
+    bool new_ended = ended_well > b->old;
+    b->old = old_left(b->old, ended_well, up);
+    b->asked = old_left(b->asked, ended_well, up + pending);
+    if (up == b->old)
+        b->since = 0;
+    else if (!b->since)
+        b->since = now;
+    b->tries = up + pending > b->asked;
+    bool stays = b->since && now - b->since >= SCALE_PROOF;
+    if (now >= b->until && (new_ended || stays)) scale_proved(b);
 }
 
 uint32_t scale_may_start(const struct scale_brake *b, ns_t now)
 {
     if (b->failures < SCALE_FAILURES) return UINT32_MAX;
-    return now < b->until ? 0 : 1;
+    return now < b->until || b->tries ? 0 : 1;
 }

@@ -31,18 +31,29 @@ struct scale_view {
 uint32_t scale_wanted(const struct scale_rule *r, const struct scale_view *v);
 
 // Three workers in a row that fail to start: no more of them for a while. Then one is
-// tried; when it fails, too, the while is twice as long, up to sixteen times.
+// tried; when it fails, too, the while is twice as long, up to sixteen times. Only a worker
+// that has begun since the last failure ends the row: what those say that were up before is
+// nothing about starting.
 enum { SCALE_FAILURES = 3, SCALE_PAUSE_MOST = 16 };
+#define SCALE_PROOF (30 * NS_S) // up for so long: it has started well
 struct scale_brake {
     ns_t pause;        // the first one's length
     uint32_t failures; // in a row
     uint32_t pauses;   // in a row
     ns_t until;        // of the pause that goes on, or went on
+    uint32_t old;      // of those that are up: were so at the last failure, at most
+    uint32_t asked;    // of those that are up or pending, likewise
+    ns_t since;        // when more than `old` came to be up; 0: they are not
+    bool tries;        // one was started since, and nobody knows yet how that ends
 };
 // True: a pause begins with this failure, and ends at `until`.
 bool scale_failed(struct scale_brake *b, uint32_t n, ns_t now);
 void scale_proved(struct scale_brake *b); // one came up and did not fail
-// How many may be started at once: 0 while it pauses, 1 to try, else all.
+// At each count, after scale_failed: how many are up and pending, and have ended well since
+// the count before.
+void scale_counted(struct scale_brake *b, uint32_t up, uint32_t pending,
+                   uint32_t ended_well, ns_t now);
+// How many may be started at once: 0 while it pauses or tries, 1 to try, else all.
 uint32_t scale_may_start(const struct scale_brake *b, ns_t now);
 
 #endif

@@ -11,6 +11,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cluster"))
 
 import kit  # noqa: E402
+import test_scripts  # noqa: E402,F401
 import test_slurm  # noqa: E402,F401
 import test_ssh  # noqa: E402,F401
 

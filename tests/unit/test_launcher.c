@@ -271,9 +271,24 @@ static void many_tasks_are_several_arrays(void **state)
     assert_non_null(strstr(calls(), "scancel --name="));
 }
 
+static void what_an_sbatch_left_that_was_killed_is_found_and_cancelled(void **state)
+{
+    (void)state;
+    script("sbatch", "kill -9 $$"); // it had submitted, and did not come to say so
+    script("squeue", "echo '77 0 R'");
+    script("scancel", "");
+    struct launcher *l = launch(&launcher_slurm);
+    EXPECT(ERR_IO, &e, launcher_slurm.start(l, 1, false, &e));
+    EQ_I64(1, count(&launcher_slurm, l).up);
+    calls();
+    PASS(&e, launcher_slurm.close(&l, false, &e));
+    assert_non_null(strstr(calls(), "scancel --name=tranche-"));
+}
+
 static void what_slurm_refuses_is_told(void **state)
 {
     (void)state;
+    script("scancel", "");
     script("sbatch", "echo 'sbatch: error: QOSMaxSubmitJobPerUserLimit' >&2; exit 1");
     struct launcher *l = launch(&launcher_slurm);
     EXPECT(ERR_IO, &e, launcher_slurm.start(l, 4, false, &e));
@@ -324,6 +339,24 @@ static void compose_is_told_how_many(void **state)
     assert_non_null(strstr(calls(), " --scale worker=0 worker\n"));
 }
 
+static void two_starts_of_one_step_add_up(void **state)
+{
+    (void)state;
+    script("docker-compose", "");
+    struct launcher *l = launch(&launcher_compose);
+    PASS(&e, launcher_compose.start(l, 3, true, &e));
+    assert_non_null(strstr(calls(), " --scale worker=3 worker\n"));
+    PASS(&e, launcher_compose.start(l, 1, false, &e));
+    assert_non_null(strstr(calls(), " --scale worker=4 worker\n"));
+    script("docker-compose", "exit 1");
+    EXPECT(ERR_IO, &e, launcher_compose.start(l, 2, false, &e));
+    script("docker-compose", "");
+    calls();
+    PASS(&e, launcher_compose.start(l, 1, false, &e));
+    assert_non_null(strstr(calls(), " --scale worker=5 worker\n"));
+    PASS(&e, launcher_compose.close(&l, true, &e));
+}
+
 static void containers_that_others_started_are_left_to_them(void **state)
 {
     (void)state;
@@ -347,8 +380,10 @@ int main(void)
         T(what_squeue_says_is_counted_and_each_end_once),
         T(only_tasks_that_have_not_begun_are_cancelled),
         T(many_tasks_are_several_arrays),
+        T(what_an_sbatch_left_that_was_killed_is_found_and_cancelled),
         T(what_slurm_refuses_is_told),
         T(compose_is_told_how_many),
+        T(two_starts_of_one_step_add_up),
         T(containers_that_others_started_are_left_to_them),
     };
     return test_main("launcher", tests, N_OF(tests), NULL, 0);

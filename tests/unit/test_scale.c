@@ -128,6 +128,60 @@ static void one_that_comes_up_ends_the_row(void **state)
     assert_false(scale_failed(&b, 0, 20));
 }
 
+static const ns_t PROOF = SCALE_PROOF;
+
+static void workers_that_were_up_before_neither_cut_a_pause_short_nor_halve_it(void **state)
+{
+    (void)state;
+    struct scale_brake b = { .pause = 2 * PROOF };
+    ns_t now = 1;
+    assert_true(scale_failed(&b, 3, now));
+    for (int i = 0; now < b.until; i++, now += PROOF / 3) { // two work, and one leaves well
+        scale_counted(&b, i < 2 ? 2 : 1, 0, i == 2, now);
+        EQ_I64(0, scale_may_start(&b, now));
+    }
+    scale_counted(&b, 1, 0, 0, now);
+    EQ_I64(1, scale_may_start(&b, now));
+    scale_counted(&b, 2, 0, 0, ++now); // it was started
+    EQ_I64(0, scale_may_start(&b, now));
+    assert_true(scale_failed(&b, 1, ++now));
+    EQ_I64(now + 4 * PROOF, b.until);
+    scale_counted(&b, 1, 0, 0, now);
+    EQ_I64(0, scale_may_start(&b, b.until - 1));
+    EQ_I64(1, scale_may_start(&b, b.until));
+}
+
+static void one_that_begins_after_a_failure_and_stays_ends_the_row(void **state)
+{
+    (void)state;
+    struct scale_brake b = { .pause = 10 };
+    assert_true(scale_failed(&b, 3, 0));
+    scale_counted(&b, 5, 1, 0, 1);
+    EQ_I64(1, scale_may_start(&b, 12)); // beside the one that was asked for before
+    scale_counted(&b, 5, 2, 0, 13);
+    EQ_I64(0, scale_may_start(&b, 19)); // it has not begun
+    scale_counted(&b, 6, 1, 0, 20);
+    scale_counted(&b, 6, 1, 0, 19 + PROOF);
+    EQ_I64(0, scale_may_start(&b, 19 + PROOF));
+    scale_counted(&b, 6, 1, 0, 20 + PROOF);
+    EQ_I64(UINT32_MAX, scale_may_start(&b, 20 + PROOF));
+    EQ_I64(0, b.pauses);
+}
+
+static void one_that_begins_after_a_failure_and_ends_well_ends_the_row(void **state)
+{
+    (void)state;
+    struct scale_brake b = { .pause = 10 };
+    assert_true(scale_failed(&b, 3, 0));
+    scale_counted(&b, 1, 0, 0, 1);
+    scale_counted(&b, 1, 0, 1, 11); // the old one, as far as anybody knows
+    EQ_I64(0, scale_may_start(&b, 11));
+    scale_counted(&b, 0, 0, 1, 12);
+    EQ_I64(UINT32_MAX, scale_may_start(&b, 12));
+    scale_counted(&b, 0, 0, 9, 13); // no row, nothing to end
+    EQ_I64(10, b.pause);
+}
+
 // ---- the command line ----
 
 struct line {
@@ -246,6 +300,10 @@ int main(void)
         cmocka_unit_test(slots_that_were_asked_for_count_until_workers_are_there),
         cmocka_unit_test(three_failures_in_a_row_begin_a_pause_that_doubles),
         cmocka_unit_test(one_that_comes_up_ends_the_row),
+        cmocka_unit_test(
+            workers_that_were_up_before_neither_cut_a_pause_short_nor_halve_it),
+        cmocka_unit_test(one_that_begins_after_a_failure_and_stays_ends_the_row),
+        cmocka_unit_test(one_that_begins_after_a_failure_and_ends_well_ends_the_row),
         cmocka_unit_test(flags_have_their_places),
     };
     int bad =
