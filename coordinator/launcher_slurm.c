@@ -162,8 +162,8 @@ static err_t take_line(struct launcher *l, const char *line, struct launcher_cou
     if (is_new && is_one_of(state, "F OOM BF")) {
         out->failed++;
         explain(l, t.id, state, out);
-    } else if (is_new) {
-        out->ended_well++;
+    } else if (is_new && strcmp(state, "CD") == 0) {
+        out->ended_well++; // and not: was ended, by a time limit say
     }
     return ERR_OK;
 }

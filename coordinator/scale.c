@@ -21,6 +21,7 @@ struct scale {
     struct launcher_count count;
     struct journal_live live;
     struct scale_brake brake;
+    struct scale_spare spare;
     int64_t before;   // seq of the last run that was over when we came; -1: not asked
     bool followed;    // a run was seen to go on
     ns_t waits_since; // for a run to begin; 0: one goes on
@@ -93,6 +94,15 @@ static void take_count(struct scale *s, ns_t now)
     scale_counted(&s->brake, c->up, c->pending, c->ended_well, now);
 }
 
+static void say_left(const struct scale *s, uint32_t have, ns_t now)
+{
+    char pause[UNITS_TEXT];
+    say(s,
+        "a worker got no batch and left, though batches wait (the run says who gets none): "
+        "%u stay, no more are started for %s",
+        have, units_duration_text((s->spare.until - now) / NS_MS, pause));
+}
+
 // An engine that cannot be asked, or refuses: said once until it is well again.
 static void engine_failed(struct scale *s)
 {
@@ -100,11 +110,20 @@ static void engine_failed(struct scale *s)
     s->engine_fails = true;
 }
 
+static err_t start_some(struct scale *s, uint32_t n, bool stays)
+{
+    if (n) TRY(s->o->ops->start(s->launcher, n, stays, &s->e));
+    s->started += n;
+    return ERR_OK;
+}
+
 static void start(struct scale *s, uint32_t n, ns_t now)
 {
     const struct scale_rule *r = &s->o->rule;
-    uint32_t have = s->count.up + s->count.pending, may = scale_may_start(&s->brake, now);
+    uint32_t have = s->count.up + s->count.pending, may = scale_may_start(&s->brake, now),
+             room = scale_room(&s->spare, r, have, now);
     if (n > may) n = may;
+    if (n > room) n = room;
     if (n == 0) return;
     uint32_t stay = have < r->min ? r->min - have : 0;
     if (stay > n) stay = n;
@@ -113,13 +132,9 @@ static void start(struct scale *s, uint32_t n, ns_t now)
         (unsigned long long)s->live.waiting +
             (s->live.to_come > 0 ? (unsigned long long)s->live.to_come : 0),
         (unsigned long long)s->live.running);
-    err_t rc = stay ? s->o->ops->start(s->launcher, stay, true, &s->e) : ERR_OK;
-    if (rc == ERR_OK && n > stay)
-        rc = s->o->ops->start(s->launcher, n - stay, false, &s->e);
-    if (rc == ERR_OK)
-        s->started += n;
-    else
-        on_failures(s, 1, s->e.text, now);
+    err_t rc = start_some(s, stay, true);
+    if (rc == ERR_OK) rc = start_some(s, n - stay, false);
+    if (rc != ERR_OK) on_failures(s, 1, s->e.text, now);
 }
 
 static void act(struct scale *s, ns_t now)
@@ -139,6 +154,7 @@ static void act(struct scale *s, ns_t now)
                             .slots = s->live.slots,
                             .have = have };
     if (s->live.state != JOURNAL_LIVE_RUNS) return;
+    if (scale_left(&s->spare, &v, s->count.ended_well, now)) say_left(s, have, now);
     uint32_t want = scale_wanted(&s->o->rule, &v);
     if (want > have)
         start(s, want - have, now);
@@ -270,7 +286,11 @@ static err_t settle_room(struct scale *s)
 
 int scale_run(struct scale_opts *o)
 {
-    struct scale s = { .o = o, .before = -1, .brake.pause = o->pause_ms * NS_MS };
+    struct scale s = { .o = o,
+                       .before = -1,
+                       .brake.pause = o->pause_ms * NS_MS,
+                       .spare = { .pause = o->pause_ms * NS_MS,
+                                  .idle = o->launcher.idle_timeout_ms * NS_MS } };
     if (o->dry_run) o->launcher.show = stdout;
     o->rule.slots = o->launcher.slots;
     err_t rc = o->ops->open(&s.launcher, &o->launcher, &s.e);

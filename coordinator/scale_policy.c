@@ -29,6 +29,7 @@ uint32_t scale_wanted(const struct scale_rule *r, const struct scale_view *v)
     bool all_busy = v->workers && !v->idle_slots && v->waiting;
     if (v->to_come < 0 && all_busy && want < 2 * (uint64_t)v->workers)
         want = 2 * (uint64_t)v->workers;
+    if (v->waiting && v->idle_slots && v->have && want > v->have) want = v->have;
     want = clamp(want, r->min, r->max);
     if (want >= v->have) return (uint32_t)want;
     bool all_in_use = v->to_come < 0 && v->workers && !v->idle_slots;
@@ -37,6 +38,12 @@ uint32_t scale_wanted(const struct scale_rule *r, const struct scale_view *v)
     else if (want < v->running)
         want = v->running < v->have ? v->running : v->have;
     return (uint32_t)clamp(want, r->min, r->max);
+}
+
+// `pauses` were before this one.
+static ns_t pause_of(ns_t first, uint32_t pauses)
+{
+    return first * (pauses < 4 ? 1u << pauses : SCALE_PAUSE_MOST);
 }
 
 bool scale_failed(struct scale_brake *b, uint32_t n, ns_t now)
@@ -48,9 +55,7 @@ bool scale_failed(struct scale_brake *b, uint32_t n, ns_t now)
     b->since = 0;
     b->tries = false;
     if (held || b->failures < SCALE_FAILURES) return false;
-    uint32_t times = b->pauses < 4 ? 1u << b->pauses : SCALE_PAUSE_MOST;
-    b->pauses++;
-    b->until = now + b->pause * times;
+    b->until = now + pause_of(b->pause, b->pauses++);
     return true;
 }
 
@@ -87,4 +92,31 @@ uint32_t scale_may_start(const struct scale_brake *b, ns_t now)
 {
     if (b->failures < SCALE_FAILURES) return UINT32_MAX;
     return now < b->until || b->tries ? 0 : 1;
+}
+
+bool scale_left(struct scale_spare *s, const struct scale_view *v, uint32_t ended_well,
+                ns_t now)
+{
+    if (!v->waiting)
+        s->waits_since = 0;
+    else if (!s->waits_since)
+        s->waits_since = now;
+    if (s->pauses && v->workers > s->workers) s->pauses = 0;
+    bool got_none = s->waits_since && now - s->waits_since >= s->idle;
+    if (ended_well == 0 || !got_none) return false;
+    bool held = s->pauses && now < s->until;
+    s->most = v->have;
+    s->workers = v->workers;
+    if (held) return false;
+    s->until = now + pause_of(s->pause, s->pauses++);
+    return true;
+}
+
+uint32_t scale_room(const struct scale_spare *s, const struct scale_rule *r, uint32_t have,
+                    ns_t now)
+{
+    if (!s->pauses) return UINT32_MAX;
+    uint64_t most = (uint64_t)s->most + (now >= s->until);
+    if (most < r->min) most = r->min;
+    return most > have ? (uint32_t)(most - have) : 0;
 }

@@ -6,6 +6,7 @@ import stat
 
 from kit import scenario
 from scale_kit import Run, processes, scale
+from test_hosts import Program
 
 
 def script(t, name, body):
@@ -30,6 +31,11 @@ def hosts(t, *names):
     return "--hosts", t.write("hosts.txt", "".join(f"{h} 1\n" for h in names))
 
 
+def by_hand(t, r, *more):
+    Program(t, [os.path.join(t.build, "tranche-worker"), "--access", r.access, "--slots", "1", *more])
+    r.workers(lambda n: n == 1)
+
+
 @scenario("engines", "scripts")
 def the_pause_doubles_though_a_worker_is_up(t):
     r = Run(t)
@@ -43,3 +49,36 @@ def the_pause_doubles_though_a_worker_is_up(t):
     r.ends()
     p.ends(0)
     t.equal([], processes(r.access), "processes left")
+
+
+@scenario("engines", "scripts")
+def workers_that_get_no_batches_are_not_started_again_and_again(t):
+    r = Run(t, "--label", "gpu")
+    p = scale(t, "ssh", *hosts(t, "good1", "good2", "good3"), "--idle-timeout", "500ms", "--pause", "2s", run=r)
+    p.says("a worker got no batch and left, though batches wait")
+    p.says("no more are started for 4s", 180)
+    t.true(len(calls(t)) <= 4, f"three at most, and one that was tried: {calls(t)}\n{p.text}")
+    by_hand(t, r, "--label", "gpu")
+    r.ends()
+    p.ends(0)
+
+
+@scenario("engines", "scripts")
+def those_that_stay_and_the_others_add_up_for_compose(t):
+    shown = t.run("scale", "--launcher", "compose", "--min", "3", "--max", "4", "--dry-run").out
+    t.equal(["3", "4", "0"], re.findall(r"^docker-compose .* --scale worker=(\d+) worker$", shown, re.M), shown)
+
+
+@scenario("engines", "scripts")
+def a_start_that_succeeded_counts_though_the_next_one_fails(t):
+    r = Run(t)
+    script(t, "sbatch", "case \"$*\" in *--idle-timeout*) echo 'sbatch: error: no more' >&2; exit 1;; esac; echo 77")
+    script(t, "squeue", "[ -e over ] || echo '77 0 R'")
+    script(t, "scancel", "")
+    by_hand(t, r)
+    r.commits()
+    p = scale(t, "slurm", "--min", "1", "--max", "4", "--output", "json", run=r)
+    p.says("3 workers in a row failed to start")
+    t.write("over", "")
+    r.ends()
+    p.says('"started":1,')

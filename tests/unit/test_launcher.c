@@ -208,8 +208,8 @@ static void what_squeue_says_is_counted_and_each_end_once(void **state)
     script("sbatch", "echo 77");
     script("squeue", "cat $D/queue");
     script("scancel", "");
-    put("queue",
-        "77 0 R\n77 1 PD\n77 2 CF\n77 3 CG\n77 4 F\n77 5 CD\n77 N/A CA\nnonsense\n");
+    put("queue", "77 0 R\n77 1 PD\n77 2 CF\n77 3 CG\n77 4 F\n77 5 CD\n77 6 TO\n77 N/A "
+                 "CA\nnonsense\n");
     struct launcher *l = launch(&launcher_slurm);
     put("logs/77_4.log", "cannot read a.access\n");
     EQ_I64(0, count(&launcher_slurm, l).up); // nothing was started yet: nobody is asked

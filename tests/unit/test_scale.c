@@ -49,6 +49,13 @@ static const struct wanted wanted[] = {
     { "unknown_and_somebody_idle_wants_no_more", 0, 40, 4, { 6, 2, -1, 1, 3, 0, 3 }, 3 },
     { "unknown_and_all_busy_but_nothing_waits", 0, 40, 4, { 6, 0, -1, 0, 3, 0, 3 }, 3 },
     { "unknown_and_all_idle_wants_fewer", 0, 40, 4, { 0, 0, -1, 3, 3, 0, 8 }, 0 },
+    { "idle_slots_beside_batches_that_wait_want_no_more",
+      0,
+      9,
+      1,
+      { 6, 9, 9, 1, 3, 0, 3 },
+      3 },
+    { "idle_slots_and_the_least_are_not_there", 5, 9, 1, { 6, 9, 9, 1, 3, 0, 3 }, 5 },
     { "unknown_twice_as_many_within_the_most", 0, 40, 4, { 60, 2, -1, 0, 30, 0, 30 }, 40 },
 };
 
@@ -182,6 +189,77 @@ static void one_that_begins_after_a_failure_and_ends_well_ends_the_row(void **st
     EQ_I64(10, b.pause);
 }
 
+// ---- workers that get no batches ----
+
+static bool left(struct scale_spare *s, uint32_t ended, uint32_t have, uint32_t workers,
+                 ns_t now)
+{
+    struct scale_view v = { .waiting = 5, .workers = workers, .have = have };
+    return scale_left(s, &v, ended, now);
+}
+
+static const struct scale_rule ANY = { .max = 40 };
+
+static void workers_that_get_no_batches_are_not_replaced_at_once(void **state)
+{
+    (void)state;
+    struct scale_spare s = { .pause = 10, .idle = 5 };
+    assert_false(left(&s, 0, 3, 1, 1));
+    EQ_I64(UINT32_MAX, scale_room(&s, &ANY, 3, 1));
+    assert_true(left(&s, 1, 2, 1, 6));
+    EQ_I64(0, scale_room(&s, &ANY, 2, 6));
+    assert_false(left(&s, 1, 1, 1, 8)); // the other, in the same pause
+    EQ_I64(0, scale_room(&s, &ANY, 1, 15));
+    EQ_I64(1, scale_room(&s, &ANY, 0, 15)); // the one that works has failed
+    EQ_I64(1, scale_room(&s, &ANY, 1, 16)); // tried
+    EQ_I64(0, scale_room(&s, &ANY, 2, 16));
+    assert_true(left(&s, 1, 1, 1, 21));
+    EQ_I64(21 + 20, s.until);
+    EQ_I64(0, scale_room(&s, &ANY, 1, 40));
+    ns_t now = s.until;
+    for (int i = 0; i < 5; i++) {
+        now = s.until;
+        assert_true(left(&s, 1, 1, 1, now));
+    }
+    EQ_I64(now + 10 * SCALE_PAUSE_MOST, s.until);
+}
+
+static void one_that_gets_batches_lifts_the_limit(void **state)
+{
+    (void)state;
+    struct scale_spare s = { .pause = 10, .idle = 5 };
+    assert_false(left(&s, 0, 3, 1, 1));
+    assert_true(left(&s, 2, 1, 1, 6));
+    assert_false(left(&s, 0, 2, 1, 17));
+    EQ_I64(0, scale_room(&s, &ANY, 2, 17));
+    assert_false(left(&s, 0, 2, 2, 18));
+    EQ_I64(UINT32_MAX, scale_room(&s, &ANY, 2, 18));
+}
+
+static void the_least_are_started_in_any_case(void **state)
+{
+    (void)state;
+    struct scale_spare s = { .pause = 10, .idle = 5 };
+    struct scale_rule r = { .min = 2, .max = 40 };
+    assert_false(left(&s, 0, 3, 0, 1));
+    assert_true(left(&s, 3, 0, 0, 6));
+    EQ_I64(0, scale_room(&s, &ANY, 0, 7));
+    EQ_I64(2, scale_room(&s, &r, 0, 7));
+}
+
+static void who_leaves_when_nothing_waits_or_has_waited_long_was_just_idle(void **state)
+{
+    (void)state;
+    struct scale_spare s = { .pause = 10, .idle = 5 };
+    struct scale_view none = { .have = 1 };
+    assert_false(scale_left(&s, &none, 2, 100));
+    assert_false(left(&s, 1, 1, 1, 101));
+    assert_false(left(&s, 1, 1, 1, 105));
+    assert_false(scale_left(&s, &none, 1, 106));
+    assert_false(left(&s, 1, 1, 1, 107));
+    EQ_I64(UINT32_MAX, scale_room(&s, &ANY, 0, 107));
+}
+
 // ---- the command line ----
 
 struct line {
@@ -304,6 +382,10 @@ int main(void)
             workers_that_were_up_before_neither_cut_a_pause_short_nor_halve_it),
         cmocka_unit_test(one_that_begins_after_a_failure_and_stays_ends_the_row),
         cmocka_unit_test(one_that_begins_after_a_failure_and_ends_well_ends_the_row),
+        cmocka_unit_test(workers_that_get_no_batches_are_not_replaced_at_once),
+        cmocka_unit_test(one_that_gets_batches_lifts_the_limit),
+        cmocka_unit_test(the_least_are_started_in_any_case),
+        cmocka_unit_test(who_leaves_when_nothing_waits_or_has_waited_long_was_just_idle),
         cmocka_unit_test(flags_have_their_places),
     };
     int bad =
