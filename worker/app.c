@@ -43,9 +43,10 @@ static void stop_late_batches(struct app *a, ns_t now)
         // Nobody wants it, but it was not this one's turn when that was said.
         bool unwanted = t && t->cancelled && a->lanes == 1;
         ns_t late = unwanted ? NS_S : limit;
+        if (t && !t->started) t->started = now; // it was given ahead, and nobody looked
         if (!t || t->timed_out || now - t->started < late) continue;
         t->timed_out = true;
-        slot_kill(&a->slot[i / a->lanes]);
+        slot_doom(&a->slot[i / a->lanes]);
     }
 }
 

@@ -19,7 +19,7 @@ struct task {          // an ASSIGN that waits for a lane of a slot or runs in o
     struct msg_ASSIGN assign;
     struct link_in *in; // keeps the payload of a by-value chunk until it is handed over, or
                         // as long as it is in a train
-    ns_t started;
+    ns_t started;       // 0: given ahead, and not known to run
     bool cancelled;
     bool timed_out;
     bool alone;  // its result found no room beside others
@@ -63,7 +63,7 @@ struct app {
     unsigned sees;     // of the job's first input, sight.h
     bool hurry;        // there is work on them, no need to wait for events
     struct slot *slot;
-    struct task **running;   // one a lane of each slot; with one lane a train of them
+    struct task **running;   // one a lane of each slot; with one lane all that it was given
     uint32_t n_slots, lanes; // of each; 0: there was no job yet
     struct task *queue, **queue_end;
     size_t queued;
@@ -116,10 +116,13 @@ void worker_drop_work(struct app *a); // a session ended; finished results stay
 uint32_t worker_train_length(const struct app *a, const struct slot *s);
 MUST_CHECK err_t worker_give_train(struct app *a, struct slot *s, struct task *first,
                                    uint32_t n, int region);
+// Whether this slot, which is at work, should have the next tasks already: so that it finds
+// them at once, and none of the others waits for them.
+bool worker_may_give_ahead(const struct app *a, const struct slot *s);
 // The task that this lane (of all slots) is at, of a train as far as is known; NULL: none.
 struct task *worker_current(struct app *a, uint32_t lane);
-// The tasks of a train whose runner died go back into the queue, but for one of them, which
-// stays there.
+// The tasks of a runner that died go back into the queue, but for one of them (or NULL),
+// which stays there.
 void worker_requeue_train(struct app *a, struct task **at, const struct task *but);
 
 // ---- app_job.c ----

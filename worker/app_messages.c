@@ -86,7 +86,7 @@ static void on_cancel(struct app *a, const struct msg_CANCEL *c)
         if (!t) continue;
         // Nobody else's work ends with it: in company it runs on, and is dropped.
         t->cancelled = true;
-        if (a->slot[i / a->lanes].busy == 1 && t == now) slot_kill(&a->slot[i / a->lanes]);
+        if (a->slot[i / a->lanes].busy == 1 && t == now) slot_doom(&a->slot[i / a->lanes]);
     }
 }
 

@@ -64,34 +64,39 @@ static err_t give(struct app *a, uint32_t i, uint32_t lane, struct task *t, int 
                               .pack = a->line.pack,
                               .lane = lane };
     memcpy(r.path, t->path, strlen(t->path) + 1);
-    if (!t->path[0]) {
+    if (!t->path[0] && r.bytes) {
         if (link_msg(t->in)->unpacked) r.packed = link_payload(t->in).n;
-        if (r.bytes) TRY(slot_put_input(s, link_payload(t->in), &a->e));
+        TRY(slot_put_input(s, link_payload(t->in), &a->e));
         link_in_free(&t->in);
     }
-    t->started = clock_ns();
     return slot_give(s, &r, region, &a->e);
 }
 
-static void give_next(struct app *a, uint32_t i)
+// The next tasks to a lane, behind those that it has.
+static void give_next(struct app *a, uint32_t i, uint32_t lane)
 {
     struct slot *s = &a->slot[i];
-    int lane = slot_free_lane(s), region = SLOT_NO_REGION;
-    if (lane < 0) return;
+    int region = SLOT_NO_REGION;
     if (s->lanes == 1 && (region = slot_room(s)) < 0)
         return; // the link still holds every result: it will say when not
     uint32_t n = worker_train_length(a, s);
-    struct task **at = worker_lane(a, i, (uint32_t)lane), **end = at;
+    struct task **at = worker_lane(a, i, lane);
+    bool ahead = *at != NULL;
+    while (*at)
+        at = &(*at)->next;
+    struct task **end = at;
     for (uint32_t k = 0; k < n; k++, end = &(*end)->next)
         *end = worker_queue_unlink(a, &a->queue);
-    err_t rc = n > 1 ? worker_give_train(a, s, *at, n, region)
-                     : give(a, i, (uint32_t)lane, *at, region);
+    if (!ahead) (*at)->started = clock_ns();
+    err_t rc =
+        n > 1 ? worker_give_train(a, s, *at, n, region) : give(a, i, lane, *at, region);
     if (rc == ERR_OK) return;
-    worker_post_fail(a, *at, a->e.code, FAIL_CLASS_RESOURCE, a->e.text, NULL, NULL,
-                     clock_ns());
-    worker_requeue_train(a, at, *at);
-    worker_task_free(at);
     slot_kill(s); // its channel is broken: the death is seen by reap
+    if (!ahead)
+        worker_post_fail(a, *at, a->e.code, FAIL_CLASS_RESOURCE, a->e.text, NULL, NULL,
+                         clock_ns());
+    worker_requeue_train(a, at, ahead ? NULL : *at);
+    worker_task_free(at);
 }
 
 static void give_room(struct app *a, uint32_t i)
@@ -111,8 +116,12 @@ void worker_feed(struct app *a)
 {
     for (uint32_t i = 0; i < a->n_slots; i++)
         if (slot_wants_room(&a->slot[i])) give_room(a, i);
+    for (uint32_t i = 0; i < a->n_slots && a->queue; i++) {
+        int lane = slot_free_lane(&a->slot[i]);
+        if (lane >= 0) give_next(a, i, (uint32_t)lane);
+    }
     for (uint32_t i = 0; i < a->n_slots && a->queue; i++)
-        give_next(a, i);
+        if (worker_may_give_ahead(a, &a->slot[i])) give_next(a, i, 0);
 }
 
 static void result_sent(void *data, void *hint)
@@ -276,23 +285,18 @@ static void on_done(struct app *a, uint32_t i, const struct runner_done *d)
     struct slot *s = &a->slot[i];
     struct task **at = worker_lane(a, i, d->lane), *t = *at;
     int region = s->lane[d->lane].region;
-    struct result_region *r = region != SLOT_NO_REGION ? &s->result[region] : NULL;
     bool good = d->code == ERR_OK && is_inside(d, s->result_max);
     *at = t ? t->next : NULL;
     if (t) t->next = NULL;
+    if (*at) (*at)->started = clock_ns();
     measure(s, d);
-    if (t && good && !t->cancelled && r)
+    if (t && good && !t->cancelled && region != SLOT_NO_REGION)
         post_result(a, i, (uint32_t)region, t, d);
     else if (t && t->cancelled)
         worker_post_nack(a, &t->assign, ERR_OK, "cancelled");
     else if (t && !try_alone(a, &t, d))
         worker_post_fail(a, t, d->code, class_of(d->code), d->text, s, NULL, t->started);
-    if (s->lane[d->lane].busy) { // more of its train follow
-        worker_task_free(&t);
-        return;
-    }
-    s->lane[d->lane].region = SLOT_NO_REGION;
-    if (r) r->state = r->n ? RESULT_SENT : RESULT_FREE;
+    slot_answered(s, d->lane);
     worker_task_free(&t);
 }
 
@@ -304,6 +308,8 @@ void worker_on_answer(struct app *a, uint32_t i)
         if (d.what == RUNNER_DONE) on_done(a, i, &d);
     }
 }
+
+static const char ended_for_another[] = "its runner ended because of another batch";
 
 static void post_death(struct app *a, const struct task *t, const struct slot *s,
                        const struct slot_death *death, bool innocent)
@@ -317,12 +323,28 @@ static void post_death(struct app *a, const struct task *t, const struct slot *s
                  (unsigned long long)a->limits.timeout_ms);
         worker_post_fail(a, t, ERR_TIMEOUT, FAIL_CLASS_TIMEOUT, text, s, death, t->started);
     } else if (innocent) {
-        worker_post_nack(a, &t->assign, ERR_OK,
-                         "its runner ended because of another batch");
+        worker_post_nack(a, &t->assign, ERR_OK, ended_for_another);
     } else {
         snprintf(text, sizeof text, "the runner %s", death->text);
         worker_post_fail(a, t, ERR_DIED, FAIL_CLASS_SIGNAL, text, s, death, t->started);
     }
+}
+
+// With one lane it is known which of its tasks it was at, if any: the others are as if they
+// had never been given to it. But for one by value, whose bytes are gone.
+static void keep_culprit(struct app *a, uint32_t i, const struct slot_death *death)
+{
+    struct task *at = a->running[i];
+    for (uint32_t n = death->unsaid; at && n > 0 && at->next; n--)
+        at = at->next;
+    if (!at) return;
+    if (!at->started) at->started = clock_ns();
+    bool marked = at->timed_out || at->cancelled, gone = !at->path[0] && !at->in;
+    bool innocent = !marked && (death->between || a->slot[i].doomed);
+    worker_requeue_train(a, &a->running[i], innocent && !gone ? NULL : at);
+    if (!innocent || !gone) return;
+    worker_post_nack(a, &at->assign, ERR_OK, ended_for_another);
+    worker_train_free(&a->running[i]);
 }
 
 // When it is known for whose sake the process ended, the others in flight are innocent.
@@ -331,12 +353,7 @@ static void post_deaths(struct app *a, uint32_t i, const struct slot_death *deat
 {
     const struct slot *s = &a->slot[i];
     bool stopped = false;
-    if (a->lanes == 1 && a->running[i]) { // of a train it was at one, which is known
-        const struct task *at = a->running[i];
-        for (uint32_t n = death->unsaid; n > 0 && at->next; n--)
-            at = at->next;
-        worker_requeue_train(a, &a->running[i], at);
-    }
+    if (a->lanes == 1) keep_culprit(a, i, death);
     for (uint32_t k = 0; k < a->lanes; k++) {
         const struct task *t = *worker_lane(a, i, k);
         stopped |= t && (t->timed_out || t->cancelled);

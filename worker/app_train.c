@@ -9,7 +9,8 @@
 #include <assert.h>
 #include <string.h>
 
-static const int64_t TRAIN_NS = NS_MS, QUICK_NS = NS_MS / 4;
+static const int64_t TRAIN_NS = NS_MS, QUICK_NS = NS_MS / 4,
+                     AHEAD_NS = 50 * NS_MS; // a batch
 enum {
     WAGON_BYTES_MAX = 8 << 10,
     ROW_BYTES = 64, // of which nothing is known
@@ -24,10 +25,16 @@ static bool is_small(const struct task *t)
     return n <= WAGON_BYTES_MAX && !t->alone && !packed;
 }
 
+static bool by_value(const struct task *t)
+{
+    return !t->path[0] && link_payload(t->in).n > 0;
+}
+
 static bool may_follow(const struct task *first, const struct task *t)
 {
-    return is_small(t) && t->assign.dev == first->assign.dev &&
-           t->assign.ino == first->assign.ino && strcmp(t->path, first->path) == 0;
+    return is_small(t) && by_value(t) == by_value(first) &&
+           t->assign.dev == first->assign.dev && t->assign.ino == first->assign.ino &&
+           strcmp(t->path, first->path) == 0;
 }
 
 uint32_t worker_train_length(const struct app *a, const struct slot *s)
@@ -44,6 +51,13 @@ uint32_t worker_train_length(const struct app *a, const struct slot *s)
         if (bytes > TRAIN_INPUT_MAX) break;
     }
     return n ? n : 1;
+}
+
+// What takes long is worth no hurry: what stands behind it might better go elsewhere.
+bool worker_may_give_ahead(const struct app *a, const struct slot *s)
+{
+    return slot_takes_ahead(s) && s->run_ns && s->run_ns <= AHEAD_NS &&
+           a->queued >= a->n_slots && !by_value(a->queue);
 }
 
 static struct runner_wagon wagon_of(const struct task *t, uint64_t input_at)
@@ -84,11 +98,9 @@ err_t worker_give_train(struct app *a, struct slot *s, struct task *first, uint3
         .train = n, .dev = first->assign.dev, .ino = first->assign.ino, .pack = a->line.pack
     };
     memcpy(r.path, first->path, strlen(first->path) + 1);
-    ns_t now = clock_ns();
     for (struct task *t = first; t; t = t->next) {
         wagon[i] = wagon_of(t, at[i]);
         i++;
-        t->started = now;
     }
     assert(i == n);
     return slot_give_train(s, &r, wagon, region, &a->e);
@@ -103,8 +115,7 @@ struct task *worker_current(struct app *a, uint32_t lane)
     return t;
 }
 
-// Those of a train whose runner died, but for the one that it was at: back to where they
-// were.
+// Those of a runner that died, but for the one that it was at: back to where they were.
 void worker_requeue_train(struct app *a, struct task **at, const struct task *but)
 {
     struct task *t = *at, *kept = NULL, *first = NULL, **end = &first;
@@ -115,6 +126,7 @@ void worker_requeue_train(struct app *a, struct task **at, const struct task *bu
             kept = t;
             continue;
         }
+        t->started = 0;
         *end = t;
         end = &t->next;
         a->queued++;

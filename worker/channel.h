@@ -74,7 +74,7 @@ struct runner_wagon {
 // How far the runner has come, for its parent to see when it died. Believed to be a number
 // and nothing more: job code can write here.
 struct runner_board {
-    _Atomic uint32_t begun; // wagons of its train
+    _Atomic uint32_t begun; // chunks since its start; of a runner with one lane
 };
 
 enum runner_says {

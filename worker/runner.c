@@ -161,7 +161,12 @@ static void take(struct runner *r, const struct runner_task *t)
     pthread_mutex_lock(&r->lock);
     begin(l, t);
     pthread_mutex_unlock(&r->lock);
-    threads ? begin_in_thread(r, l) : runner_lane_work(l);
+    if (threads) {
+        begin_in_thread(r, l);
+        return;
+    }
+    runner_begins(r);
+    runner_lane_work(l);
 }
 
 void runner_main(const struct runner_opts *o)

@@ -24,6 +24,7 @@ struct runner {
     pthread_mutex_t lock;       // of what lanes wait for
     struct runner_lane *lane;
     uint32_t n_lanes;
+    uint32_t begun; // chunks, with one lane
     pthread_mutex_t pack_lock;
     struct packer *packer; // made when needed
 };
@@ -43,6 +44,8 @@ struct runner_lane {
 };
 
 void runner_say(const struct runner_done *d); // ends the process when the parent is gone
+void runner_begins(
+    struct runner *r); // the next chunk of its one lane, for the parent to see
 
 // Runs the lane's task to its end.
 void runner_lane_do(struct runner_lane *l, struct runner_done *d);

@@ -48,13 +48,12 @@ static void read_ahead(struct runner_lane *l, const struct runner_wagon *w, uint
 void runner_train(struct runner_lane *l, const struct runner_wagon *w, uint32_t n)
 {
     static struct said s;
-    struct runner_board *board = runner_board(l->r->results, l->r->result_max);
     struct runner_done d;
     s.last = clock_ns();
     read_ahead(l, w, n);
     for (uint32_t i = 0; i < n; i++) {
         if (w[i].end <= w[i].begin) _exit(0);
-        atomic_store(&board->begun, i + 1);
+        runner_begins(l->r);
         l->task.begin = w[i].begin;
         l->task.end = w[i].end;
         l->task.bytes = w[i].bytes;

@@ -1,4 +1,4 @@
-#include "worker/slot.h"
+#include "worker/slot_impl.h"
 
 #include "common/csv.h"
 
@@ -75,18 +75,25 @@ err_t slot_set_lanes(struct slot *s, uint32_t n, struct err *e)
     return ERR_OK;
 }
 
+// Nothing more is written there.
+void slot_settle_region(struct slot *s, int region)
+{
+    if (region != SLOT_NO_REGION && s->result[region].state == RESULT_FILLING)
+        s->result[region].state = s->result[region].n ? RESULT_SENT : RESULT_FREE;
+}
+
 // What its lanes did is lost; the culprit is still to be asked for.
 static void close_process(struct slot *s)
 {
     for (uint32_t i = 0; i < s->lanes; i++) {
-        int region = s->lane[i].region;
-        if (region != SLOT_NO_REGION && s->result[region].state == RESULT_FILLING)
-            s->result[region].state = s->result[region].n ? RESULT_SENT : RESULT_FREE;
+        slot_settle_region(s, s->lane[i].region);
         free_lane(&s->lane[i]);
     }
+    for (uint32_t i = 0; i < s->n_given; i++)
+        slot_settle_region(s, s->given[i].region);
     s->busy = 0;
     s->taking = false;
-    s->train = s->left = 0;
+    s->n_given = s->answered = 0;
     s->packet_n = s->packet_at = 0;
     close_fd(&s->pidfd);
     close_fd(&s->channel);
@@ -165,6 +172,7 @@ err_t slot_start(struct slot *s, const struct slot_job *job, struct err *e)
         goto fail;
     }
     fcntl(pair[1], F_SETFL, 0); // the runner blocks, its parent does not
+    atomic_store(&runner_board(s->results, s->result_max)->begun, 0);
     fcntl(err_pipe[1], F_SETFL, O_WRONLY);
     s->pid = fork();
     if (s->pid < 0) {
@@ -179,6 +187,7 @@ err_t slot_start(struct slot *s, const struct slot_job *job, struct err *e)
     s->pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
     s->state = SLOT_STARTING;
     s->culprit = -1;
+    s->doomed = false;
     s->started = clock_ns();
     s->tail_n = 0;
     if (s->pidfd < 0) return err_sys(e, "cannot watch a runner (pidfd_open)");
@@ -198,13 +207,21 @@ void slot_kill(struct slot *s)
     if (s->pid > 0) kill(s->pid, SIGKILL);
 }
 
+void slot_doom(struct slot *s)
+{
+    s->doomed = true;
+    slot_kill(s);
+}
+
 bool slot_reap(struct slot *s, struct slot_death *d)
 {
     int status;
     struct rusage use;
     if (s->pid <= 0 || wait4(s->pid, &status, WNOHANG, &use) != s->pid) return false;
     slot_drain_stderr(s);
-    *d = (struct slot_death){ .peak_kb = use.ru_maxrss, .unsaid = slot_unsaid(s) };
+    *d = (struct slot_death){ .peak_kb = use.ru_maxrss,
+                              .unsaid = slot_unsaid(s),
+                              .between = s->answered && slot_begun(s) == s->answered };
     if (WIFSIGNALED(status)) {
         d->signal = WTERMSIG(status);
         snprintf(d->text, sizeof d->text,
@@ -287,10 +304,13 @@ err_t slot_give(struct slot *s, struct runner_task *t, int region, struct err *e
     t->result = region == SLOT_NO_REGION ? RUNNER_NO_ROOM : (uint32_t)region;
     TRY(tell(s, t, e));
     if (region != SLOT_NO_REGION) s->result[region].state = RESULT_FILLING;
+    if (s->lanes == 1) {
+        slot_packet_add(s, region, 1);
+        return ERR_OK;
+    }
     *l = (struct slot_lane){ .busy = true, .region = region };
-    s->train = s->left = 1;
     s->busy++;
-    s->taking = s->lanes > 1;
+    s->taking = true;
     s->state = SLOT_BUSY;
     return ERR_OK;
 }
@@ -348,12 +368,12 @@ static bool next_said(struct slot *s, struct runner_done *d)
     return whole || (d->what == RUNNER_DONE && d->code == ERR_OK);
 }
 
-static void on_done(struct slot *s, uint32_t lane)
+void slot_answered(struct slot *s, uint32_t lane)
 {
-    s->deaths = 0;
-    if (s->lanes == 1 && --s->left > 0) return;
-    s->lane[lane].busy = false;
-    s->lane[lane].wants_room = false;
+    struct slot_lane *l = &s->lane[lane];
+    if (s->lanes == 1 && slot_packet_goes_on(s)) return;
+    slot_settle_region(s, l->region);
+    free_lane(l);
     s->busy--;
     if (s->busy == 0) s->state = SLOT_IDLE;
 }
@@ -370,7 +390,7 @@ bool slot_take(struct slot *s, struct runner_done *d)
     case RUNNER_TAKEN: s->taking = false; break;
     case RUNNER_WANTS_ROOM: s->lane[d->lane].wants_room = true; break;
     case RUNNER_CRASHES: s->culprit = (int)d->lane; break;
-    case RUNNER_DONE: on_done(s, d->lane); break;
+    case RUNNER_DONE: s->deaths = 0; break;
     }
     return true;
 }

@@ -1,5 +1,6 @@
 // slot - one runner process and the shared memory it works in. It has one batch in flight,
-// or one in each of its lanes (workers.concurrency).
+// and perhaps one ahead that it finds when it is done with that one, or one in each of its
+// lanes (workers.concurrency).
 //
 //  EMPTY --slot_start--> STARTING --its first answer--> IDLE --slot_give--> BUSY
 //    ^                      |                             ^                  |
@@ -37,6 +38,11 @@ enum { STDERR_TAIL = 4096 };
 
 enum { SLOT_NO_REGION = -1 };
 
+struct slot_packet { // a chunk, or a train, that a slot with one lane was given
+    int region;
+    uint32_t left; // chunks not answered yet
+};
+
 struct slot_lane {
     bool busy;
     bool wants_room; // it has a result and no region for it
@@ -55,8 +61,11 @@ struct slot {
     struct slot_lane *lane;
     uint32_t lanes, busy; // busy: how many of them
     bool taking;          // several lanes: the input memory is not free yet
-    uint32_t train, left; // one lane: chunks given to it, and not yet answered
-    int64_t run_ns;       // moving average of a chunk; 0: not measured
+    // One lane: what it is at, and what it finds then.
+    struct slot_packet given[2];
+    uint32_t n_given, answered; // packets in flight; chunks since the process started
+    bool doomed; // killed for the sake of a batch, which has a mark: no other is to blame
+    int64_t run_ns; // moving average of a chunk; 0: not measured
     uint8_t packet[TRAIN_MAX * RUNNER_SHORT + sizeof(struct runner_done)];
     size_t packet_n, packet_at; // as received, and looked at so far
     int culprit;                // lane in which the process is about to die; -1: not known
@@ -70,7 +79,8 @@ struct slot_death {
     int signal; // 0: it exited
     int exit_code;
     int64_t peak_kb;
-    uint32_t unsaid; // chunks of its train that it had finished without saying so
+    uint32_t unsaid; // chunks given to it that it had finished without saying so
+    bool between;    // it had answered for all that it began, and began some
     char text[512];  // "was killed by signal 9 (Killed), peak memory 1024 KiB"
 };
 
@@ -90,6 +100,7 @@ struct slot_job {                    // what runners are started with
 // Starts the runner process of this program.
 MUST_CHECK err_t slot_start(struct slot *s, const struct slot_job *job, struct err *e);
 void slot_kill(struct slot *s); // SIGKILL; the death is seen by slot_reap
+void slot_doom(struct slot *s); // the same, for the sake of a batch that is marked
 // Collects a dead runner: true when it was dead. The slot is EMPTY then.
 bool slot_reap(struct slot *s, struct slot_death *d);
 
@@ -103,6 +114,9 @@ MUST_CHECK err_t slot_put_inputs(struct slot *s, const struct slice *bytes, uint
                                  uint64_t *at, struct err *e);
 // The lane that can take a task now; -1: none.
 int slot_free_lane(const struct slot *s);
+// Its one lane is at work, and could be given what comes then. Not by value: the input
+// memory has the bytes of one packet.
+bool slot_takes_ahead(const struct slot *s);
 // Gives lane t->lane a task; `region` may be SLOT_NO_REGION when there are several lanes.
 MUST_CHECK err_t slot_give(struct slot *s, struct runner_task *t, int region,
                            struct err *e);
@@ -113,11 +127,12 @@ MUST_CHECK err_t slot_give_train(struct slot *s, struct runner_task *t,
 // How many of the chunks that are not answered the runner has finished: the next one is the
 // one it is at.
 uint32_t slot_unsaid(const struct slot *s);
+// After a RUNNER_DONE, when its result is dealt with: the lane goes on, or is free.
+void slot_answered(struct slot *s, uint32_t lane);
 bool slot_wants_room(const struct slot *s); // one of its lanes does
 // For a lane that wants_room.
 MUST_CHECK err_t slot_give_room(struct slot *s, uint32_t lane, int region, struct err *e);
-// True: something was said, and makes sense. After the last RUNNER_DONE that it owes the
-// lane is free; its region is the caller's to mark.
+// True: something was said, and makes sense.
 bool slot_take(struct slot *s, struct runner_done *d);
 void slot_drain_stderr(struct slot *s); // also passes it on to our own stderr
 // COMMITTED: its room is free. False: it holds no such result.

@@ -1,4 +1,4 @@
-#include "worker/slot.h"
+#include "worker/slot_impl.h"
 
 #include "common/csv.h"
 
@@ -32,21 +32,53 @@ err_t slot_give_train(struct slot *s, struct runner_task *t,
     t->result = (uint32_t)region;
     memcpy(packet, t, sizeof *t);
     memcpy(packet + sizeof *t, wagon, n);
-    atomic_store(&runner_board(s->results, s->result_max)->begun, 0);
     if (send(s->channel, packet, sizeof *t + n, MSG_NOSIGNAL) != (ssize_t)(sizeof *t + n))
         return err_sys(e, "cannot reach the runner");
     s->result[region].state = RESULT_FILLING;
+    slot_packet_add(s, region, t->train);
+    return ERR_OK;
+}
+
+// ---- packets in flight ----
+
+enum { MOST = sizeof((struct slot *)0)->given / sizeof(struct slot_packet) };
+
+bool slot_takes_ahead(const struct slot *s)
+{
+    return s->lanes == 1 && s->state == SLOT_BUSY && s->n_given < MOST;
+}
+
+void slot_packet_add(struct slot *s, int region, uint32_t chunks)
+{
+    assert(s->lanes == 1 && s->n_given < MOST && chunks > 0);
+    s->given[s->n_given++] = (struct slot_packet){ region, chunks };
+    if (s->n_given > 1) return;
     s->lane[0] = (struct slot_lane){ .busy = true, .region = region };
-    s->train = s->left = t->train;
     s->busy = 1;
     s->state = SLOT_BUSY;
-    return ERR_OK;
+}
+
+bool slot_packet_goes_on(struct slot *s)
+{
+    assert(s->n_given > 0);
+    s->answered++;
+    if (--s->given[0].left > 0) return true;
+    if (--s->n_given == 0) return false;
+    slot_settle_region(s, s->given[0].region);
+    s->given[0] = s->given[1];
+    s->lane[0].region = s->given[0].region;
+    return true;
+}
+
+uint32_t slot_begun(const struct slot *s)
+{
+    return s->lanes == 1 ? atomic_load(&runner_board(s->results, s->result_max)->begun) : 0;
 }
 
 uint32_t slot_unsaid(const struct slot *s)
 {
-    if (s->train < 2) return 0;
-    uint32_t begun = atomic_load(&runner_board(s->results, s->result_max)->begun);
-    uint32_t said = s->train - s->left;
-    return begun > said && begun <= s->train ? begun - said - 1 : 0;
+    uint32_t given = 0, at = slot_begun(s) - s->answered; // the one it is at is the at-th
+    for (uint32_t i = 0; i < s->n_given; i++)
+        given += s->given[i].left;
+    return at > 0 && at <= given ? at - 1 : 0;
 }
