@@ -298,7 +298,7 @@ static err_t app_open(struct app *a, struct err *e)
                             // next batch: credit_work sees to the quick ones among them.
                             .credit_min = j->workers_concurrency > 1 ? 1 : 2,
                             .credit_max = 64,
-                            .credit_work = 30 * NS_MS,
+                            .credit_work = 40 * NS_MS,
                             .memory_bytes = j->memory_bytes / 2 };
     a->job = hash_bytes(a->in->spec->p, a->in->spec->n);
     a->sessions.epoch = a->in->load->epoch;

@@ -138,9 +138,9 @@ static void wait_for_events(struct app *a, struct pollfd *fds, int ms)
     fds[n++] = (struct pollfd){ .fd = a->signals, .events = POLLIN };
     for (uint32_t i = 0; i < a->n_slots; i++) {
         const struct slot *s = &a->slot[i];
-        fds[n++] = (struct pollfd){ .fd = s->channel, .events = POLLIN };
-        fds[n++] = (struct pollfd){ .fd = s->errors, .events = POLLIN };
-        fds[n++] = (struct pollfd){ .fd = s->pidfd, .events = POLLIN };
+        fds[n++] = (struct pollfd){ .fd = s->p.channel, .events = POLLIN };
+        fds[n++] = (struct pollfd){ .fd = s->p.errors, .events = POLLIN };
+        fds[n++] = (struct pollfd){ .fd = s->p.pidfd, .events = POLLIN };
     }
     // While the link holds every result of a slot that wants room, look again soon.
     bool waiting = false;
@@ -175,8 +175,8 @@ static void serve(struct app *a, struct pollfd *fds)
         while (worker_take_messages(a))
             worker_feed(a);
         // Nothing tells when a queue is no longer full.
-        bool all_left = !a->up.link || link_flush(a->up.link);
-        int ms = worker_take_messages(a) ? 0 : all_left ? 200 : 5;
+        int later = worker_send_kept(a) ? 200 : 5;
+        int ms = worker_take_messages(a) ? 0 : later;
         wait_for_events(a, fds, ms);
         on_signal(a);
         look_at_slots(a, fds);
@@ -188,8 +188,18 @@ static void serve(struct app *a, struct pollfd *fds)
     }
 }
 
+// Before anything is opened. Never a copy of who knows keys: a runner runs job code.
+static bool has_spares(const struct app *a)
+{
+    enum { SPARES_MAX = 64 };
+    return !a->opts->access && a->n_slots <= SPARES_MAX;
+}
+
 static err_t app_open(struct app *a, struct err *e)
 {
+    a->slot = calloc(a->n_slots, sizeof *a->slot);
+    for (uint32_t i = 0; a->slot && i < a->n_slots; i++)
+        slot_init(&a->slot[i], i, has_spares(a));
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
@@ -198,14 +208,6 @@ static err_t app_open(struct app *a, struct err *e)
     signal(SIGPIPE, SIG_IGN);
     a->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (a->signals < 0) return err_sys(e, "cannot receive signals");
-    a->slot = calloc(a->n_slots, sizeof *a->slot);
-    for (uint32_t i = 0; a->slot && i < a->n_slots; i++)
-        a->slot[i] = (struct slot){ .number = i,
-                                    .pidfd = -1,
-                                    .channel = -1,
-                                    .errors = -1,
-                                    .input_fd = -1,
-                                    .result_fd = -1 };
     a->held = calloc((size_t)a->n_slots * RESULTS_PER_SLOT * TRAIN_MAX, sizeof *a->held);
     if (!a->slot || !a->held) return err_set(e, ERR_NOMEM, "out of memory");
     if (getrandom(&a->instance, sizeof a->instance, 0) != sizeof a->instance)

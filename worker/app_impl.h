@@ -49,6 +49,7 @@ struct app {
     ns_t heartbeat, silence;
     ns_t looked;                  // at the line
     ns_t next_beat, sent, worked; // worked: when it last had something to do
+    ns_t kept_since;              // the oldest message that waits for company; 0: none
     struct hash128 job;
     struct msg_JOB limits;
     struct slot_job runners; // what they are started with
@@ -88,6 +89,8 @@ static inline struct task **worker_lane(struct app *a, uint32_t slot, uint32_t l
 void worker_post(struct app *a, struct msg *m);
 void worker_post_payload(struct app *a, struct msg *m, void *payload, size_t n,
                          link_free_fn *free_fn, void *hint);
+// Sends what waits for company, unless more may still come. False: some of it waits on.
+bool worker_send_kept(struct app *a);
 void worker_hello(struct app *a);
 void worker_post_fail(struct app *a, const struct task *t, err_t code,
                       enum fail_class class, const char *text, const struct slot *s,

@@ -8,6 +8,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+static const ns_t KEEP = 20 * NS_MS; // results for company, at most
+
 // Until everything that came is done. Of all others there are few.
 static bool can_wait(enum msg_type type)
 {
@@ -24,10 +26,30 @@ void worker_post_payload(struct app *a, struct msg *m, void *payload, size_t n,
         if (free_fn) free_fn(payload, hint);
         return;
     }
-    err_t rc = (can_wait(m->type) ? link_post : link_send)(a->up.link, NULL, m, payload, n,
-                                                           free_fn, hint, &a->e);
+    bool waits = can_wait(m->type);
+    if (waits && !a->kept_since) a->kept_since = a->sent;
+    err_t rc = (waits ? link_post : link_send)(a->up.link, NULL, m, payload, n, free_fn,
+                                               hint, &a->e);
     if (rc != ERR_OK && a->sid)
         say_to(stderr, "tranche-worker: cannot send: %s\n", a->e.text);
+}
+
+// A runner that has the next batch already does not wait for what the coordinator would
+// say to the result of this one: those of several take one message, and one turn of it.
+static bool nobody_waits(const struct app *a)
+{
+    for (uint32_t i = 0; i < a->n_slots; i++)
+        if (!slot_has_more(&a->slot[i])) return false;
+    return true;
+}
+
+bool worker_send_kept(struct app *a)
+{
+    if (!a->up.link || !a->kept_since) return true;
+    if (clock_ns() - a->kept_since < KEEP && nobody_waits(a)) return false;
+    if (!link_flush(a->up.link)) return false;
+    a->kept_since = 0;
+    return true;
 }
 
 void worker_post(struct app *a, struct msg *m)

@@ -372,7 +372,7 @@ static bool is_runner(const void *arg, pid_t pid)
 {
     const struct app *a = arg;
     for (uint32_t i = 0; i < a->n_slots; i++)
-        if (a->slot[i].pid == pid) return true;
+        if (a->slot[i].p.pid == pid || a->slot[i].spare.pid == pid) return true;
     return false;
 }
 
@@ -412,7 +412,7 @@ void worker_drop_work(struct app *a)
     worker_drop_queue(a, false);
     for (uint32_t i = 0; i < a->n_slots * a->lanes; i++) {
         struct slot *s = &a->slot[i / a->lanes];
-        if (a->running[i] && s->pid) {
+        if (a->running[i] && s->p.pid) {
             slot_stop(s);
             if (a->share) http_share_forget(a->share, i / a->lanes);
         }

@@ -14,7 +14,8 @@
 #include <stdint.h>
 
 enum {
-    // File descriptors that a runner finds open after exec.
+    // File descriptors of a runner. The channel is there from the start, the others come
+    // over it with the runner_start.
     RUNNER_FD_CHANNEL = 3,
     RUNNER_FD_SPEC = 4,   // memfd: the spec, as JOB carried it
     RUNNER_FD_INPUT = 5,  // memfd: CSV_PAD bytes, chunk bytes, CSV_PAD bytes
@@ -35,6 +36,14 @@ struct runner_file {
     struct file_stamp stamp;
     bool in_place;
     char path[FILE_PATH_MAX + 1];
+};
+
+// The first packet to a runner.
+struct runner_start {
+    uint64_t result_max_bytes;
+    uint64_t memory_bytes; // 0: no limit
+    uint32_t lanes;
+    uint32_t number; // of its slot
 };
 
 enum { RUNNER_NO_ROOM = UINT32_MAX };

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char help[] =
@@ -63,17 +64,12 @@ static int usage(const char *text, const char *arg)
     return 2;
 }
 
-static int runner(char **argv) // --runner RESULT_MAX MEMORY LANES NUMBER
+static int runner(void)
 {
-    bool whole = argv[2] && argv[3] && argv[4] && argv[5];
-    unsigned long lanes = whole ? strtoul(argv[4], NULL, 10) : 0;
-    if (lanes < 1 || lanes > RUNNER_LANES_MAX)
+    struct stat st; // of the channel, which a person has none of
+    if (fstat(RUNNER_FD_CHANNEL, &st) || !S_ISSOCK(st.st_mode))
         return usage("--runner is not for people", NULL);
-    struct runner_opts o = { .result_max_bytes = strtoull(argv[2], NULL, 10),
-                             .memory_bytes = strtoull(argv[3], NULL, 10),
-                             .lanes = (uint32_t)lanes,
-                             .number = (uint32_t)strtoul(argv[5], NULL, 10) };
-    runner_main(&o);
+    runner_main();
 }
 
 enum {
@@ -188,7 +184,7 @@ static int serve(struct worker_opts *o, const char *access_file)
 
 int main(int argc, char **argv)
 {
-    if (argc > 1 && strcmp(argv[1], "--runner") == 0) return runner(argv);
+    if (argc > 1 && strcmp(argv[1], "--runner") == 0) return runner();
     if (!std_fds_keep()) return 1;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     struct worker_opts o = { .slots = cores > 0 ? (uint32_t)cores : 1,

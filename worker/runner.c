@@ -3,6 +3,7 @@
 #include "worker/http_share.h"
 #include "worker/runner_files.h"
 #include "worker/runner_lane.h"
+#include "worker/runner_start.h"
 #include "worker/runner_train.h"
 #include "worker/sandbox.h"
 
@@ -62,7 +63,7 @@ static err_t map_all(struct runner *r, uint64_t result_max, struct err *e)
     return ERR_OK;
 }
 
-static err_t open_runner(struct runner *r, const struct runner_opts *o, struct err *e)
+static err_t open_runner(struct runner *r, const struct runner_start *o, struct err *e)
 {
     uint8_t *p = NULL;
     size_t n = 0;
@@ -169,19 +170,23 @@ static void take(struct runner *r, const struct runner_task *t)
     runner_lane_work(l);
 }
 
-void runner_main(const struct runner_opts *o)
+void runner_main(void)
 {
     static struct runner r;
+    struct runner_start o;
     static struct {
         struct runner_task task;
         struct runner_wagon wagon[TRAIN_MAX];
     } p;
     struct err e = { 0 };
 
-    runner_harden(o->memory_bytes);
-    if (o->lanes > 1) tune_malloc();
-    struct runner_done d = { .what = RUNNER_OPENED, .code = open_runner(&r, o, &e) };
-    if (d.code == ERR_OK) d.code = open_lanes(&r, o->lanes, &e);
+    prctl(PR_SET_NAME, "tranche-runner"); // exec named it after /proc/self/exe
+    signal(SIGINT, SIG_IGN);              // Ctrl-C is the coordinator's to handle
+    if (!runner_hear(&o) || o.lanes < 1 || o.lanes > RUNNER_LANES_MAX) _exit(0);
+    runner_harden(o.memory_bytes);
+    if (o.lanes > 1) tune_malloc();
+    struct runner_done d = { .what = RUNNER_OPENED, .code = open_runner(&r, &o, &e) };
+    if (d.code == ERR_OK) d.code = open_lanes(&r, o.lanes, &e);
     memcpy(d.text, e.text, sizeof d.text);
     runner_say(&d);
     if (d.code != ERR_OK) _exit(0);

@@ -30,12 +30,22 @@ static err_t memory_new(const char *name, uint64_t n, int *fd, struct err *e)
     return ERR_OK;
 }
 
+void slot_init(struct slot *s, uint32_t number, bool spare)
+{
+    struct err none;
+    *s = (struct slot){ .number = number,
+                        .p = RUNNER_NO_PROCESS,
+                        .spare = RUNNER_NO_PROCESS,
+                        .input_fd = -1,
+                        .result_fd = -1 };
+    if (spare && runner_spawn(&s->spare, true, &none) != ERR_OK) return; // so without it
+}
+
 err_t slot_open(struct slot *s, uint64_t result_max, struct err *e)
 {
     *s = (struct slot){ .number = s->number,
-                        .pidfd = -1,
-                        .channel = -1,
-                        .errors = -1,
+                        .p = RUNNER_NO_PROCESS,
+                        .spare = s->spare,
                         .input_fd = -1,
                         .result_fd = -1,
                         .lane = s->lane,
@@ -95,32 +105,28 @@ static void close_process(struct slot *s)
     s->taking = false;
     s->n_given = s->answered = 0;
     s->packet_n = s->packet_at = 0;
-    close_fd(&s->pidfd);
-    close_fd(&s->channel);
-    close_fd(&s->errors);
-    s->pid = 0;
+    s->p.pid = 0; // it is dead
+    runner_end(&s->p);
     s->state = SLOT_EMPTY;
 }
 
 void slot_stop(struct slot *s)
 {
-    if (s->pid > 0) {
-        kill(s->pid, SIGKILL);
-        waitpid(s->pid, NULL, 0);
-    }
+    runner_end(&s->p);
     close_process(s);
 }
 
 void slot_dismiss(struct slot *s)
 {
-    if (s->state == SLOT_IDLE) shutdown(s->channel, SHUT_WR);
+    if (s->state == SLOT_IDLE) shutdown(s->p.channel, SHUT_WR);
 }
 
 void slot_close(struct slot *s)
 {
-    struct pollfd p = { s->pidfd, POLLIN, 0 };
-    if (s->pid > 0 && s->state == SLOT_IDLE) (void)poll(&p, 1, GOODBYE_MS);
+    struct pollfd p = { s->p.pidfd, POLLIN, 0 };
+    if (s->p.pid > 0 && s->state == SLOT_IDLE) (void)poll(&p, 1, GOODBYE_MS);
     slot_stop(s);
+    runner_end(&s->spare);
     if (s->results) munmap(s->results, runner_results_bytes(s->result_max));
     s->results = NULL;
     close_fd(&s->input_fd);
@@ -130,81 +136,42 @@ void slot_close(struct slot *s)
     s->lanes = 0;
 }
 
-// In the child. Everything else is close-on-exec; what the runner needs gets its number.
-static void exec_runner(int channel, const struct slot_job *job, const struct slot *s,
-                        int errors, pid_t parent)
+// The spare process, if it is still there; else another.
+static err_t make_process(struct slot *s, const struct runner_start *start, const int *fds,
+                          struct err *e)
 {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) _exit(127);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    // First out of the way, so that no dup2 overwrites a descriptor that is still needed.
-    enum { N = RUNNER_FDS_END - RUNNER_FD_CHANNEL };
-    int from[N] = { channel,      job->spec_fd,  s->input_fd,
-                    s->result_fd, job->files_fd, job->share_fd };
-    for (int i = 0; i < N; i++)
-        from[i] = fcntl(from[i], F_DUPFD, RUNNER_FDS_END);
-    if (dup2(errors, STDERR_FILENO) < 0) _exit(127);
-    for (int i = 0; i < N; i++)
-        if (from[i] < 0 || dup2(from[i], RUNNER_FD_CHANNEL + i) < 0) _exit(127);
-    int null = open("/dev/null", O_RDWR);
-    if (null >= 0) dup2(null, STDIN_FILENO), dup2(null, STDOUT_FILENO);
-    syscall(SYS_close_range, RUNNER_FDS_END, ~0U, 0);
-    char max[32], mem[32], lanes[16], number[16];
-    snprintf(max, sizeof max, "%zu", s->result_max);
-    snprintf(mem, sizeof mem, "%llu", (unsigned long long)job->memory_bytes);
-    snprintf(lanes, sizeof lanes, "%u", s->lanes);
-    snprintf(number, sizeof number, "%u", s->number);
-    execl("/proc/self/exe", "tranche-runner", "--runner", max, mem, lanes, number,
-          (char *)NULL);
-    dprintf(STDERR_FILENO, "cannot start a runner: %s\n", strerror(errno));
-    _exit(127);
+    if (s->spare.pid > 0) {
+        s->p = s->spare;
+        s->spare = RUNNER_NO_PROCESS;
+        if (runner_tell(&s->p, start, fds, e) == ERR_OK) return ERR_OK;
+        runner_end(&s->p);
+    }
+    TRY(runner_spawn(&s->p, false, e));
+    err_t rc = runner_tell(&s->p, start, fds, e);
+    if (rc != ERR_OK) runner_end(&s->p);
+    return rc;
 }
 
 err_t slot_start(struct slot *s, const struct slot_job *job, struct err *e)
 {
-    int pair[2] = { -1, -1 }, err_pipe[2] = { -1, -1 };
-    pid_t parent = getpid();
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) ||
-        pipe2(err_pipe, O_CLOEXEC | O_NONBLOCK)) {
-        err_sys(e, "cannot start a runner");
-        goto fail;
-    }
-    fcntl(pair[1], F_SETFL, 0); // the runner blocks, its parent does not
+    int fds[] = { job->spec_fd, s->input_fd, s->result_fd, job->files_fd, job->share_fd };
+    struct runner_start start = { .result_max_bytes = s->result_max,
+                                  .memory_bytes = job->memory_bytes,
+                                  .lanes = s->lanes,
+                                  .number = s->number };
     atomic_store(&runner_board(s->results, s->result_max)->begun, 0);
-    fcntl(err_pipe[1], F_SETFL, O_WRONLY);
-    s->pid = fork();
-    if (s->pid < 0) {
-        err_sys(e, "cannot start a runner: fork");
-        goto fail;
-    }
-    if (s->pid == 0) exec_runner(pair[1], job, s, err_pipe[1], parent);
-    close(pair[1]);
-    close(err_pipe[1]);
-    s->channel = pair[0];
-    s->errors = err_pipe[0];
-    s->pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
-    s->state = SLOT_STARTING;
     s->culprit = -1;
     s->doomed = false;
     s->started = clock_ns();
     s->tail_n = 0;
-    if (s->pidfd < 0) return err_sys(e, "cannot watch a runner (pidfd_open)");
-    fcntl(s->pidfd, F_SETFD, FD_CLOEXEC);
+    TRY(make_process(s, &start, fds, e));
+    s->state = SLOT_STARTING;
     return ERR_OK;
-fail:
-    for (int i = 0; i < 2; i++) {
-        if (pair[i] >= 0) close(pair[i]);
-        if (err_pipe[i] >= 0) close(err_pipe[i]);
-    }
-    s->pid = 0;
-    return ERR_IO;
 }
 
 void slot_kill(struct slot *s)
 {
-    if (s->pid > 0) kill(s->pid, SIGKILL);
+    if (s->p.pid > 0) kill(s->p.pid, SIGKILL);
 }
 
 void slot_doom(struct slot *s)
@@ -217,7 +184,7 @@ bool slot_reap(struct slot *s, struct slot_death *d)
 {
     int status;
     struct rusage use;
-    if (s->pid <= 0 || wait4(s->pid, &status, WNOHANG, &use) != s->pid) return false;
+    if (s->p.pid <= 0 || wait4(s->p.pid, &status, WNOHANG, &use) != s->p.pid) return false;
     slot_drain_stderr(s);
     *d = (struct slot_death){ .peak_kb = use.ru_maxrss,
                               .unsaid = slot_unsaid(s),
@@ -293,7 +260,7 @@ int slot_free_lane(const struct slot *s)
 
 static err_t tell(struct slot *s, const struct runner_task *t, struct err *e)
 {
-    if (send(s->channel, t, sizeof *t, MSG_NOSIGNAL) != (ssize_t)sizeof *t)
+    if (send(s->p.channel, t, sizeof *t, MSG_NOSIGNAL) != (ssize_t)sizeof *t)
         return err_sys(e, "cannot reach the runner");
     return ERR_OK;
 }
@@ -352,7 +319,7 @@ static bool makes_sense(const struct slot *s, const struct runner_done *d)
 static bool next_said(struct slot *s, struct runner_done *d)
 {
     if (s->packet_at >= s->packet_n) {
-        ssize_t n = recv(s->channel, s->packet, sizeof s->packet, MSG_DONTWAIT);
+        ssize_t n = recv(s->p.channel, s->packet, sizeof s->packet, MSG_DONTWAIT);
         s->packet_at = 0;
         s->packet_n = n > 0 ? (size_t)n : 0;
     }
@@ -380,7 +347,7 @@ void slot_answered(struct slot *s, uint32_t lane)
 
 bool slot_take(struct slot *s, struct runner_done *d)
 {
-    if (s->channel < 0) return false;
+    if (s->p.channel < 0) return false;
     if (!next_said(s, d) || !makes_sense(s, d)) return s->packet_n = 0, false;
     switch (d->what) {
     case RUNNER_OPENED:
@@ -401,7 +368,8 @@ void slot_drain_stderr(struct slot *s)
     ssize_t n;
     // Bounded a call: a runner that floods must not keep its parent from its heartbeats.
     for (int i = 0;
-         i < 64 && s->errors >= 0 && (n = read(s->errors, block, sizeof block)) > 0; i++) {
+         i < 64 && s->p.errors >= 0 && (n = read(s->p.errors, block, sizeof block)) > 0;
+         i++) {
         size_t k = (size_t)n;
         if (fwrite(block, 1, k, stderr) != k) clearerr(stderr);
         if (s->tail_n + k > STDERR_TAIL) {
@@ -436,7 +404,7 @@ int64_t slot_cpu_ms(const struct slot *s)
 {
     clockid_t clock;
     struct timespec t;
-    if (s->pid <= 0 || clock_getcpuclockid(s->pid, &clock) || clock_gettime(clock, &t))
+    if (s->p.pid <= 0 || clock_getcpuclockid(s->p.pid, &clock) || clock_gettime(clock, &t))
         return 0;
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }

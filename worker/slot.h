@@ -11,7 +11,7 @@
 
 #include "common/buf.h"
 #include "common/clock.h"
-#include "worker/channel.h"
+#include "worker/runner_start.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -52,10 +52,10 @@ struct slot_lane {
 struct slot {
     enum slot_state state; // IDLE: no lane is busy
     uint32_t number;       // of the worker's slots
-    pid_t pid;
-    int pidfd, channel, errors; // -1: none
-    int input_fd, result_fd;    // memfds, live as long as the slot
-    uint8_t *results;           // mapped
+    struct runner_process p;
+    struct runner_process spare; // made before there was a job, for the first start
+    int input_fd, result_fd;     // memfds, live as long as the slot
+    uint8_t *results;            // mapped
     size_t result_max, input_cap;
     struct result_region result[RESULTS_PER_SLOT];
     struct slot_lane *lane;
@@ -87,6 +87,9 @@ struct slot_death {
 // How many batches may be in flight from the next start on. Tasks of the old lanes are
 // gone.
 MUST_CHECK err_t slot_set_lanes(struct slot *s, uint32_t n, struct err *e);
+// A slot without memory. `spare`: with a runner that waits for its job; see runner_spawn.
+// Without one it is made when it is needed.
+void slot_init(struct slot *s, uint32_t number, bool spare);
 // Shared memory of a slot. `result_max` bytes a result, untouched pages cost nothing.
 MUST_CHECK err_t slot_open(struct slot *s, uint64_t result_max, struct err *e);
 void slot_stop(struct slot *s); // kills the runner; the memory stays, the link may read it
@@ -97,7 +100,7 @@ struct slot_job {                    // what runners are started with
     int spec_fd, files_fd, share_fd; // memfds, see channel.h
     uint64_t memory_bytes;
 };
-// Starts the runner process of this program.
+// Starts the runner: the spare one, if there is any.
 MUST_CHECK err_t slot_start(struct slot *s, const struct slot_job *job, struct err *e);
 void slot_kill(struct slot *s); // SIGKILL; the death is seen by slot_reap
 void slot_doom(struct slot *s); // the same, for the sake of a batch that is marked
@@ -117,6 +120,7 @@ int slot_free_lane(const struct slot *s);
 // Its one lane is at work, and could be given what comes then. Not by value: the input
 // memory has the bytes of one packet.
 bool slot_takes_ahead(const struct slot *s);
+bool slot_has_more(const struct slot *s); // it was given what comes then
 // Gives lane t->lane a task; `region` may be SLOT_NO_REGION when there are several lanes.
 MUST_CHECK err_t slot_give(struct slot *s, struct runner_task *t, int region,
                            struct err *e);

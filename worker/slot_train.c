@@ -32,7 +32,7 @@ err_t slot_give_train(struct slot *s, struct runner_task *t,
     t->result = (uint32_t)region;
     memcpy(packet, t, sizeof *t);
     memcpy(packet + sizeof *t, wagon, n);
-    if (send(s->channel, packet, sizeof *t + n, MSG_NOSIGNAL) != (ssize_t)(sizeof *t + n))
+    if (send(s->p.channel, packet, sizeof *t + n, MSG_NOSIGNAL) != (ssize_t)(sizeof *t + n))
         return err_sys(e, "cannot reach the runner");
     s->result[region].state = RESULT_FILLING;
     slot_packet_add(s, region, t->train);
@@ -46,6 +46,11 @@ enum { MOST = sizeof((struct slot *)0)->given / sizeof(struct slot_packet) };
 bool slot_takes_ahead(const struct slot *s)
 {
     return s->lanes == 1 && s->state == SLOT_BUSY && s->n_given < MOST;
+}
+
+bool slot_has_more(const struct slot *s)
+{
+    return s->n_given > 1;
 }
 
 void slot_packet_add(struct slot *s, int region, uint32_t chunks)
