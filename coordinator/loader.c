@@ -10,7 +10,10 @@ enum {
     AT_ONCE_BYTES = 1 << 16, // less when they are large: work on them overlaps
     GATHER_BYTES = 1 << 16,  // more is worth a transaction at any time
 };
-static const ns_t GATHER = 50 * NS_MS; // a transaction of a few small results after another
+// A transaction of a few small results after another: so that they take a hundredth of the
+// time, but nobody waits long.
+static const ns_t GATHER_LEAST = 50 * NS_MS, GATHER_MOST = 250 * NS_MS;
+enum { GATHER_TIMES = 100 };
 static const ns_t RETRY = NS_S / 2;    // between attempts when disk or lock is in the way
 static const ns_t LOCKED_MAX =
     120 * NS_S; // a lock that lasts longer ends the run, resumable
@@ -28,6 +31,7 @@ struct loader {
     void *say_arg;
     _Atomic bool give_up;
     ns_t busy, committed; // in transactions, and when the last one ended
+    ns_t gather;          // how long after it the next one may wait for more
     struct err dead;      // once set, nothing is committed any more
 };
 
@@ -173,6 +177,9 @@ static void flush(struct loader *l, struct gathered *g)
         commit_group(l, g->item, g->n);
     l->committed = clock_ns();
     l->busy += l->committed - start;
+    l->gather = GATHER_TIMES * (l->committed - start);
+    if (l->gather < GATHER_LEAST) l->gather = GATHER_LEAST;
+    if (l->gather > GATHER_MOST) l->gather = GATHER_MOST;
     finish_items(l, g->item, g->n);
     *g = (struct gathered){ .n = 0 };
 }
@@ -202,7 +209,7 @@ static ns_t patience(const struct loader *l, const struct gathered *g)
 {
     if (g->n == 0) return 3600 * NS_S;
     if (g->urgent || g->bytes >= GATHER_BYTES) return 0;
-    return l->committed + GATHER - clock_ns();
+    return l->committed + l->gather - clock_ns();
 }
 
 static void take(struct loader *l, struct gathered *g, struct load_item *i)

@@ -184,6 +184,19 @@ def a_row_that_crashes_a_plugin_stands_alone_among_the_rejects(t):
         t.true(says in reason, f"the reason of {what}: {reason}")
 
 
+@scenario("plugin", "threads")
+def what_a_runner_had_ahead_of_a_row_that_ends_it_is_not_blamed(t):
+    """Batches of some milliseconds, so that each runner has the next one while it works on one."""
+    plugin = build(t)
+    for what, batch in (("crash", 10), ("exit", 10), ("hang", 2)):
+        runs(t, f"what={what}", "at=417", "ms=3", plugin=plugin, batch=batch, want=3, without=[417],
+             more=("--bad-rows", "1", "--mode", "replace", "--timeout", "300ms", "--retries", "1", "-j", "2"))
+        failed = t.rows(".tranche/runs.db", "SELECT begin, \"end\" FROM attempts WHERE outcome = 'failed'")
+        t.true(failed, f"attempts that ended with {what}")
+        for begin, end in failed:
+            t.true(begin <= 417 < end, f"rows {begin}-{end} ended with {what}")
+
+
 @scenario("plugin")
 def a_row_that_a_plugin_never_comes_back_from_stands_alone_among_the_rejects(t):
     runs(t, "what=hang", "at=3", more=("--bad-rows", "1", "--timeout", "200ms", "--retries", "1"), rows=8, batch=4,
