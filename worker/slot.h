@@ -120,7 +120,7 @@ int slot_free_lane(const struct slot *s);
 // Its one lane is at work, and could be given what comes then. Not by value: the input
 // memory has the bytes of one packet.
 bool slot_takes_ahead(const struct slot *s);
-bool slot_has_more(const struct slot *s); // it was given what comes then
+bool slot_has_more(const struct slot *s); // it was given what comes then, no train
 // Gives lane t->lane a task; `region` may be SLOT_NO_REGION when there are several lanes.
 MUST_CHECK err_t slot_give(struct slot *s, struct runner_task *t, int region,
                            struct err *e);

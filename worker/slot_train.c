@@ -50,7 +50,7 @@ bool slot_takes_ahead(const struct slot *s)
 
 bool slot_has_more(const struct slot *s)
 {
-    return s->n_given > 1;
+    return s->n_given > 1 && s->given[1].left == 1;
 }
 
 void slot_packet_add(struct slot *s, int region, uint32_t chunks)
