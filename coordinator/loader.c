@@ -14,7 +14,7 @@ enum {
 // time, but nobody waits long.
 static const ns_t GATHER_LEAST = 50 * NS_MS, GATHER_MOST = 250 * NS_MS;
 enum { GATHER_TIMES = 100 };
-static const ns_t RETRY = NS_S / 2;    // between attempts when disk or lock is in the way
+static const ns_t RETRY = NS_S / 2; // between attempts when disk or lock is in the way
 static const ns_t LOCKED_MAX =
     120 * NS_S; // a lock that lasts longer ends the run, resumable
 

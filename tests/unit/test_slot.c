@@ -120,7 +120,7 @@ static void takes_one_packet_ahead_and_no_more(void **state)
     assert_false(slot_has_more(&k->s));
     give(k);
     assert_false(slot_takes_ahead(&k->s));
-    assert_true(slot_has_more(&k->s)); // a train would be done in no time
+    assert_true(slot_has_more(&k->s));
     EQ_I64(2, filling(&k->s));
     EQ_I64(-1, slot_free_lane(&k->s));
 }
