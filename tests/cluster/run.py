@@ -2,7 +2,7 @@
 """run - the real programs, end to end: run.py [--build DIR] GROUP|NAME...
 
 Groups: all, smoke (a few, for sanitizer builds), threads (fewer, for TSan), load, types, sql, exec, aggregate, bad, kills,
-hosts, http, sources, plugin, small, ways, pg (PostgreSQL), readme,
+hosts, http, sources, plugin, small, ways, pg (PostgreSQL), readme, valgrind,
 crashes (kills at every named point of every way to load).
 SEED=N replays the random ones; KEEP=1 keeps the folders of those that fail.
 """
@@ -34,6 +34,7 @@ import test_small_batches  # noqa: F401
 import test_sources  # noqa: F401
 import test_sql  # noqa: F401
 import test_tables  # noqa: F401
+import test_valgrind  # noqa: F401
 import test_ways  # noqa: F401
 
 sys.exit(kit.main(sys.argv[1:]))
