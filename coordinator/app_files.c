@@ -13,9 +13,19 @@ static bool is_sane(const struct app *a, const struct msg_NEED *n)
            n->bytes <= size - n->at;
 }
 
+// Those that are read for it, and what was sent and has not arrived: an honest worker asks
+// for more when something comes, and begins after all that was on its way to it before.
+static bool has_enough(struct app *a, const struct session *s, ns_t now)
+{
+    struct conns_flow f = { 0 };
+    if (s->peer.link == APP_TCP) link_flow(a->in->link[APP_TCP], &s->peer, now, &f);
+    uint64_t to_come = f.given > f.arrived ? f.given - f.arrived : 0;
+    return s->pieces + to_come / FILE_PIECE_MAX >= PIECES_MAX;
+}
+
 void app_need(struct app *a, struct session *s, const struct msg_NEED *n, ns_t now)
 {
-    if (!is_sane(a, n) || s->pieces >= PIECES_MAX) {
+    if (!is_sane(a, n) || has_enough(a, s, now)) {
         app_strike(a, &s->peer, "a request for bytes that no file of the job has", now);
         return;
     }

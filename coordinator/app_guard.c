@@ -45,11 +45,15 @@ void app_tell_cut(struct app *a, const struct link_events *seen)
 {
     if (seen->endless != a->endless_seen)
         app_complain(a, "worker", "a connection was cut: its message never ended");
+    if (seen->deaf != a->deaf_seen)
+        app_complain(a, "worker",
+                     "a connection was cut: it took nothing of what was sent to it");
     if (seen->too_many != a->too_many_seen)
         app_complain(a, "worker",
                      "connections were cut: there are as many as this run takes, 1200 or "
                      "what 'ulimit -n' leaves");
     a->endless_seen = seen->endless;
+    a->deaf_seen = seen->deaf;
     a->too_many_seen = seen->too_many;
 }
 

@@ -52,9 +52,9 @@ struct app {
     bool gathered;                                // workers.min are there, or were
     ns_t began, gate_checked, lines_seen;
     ns_t peers_seen;
-    unsigned packing;                     // sessions whose line is packed
-    uint64_t lost_seen;                   // connections that ended
-    uint64_t endless_seen, too_many_seen; // that were cut
+    unsigned packing;                                // sessions whose line is packed
+    uint64_t lost_seen;                              // connections that ended
+    uint64_t endless_seen, deaf_seen, too_many_seen; // that were cut
     uint64_t bytes_done, bytes_total, seq;
     ns_t last_result, last_loop, live_told;
     bool fed, over, journal_failed;

@@ -185,12 +185,14 @@ void app_hello(struct app *a, const struct link_peer *p, const struct msg_HELLO 
 {
     char text[400];
     unsigned hellos = hellos_before(a, p, now);
+    bool was_here = session_of(&a->sessions, p) != NULL;
     end_former_selves(a, p, h, now);
     if (hellos > HELLOS_MAX && app_strike(a, p, "a flood of HELLO", now)) return;
     if (unfit(a, p, h, text, sizeof text)) {
         app_refuse(a, p, ERR_PROTO, text);
         app_complain(a, "worker", text);
         if (shut_out(a, p)) link_hang_up(a->in->link[APP_TCP], p);
+        if (was_here) app_strike(a, p, "a HELLO that contradicts the one before", now);
         return;
     }
     struct session *s = session_add(&a->sessions, p);

@@ -1,5 +1,6 @@
 #include "proto/conns.h"
 
+#include <arpa/inet.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -13,6 +14,8 @@ struct conn {
     uint64_t mark;   // received when it moved last
     ns_t moved;
     uint64_t given;
+    uint64_t taken; // acknowledged when that moved last, or nothing waited
+    ns_t took;
     uint64_t born;           // which it is of all
     ns_t ends;               // 0: not because of us
     bool open, known, spoke; // known: it spoke once
@@ -58,9 +61,22 @@ void conns_closed(struct conns *c, int fd)
     if (x) leave(c, x);
 }
 
+static bool is_to_port(int fd, uint16_t port)
+{
+    struct sockaddr_storage a = { 0 };
+    socklen_t n = sizeof a;
+    if (!port) return true;
+    if (getsockname(fd, (struct sockaddr *)&a, &n) != 0) return false;
+    return a.ss_family == AF_INET
+               ? ntohs(((struct sockaddr_in *)&a)->sin_port) == port
+               : a.ss_family == AF_INET6 &&
+                     ntohs(((struct sockaddr_in6 *)&a)->sin6_port) == port;
+}
+
 static void end(struct conns *c, struct conn *x)
 {
-    shutdown((int)(x - c->v), SHUT_RDWR);
+    int fd = (int)(x - c->v);
+    if (is_to_port(fd, c->port)) shutdown(fd, SHUT_RDWR);
     leave(c, x);
 }
 
@@ -161,6 +177,26 @@ unsigned conns_end_endless(struct conns *c, uint64_t max, ns_t now)
         if (received - x->before <= max) continue;
         end(c, x);
         ended++;
+    }
+    return ended;
+}
+
+unsigned conns_end_deaf(struct conns *c, ns_t patience, ns_t now)
+{
+    unsigned ended = 0;
+    for (size_t i = 0; i < c->n; i++) {
+        struct conn *x = &c->v[i];
+        struct tcp_info info;
+        if (!x->open || !x->given || !ask((int)i, &info)) continue;
+        uint64_t taken = info.tcpi_bytes_acked;
+        bool waits = x->given > taken && x->given - taken > CONNS_WAITS;
+        if (!waits || taken != x->taken || !x->took) {
+            x->taken = taken;
+            x->took = now;
+        } else if (now - x->took >= patience) {
+            end(c, x);
+            ended++;
+        }
     }
     return ended;
 }

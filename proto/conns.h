@@ -8,7 +8,11 @@
 //   last one belongs to a single unfinished one. libzmq bounds frames, not their number.
 // - What the other host's kernel has acknowledged has arrived there.
 //
-// Descriptors are libzmq's: they are asked, and at worst shut down, never closed.
+// - Who takes nothing of what waits for it has it wait for ever: nobody takes that back.
+//
+// Descriptors are libzmq's: they are asked, and at worst shut down, never closed. We hear
+// late that one was closed: what has its number by then may be anything, and is shut down
+// only if it is a connection to our port.
 
 #ifndef PROTO_CONNS_H
 #define PROTO_CONNS_H
@@ -27,6 +31,7 @@ struct conns {      // zero-initialised is a valid empty set
     struct conn *v; // by descriptor
     size_t n, open;
     uint64_t made;
+    uint16_t port; // that we listen on; 0: any
 };
 
 void conns_opened(struct conns *c, int fd); // without memory it is not watched
@@ -55,6 +60,10 @@ void conns_end_due(struct conns *c, ns_t now);
 // To be called when every message was taken. Shuts down whoever has sent more than `max`
 // bytes since its last one, and returns how many that were.
 unsigned conns_end_endless(struct conns *c, uint64_t max, ns_t now);
+// Shuts down whoever has more than CONNS_WAITS bytes to come and took none of them for so
+// long, and returns how many that were.
+enum { CONNS_WAITS = 64 << 10 };
+unsigned conns_end_deaf(struct conns *c, ns_t patience, ns_t now);
 void conns_free(struct conns *c); // leaves a valid empty set
 
 #endif

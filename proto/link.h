@@ -69,9 +69,10 @@ struct link_events {
     uint64_t opened; // how often one came about: each time the other side sees a new peer
     uint64_t lost;   // how often one ended
     uint64_t bytes;  // of a DEALER: received over the last one, also of unfinished messages
-    // Of a ROUTER: how many were cut because a message of theirs never ended, and because
-    // there were more than connections_max.
-    uint64_t endless, too_many;
+    // Of a ROUTER: how many were cut because a message of theirs never ended, because they
+    // took nothing of what waited for them, and because there were more than
+    // connections_max.
+    uint64_t endless, deaf, too_many;
 };
 // To be asked now and then. Counts the failed handshakes of strangers at the gate.
 enum link_state link_state(struct link *l, struct link_events *out);

@@ -6,7 +6,7 @@ enum {
     LOOK_AT = 100,           // connections, each time
     ENDLESS_BYTES = 1 << 20, // header frame, and what comes with the frames
 };
-static const ns_t LOOK_EVERY = NS_S / 10;
+static const ns_t LOOK_EVERY = NS_S / 10, DEAF = 30 * NS_S;
 static const char monitor_name[] = "inproc://link-events";
 
 // What happens to connections over TCP is told by libzmq, or by nobody.
@@ -96,7 +96,7 @@ static void on_event(struct link *l, const struct event *v)
 }
 
 // Not more often than it is worth: a thousand connections are asked once a second.
-static void end_endless(struct link *l)
+static void end_hopeless(struct link *l)
 {
     ns_t now = clock_ns();
     if (now - l->looked < LOOK_EVERY * (ns_t)(1 + l->conns.open / LOOK_AT)) return;
@@ -104,6 +104,7 @@ static void end_endless(struct link *l)
     conns_end_due(&l->conns, now);
     l->events.endless +=
         conns_end_endless(&l->conns, l->message_max_bytes + ENDLESS_BYTES, now);
+    l->events.deaf += conns_end_deaf(&l->conns, clock_protocol(DEAF), now);
 }
 
 void link_take_events(struct link *l)
@@ -117,7 +118,7 @@ enum link_state link_state(struct link *l, struct link_events *out)
 {
     link_take_events(l);
     if (l->router)
-        end_endless(l);
+        end_hopeless(l);
     else // of a large message that takes its time nothing else is seen before it is whole
         l->events.bytes = conns_received(l->peer_fd);
     *out = l->events;

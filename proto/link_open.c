@@ -157,6 +157,8 @@ static err_t open_socket(struct link *l, const char *endpoint, const struct link
     size = sizeof l->endpoint;
     if (l->router && zmq_getsockopt(l->sock, ZMQ_LAST_ENDPOINT, l->endpoint, &size) != 0)
         return link_zmq_fault(e, "ZMQ_LAST_ENDPOINT");
+    const char *port = l->router && l->tcp ? strrchr(l->endpoint, ':') : NULL;
+    if (port) l->conns.port = (uint16_t)strtoul(port + 1, NULL, 10);
     return ERR_OK;
 }
 

@@ -219,6 +219,41 @@ static void floods_with_hello(struct liar *x)
         hello(x);
 }
 
+// One that is welcome, then one that is not, which would be forgotten with its session.
+static void is_two_programs(struct liar *x)
+{
+    struct msg other = { .type = MSG_HELLO, .HELLO = { .slots = SLOTS } };
+    hello(x);
+    post(x, &other, NULL, 0);
+}
+
+static struct hash128 the_job;
+static bool deaf;
+
+// Reads nothing any more once it has asked for pieces of a file.
+static void ask_for_pieces(struct liar *x, int n)
+{
+    struct msg m = { .type = MSG_NEED, .NEED = { .job = the_job, .bytes = 1 << 20 } };
+    for (int i = 0; i < n; i++)
+        post(x, &m, NULL, 0);
+    deaf = true;
+}
+
+// Never many at a time, but more than anybody has use for who takes none of them.
+static void hoards_pieces(struct liar *x)
+{
+    static int asked;
+    if (x->assigned && asked < 28) ask_for_pieces(x, 2), asked += 2;
+}
+
+// As many as others, and goes on saying that it lives.
+static void takes_nothing(struct liar *x)
+{
+    struct msg pong = { .type = MSG_PONG };
+    if (x->assigned && !deaf) ask_for_pieces(x, 8);
+    post(x, &pong, NULL, 0);
+}
+
 static void plays_coordinator(struct liar *x)
 {
     struct msg m = { .type = MSG_STOP, .STOP = { msg_str("go home", 7) } };
@@ -246,10 +281,14 @@ static const struct {
     { "always-busy", keep, says_it_is_busy },
     { "hello-flood", never_answers, floods_with_hello },
     { "plays-coordinator", never_answers, plays_coordinator },
+    { "two-programs", never_answers, is_two_programs },
+    { "hoards-pieces", never_answers, hoards_pieces },
+    { "takes-nothing", never_answers, takes_nothing },
 };
 
 static void ready(struct liar *x, const struct msg *job)
 {
+    the_job = job->JOB.job;
     struct msg m = { .type = MSG_READY, .READY = { .job = job->JOB.job, .slots = SLOTS } };
     post(x, &m, NULL, 0);
 }
@@ -275,7 +314,7 @@ static void on_message(struct liar *x, const struct msg *m)
         break;
     case MSG_REFUSED:
         fprintf(stderr, "refused: %.*s\n", (int)m->REFUSED.text.n, m->REFUSED.text.p);
-        x->over = true;
+        x->over = x->idle != is_two_programs;
         break;
     case MSG_STOP: x->over = true; break;
     default: break;
@@ -286,7 +325,7 @@ static void take_all(struct liar *x)
 {
     struct link_peer none;
     struct link_in *in = NULL;
-    while (!x->over && link_recv(x->link, &none, &in, &x->e) == ERR_OK && in) {
+    while (!x->over && !deaf && link_recv(x->link, &none, &in, &x->e) == ERR_OK && in) {
         on_message(x, link_msg(in));
         link_in_free(&in);
     }
@@ -294,7 +333,7 @@ static void take_all(struct liar *x)
 
 static bool connect_to(struct liar *x, const char *access_file)
 {
-    struct link_opts o = { .message_max_bytes = 1 << 28, .hwm = 1024 };
+    struct link_opts o = { .message_max_bytes = 1 << 28, .hwm = 1024, .take_hwm = 2 };
     if (access_read(&x->access, access_file, &x->e) != ERR_OK) return false;
     o.keys = &x->access.own;
     o.server_key = x->access.coordinator;

@@ -1,5 +1,6 @@
 """A worker with a good key that lies: it is refused or worked around, and the run ends exactly."""
 
+import base64
 import os
 
 from hosts import Hosts
@@ -8,14 +9,22 @@ from kit import scenario
 SCALE = 5
 
 
-def told(t, lie, *said, sent_away=False, seconds=20, line=None):
+def told(t, lie, *said, sent_away=False, seconds=20, line=None, file_bytes=0, window=0):
     """Two honest hosts and the liar, which comes first."""
+    job = {}
+    if file_bytes:
+        noise = base64.b64encode(os.urandom(file_bytes)).decode()  # which does not pack well
+        t.write("cat.sh", f"#!/bin/sh\nexec cat\n#{noise}\n")
+        os.chmod(t.path("cat.sh"), 0o755)
+        job = {"more": ["--exec", "./cat.sh"], "sql": None}
     n = Hosts(t, scale=SCALE)
     if line:
         n.narrow("w3", line)
+    if window:
+        n.inside("w3", "sh", "-c", f"echo 4096 {window} {window} > /proc/sys/net/ipv4/tcp_rmem")
     for w in n.names:
         n.key(w)
-    n.coordinate(rate=20000)
+    n.coordinate(*job.pop("more", []), rate=20000, **job)
     liar = n.on_host("w3", [os.path.join(t.build, "tests", "net_liar"), t.path("w3.access"), lie, str(seconds)])
     n.worker["w3"] = liar
     n.c.when("worker w3 is here")
@@ -51,6 +60,9 @@ lies("huge-lengths", "its key is refused")
 lies("rejects-of-junk", "its key is refused")
 lies("plays-coordinator", "its key is refused")
 lies("hello-flood", "its key is refused")
+lies("two-programs", "its key is refused", sent_away=False)
+lies("hoards-pieces", "its key is refused", sent_away=False, file_bytes=2 << 20, window=65536)
+lies("takes-nothing", "it took nothing of what was sent to it", sent_away=False, file_bytes=2 << 20, window=65536)
 lies("long-result", sent_away=False, line="64kbit")
 lies("input-has-changed", sent_away=False)
 lies("refuses-all", sent_away=False)

@@ -205,6 +205,71 @@ static void a_descriptor_that_is_another_connection_by_now_is_left_alone(void **
     conns_end_soon(&p->c, 100000, NS_S);
 }
 
+// Fills the connection, of which nobody reads; how much the sender's kernel took.
+static uint64_t fill(const struct pair *p)
+{
+    char bytes[MAX] = { 0 };
+    uint64_t all = 0;
+    ssize_t n;
+    for (int quiet = 0; quiet<20; quiet = n> 0 ? 0 : quiet + 1) {
+        n = send(p->near, bytes, sizeof bytes, MSG_DONTWAIT);
+        all += n > 0 ? (uint64_t)n : 0;
+        if (n <= 0) poll(NULL, 0, 1);
+    }
+    return all;
+}
+
+static void who_takes_nothing_of_much_is_cut_when_patience_ends(void **state)
+{
+    struct pair *p = *state;
+    struct conns_flow f;
+    char bytes[64 << 10];
+    uint64_t all = fill(p);
+    conns_gave(&p->c, p->near, all + 2 * CONNS_WAITS); // the rest waits in libzmq
+    EQ_I64(0, conns_end_deaf(&p->c, 30 * NS_S, NS_S));
+    EQ_I64(0, conns_end_deaf(&p->c, 30 * NS_S, 30 * NS_S));
+    conns_ask(&p->c, p->near, 1, &f);
+    for (uint64_t taken = f.arrived; f.arrived == taken;) { // it takes some
+        assert_true(read(p->far, bytes, sizeof bytes) > 0);
+        conns_ask(&p->c, p->near, 1, &f);
+    }
+    for (uint64_t before = 0; before != f.arrived;) { // what is on its way arrives
+        before = f.arrived;
+        poll(NULL, 0, 50);
+        conns_ask(&p->c, p->near, 1, &f);
+    }
+    EQ_I64(0, conns_end_deaf(&p->c, 30 * NS_S, 33 * NS_S));
+    EQ_I64(0, conns_end_deaf(&p->c, 30 * NS_S, 63 * NS_S - 1));
+    EQ_I64(1, conns_end_deaf(&p->c, 30 * NS_S, 63 * NS_S));
+    EQ_I64(0, p->c.open);
+}
+
+static void who_has_taken_all_but_a_little_may_be_quiet(void **state)
+{
+    struct pair *p = *state;
+    conns_gave(&p->c, p->near, CONNS_WAITS);
+    for (int i = 1; i < 10; i++)
+        EQ_I64(0, conns_end_deaf(&p->c, 30 * NS_S, i * 100 * NS_S));
+}
+
+static void a_descriptor_that_is_something_else_by_now_is_not_shut_down(void **state)
+{
+    struct pair *p = *state;
+    struct sockaddr_in a;
+    socklen_t n = sizeof a;
+    char byte;
+    assert_int_equal(0, getsockname(p->near, (struct sockaddr *)&a, &n));
+    p->c.port = (uint16_t)(ntohs(a.sin_port) ^ 1);
+    conns_end_one(&p->c, p->near);
+    EQ_I64(0, p->c.open);
+    assert_int_equal(1, (int)write(p->near, "!", 1));
+    assert_int_equal(1, (int)read(p->far, &byte, 1));
+    p->c.port ^= 1;
+    conns_opened(&p->c, p->near);
+    conns_end_one(&p->c, p->near);
+    EQ_I64(0, read(p->far, &byte, 1));
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, connected, hung_up)
 
 int main(void)
@@ -218,6 +283,9 @@ int main(void)
         T(what_is_given_arrives),
         T(of_an_unknown_connection_nothing_is_under_way),
         T(who_is_too_many_is_the_oldest_that_never_spoke),
+        T(who_takes_nothing_of_much_is_cut_when_patience_ends),
+        T(who_has_taken_all_but_a_little_may_be_quiet),
+        T(a_descriptor_that_is_something_else_by_now_is_not_shut_down),
         T(who_is_to_go_hears_the_last_words_first),
         T(a_descriptor_that_is_another_connection_by_now_is_left_alone),
     };
