@@ -71,9 +71,7 @@ void agg_distinct_clear(struct agg_distinct *d)
 
 static uint64_t hash_of(const struct agg_distinct *d, const uint8_t *p, size_t n)
 {
-    uint64_t h = hash_bytes(p, n).lo ^ d->seed;
-    unsigned __int128 m = (unsigned __int128)h * (d->seed | 1);
-    return (uint64_t)m ^ (uint64_t)(m >> 64);
+    return hash_seeded(p, n, d->seed);
 }
 
 static err_t nomem(struct err *e)

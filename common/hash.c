@@ -34,6 +34,11 @@ struct hash128 hash_bytes(const void *p, size_t n)
     return of(simd()->bytes(p, n));
 }
 
+uint64_t hash_seeded(const void *p, size_t n, uint64_t seed)
+{
+    return XXH3_64bits_withSeed(p, n, seed);
+}
+
 struct hash_stream *hash_stream_new(void)
 {
     XXH3_state_t *s = XXH3_createState();

@@ -12,6 +12,10 @@ struct hash128 {
 
 struct hash128 hash_bytes(const void *p, size_t n);
 
+// XXH3-64, for hash tables of values that come from outside: of values made to meet in one
+// place of a table that is known, hash_bytes has any number.
+uint64_t hash_seeded(const void *p, size_t n, uint64_t seed);
+
 struct hash_stream; // incremental, same value as hash_bytes of the whole
 struct hash_stream *hash_stream_new(void); // NULL: out of memory
 void hash_stream_reset(struct hash_stream *h);

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { MOST = 1 << 20 };
 
@@ -73,12 +74,68 @@ static void a_stream_gives_the_value_of_the_whole(void **state)
     free(p);
 }
 
+static uint64_t word(size_t at)
+{
+    uint64_t v;
+    memcpy(&v, XXH3_kSecret + at, sizeof v);
+    return v;
+}
+
+// The n-th of many 16 bytes with the same lower half of XXH3-128: what XXH3 does with so
+// many (xxhash.h: XXH3_len_9to16_128b) is undone from a goal, which takes as long as
+// hashing.
+static void make_meet(uint64_t n, uint8_t out[16])
+{
+    const uint64_t goal = 0x0123456789abcdef, low_flip = word(32) ^ word(40),
+                   high_flip = word(48) ^ word(56);
+    XXH128_hash_t m = XXH_mult64to128(n ^ low_flip, XXH_PRIME64_1);
+    m.low64 += (uint64_t)15 << 54;
+    uint64_t y = XXH_swap64(m.low64 ^ goal) - m.high64;
+    uint32_t inverse = 1, prime = (uint32_t)XXH_PRIME32_2;
+    for (int i = 0; i < 5; i++)
+        inverse *= 2 - prime * inverse; // of an odd number, modulo 2^32
+    uint64_t low = (uint32_t)y * inverse;
+    uint64_t x = ((y - low * prime) & 0xffffffff00000000) | low;
+    uint64_t high_word = x ^ high_flip, low_word = n ^ high_word;
+    memcpy(out, &low_word, 8);
+    memcpy(out + 8, &high_word, 8);
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void values_that_were_made_to_meet_do_not_meet_where_there_is_a_seed(void **state)
+{
+    (void)state;
+    enum { N = 20000 };
+    static uint64_t seeded[N];
+    struct rnd r = rnd_seed(__func__);
+    uint64_t seed = rnd_next(&r), same = 0;
+    uint8_t p[16];
+    make_meet(0, p);
+    uint64_t meets = hash_bytes(p, sizeof p).lo;
+    for (uint64_t i = 0; i < N; i++) {
+        make_meet(i, p);
+        if (hash_bytes(p, sizeof p).lo != meets)
+            fail_msg("value %d is not made well", (int)i);
+        seeded[i] = hash_seeded(p, sizeof p, seed) & 0xffffffff;
+    }
+    qsort(seeded, N, sizeof *seeded, by_number);
+    for (int i = 1; i < N; i++)
+        same += seeded[i] == seeded[i - 1];
+    assert_true(same < 5); // 0.05 are expected
+}
+
 int main(void)
 {
     static const struct CMUnitTest plain[] = {
         cmocka_unit_test(values_are_those_of_xxh3),
         cmocka_unit_test(every_register_width_gives_the_same_value),
         cmocka_unit_test(a_stream_gives_the_value_of_the_whole),
+        cmocka_unit_test(values_that_were_made_to_meet_do_not_meet_where_there_is_a_seed),
     };
     return test_main("hash", plain, N_OF(plain), NULL, 0);
 }
