@@ -36,7 +36,10 @@ static err_t create(struct warehouse *w, const char *kind, const char *table,
     }
     if (rc == ERR_OK) rc = wpg_do(w, e, "creating the table", "%s)", (char *)sql.p);
     buf_free(&sql);
-    return rc;
+    // A column that is called as one of the server's own (ctid, xmin).
+    return rc == ERR_DB && w->pg && pg_blames_statement(w->pg)
+               ? err_wrap(e, ERR_INVALID, "table %s", table)
+               : rc;
 }
 
 err_t wpg_table_create(struct warehouse *w, const char *table, const struct schema *s,

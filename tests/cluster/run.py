@@ -25,6 +25,8 @@ import test_pg_source  # noqa: F401
 import test_pg_table  # noqa: F401
 import test_pg_load  # noqa: F401
 import test_pg_others  # noqa: F401
+import test_pg_faults  # noqa: F401
+import test_pg_same  # noqa: F401
 import test_plugin  # noqa: F401
 import test_misbehaviour  # noqa: F401
 import test_python  # noqa: F401

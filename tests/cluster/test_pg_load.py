@@ -507,7 +507,10 @@ def a_table_with_other_columns_is_refused_column_by_column(t):
     t.run(*args(pg))
     t.equal([["1", "x", "1", "2"]], pg.rows("SELECT * FROM k"), "rows")
     pg.do("CREATE VIEW w AS SELECT 1 AS id")
-    t.says(t.run(*args(pg, table="w"), want=2), "is no table")
+    for mode in ("append", "replace"):
+        t.says(t.run(*args(pg, "--mode", mode, table="w"), want=2), "is no table")
+    t.write("k.csv", "id,ctid\n1,2\n")
+    t.says(t.run(*args(pg, table="x"), want=2), 'column name "ctid" conflicts with a system column name')
 
 
 @scenario("pg", "smoke", "threads")
