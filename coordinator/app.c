@@ -133,6 +133,10 @@ static void ping_the_quiet(struct app *a, ns_t now)
         bool ask = lost && s->peer.link == APP_TCP;
         struct msg m = { .type = MSG_PING, .PING = { ++a->seq } };
         if (ask || now - s->sent >= ping_every) app_post(a, s, &m, NULL, 0, NULL, NULL);
+        if (s->missed) {
+            app_begin_anew(a, &s->peer, now);
+            continue;
+        }
         if (!s->gone || s->peer.link != APP_TCP) continue;
         snprintf(line, sizeof line, "worker %s is gone", s->name);
         app_say(a, "worker", line);

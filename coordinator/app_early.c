@@ -46,10 +46,11 @@ bool app_keep_early(struct app *a, const struct lease *l, const char *worker, ui
     if (old) early_free(a, old);
     snprintf(x->worker, sizeof x->worker, "%s", worker);
     x->sid = sid;
+    HASH_ADD(hh, a->early, key, sizeof x->key, x);
+    if (!x->hh.tbl) return free(x), true;
     x->in = *in;
     *in = NULL;
     a->early_bytes += bytes;
-    HASH_ADD(hh, a->early, key, sizeof x->key, x);
     return true;
 }
 

@@ -97,6 +97,7 @@ static struct culprit *culprit_of(struct app *a, const struct link_peer *p)
     if (!c) return NULL;
     memcpy(c->who, who, sizeof who);
     HASH_ADD(hh, a->strikes, who, strlen(c->who), c);
+    if (!c->hh.tbl) return free(c), NULL;
     return c;
 }
 

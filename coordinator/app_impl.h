@@ -104,7 +104,8 @@ void app_drop_early(struct app *a);
 void app_hello(struct app *a, const struct link_peer *p, const struct msg_HELLO *h,
                ns_t now);
 void app_ready(struct app *a, struct session *s, const struct msg_READY *r, ns_t now);
-void app_session_end(struct app *a, struct session *s, ns_t now); // frees it
+void app_session_end(struct app *a, struct session *s, ns_t now);
+void app_begin_anew(struct app *a, const struct link_peer *p, ns_t now); // frees it
 void app_look_at_gate(struct app *a, bool in_any_case, ns_t now);
 void app_join_ready(struct app *a, ns_t now); // who can have batches now
 void app_gather(struct app *a, ns_t now);     // workers.min and workers.wait

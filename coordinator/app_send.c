@@ -22,6 +22,7 @@ bool app_post(struct app *a, struct session *s, struct msg *m, void *payload, si
     err_t rc = (can_wait(m->type) ? link_post : link_send)(l, &s->peer, m, payload, n,
                                                            free_fn, hint, &a->scratch);
     s->gone |= rc == ERR_CLOSED;
+    s->missed |= rc != ERR_OK && rc != ERR_CLOSED && rc != ERR_BUSY;
     return rc == ERR_OK;
 }
 

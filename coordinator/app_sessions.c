@@ -23,6 +23,17 @@ void app_session_end(struct app *a, struct session *s, ns_t now)
     app_share_left(a, sid, now);
 }
 
+// Both sides would wait for what did not get through.
+void app_begin_anew(struct app *a, const struct link_peer *p, ns_t now)
+{
+    struct link_peer peer = *p; // it may stand in the session
+    struct session *s = session_of(&a->sessions, &peer);
+    if (!s) return;
+    app_say(a, "worker", "out of memory: a worker begins anew");
+    app_reset(a, &peer, s->sid, "out of memory");
+    app_session_end(a, s, now);
+}
+
 void app_look_at_gate(struct app *a, bool in_any_case, ns_t now)
 {
     char line[400];

@@ -343,20 +343,25 @@ static void on_bad_frame(struct app *a, const struct link_peer *p)
     app_strike(a, p, text, clock_ns());
 }
 
-// True: there may be more.
+static void lost_a_message(struct app *a, const struct link_peer *p)
+{
+    app_say(a, "worker", a->scratch.text);
+    if (p->n) app_begin_anew(a, p, clock_ns());
+}
+
 // How many there were, up to MESSAGES_MAX.
 static int take_messages_of(struct app *a, uint8_t link)
 {
     int n = 0;
     for (; n < MESSAGES_MAX && a->in->link[link] && !a->over; n++) {
-        struct link_peer p;
+        struct link_peer p = { 0 };
         struct link_in *in = NULL;
         err_t rc = link_recv(a->in->link[link], &p, &in, &a->scratch);
         p.link = link;
         if (rc == ERR_PROTO)
             on_bad_frame(a, &p);
         else if (rc != ERR_OK)
-            app_say(a, "worker", a->scratch.text);
+            lost_a_message(a, &p);
         else if (!in)
             return n;
         else

@@ -77,8 +77,8 @@ err_t feeder_start(struct feeder **out, struct source *s,
     f->target_bytes = target_bytes;
     f->out = queue_new(AHEAD, AHEAD_BYTES);
     f->spare = calloc(1, sizeof *f->spare);
-    f->running =
-        f->out && f->spare && pthread_create(&f->thread, NULL, feeder_main, f) == 0;
+    bool room = f->out && f->spare && queue_reserve(f->out, AHEAD + 1);
+    f->running = room && pthread_create(&f->thread, NULL, feeder_main, f) == 0;
     if (!f->running) {
         feeder_free(&f);
         return err_set(e, ERR_NOMEM, "cannot start the source's thread");

@@ -1,12 +1,9 @@
 #include "coordinator/journal_spans.h"
+#include "common/hash_map.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define HASH_NONFATAL_OOM        1
-#define uthash_nonfatal_oom(elt) ((elt)->hh.tbl = NULL)
-#include <uthash.h>
 
 struct key { // no padding: it is hashed as bytes
     uint64_t begin, end;

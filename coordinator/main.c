@@ -28,9 +28,10 @@ static int parse_for_json(int argc, char **argv, struct cli *c)
     FILE *f = open_memstream(&text, &n);
     if (!f) return cli_parse(argc, argv, c);
     int code = cli_parse_to(argc, argv, c, stdout, f);
-    fclose(f);
-    fputs(text, stderr);
-    if (code > 0) run_refused(&c->job, text);
+    bool whole = fclose(f) == 0 && text;
+    if (!whole && code > 0) fputs("tranche: out of memory\n", stderr);
+    if (whole) fputs(text, stderr);
+    if (whole && code > 0) run_refused(&c->job, text);
     free(text);
     return code;
 }

@@ -2,6 +2,7 @@
 
 #include "coordinator/programs.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +46,7 @@ static err_t read_file(const char *path, uint64_t from, uint8_t **out, size_t *n
     err_t rc = *out ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory: %s", path);
     for (size_t got = 0; rc == ERR_OK && got < *n;) {
         ssize_t k = pread(fd, *out + got, *n - got, (off_t)(from + got));
+        if (k < 0 && errno == EINTR) continue;
         if (k <= 0) rc = err_sys(e, "cannot read %s", path);
         got += k > 0 ? (size_t)k : 0;
     }

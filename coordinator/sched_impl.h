@@ -7,16 +7,13 @@
 #ifndef COORDINATOR_SCHED_IMPL_H
 #define COORDINATOR_SCHED_IMPL_H
 
+#include "common/hash_map.h"
 #include "common/heap.h"
 #include "common/list.h"
 #include "coordinator/sched.h"
 
 #include <assert.h>
 #include <stdint.h>
-
-#define HASH_NONFATAL_OOM        1
-#define uthash_nonfatal_oom(elt) ((elt)->hh.tbl = NULL)
-#include <uthash.h>
 
 enum {
     ATTEMPTS = 2,      // of a chunk, at a time: the first and a straggler's second

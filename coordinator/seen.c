@@ -1,11 +1,8 @@
 #include "coordinator/seen.h"
+#include "common/hash_map.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define HASH_NONFATAL_OOM        1
-#define uthash_nonfatal_oom(elt) ((elt)->hh.tbl = NULL)
-#include <uthash.h>
 
 struct seen_name {
     UT_hash_handle hh;

@@ -9,8 +9,12 @@ struct session *session_add(struct sessions *s, const struct link_peer *p)
     x->peer = *p;
     x->sid = s->epoch << 32 | ++s->n_made;
     HASH_ADD(by_peer, s->peers, peer, LINK_PEER_KEY, x);
+    if (!x->by_peer.tbl) return free(x), NULL;
     HASH_ADD(by_sid, s->sids, sid, sizeof x->sid, x);
-    return x;
+    if (x->by_sid.tbl) return x;
+    HASH_DELETE(by_peer, s->peers, x);
+    free(x);
+    return NULL;
 }
 
 struct session *session_of(struct sessions *s, const struct link_peer *p)

@@ -4,9 +4,8 @@
 #define COORDINATOR_SESSIONS_H
 
 #include "common/clock.h"
+#include "common/hash_map.h"
 #include "proto/link.h"
-
-#include <uthash.h>
 
 struct session {
     struct link_peer peer;
@@ -24,6 +23,7 @@ struct session {
     bool joined;           // the scheduler knows it
     bool superfluous;      // there is no request to be had for it, and it was said
     bool gone;             // nothing reaches it any more
+    bool missed;           // for want of memory something did not: it has to begin anew
     bool silent;           // nothing came from it for too long, and it was said
     bool refuses;          // it gets no more batches, and it was said
     unsigned hellos;       // of this connection, about one a second forgotten

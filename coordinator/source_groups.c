@@ -1,21 +1,16 @@
 #include "coordinator/source_groups.h"
 
 #include "common/hash.h"
+#include "common/hash_map.h"
 #include "common/row_code.h"
 #include "common/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-// A table that cannot grow is an error like any other: the element is not added.
-#define HASH_NONFATAL_OOM          1
-#define uthash_nonfatal_oom(group) ((group)->refused = true)
-#include <uthash.h>
-
 struct group {
     struct hash128 key;
     uint64_t first_row;
-    bool refused; // by a table without memory
     UT_hash_handle hh;
 };
 
@@ -76,7 +71,7 @@ static err_t begin_group(struct groups *g, uint64_t row, struct err *e)
     x->key = key;
     x->first_row = row;
     HASH_ADD(hh, g->ended, key, sizeof x->key, x);
-    if (!x->refused) return ERR_OK;
+    if (x->hh.tbl) return ERR_OK;
     free(x);
     return err_set(e, ERR_NOMEM, "out of memory: too many groups of batch.by");
 }

@@ -193,16 +193,30 @@ static err_t check_header(const struct wf *f, const uint8_t *p, size_t n,
     return rc;
 }
 
+// As many bytes as there are, up to n; negative: errno says why not.
+static ssize_t read_at(int fd, uint8_t *to, size_t n, uint64_t at)
+{
+    size_t got = 0;
+    while (got < n) {
+        ssize_t k = pread(fd, to + got, n - got, (off_t)(at + got));
+        if (k < 0 && errno == EINTR) continue;
+        if (k < 0) return -1;
+        if (k == 0) break;
+        got += (size_t)k;
+    }
+    return (ssize_t)got;
+}
+
 err_t wf_check_there(const struct wf *f, const char *path, uint64_t size,
                      const struct schema *s, struct err *e)
 {
     uint8_t last = 0, *head = malloc(HEAD_MAX);
     int fd = head ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
-    ssize_t n = fd >= 0 ? pread(fd, head, HEAD_MAX, 0) : -1;
+    ssize_t n = fd >= 0 ? read_at(fd, head, HEAD_MAX, 0) : -1;
     err_t rc = ERR_OK;
     if (!head)
         rc = err_set(e, ERR_NOMEM, "out of memory");
-    else if (n < 0 || pread(fd, &last, 1, (off_t)size - 1) != 1)
+    else if (n < 0 || read_at(fd, &last, 1, size - 1) != 1)
         rc = err_sys(e, "%s can't be read", f->shown);
     else if (last != '\n')
         rc = err_set(e, ERR_INVALID,

@@ -54,22 +54,33 @@ void work_rejoin_order(struct works *w, struct work *k)
     link_before(w, k, at);
 }
 
+static bool find_by(struct works *w, struct work *k)
+{
+    HASH_ADD(by_id, w->ids, id, sizeof k->id, k);
+    if (!k->by_id.tbl) return false;
+    HASH_ADD(by_range, w->ranges, key, sizeof k->key, k);
+    if (k->by_range.tbl) return true;
+    HASH_DELETE(by_id, w->ids, k);
+    return false;
+}
+
 struct work *work_add(struct works *w, struct chunk_data **c, struct work *before)
 {
     struct work *k = calloc(1, sizeof *k);
     struct shared_chunk *s = malloc(sizeof *s);
-    if (!k || !s) {
+    if (k) {
+        k->id = w->next_id + 1;
+        k->key = (struct work_key){ (*c)->range.input, (*c)->range.begin, (*c)->range.end };
+    }
+    if (!k || !s || !find_by(w, k)) {
         free(k);
         free(s);
         return NULL;
     }
     *s = (struct shared_chunk){ .refs = 1, .data = *c };
-    k->id = ++w->next_id;
+    w->next_id++;
     k->chunk = s;
-    k->key = (struct work_key){ (*c)->range.input, (*c)->range.begin, (*c)->range.end };
     *c = NULL;
-    HASH_ADD(by_id, w->ids, id, sizeof k->id, k);
-    HASH_ADD(by_range, w->ranges, key, sizeof k->key, k);
     link_before(w, k, before);
     w->n++;
     return k;

@@ -3,12 +3,12 @@
 #ifndef COORDINATOR_WORK_H
 #define COORDINATOR_WORK_H
 
+#include "common/hash_map.h"
 #include "coordinator/loader.h"
 #include "coordinator/source.h"
 #include "proto/lease.h"
 
 #include <stdatomic.h>
-#include <uthash.h>
 
 struct shared_chunk { // chunk bytes may still be on their way out when the chunk is done
     _Atomic int refs;

@@ -44,8 +44,12 @@ struct outbox *outbox_of(struct outboxes *o, const uint8_t *id, uint8_t id_n)
     if (!l) list_init(&x->waiting);
     memcpy(x->id, id, id_n);
     x->id_n = id_n;
-    list_add(&o->waiting, &x->waiting);
     HASH_ADD_KEYPTR(hh, o->by_id, x->id, id_n, x);
+    if (!x->hh.tbl) {
+        list_add(&o->spare, &x->waiting);
+        return NULL;
+    }
+    list_add(&o->waiting, &x->waiting);
     return x;
 }
 

@@ -4,10 +4,9 @@
 #ifndef PROTO_OUTBOX_H
 #define PROTO_OUTBOX_H
 
+#include "common/hash_map.h"
 #include "common/list.h"
 #include "proto/msg.h"
-
-#include <uthash.h>
 
 enum {
     OUTBOX_PAYLOAD_MAX = 4 << 10, // a larger payload travels alone, uncopied

@@ -138,10 +138,11 @@ static void on_message(struct app *a, struct link_in **in)
     }
 }
 
-static void on_bad_frame(struct app *a)
+static void on_bad_frame(struct app *a, err_t why)
 {
-    if (a->sid || a->has_job) {
+    if (a->sid || a->has_job || why != ERR_PROTO) {
         say_to(stderr, "tranche-worker: a message was refused: %s\n", a->e.text);
+        if (why != ERR_PROTO) uplink_broken(&a->up);
     } else { // a coordinator of another version, most likely
         say_to(stderr, "tranche-worker: the coordinator is not understood: %s\n",
                a->e.text);
@@ -160,7 +161,7 @@ bool worker_take_messages(struct app *a)
         if (rc == ERR_OK && !in) break;
         some = true;
         if (rc != ERR_OK)
-            on_bad_frame(a);
+            on_bad_frame(a, rc);
         else
             on_message(a, &in);
         link_in_free(&in);

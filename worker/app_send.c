@@ -30,8 +30,9 @@ void worker_post_payload(struct app *a, struct msg *m, void *payload, size_t n,
     if (waits && !a->kept_since) a->kept_since = a->sent;
     err_t rc = (waits ? link_post : link_send)(a->up.link, NULL, m, payload, n, free_fn,
                                                hint, &a->e);
-    if (rc != ERR_OK && a->sid)
-        say_to(stderr, "tranche-worker: cannot send: %s\n", a->e.text);
+    if (rc == ERR_OK) return;
+    if (a->sid) say_to(stderr, "tranche-worker: cannot send: %s\n", a->e.text);
+    uplink_broken(&a->up);
 }
 
 // A runner that has the next batch already does not wait for what the coordinator would

@@ -65,6 +65,7 @@ static void say(int fd, err_t code, const void *body, size_t n)
     if (write(fd, head, sizeof head) != (ssize_t)sizeof head) _exit(1);
     for (size_t put = 0; put < n;) {
         ssize_t k = write(fd, (const uint8_t *)body + put, n - put);
+        if (k < 0 && errno == EINTR) continue;
         if (k <= 0) _exit(1);
         put += (size_t)k;
     }
@@ -140,6 +141,7 @@ static enum heard hear_bytes(int fd, void *to, size_t n, ns_t deadline)
         if (left <= 0) return HEARD_LATE;
         if (poll(&p, 1, left > NS_S ? 1000 : (int)(left / NS_MS) + 1) <= 0) continue;
         ssize_t k = read(fd, (uint8_t *)to + got, n - got);
+        if (k < 0 && errno == EINTR) continue;
         if (k <= 0) return HEARD_END;
         got += (size_t)k;
     }

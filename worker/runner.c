@@ -47,6 +47,7 @@ static err_t read_whole_fd(int fd, uint8_t **out, size_t *n, struct err *e)
     if (!*out) return err_set(e, ERR_NOMEM, "out of memory");
     for (size_t got = 0; got < *n;) {
         ssize_t k = pread(fd, *out + got, *n - got, (off_t)got);
+        if (k < 0 && errno == EINTR) continue;
         if (k <= 0) return err_sys(e, "cannot read the spec");
         got += (size_t)k;
     }

@@ -3,6 +3,7 @@
 #include "proto/pack.h"
 #include "worker/runner_files.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,9 @@ enum { STACK_BYTES = 256 * 1024, SIGNAL_STACK_BYTES = 16 * 1024 };
 
 void runner_say(const struct runner_done *d)
 {
-    if (send(RUNNER_FD_CHANNEL, d, sizeof *d, MSG_NOSIGNAL) != (ssize_t)sizeof *d) _exit(1);
+    if (TEMP_FAILURE_RETRY(send(RUNNER_FD_CHANNEL, d, sizeof *d, MSG_NOSIGNAL)) !=
+        (ssize_t)sizeof *d)
+        _exit(1);
 }
 
 void runner_begins(struct runner *r)

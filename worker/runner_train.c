@@ -1,5 +1,6 @@
 #include "worker/runner_train.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,7 +16,8 @@ struct said { // not yet
 
 static void say(struct said *s)
 {
-    if (s->n && send(RUNNER_FD_CHANNEL, s->packet, s->n, MSG_NOSIGNAL) != (ssize_t)s->n)
+    if (s->n && TEMP_FAILURE_RETRY(send(RUNNER_FD_CHANNEL, s->packet, s->n,
+                                        MSG_NOSIGNAL)) != (ssize_t)s->n)
         _exit(1);
     s->n = 0;
 }

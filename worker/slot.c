@@ -260,7 +260,8 @@ int slot_free_lane(const struct slot *s)
 
 static err_t tell(struct slot *s, const struct runner_task *t, struct err *e)
 {
-    if (send(s->p.channel, t, sizeof *t, MSG_NOSIGNAL) != (ssize_t)sizeof *t)
+    if (TEMP_FAILURE_RETRY(send(s->p.channel, t, sizeof *t, MSG_NOSIGNAL)) !=
+        (ssize_t)sizeof *t)
         return err_sys(e, "cannot reach the runner");
     return ERR_OK;
 }

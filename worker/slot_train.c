@@ -3,6 +3,7 @@
 #include "common/csv.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -32,7 +33,8 @@ err_t slot_give_train(struct slot *s, struct runner_task *t,
     t->result = (uint32_t)region;
     memcpy(packet, t, sizeof *t);
     memcpy(packet + sizeof *t, wagon, n);
-    if (send(s->p.channel, packet, sizeof *t + n, MSG_NOSIGNAL) != (ssize_t)(sizeof *t + n))
+    if (TEMP_FAILURE_RETRY(send(s->p.channel, packet, sizeof *t + n, MSG_NOSIGNAL)) !=
+        (ssize_t)(sizeof *t + n))
         return err_sys(e, "cannot reach the runner");
     s->result[region].state = RESULT_FILLING;
     slot_packet_add(s, region, t->train);

@@ -49,6 +49,11 @@ void uplink_heard(struct uplink *u, ns_t now)
     u->retry_after = RETRY_FIRST;
 }
 
+void uplink_broken(struct uplink *u)
+{
+    u->broken = true;
+}
+
 int uplink_fd(const struct uplink *u)
 {
     return u->link ? link_fd(u->link) : -1;
@@ -79,6 +84,7 @@ static enum uplink_news renew(struct uplink *u, ns_t now, struct err *e)
 {
     link_close(&u->link, 0);
     err_t rc = connect_link(u, e);
+    u->broken = false;
     u->heard = now;
     if (rc == ERR_OK) return UPLINK_HELLO;
     if (rc != ERR_CLOSED) return UPLINK_GIVE_UP;
@@ -108,6 +114,7 @@ enum uplink_news uplink_tick(struct uplink *u, ns_t silence, ns_t now, struct er
 {
     struct link_events was = u->seen;
     if (!u->link) return now >= u->retry_at ? renew(u, now, e) : UPLINK_QUIET;
+    if (u->broken) return renew(u, now, e);
     enum link_state s = link_state(u->link, &u->seen);
     tell(u, s);
     if (s == LINK_DENIED) {

@@ -19,7 +19,7 @@ struct uplink {
     struct link_events seen;
     enum link_state said; // the last state that was told
     ns_t heard, retry_at, retry_after;
-    bool said_lost;
+    bool said_lost, broken;
 };
 
 enum uplink_news {
@@ -32,6 +32,9 @@ bool uplink_is_tcp(const struct worker_opts *o);
 // Not an error: a coordinator that does not answer yet.
 MUST_CHECK err_t uplink_open(struct uplink *u, const struct worker_opts *o, struct err *e);
 void uplink_heard(struct uplink *u, ns_t now); // a message came
+// A message could not be sent. The coordinator would wait for it for good: a fresh
+// connection is made at the next tick.
+void uplink_broken(struct uplink *u);
 enum uplink_news uplink_tick(struct uplink *u, ns_t silence, ns_t now, struct err *e);
 int uplink_fd(const struct uplink *u); // -1: none
 void uplink_close(struct uplink *u, int linger_ms);

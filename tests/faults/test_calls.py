@@ -1,0 +1,106 @@
+"""Calls into the C library that fail: what the next run of the same command leaves is exact. tests/faults/sweep.py tries all of
+them; here it is every so many, another part each time."""
+
+from fault import Fault
+from kit import scenario
+from sweep import DONE, WAYS, same, start_over, sweep
+
+DISK = ("pread", "pwrite", "fsync", "fdatasync", "ftruncate", "open", "rename", "unlink")
+
+
+def disk_fails(t, way, error, step):
+    fired = sum(sweep(t, way, "coordinator", call, error, step) for call in DISK)
+    t.true(fired > 0, "something failed")
+
+
+@scenario("calls")
+def a_disk_that_fails_at_any_call_leaves_a_database_that_the_next_run_completes(t):
+    disk_fails(t, "append", "EIO", 12)
+
+
+@scenario("calls")
+def a_disk_that_fails_at_any_call_leaves_a_csv_file_that_the_next_run_completes(t):
+    disk_fails(t, "csv replaced", "EIO", 16)
+
+
+@scenario("calls")
+def a_disk_that_fails_at_any_call_leaves_a_jsonl_file_that_the_next_run_completes(t):
+    disk_fails(t, "new jsonl", "EIO", 24)
+
+
+@scenario("calls")
+def a_disk_that_fails_at_any_call_leaves_parts_that_the_next_run_completes(t):
+    disk_fails(t, "parts", "EIO", 24)
+
+
+@scenario("calls")
+def a_disk_that_is_full_at_any_call_is_waited_for_or_ends_the_run(t):
+    for call in ("pwrite", "open", "fdatasync", "ftruncate"):
+        sweep(t, "append", "coordinator", call, "ENOSPC", 12)
+
+
+@scenario("calls")
+def whatever_memory_the_coordinator_lacks_it_ends_with_a_sentence(t):
+    sweep(t, "append", "coordinator", "malloc", "ENOMEM", 50)
+    sweep(t, "csv aggregated", "coordinator", "malloc", "ENOMEM", 120)
+
+
+@scenario("calls")
+def whatever_memory_a_worker_lacks_the_run_is_exact(t):
+    sweep(t, "append", "worker", "malloc", "ENOMEM", 8)
+
+
+@scenario("calls")
+def whatever_memory_a_runner_lacks_the_run_is_exact(t):
+    sweep(t, "aggregate", "runner", "malloc", "ENOMEM", 8)
+
+
+@scenario("calls")
+def a_worker_or_runner_whose_files_and_mappings_fail_spoils_nothing(t):
+    for role, call, error in (("worker", "open", "EMFILE"), ("worker", "mmap", "ENOMEM"), ("worker", "ftruncate", "ENOSPC"),
+                              ("runner", "pread", "EIO"), ("runner", "mmap", "ENOMEM"), ("runner", "open", "EIO")):
+        sweep(t, "append", role, call, error, 2)
+
+
+def goes_on(t, way, role, what, **how):
+    """These faults nobody notices."""
+    way = WAYS[way]
+    start_over(t, way)
+    t.run(*way.command(way.args), want=DONE)
+    want = way.look(t)
+    start_over(t, way)
+    f = Fault(t, role=role, **how)
+    t.run(*way.command(way.args), want=DONE, env=f.env)
+    same(t, want, way.look(t), what)
+    t.true("died" not in f.text, f.text)
+    return f
+
+
+@scenario("calls")
+def writes_and_reads_that_do_half_are_continued(t):
+    for way in ("append", "csv", "parts"):
+        for role in ("coordinator", "runner"):
+            for call in ("read", "pread", "write", "pwrite"):
+                f = goes_on(t, way, role, f"half of each {call}", call=call, every=1, error="SHORT")
+                t.true(f.fired > 0 or role == "runner" or call == "write", f"{call} of the {role} was called")
+
+
+@scenario("calls")
+def every_second_call_is_interrupted(t):
+    for way in ("append", "csv"):
+        for role, call in [("coordinator", c) for c in ("read", "pread", "write", "pwrite")] + [("worker", "read"), ("runner", "pread")]:
+            goes_on(t, way, role, f"{call} interrupted", call=call, every=2, error="EINTR")
+
+
+@scenario("calls")
+def a_storm_of_signals_disturbs_nobody(t):
+    for way in ("append", "csv", "aggregate"):
+        for role in ("coordinator", "worker", "runner"):
+            goes_on(t, way, role, f"signals to the {role}", storm=200)
+
+
+@scenario("calls")
+def a_clock_that_is_a_year_off_changes_nothing(t):
+    for year in (-1, 1):
+        for role in ("coordinator", "worker", "runner"):
+            goes_on(t, "append", role, f"clock of the {role} {year} year off", clock=year * 365 * 86400)
