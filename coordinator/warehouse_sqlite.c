@@ -221,6 +221,12 @@ static err_t harden(struct warehouse *w, struct err *e)
         "PRAGMA secure_delete=FAST");
 }
 
+err_t wsq_outlives_power_cuts(struct warehouse *w, bool yes, struct err *e)
+{
+    return wsq_exec(w, e, "setting up", "PRAGMA main.synchronous=%s",
+                    yes ? "EXTRA" : "FULL");
+}
+
 err_t wsq_page_cache(struct warehouse *w, unsigned kib, struct err *e)
 {
     unsigned most = w->cache_kib ? w->cache_kib : WSQ_CACHE_KIB;

@@ -172,6 +172,10 @@ bool wsq_lock_holder(const char *path, char *out, size_t cap);
 
 MUST_CHECK err_t wsq_ready(struct warehouse *w, struct err *e); // opens it again if need be
 void wsq_give_up(struct warehouse *w);                          // closes it
+// A commit ends with the name of the journal, and SQLite leaves it to chance when that
+// reaches the disk: a power cut may take the last transaction back. Not while this is on,
+// which costs one more sync each.
+MUST_CHECK err_t wsq_outlives_power_cuts(struct warehouse *w, bool yes, struct err *e);
 // Of pages in memory: at most `kib`, 0: as large as the load's limit on memory allows.
 MUST_CHECK err_t wsq_page_cache(struct warehouse *w, unsigned kib, struct err *e);
 void wsq_look_afresh(struct warehouse *w); // the same, where what is in it stays

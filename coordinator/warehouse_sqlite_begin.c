@@ -431,6 +431,16 @@ static err_t begin(struct warehouse *w, const struct load_identity *id,
     return w->store->settle(w, e);
 }
 
+// Rows that stand in a file although no load is known to be under way are somebody's own.
+static err_t begin_durably(struct warehouse *w, const struct load_identity *id,
+                           const struct buf *params, struct load_state *state,
+                           struct err *e)
+{
+    TRY(wsq_outlives_power_cuts(w, true, e));
+    TRY(begin(w, id, params, state, e));
+    return wsq_outlives_power_cuts(w, false, e);
+}
+
 err_t wsq_begin(struct warehouse *w, const struct load_identity *id,
                 const struct schema *schema, const struct load_input *inputs,
                 size_t n_inputs, const struct buf *params, struct load_state *state,
@@ -442,7 +452,7 @@ err_t wsq_begin(struct warehouse *w, const struct load_identity *id,
     TRY(wsq_ready(w, e));
     err_t rc = take_arguments(w, id, schema, inputs, n_inputs, e);
     if (rc == ERR_OK) rc = wsq_merge_try(w, e);
-    if (rc == ERR_OK) rc = begin(w, id, params, state, e);
+    if (rc == ERR_OK) rc = (w->files ? begin_durably : begin)(w, id, params, state, e);
     if (rc != ERR_OK) {
         load_state_free(state);
         wsq_give_up(w);

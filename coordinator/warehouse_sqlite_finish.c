@@ -152,6 +152,7 @@ err_t wsq_finish(struct warehouse *w, const uint64_t *input_end, bool swap,
 {
     assert(w->load_id);
     TRY(wsq_ready(w, e));
+    TRY(wsq_outlives_power_cuts(w, true, e)); // nobody hears before that it is complete
     bool swaps = w->mode == MODE_REPLACE && swap;
     err_t rc = w->store->prepare(w, swaps, e);
     if (rc == ERR_OK) rc = finish(w, input_end, swap, totals_by_input, e);
