@@ -27,12 +27,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define SHIM_CALLS(X)                                                                \
-    X(read)                                                                          \
-    X(pread)                                                                         \
-    X(write)                                                                         \
-    X(pwrite) X(fsync) X(fdatasync) X(ftruncate) X(open) X(rename) X(unlink) X(mmap) \
-        X(malloc)
+#define SHIM_CALLS(X) \
+    X(read)           \
+    X(pread)          \
+    X(write)          \
+    X(pwrite)         \
+    X(fsync) X(fdatasync) X(ftruncate) X(open) X(rename) X(unlink) X(mmap) X(malloc)
 
 enum shim_call {
 #define X(name) SHIM_##name,
