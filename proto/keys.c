@@ -8,11 +8,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zmq.h>
 
 enum { PATH_BYTES = 4200, FILE_MAX = 16 << 20 };
+
+// From now on this process has a secret in it: it leaves no core file, and the user's other
+// programs cannot look into it. (LeakSanitizer has to.)
+static void keep_secret(void)
+{
+#ifndef __SANITIZE_ADDRESS__
+    prctl(PR_SET_DUMPABLE, 0);
+#endif
+}
 
 static err_t start_sodium(struct err *e)
 {
@@ -23,6 +33,7 @@ static err_t start_sodium(struct err *e)
 err_t keys_new(struct key_pair *out, struct err *e)
 {
     TRY(start_sodium(e));
+    keep_secret();
     crypto_box_keypair(out->public_key, out->secret_key); // what CURVE uses
     return ERR_OK;
 }
@@ -110,6 +121,7 @@ static err_t read_private(const char *path, struct buf *out, struct err *e)
     }
     if (fd < 0) return err_sys(e, "%s", path);
     err_t rc = private_file(fd, path, &size, e);
+    if (rc == ERR_OK) keep_secret();
     if (rc == ERR_OK) rc = buf_reserve(out, size + 1, e);
     while (rc == ERR_OK && out->n < size) {
         ssize_t k = read(fd, out->p + out->n, size - out->n);
@@ -326,6 +338,7 @@ static err_t make_leases(const char *dir, uint8_t out[KEY_BYTES], struct err *e)
     struct buf text = { 0 };
     char secret[KEY_TEXT];
     TRY(start_sodium(e));
+    keep_secret();
     randombytes_buf(out, KEY_BYTES);
     keys_text(out, secret);
     err_t rc = buf_printf(&text, e, "role leases\nsecret %s\n", secret);

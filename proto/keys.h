@@ -2,7 +2,8 @@
 //
 // All files are lines of "WORD VALUE"; '#' begins a comment line. Keys are written as Z85
 // (ZeroMQ RFC 32, 40 characters). Each states its role, so that the one kind is not taken
-// for the other, and is refused when anybody but its owner can read or write it.
+// for the other, and is refused when anybody but its owner can read or write it. A process
+// that reads or makes one leaves no core file any more and cannot be traced by its user.
 //
 //   keys/coordinator.key     role coordinator, public, secret
 //   keys/allowed             role allowed, then one line a worker: "worker NAME PUBLIC"

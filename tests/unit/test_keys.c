@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -152,6 +153,25 @@ static struct buf text_of(const struct access *a)
     return text;
 }
 
+static void who_reads_a_secret_is_dumped_and_traced_no_more(void **state)
+{
+    (void)state;
+#ifdef __SANITIZE_ADDRESS__
+    skip();
+#else
+    struct err e;
+    struct access a = an_access(), b;
+    struct buf text = text_of(&a);
+    PASS(&e, keys_write_new(in_dir("anna.access"), text.p, text.n, &e));
+    buf_free(&text);
+    assert_int_equal(0, prctl(PR_SET_DUMPABLE, 1));
+    EXPECT(ERR_IO, &e, access_read(&b, in_dir("nobody.access"), &e));
+    EQ_I64(1, prctl(PR_GET_DUMPABLE));
+    PASS(&e, access_read(&b, in_dir("anna.access"), &e));
+    EQ_I64(0, prctl(PR_GET_DUMPABLE));
+#endif
+}
+
 static void an_access_file_brings_everything_back(void **state)
 {
     (void)state;
@@ -255,6 +275,7 @@ int main(void)
         IN_DIR(the_secret_of_leases_is_the_same_every_time),
         IN_DIR(workers_are_allowed_and_revoked),
         IN_DIR(names_that_could_be_anything_are_refused),
+        IN_DIR(who_reads_a_secret_is_dumped_and_traced_no_more),
         IN_DIR(an_access_file_brings_everything_back),
         IN_DIR(a_file_that_others_can_read_is_refused),
         IN_DIR(a_public_key_of_another_secret_is_noticed),
