@@ -1,6 +1,7 @@
 """Bad input gets a clear sentence, and nothing is lost."""
 
 import fcntl
+import gzip
 import os
 import signal
 import sqlite3
@@ -319,6 +320,15 @@ def closed_and_full_standard_streams_do_no_harm(t):
         shell(redirect, "in.csv", want)
         t.equal([(1,), (2,)], t.rows("wh.db", "SELECT a FROM t"), "rows")
         t.intact("wh.db")
+
+
+@scenario("bad")
+def a_bomb_is_unpacked_no_further_than_a_record_may_go(t):
+    t.write("in.csv.gz", gzip.compress(b"a,b\n1,2\n") + 600 * gzip.compress(b"x" * (1 << 20)))
+    argv = ["prlimit", f"--data={400 << 20}", t.tranche, "run", "--csv", "in.csv.gz", "--into", "sqlite:wh.db", "--table", "t"]
+    r = subprocess.run(argv, cwd=t.dir, env=t.env(), capture_output=True, text=True, timeout=120)
+    t.true(r.returncode == 4 and "is longer than 33554432 bytes" in r.stderr, f"exit code {r.returncode}\n{r.stderr}")
+    t.equal([(1, 2)], t.rows("wh.db", "SELECT * FROM t"), "rows before it")
 
 
 @scenario("bad")

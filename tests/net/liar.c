@@ -246,6 +246,18 @@ static void hoards_pieces(struct liar *x)
     if (x->assigned && asked < 28) ask_for_pieces(x, 2), asked += 2;
 }
 
+static void asks_for_other_bytes(struct liar *x)
+{
+    struct msg m = { .type = MSG_NEED, .NEED = { .job = the_job, .bytes = 1 << 20 } };
+    if (!x->assigned) return;
+    m.NEED.at = 5 << 20; // past its end
+    post(x, &m, NULL, 0);
+    m.NEED.at = UINT64_MAX - (1 << 19);
+    post(x, &m, NULL, 0);
+    m.NEED = (struct msg_NEED){ .job = the_job, .file = 1, .bytes = 1 };
+    post(x, &m, NULL, 0);
+}
+
 // As many as others, and goes on saying that it lives.
 static void takes_nothing(struct liar *x)
 {
@@ -283,6 +295,7 @@ static const struct {
     { "plays-coordinator", never_answers, plays_coordinator },
     { "two-programs", never_answers, is_two_programs },
     { "hoards-pieces", never_answers, hoards_pieces },
+    { "asks-for-other-bytes", never_answers, asks_for_other_bytes },
     { "takes-nothing", never_answers, takes_nothing },
 };
 
