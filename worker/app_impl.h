@@ -50,6 +50,7 @@ struct app {
     ns_t looked;                  // at the line
     ns_t next_beat, sent, worked; // worked: when it last had something to do
     ns_t kept_since;              // the oldest message that waits for company; 0: none
+    ns_t said_hello;
     struct hash128 job;
     struct msg_JOB limits;
     struct slot_job runners; // what they are started with
@@ -70,6 +71,7 @@ struct app {
     size_t queued;
     uint64_t seq;
     bool has_job, told_ready, draining, stop;
+    bool got_work; // in this session: the coordinator has heard our READY
     int exit_code;
     struct err e;
 };
@@ -109,7 +111,8 @@ void worker_feed(
 void worker_on_answer(struct app *a, uint32_t i);
 void worker_end_orphans(const struct app *a);
 void worker_on_death(struct app *a, uint32_t i, const struct slot_death *death);
-void worker_tell_ready(struct app *a);    // once every slot has the job open
+void worker_tell_ready(struct app *a); // once every slot has the job open
+void worker_say_ready(struct app *a);
 void worker_send_all_held(struct app *a); // to a coordinator that may never have got them
 void worker_drop_queue(struct app *a, bool say);
 void worker_drop_work(struct app *a); // a session ended; finished results stay

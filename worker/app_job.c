@@ -151,10 +151,14 @@ void worker_fetch_files(struct app *a)
 void worker_on_job(struct app *a, const struct link_in *in)
 {
     if (!a->sid) return; // of a session that we gave up while it was on its way
-    if (a->has_job || !link_check(in)) {
-        worker_leave(a, 1, ERR_PROTO,
-                     a->has_job ? "a second job came over one session"
-                                : "the job arrived damaged");
+    if (a->has_job && hash_equal(a->job, link_msg(in)->JOB.job)) return; // it came twice
+    if (a->has_job) {
+        worker_leave(a, 1, ERR_PROTO, "a second job came over one session");
+        return;
+    }
+    if (!link_check(in)) {
+        fprintf(stderr, "tranche-worker: the job arrived damaged: asking for it again\n");
+        worker_begin_session(a);
         return;
     }
     if (open_job(a, in) == ERR_OK)

@@ -36,6 +36,7 @@ static bool sees_file(struct msg_ASSIGN *m, const char *path)
 static void on_assign(struct app *a, struct link_in **in)
 {
     const struct msg_ASSIGN *m = &link_msg(*in)->ASSIGN;
+    a->got_work = true;
     if (a->draining) {
         worker_post_nack(a, m, ERR_CLOSED, "draining");
         return;
@@ -96,6 +97,21 @@ static void on_reset(struct app *a, const struct msg *m)
     if (a->sid && (m->sid == 0 || m->sid == a->sid)) worker_begin_session(a);
 }
 
+// What is lost on the way leaves both sides waiting for each other, and their pings keep
+// the line alive. A ping comes after all that was said before it, so that it tells what did
+// not.
+static void on_ping(struct app *a, const struct msg_PING *m)
+{
+    struct msg pong = { .type = MSG_PONG, .PONG = { m->seq } };
+    if (!a->has_job && clock_ns() - a->said_hello >= a->silence) {
+        worker_begin_session(a);
+        return;
+    }
+    worker_post(a, &pong);
+    if (a->told_ready && !a->got_work) worker_say_ready(a);
+    if (a->has_job && a->runners_wait) files_ask_again(a->files);
+}
+
 static void on_message(struct app *a, struct link_in **in)
 {
     const struct msg *m = link_msg(*in);
@@ -103,7 +119,7 @@ static void on_message(struct app *a, struct link_in **in)
     switch (m->type) {
     case MSG_WELCOME:
         if (a->sid) worker_drop_work(a); // we said HELLO twice: the answer to the later one
-        a->has_job = a->told_ready = false;
+        a->has_job = a->told_ready = a->got_work = false;
         a->epoch = m->epoch;
         a->sid = m->sid;
         a->heartbeat = (ns_t)m->WELCOME.heartbeat_ms * NS_MS;
@@ -125,11 +141,7 @@ static void on_message(struct app *a, struct link_in **in)
             if (slot_release(&a->slot[i], m->COMMITTED.token)) break;
         break;
     case MSG_RESET: on_reset(a, m); break;
-    case MSG_PING: {
-        struct msg pong = { .type = MSG_PONG, .PONG = { m->PING.seq } };
-        worker_post(a, &pong);
-        break;
-    }
+    case MSG_PING: on_ping(a, &m->PING); break;
     case MSG_SHARE: worker_on_share(a, &m->SHARE); break;
     case MSG_DRAIN: a->draining = true; break;
     case MSG_STOP: a->stop = true; break;

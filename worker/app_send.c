@@ -87,7 +87,8 @@ void worker_hello(struct app *a)
     host_arch(arch);
     own_name(a, name);
     a->epoch = a->sid = 0;
-    a->has_job = a->told_ready = false;
+    a->has_job = a->told_ready = a->got_work = false;
+    a->said_hello = clock_ns();
     struct msg m = { .type = MSG_HELLO,
                      .HELLO = { .version =
                                     msg_str(TRANCHE_VERSION, strlen(TRANCHE_VERSION)),

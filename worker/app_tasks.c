@@ -239,6 +239,11 @@ void worker_tell_ready(struct app *a)
     if (a->told_ready || !a->has_job || !up) return;
     a->told_ready = true;
     a->worked = clock_ns();
+    worker_say_ready(a);
+}
+
+void worker_say_ready(struct app *a)
+{
     struct msg m = { .type = MSG_READY,
                      .READY = {
                          .job = a->job, .slots = a->n_slots * a->lanes, .sees = a->sees } };
