@@ -269,11 +269,13 @@ static err_t read_answer(const struct buf *a, int status, struct spec *out, stru
                    (int)(n < 1000 ? n : 1000), (const char *)body);
 }
 
-err_t local_describe(struct local *l, const struct buf *spec, const struct buf *sample,
-                     struct spec *out, struct err *e)
+static err_t describe_once(struct local *l, const struct buf *spec,
+                           const struct buf *sample, struct spec *out, bool *killed,
+                           struct err *e)
 {
     struct buf answer = { 0 };
     int status = 0;
+    *killed = false;
     local_expect_describe(l);
     pid_t pid = l->adviser.pid;
     if (pid <= 0) return err_sys(e, "no worker can be started");
@@ -285,6 +287,15 @@ err_t local_describe(struct local *l, const struct buf *spec, const struct buf *
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
     if (rc == ERR_OK) rc = read_answer(&answer, status, out, e);
+    *killed = rc != ERR_OK && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
     buf_free(&answer);
     return rc;
+}
+
+err_t local_describe(struct local *l, const struct buf *spec, const struct buf *sample,
+                     struct spec *out, struct err *e)
+{
+    bool killed; // by somebody else: that says nothing about the job
+    err_t rc = describe_once(l, spec, sample, out, &killed, e);
+    return killed ? describe_once(l, spec, sample, out, &killed, e) : rc;
 }

@@ -21,6 +21,7 @@ import csv
 import hashlib
 import io
 import os
+import re
 import sqlite3
 
 MASK = (1 << 64) - 1
@@ -327,5 +328,5 @@ def left_behind(folder, apart=()):
     for root, _, names in os.walk(folder):
         found += [f"(f) {os.path.join(root, n)} is left" for n in names if n.endswith(("-journal", "-wal", "-shm"))]
     found += [f"(f) a socket is left: {line.decode()}" for line in text_of("/proc/net/unix").splitlines() if folder.encode() in line]
-    found += [f"(f) shared memory is left: {n}" for n in os.listdir("/dev/shm") if n.startswith("tranche")]
+    found += [f"(f) shared memory is left: {n}" for n in os.listdir("/dev/shm") if re.match(r"tranche(?!-test-|-pg-)", n)]
     return found

@@ -9,8 +9,8 @@
 What can happen to a message (FAULTS): drop, double, delay (and all behind it), swap (with the one that follows, if one
 does within a moment), flip (a bit of it), break (a bit of its frame's head, so that the stream makes no sense any more),
 reset (a part of it, then RST). ZMTP 3.1 (rfc.zeromq.org/spec/23): a greeting of 64 bytes, then frames of flags, length
-and body; flags 1: more frames of the message follow, 2: the length has 8 bytes, 4: a command, which is no message -
-except MESSAGE of CURVE, where each frame is one to us, since what is inside is secret.
+and body; flags 1: more frames of the message follow, 2: the length has 8 bytes, 4: a command, which is no message.
+MESSAGE of CURVE is "sealed": each of its frames is a message to us, since what is inside is secret.
 """
 
 import collections
@@ -70,8 +70,10 @@ class Stream:
         """(type, frames): a command has type None; what is not known is "?"."""
         frames = [self.frame()]
         flags, body = frames[0][0][0], frames[0][1]
+        if body.startswith(b"\7MESSAGE"):
+            return "sealed", frames
         if flags & COMMAND:
-            return "sealed" if body.startswith(b"\7MESSAGE") else None, frames
+            return None, frames
         while frames[-1][0][0] & MORE:
             frames.append(self.frame())
         kind = struct.unpack_from("<H", body, 6)[0] if body[:4] == b"TRNC" and len(body) >= 8 else None

@@ -12,13 +12,13 @@ from kit import Failed, scenario
 from test_hosts import Program, keys
 
 SCALE = "10"
-ROWS = 30000
+ROWS = 15000
 SLOW = ("SELECT id, h, (WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 20000) "
         "SELECT count(*) FROM c) AS burnt FROM batch")  # some ms a batch
 
 
 class Line:
-    """A run whose two workers are behind a proxy; with keys they have names. One that ends is started again."""
+    """A run whose two workers are behind a proxy; with keys they have names. One that fails is started again."""
 
     def __init__(self, t, secret=False, batch="8KiB"):
         self.t, self.secret = t, secret
@@ -41,7 +41,7 @@ class Line:
 
     def is_over(self):
         for name, w in self.workers.items():
-            if self.c.p.poll() is None and (w is None or w.p.poll() is not None):
+            if self.c.p.poll() is None and (w is None or w.p.poll()):
                 self.workers[name] = self.worker(name)
         return self.c.p.poll() is not None
 
@@ -55,6 +55,7 @@ class Line:
         self.line.honest()
         for w in self.workers.values():  # one that was not told of the end looks for the coordinator
             w.p.terminate()
+        for w in self.workers.values():
             w.p.wait(60)
         self.t.equal([], oracle.judge(self.ref, oracle.Sqlite(self.t.path("wh.db"), "k")), f"the oracle; the line did {self.line.told()}\n"
                      f"{self.c.text[-3000:]}\n")
@@ -77,30 +78,15 @@ def messages_that_are_lost_are_done_without(t):
 
 
 @scenario("proxy")
-def messages_that_come_twice_count_once(t):
-    run = suffers(t, double=0.5)
-    run.ends("double")
+def messages_that_come_twice_late_or_in_another_order_count_once(t):
+    run = suffers(t, double=0.4, swap=0.2, delay=0.05)
+    run.ends("double", "swap")
     t.true(run.line.done["up", "double", "RESULT"] > 0, f"results came twice: {run.line.told()}")
 
 
 @scenario("proxy")
-def messages_in_another_order_and_late_do_no_harm(t):
-    suffers(t, swap=0.3, delay=0.1).ends("swap", "delay")
-
-
-@scenario("proxy")
-def all_of_that_at_once(t):
-    suffers(t, drop=0.03, double=0.1, swap=0.1, delay=0.05).ends("drop", "double", "swap")
-
-
-@scenario("proxy")
 def flipped_bits_are_found_in_plaintext(t):
-    suffers(t, flip=0.05).ends("flip")
-
-
-@scenario("proxy")
-def flipped_bits_of_frame_heads_end_the_connection_only(t):
-    suffers(t, **{"break": 0.02}).ends("break")
+    suffers(t, flip=0.05, **{"break": 0.01}).ends("flip")
 
 
 @scenario("proxy")
@@ -119,20 +105,19 @@ def a_result_that_is_cut_in_its_middle_comes_again(t):
 
 @scenario("proxy")
 def a_result_with_keys_that_is_cut_in_its_middle_comes_again(t):
-    suffers(t, secret=True, reset=0.02).ends("reset")
+    suffers(t, secret=True, reset=0.05).ends("reset", ways=("up",))
 
 
 # Each kind of message may be the one that is lost, or comes twice: nothing but the line knows which it was.
-CONVERSATION = (("up", "HELLO"), ("down", "WELCOME"), ("down", "JOB"), ("up", "READY"), ("down", "ASSIGN"), ("up", "RESULT"),
-                ("down", "COMMITTED"), ("up", "PROGRESS"), ("down", "STOP"))
+CONVERSATION = (("up", "HELLO"), ("down", "WELCOME"), ("down", "JOB"), ("up", "READY"), ("down", "ASSIGN"), ("up", "RESULT"))
 
 
 @scenario("proxy")
 def no_message_is_the_one_that_must_not_be_lost(t):
     run = Line(t)
-    for way, kind in CONVERSATION:
-        run.line.order(way, "drop", kind)
-        run.line.order(way, "drop", kind)
+    for fault in ("drop", "double", "drop"):
+        for way, kind in CONVERSATION:
+            run.line.order(way, fault, kind)
     run.ends()
-    missed = [kind for way, kind in CONVERSATION[:6] if not run.line.done[way, "drop", kind]]
-    t.equal([], missed, f"messages that were to be lost, and were not: {run.line.told()}")
+    missed = [(fault, kind) for fault in ("drop", "double") for way, kind in CONVERSATION if not run.line.done[way, fault, kind]]
+    t.equal([], missed, f"what was to happen, and did not: {run.line.told()}")
