@@ -235,7 +235,12 @@ static err_t ask(struct request *r, struct buf *message, struct err *e)
 {
     bool killed;
     err_t rc = ask_once(r, message, &killed, e);
-    return killed ? ask_once(r, message, &killed, e) : rc;
+    if (killed) rc = ask_once(r, message, &killed, e);
+    if (!killed) return rc;
+    return err_set(e, ERR_DIED,
+                   "the process that tries the transform was killed twice (signal 9), by "
+                   "somebody or by the kernel for want of memory; the same command tries "
+                   "it again");
 }
 
 static err_t describe(struct buf *message, struct err *e)

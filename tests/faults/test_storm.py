@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 def sixty_random_faults_lose_and_double_nothing(t):
     seed = t.random.getrandbits(32)
     done = subprocess.run([sys.executable, os.path.join(HERE, "storm"), "--seed", str(seed), "--faults", "60", "--runs", "3", "--minutes", "2.5",
-                           "--work", "3", "--build", t.build], capture_output=True, text=True, env=t.env())
+                           "--work", "3", "--build", t.build], capture_output=True, text=True)
     if done.returncode:
         raise Failed(f"storm --seed {seed}\n{done.stdout[-20000:]}\n{done.stderr[-4000:]}")
     t.true(" faults in " in done.stdout.splitlines()[-1], f"it says what it did: {done.stdout[-300:]}")
@@ -48,6 +48,17 @@ def catch(t, which, number):
                 return p, victim
         t.finish(p)
         os.unlink(t.path("wh.db"))
+
+
+@scenario("storm")
+def a_process_that_tries_the_transform_and_is_killed_again_and_again_is_no_mistake_of_the_job(t):
+    t.write("in.csv", "id\n" + "".join(f"{i}\n" for i in range(2000)))
+    p, _ = catch(t, 1, signal.SIGKILL)
+    while p.poll() is None:
+        for victim in advisers(p.pid)[1]:
+            os.kill(victim, signal.SIGKILL)
+    t.says(t.finish(p), "was killed twice", "tries it again")
+    t.equal(1, p.returncode, "exit code")
 
 
 def types_are_those_of_the_values(t, p):
