@@ -35,17 +35,22 @@ def advisers(coordinator):
     return asked, [c for p in asked for c in children(p)]
 
 
+def sent(pid, number):
+    try:
+        os.kill(pid, number)
+        return True
+    except ProcessLookupError:
+        return False
+
+
 def catch(t, which, number):
     """Starts a run until one such process was met, and sends it the signal; (the run, the process)."""
     while True:
         p = t.start("run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", "k", "--sql", SQL, "--output", "json")
         while p.poll() is None:
             for victim in advisers(p.pid)[which]:
-                try:
-                    os.kill(victim, number)
-                except ProcessLookupError:
-                    continue
-                return p, victim
+                if sent(victim, number):
+                    return p, victim
         t.finish(p)
         os.unlink(t.path("wh.db"))
 
@@ -56,7 +61,7 @@ def a_process_that_tries_the_transform_and_is_killed_again_and_again_is_no_mista
     p, _ = catch(t, 1, signal.SIGKILL)
     while p.poll() is None:
         for victim in advisers(p.pid)[1]:
-            os.kill(victim, signal.SIGKILL)
+            sent(victim, signal.SIGKILL)
     t.says(t.finish(p), "was killed twice", "tries it again")
     t.equal(1, p.returncode, "exit code")
 
