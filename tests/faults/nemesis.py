@@ -59,6 +59,9 @@ class Program(threading.Thread):
         self.p = subprocess.Popen([str(a) for a in argv], cwd=storm.t.dir, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, env=storm.t.env(**env), start_new_session=True)
         self.pid = self.p.pid
+        if storm.opts.nice:  # a session is scheduled as one (sched(7), autogroup)
+            with open(f"/proc/{self.pid}/autogroup", "w", encoding="ascii") as f:
+                f.write(str(storm.opts.nice))
         self.start()
         self.outs = threading.Thread(target=self.read_out, daemon=True)
         self.outs.start()
