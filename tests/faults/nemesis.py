@@ -250,7 +250,8 @@ class Run:
         for w in [w for w in self.workers if not w.alive()]:
             self.workers.remove(w)
             w.end()
-            if not (w.p.returncode in (0, 1) or w.p.returncode == KILLED and w.us):
+            # One that was asked to leave before it could hear that ends by the signal.
+            if not (w.p.returncode in (0, 1, -signal.SIGTERM) or w.p.returncode == KILLED and w.us):
                 self.found.append(f"{w.what} ended with {w.p.returncode}: {w.text[-2000:]}")
         if not self.done and not self.coordinators and time.monotonic() >= self.restart_at:
             self.coordinate()
