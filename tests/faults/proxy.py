@@ -111,7 +111,8 @@ class Pipe:
     def close(self, rst=False):
         for s in (self.client, self.server):
             try:
-                if rst:  # the linger time 0 makes close send it
+                if rst:  # the linger time 0 makes close send it, once nobody waits in recv
+                    s.shutdown(socket.SHUT_RD)
                     s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 else:
                     s.shutdown(socket.SHUT_RDWR)
