@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,16 +20,22 @@ static void trace(const char *name)
     close(fd);
 }
 
+static bool is_at(const char *variable, const char *name, _Atomic long *passed)
+{
+    const char *at = getenv(variable);
+    if (!at) return false;
+    size_t n = strcspn(at, ":");
+    if (strlen(name) != n || memcmp(name, at, n) != 0) return false;
+    long wanted = at[n] ? strtol(at + n + 1, NULL, 10) : 1;
+    return atomic_fetch_add(passed, 1) + 1 == wanted;
+}
+
 void crash_point(const char *name)
 {
-    static _Atomic long passed;
+    static _Atomic long killed, stopped;
     trace(name);
-    const char *at = getenv("TRANCHE_CRASH_AT");
-    if (!at) return;
-    size_t n = strcspn(at, ":");
-    if (strlen(name) != n || memcmp(name, at, n) != 0) return;
-    long wanted = at[n] ? strtol(at + n + 1, NULL, 10) : 1;
-    if (atomic_fetch_add(&passed, 1) + 1 == wanted) kill(getpid(), SIGKILL);
+    if (is_at("TRANCHE_CRASH_AT", name, &killed)) kill(getpid(), SIGKILL);
+    if (is_at("TRANCHE_STOP_AT", name, &stopped)) raise(SIGSTOP); // this thread first
 }
 
 #else

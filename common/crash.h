@@ -2,8 +2,9 @@
 //
 // They stand between durable steps. In builds with TRANCHE_TEST_HOOKS the environment
 // variable TRANCHE_CRASH_AT=NAME[:N] raises SIGKILL on the own process when the place NAME
-// is passed for the Nth time (default 1); TRANCHE_CRASH_TRACE=FILE appends the names of all
-// that are passed. Releases contain nothing of it.
+// is passed for the Nth time (default 1), TRANCHE_STOP_AT likewise SIGSTOP, after which it
+// may go on; TRANCHE_CRASH_TRACE=FILE appends the names of all that are passed. Releases
+// contain nothing of it.
 
 #ifndef COMMON_CRASH_H
 #define COMMON_CRASH_H

@@ -44,8 +44,9 @@ static err_t parse(const char *conninfo, PQconninfoOption **out, struct err *e)
         *out = PQconninfoParse(conninfo, &why);
     }
     if (!*out) {
-        err_t rc =
-            why ? not_understood(conninfo, why, e) : err_set(e, ERR_NOMEM, "out of memory");
+        bool nomem = !why || strncmp(why, "out of memory", 13) == 0;
+        err_t rc = nomem ? err_set(e, ERR_NOMEM, "out of memory")
+                         : not_understood(conninfo, why, e);
         PQfreemem(why);
         free(dbname);
         return rc;

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """sweep - lets the n-th call fail, for many n, and asks each time what the next run leaves.
 
     sweep(case, "append", "coordinator", "pwrite", "EIO", step=1)
@@ -18,7 +19,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "cluster"))
 import kit  # noqa: E402
 import roomy  # noqa: E402,F401
 from fault import Fault  # noqa: E402
-from test_crash_points import WAYS, same, start_over  # noqa: E402
+from pg import Postgres  # noqa: E402
+from test_crash_points import ROWS, WAYS, Way, same, start_over, write_input  # noqa: E402
 
 DONE, ENDED = 3, 1  # two rows of the input are bad
 JOBS = 2
@@ -30,24 +32,31 @@ class Lane:
 
     def __init__(self, t, way):
         self.t, self.way = kit.Case(t.name, t.build, t.seed), way
-        start_over(self.t, way)
-        self.t.run(*way.command(way.args), want=DONE)
-        self.want = way.look(self.t)
+        self.command = way.command(way.args)
+        self.start_over()
+        self.t.run(*self.command, want=DONE)
+        self.want = self.look()
+
+    def start_over(self):
+        start_over(self.t, self.way)
+
+    def look(self):
+        return self.way.look(self.t)
 
     def close(self):
         self.t.close()
 
     def survey(self, role, call):
         """How often it is called, and from how many places."""
-        start_over(self.t, self.way)
+        self.start_over()
         f = Fault(self.t, role=role, call=call, survey=1)
-        self.t.run(*self.way.command(self.way.args), want=DONE, env=f.env)
+        self.t.run(*self.command, want=DONE, env=f.env)
         return f.seen[call], f.places
 
     def complains(self, f):
         """None, or what is wrong with what came of this fault; and the sentence it ended with."""
-        t, command = self.t, self.way.command(self.way.args)
-        start_over(t, self.way)
+        t, command = self.t, self.command
+        self.start_over()
         p = t.start(*command, env=f.env)
         r, sentence = None, ""
         try:
@@ -63,11 +72,39 @@ class Lane:
             t.true(r.code == DONE or sentence, "it ended without a sentence")
             if r.code != DONE:
                 t.run(*command, want=DONE)
-            same(t, self.want, self.way.look(t), "afterwards")
+            same(t, self.want, self.look(), "afterwards")
             t.leaves_nothing()
         except Exception as e:  # a damaged database raises sqlite3's own
             return f"{f.how} ({f.fired} failed)\n{f.text}{e}\n{r}", r and r.code, sentence
         return None, r.code, sentence
+
+
+class PostgresLane(Lane):
+    """A database of its own in a server of the scenario's."""
+
+    def __init__(self, t, server, mode):
+        self.server, self.database = server, f"lane{len(server.rows('SELECT datname FROM pg_database'))}"
+        server.do(f"CREATE DATABASE {self.database}")
+        super().__init__(t, Way(("--into", server.at(self.database), "--table", "k", *mode), None))
+
+    def start_over(self):
+        write_input(self.t, ROWS)
+        self.server.rows(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{self.database}' AND pid <> pg_backend_pid()")
+        self.server.do("DROP SCHEMA public CASCADE; CREATE SCHEMA public", self.database)
+
+    def look(self):
+        return (self.server.rows("SELECT * FROM k ORDER BY 1, 2", self.database),
+                self.server.rows("SELECT DISTINCT line, reason FROM k_rejects ORDER BY 1", self.database))
+
+
+POSTGRES = {"postgres": (), "postgres replace": ("--mode", "replace")}
+
+
+def lanes_of(t, way):
+    if way not in POSTGRES:
+        return [Lane(t, WAYS[way]) for _ in range(JOBS)]
+    server = Postgres(t, "--client_min_messages=error")
+    return [PostgresLane(t, server, POSTGRES[way]) for _ in range(JOBS)]
 
 
 def stacks_if_it_hangs(t, p):
@@ -91,8 +128,7 @@ def died_by_itself(text):
 
 def sweep(t, way, role, call, error, step=1, start=None, count=1, under=None, say=None, most=None):
     """Every step-th place (of malloc) or number (of other calls). Returns how many failed."""
-    way = WAYS[way]
-    lanes = [Lane(t, way) for _ in range(JOBS)]
+    lanes = lanes_of(t, way)
     try:
         total, places = lanes[0].survey(role, call)
         if call == "malloc":
@@ -138,7 +174,7 @@ def main(argv):
     import argparse
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--build", default=os.path.join(kit.ROOT, "build", "dev"))
-    p.add_argument("--way", choices=sorted(WAYS), default="append")
+    p.add_argument("--way", choices=[*sorted(WAYS), *POSTGRES], default="append")
     p.add_argument("--role", choices=("coordinator", "worker", "runner", "describe"), default="coordinator")
     p.add_argument("--call", required=True)
     p.add_argument("--error", default="EIO")

@@ -103,3 +103,10 @@ def a_clock_that_is_a_year_off_changes_nothing(t):
     for year in (-1, 1):
         for role in ("coordinator", "worker", "runner"):
             goes_on(t, "append", role, f"clock of the {role} {year} year off", clock=year * 365 * 86400)
+
+
+@scenario("calls", "pg")
+def whatever_fails_on_the_way_into_postgresql_the_next_run_completes_it(t):
+    fired = sum(sweep(t, "postgres", "coordinator", call, error, step) for call, error, step in (
+        ("malloc", "ENOMEM", 70), ("read", "EIO", 1), ("pread", "EIO", 4), ("pwrite", "EIO", 12), ("open", "EIO", 6)))
+    t.true(fired > 0, "something failed")
