@@ -84,7 +84,7 @@ static void add_header(struct conf *c, const struct opt *o, const struct value *
                        const struct value *m)
 {
     const char *text = opt_single(c, o, m);
-    struct err e;
+    struct err e = { 0 };
     if (!text || !opt_unique(c, o, map, m)) return;
     if (!is_token(m->key))
         conf_wrong(c, o, m, "%s is no name of a header", QUOTED(m->key));
@@ -93,9 +93,9 @@ static void add_header(struct conf *c, const struct opt *o, const struct value *
                    QUOTED(m->key));
     else if (text_has_control(text))
         conf_wrong(c, o, m, "the value of %s holds a control character", QUOTED(m->key));
-    else if (env_text_check(text, &e) != ERR_OK)
+    else if (env_text_check(text, &e) == ERR_INVALID)
         conf_wrong(c, o, m, "%s: %s", QUOTED(m->key), e.text);
-    else
+    else if (conf_ok(c, e.code))
         conf_ok(c, job_pairs_set(&c->step->http.headers, m->key, text, NULL));
 }
 

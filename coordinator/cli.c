@@ -366,11 +366,13 @@ static int run_command(struct parsing *p, int argc, char **argv)
     conf_init(&c, &p->out->job, &mistakes);
     err_t rc = read_job(p, &c, &e);
     int code = -1;
-    if (mistakes.n)
+    if (rc == ERR_NOMEM) // what seems to be a mistake may just not have been kept
+        code = fault(p, "out of memory");
+    else if (mistakes.n)
         code = complain_all(p, &mistakes);
     else if (rc != ERR_OK) {
         wrong(p, "%s", e.text);
-        code = rc == ERR_NOMEM ? CLI_INFRASTRUCTURE : CLI_USAGE;
+        code = CLI_USAGE;
     }
     strings_free(&mistakes);
     return code;

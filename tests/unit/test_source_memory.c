@@ -1,62 +1,14 @@
 // Sources and their readers when memory runs out: an error, and nothing is left behind.
+// behind.
 
 #include "common/row_code.h"
 #include "coordinator/source.h"
+#include "tests/no_memory.h"
 #include "tests/source_kit.h"
 #include "tests/test.h"
 #include "worker/reader.h"
 
 #include <sqlite3.h>
-
-static _Thread_local long left = -1; // allocations until one fails; -1: none does
-
-static bool denied(void)
-{
-    return left >= 0 && left-- == 0;
-}
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__real_aligned_alloc(size_t align, size_t n);
-char *__real_strdup(const char *s);
-char *__real_strndup(const char *s, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-void *__wrap_aligned_alloc(size_t align, size_t n);
-char *__wrap_strdup(const char *s);
-char *__wrap_strndup(const char *s, size_t n);
-
-void *__wrap_malloc(size_t n)
-{
-    return denied() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return denied() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-    return denied() ? NULL : __real_realloc(p, n);
-}
-
-void *__wrap_aligned_alloc(size_t align, size_t n)
-{
-    return denied() ? NULL : __real_aligned_alloc(align, n);
-}
-
-char *__wrap_strdup(const char *s)
-{
-    return denied() ? NULL : __real_strdup(s);
-}
-
-char *__wrap_strndup(const char *s, size_t n)
-{
-    return denied() ? NULL : __real_strndup(s, n);
-}
 
 // ---- readers ----
 
@@ -142,9 +94,9 @@ static void a_reader_says_so(void **state)
     assert_true(want >= 2700);
     long round = 0;
     for (err_t rc = ERR_NOMEM; rc != ERR_OK; round++) {
-        left = round;
+        no_memory_left = round;
         rc = read_all(in, &bytes, &rows, &e);
-        left = -1;
+        no_memory_left = -1;
         if (rc != ERR_OK) EQ_I64(ERR_NOMEM, rc);
     }
     EQ_I64(want, rows);
@@ -206,9 +158,9 @@ static void says_so(const struct job *j)
     PASS(&e, use(j, &e));
     long round = 0;
     for (err_t rc = ERR_NOMEM; rc != ERR_OK; round++) {
-        left = round;
+        no_memory_left = round;
         rc = use(j, &e);
-        left = -1;
+        no_memory_left = -1;
         if (rc != ERR_OK) EQ_I64(ERR_NOMEM, rc);
     }
     assert_true(round > 10);

@@ -95,7 +95,7 @@ static void merge_into_csv(struct kit *k, struct load_merge *m)
 static void all_is_there(const struct kit *k)
 {
     unsigned seen[N_CHUNKS * CHUNK / 10 + 1] = { 0 }, headers = 0;
-    if (k->id.merge) {
+    if (strncmp(k->url, "csv:", 4) == 0) {
         count_rows(whole(k, "out.csv"), seen, &headers);
         for (int i = 1; i <= N_CHUNKS * CHUNK / 10; i++)
             EQ_I64(1, seen[i]);
@@ -106,15 +106,19 @@ static void all_is_there(const struct kit *k)
     assert_string_equal("ok", kit_ask(k, "PRAGMA integrity_check"));
 }
 
-// `mode` -1: a merge into a file. True: the allocation was reached.
+enum { MERGED_FILE = -1, PLAIN_FILE = -2 }; // beside the modes of a job
+
+// True: the allocation was reached.
 static bool one_failure(int mode, long at)
 {
     struct kit k;
     struct err e;
     struct prepared p;
     struct load_merge m;
-    if (mode < 0)
+    if (mode == MERGED_FILE)
         merge_into_csv(&k, &m);
+    else if (mode == PLAIN_FILE)
+        text_kit(&k, "csv", "out.csv");
     else
         kit_init(&k, "sqlite");
     if (mode >= 0) kit_mode(&k, (enum job_mode)mode);
@@ -135,7 +139,8 @@ static bool one_failure(int mode, long at)
 static void every_one_of_ours_may_fail(void **state)
 {
     (void)state;
-    static const int modes[] = { MODE_APPEND, MODE_UPSERT, MODE_INCREMENTAL, -1 };
+    static const int modes[] = { MODE_APPEND,      MODE_UPSERT, MODE_REPLACE,
+                                 MODE_INCREMENTAL, MERGED_FILE, PLAIN_FILE };
     ours = true;
     for (size_t i = 0; i < N_OF(modes); i++) {
         long at = 0;
@@ -151,7 +156,7 @@ static void those_of_sqlite_may_fail(void **state)
 {
     (void)state;
     long at = 0;
-    while (one_failure((int)(at % 5) - 1, at))
+    while (one_failure((int)(at % 6) - 2, at))
         at += 1 + at / 128;
     assert_true(at > 1000);
 }
