@@ -247,6 +247,12 @@ MUST_CHECK err_t wpg_sql_try(struct warehouse *w, struct err *e);
 MUST_CHECK err_t wpg_sql_run(struct warehouse *w, const char *parts, const char *result,
                              struct err *e);
 
+// ---- lookup tables of merge.sql (warehouse_pg_lookup.c)
+
+// In the transaction in which it runs. ERR_INVALID: PostgreSQL can't have a row of one.
+MUST_CHECK err_t wpg_lookups_make(struct warehouse *w, struct err *e);
+MUST_CHECK err_t wpg_lookups_drop(struct warehouse *w, struct err *e);
+
 // ---- tables that stay when they are replaced (warehouse_pg_kept.c)
 
 struct wpg_kept {

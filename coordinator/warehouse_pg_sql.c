@@ -101,11 +101,6 @@ static err_t blame(struct warehouse *w, err_t rc, const char *what, struct err *
 {
     if (rc == ERR_OK) return ERR_OK;
     if (rc != ERR_DB || !pg_blames_statement(w->pg)) return wpg_fail(w, rc, e, "merging");
-    if (strcmp(w->pg->state, "42P01") == 0 && w->merge->spec->n_tables && e) {
-        size_t n = strlen(e->text);
-        snprintf(e->text + n, sizeof e->text - n,
-                 "; it reads parts and tables of the database, and none of tables:");
-    }
     return err_wrap(e, ERR_INVALID, "%s", what);
 }
 
@@ -210,6 +205,7 @@ static err_t try_over_nothing(struct warehouse *w, const struct schema *parts,
 {
     struct schema columns = { 0 };
     TRY(wpg_temp_create(w, PARTS, parts, e));
+    TRY(wpg_lookups_make(w, e));
     err_t rc = look_at(w, &columns, e);
     schema_free(&columns);
     return rc == ERR_OK ? try_reading(w, e) : rc;
@@ -257,14 +253,16 @@ static err_t run(struct warehouse *w, const char *parts, const char *result, str
 {
     struct schema columns = { 0 };
     TRY(wpg_do(w, e, "merging", "CREATE TEMP VIEW " PARTS " AS TABLE %s", parts));
+    TRY(wpg_lookups_make(w, e));
     err_t rc = look_at(w, &columns, e);
     if (rc == ERR_OK) rc = make_table(w, result, e);
     crash_point("merge-after-sql");
     if (rc == ERR_OK) rc = take_columns(w, &columns, e);
     schema_free(&columns);
     TRY(rc);
-    return wpg_do(w, e, "dropping the parts",
-                  "DROP VIEW pg_temp." MERGED ", pg_temp." PARTS "; DROP TABLE %s", parts);
+    TRY(wpg_do(w, e, "dropping the parts",
+               "DROP VIEW pg_temp." MERGED ", pg_temp." PARTS "; DROP TABLE %s", parts));
+    return wpg_lookups_drop(w, e);
 }
 
 err_t wpg_sql_run(struct warehouse *w, const char *parts, const char *result, struct err *e)

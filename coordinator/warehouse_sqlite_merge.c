@@ -7,15 +7,14 @@
 #include "common/agg_group.h"
 #include "common/crash.h"
 #include "common/sql_guard.h"
+#include "coordinator/load_tables.h"
 #include "proto/spec_sql.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 static const char PARTS[] = "parts", WHERE[] = "merge";
 
@@ -261,42 +260,13 @@ static err_t drop_lookups(struct warehouse *w, struct err *e)
     return ERR_OK;
 }
 
-// The records of a lookup table that stands in a file of the job.
-static err_t read_records(const struct spec_table *t, const struct job_file *f,
-                          uint8_t **out, struct err *e)
-{
-    int fd;
-    TRY(file_open(f, &fd, e));
-    err_t rc = ERR_OK;
-    *out = calloc(1, t->csv_bytes + CSV_PAD);
-    if (!*out) rc = err_set(e, ERR_NOMEM, "out of memory: table %s", t->name);
-    for (size_t got = 0; rc == ERR_OK && got < t->csv_bytes;) {
-        ssize_t n = pread(fd, *out + got, t->csv_bytes - got, (off_t)(t->file_at + got));
-        if (n < 0 && errno != EINTR) rc = err_sys(e, "cannot read %s", f->path);
-        if (n == 0) rc = err_set(e, ERR_CHANGED, "%s was truncated", f->path);
-        if (n > 0) got += (size_t)n;
-    }
-    close(fd);
-    return rc;
-}
-
 static err_t load_lookups(struct warehouse *w, struct err *e)
 {
-    const struct spec *of = w->merge->spec;
-    struct spec spec = *of;
-    err_t rc = ERR_OK;
-    spec.tables = calloc(of->n_tables + 1, sizeof *spec.tables);
-    if (!spec.tables) return err_set(e, ERR_NOMEM, "out of memory");
-    for (size_t i = 0; rc == ERR_OK && i < of->n_tables; i++) {
-        struct spec_table *t = &spec.tables[i];
-        *t = of->tables[i];
-        if (!t->csv) rc = read_records(t, &of->files.v[t->file], &t->csv, e);
-    }
+    struct spec spec;
+    err_t rc = load_tables_read(w->merge->spec, &spec, e);
     if (rc == ERR_OK) rc = spec_sql_tables_load(w->db, &spec, "temp", &w->lookups, e);
     if (rc != ERR_OK) wsq_txn_rollback(w);
-    for (size_t i = 0; i < of->n_tables; i++)
-        if (!of->tables[i].csv) free(spec.tables[i].csv);
-    free(spec.tables);
+    load_tables_free(w->merge->spec, &spec);
     return rc == ERR_TRANSFORM ? ERR_INVALID : rc;
 }
 

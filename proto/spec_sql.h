@@ -23,6 +23,10 @@ MUST_CHECK err_t spec_sql_columns(sqlite3_stmt *stmt, struct schema *out, struct
 MUST_CHECK err_t spec_sql_tables_load(sqlite3 *db, const struct spec *spec,
                                       const char *into, struct buf *names, struct err *e);
 
+// The rows of one, typed; batch_free it in any case. ERR_TRANSFORM: one cannot be read.
+MUST_CHECK err_t spec_sql_table_read(const struct spec *spec, const struct spec_table *t,
+                                     struct batch *out, struct err *e);
+
 // A copy of the value; SQLite's code.
 int spec_sql_bind_cell(sqlite3_stmt *stmt, int i, const struct cell *c);
 // Binds the spec's params to :name, @name and $name.

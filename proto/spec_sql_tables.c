@@ -97,18 +97,26 @@ static err_t parse(const struct spec *spec, const struct spec_table *t, const ui
     return rc;
 }
 
-static err_t load_rows(sqlite3 *db, const struct spec *spec, const char *into,
-                       const struct spec_table *t, struct err *e)
+err_t spec_sql_table_read(const struct spec *spec, const struct spec_table *t,
+                          struct batch *out, struct err *e)
 {
+    *out = (struct batch){ 0 };
     uint8_t *copy =
         calloc(1, t->csv_bytes + 2 * CSV_PAD); // the reader looks past both ends
     if (!copy) return err_set(e, ERR_NOMEM, "out of memory: table %s", t->name);
     if (t->csv_bytes) memcpy(copy + CSV_PAD, t->csv, t->csv_bytes);
-    struct batch b = { 0 };
-    err_t rc = parse(spec, t, copy + CSV_PAD, &b, e);
+    err_t rc = parse(spec, t, copy + CSV_PAD, out, e);
+    free(copy);
+    return rc;
+}
+
+static err_t load_rows(sqlite3 *db, const struct spec *spec, const char *into,
+                       const struct spec_table *t, struct err *e)
+{
+    struct batch b;
+    err_t rc = spec_sql_table_read(spec, t, &b, e);
     if (rc == ERR_OK) rc = insert(db, into, t, &b, e);
     batch_free(&b);
-    free(copy);
     return rc;
 }
 

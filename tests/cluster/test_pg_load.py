@@ -420,6 +420,37 @@ def merge_sql_in_postgresql_works_on_what_an_aggregate_gives(t):
 
 
 @scenario("pg")
+def merge_sql_in_postgresql_reads_lookup_tables(t):
+    pg = postgres.Postgres(t)
+    make(t, 20000)
+    pg.do("CREATE TABLE names(mine text); INSERT INTO names VALUES ('mine')")
+    t.write("names.csv", "Id,name,since,x\n" + "".join(f'{i},"name, {i}",2001-01-0{i % 9 + 1},{i / 4 if i % 3 else ""}\n'
+                                                      for i in range(0, 20000, 7)))
+    t.write("few.csv", "rest,word\n0,none\n3,ä\n")
+    sql = ("SELECT word, count(*) AS n, max(name) AS name, max(since) AS since, sum(x) AS x FROM parts JOIN names USING (id) "
+           "LEFT JOIN FEW ON id % 4 = rest GROUP BY word ORDER BY word")
+    do = args(pg, "--merge-sql", sql, "--lookup", "Names=names.csv", "--lookup", "few=few.csv")
+    groups = {}
+    for i in range(0, 20000, 7):
+        groups.setdefault({0: "none", 3: "ä"}.get(i % 4), []).append(i)
+    want = [[word, str(len(ids)), max(f"name, {i}" for i in ids), max(f"2001-01-0{i % 9 + 1}" for i in ids),
+             f"{sum(i / 4 for i in ids if i % 3):g}"] for word, ids in ((w, groups[w]) for w in ("none", "ä", None))]
+    for point in ("begin-before-commit", "merge-after-sql", "finish-before-commit"):
+        t.equal(-signal.SIGKILL, t.finish(t.start(*do, env={"TRANCHE_CRASH_AT": point})).code, f"{point}: exit code")
+        t.run(*do)
+        t.equal(want, [row[:4] + [f"{float(row[4]):g}"] for row in pg.rows("SELECT * FROM k ORDER BY ctid")],
+                f"the result after {point}")
+    t.equal([["k"], ["k_rejects"], ["names"]] + OURS, left(pg), "tables left")
+    t.equal("mine", pg.one("SELECT mine FROM names"), "a table that is called as a lookup table")
+    one = ("--merge-sql", "SELECT id FROM parts", "--fresh")
+    t.write("bad.csv", "id,day\n1,2001-01-01\n2,0000-01-01\n")
+    t.says(t.run(*args(pg, *one, "--lookup", "bad=bad.csv"), want=2), "table bad: day: ", "'0000-01-01' is not a date",
+           "(in the row 2,0000-01-01)")
+    t.says(t.run(*args(pg, "--merge-sql", "SELECT * FROM nothing", "--lookup", "few=few.csv", "--fresh"), want=2),
+           'relation "nothing" does not exist')
+
+
+@scenario("pg")
 def params_of_every_kind_are_values_in_merge_sql(t):
     pg = postgres.Postgres(t)
     make(t, 10)
@@ -467,9 +498,6 @@ def a_mistake_in_merge_sql_is_said_with_its_place_before_a_row_is_loaded(t):
             ("SELECT writes() AS a", "merge.sql may only read"),
             ("SELECT id FROM other", "merge.sql: ", 'relation "other" does not exist')):
         t.says(t.run(*args(pg, "--merge-sql", sql), want=2), *parts)
-    t.write("names.csv", "id,name\n1,x\n")
-    t.says(t.run(*args(pg, "--merge-sql", "SELECT * FROM names", "--lookup", "names=names.csv"), want=2),
-           'relation "names" does not exist', "none of tables:")
     t.says(t.run(*args(pg, "--merge-sql", "SELECT id FROM parts", "--index", "h"), want=2),
            "load.indexes: the result of merge has no column 'h'")
     t.equal(before, left(pg), "tables")
