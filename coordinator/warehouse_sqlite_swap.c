@@ -56,9 +56,11 @@ static err_t run_statements(struct warehouse *w, const struct buf *statements,
 }
 
 // Dropping a table must not delete what refers to it, and renaming must not touch views
-// that for a moment refer to nothing.
+// that for a moment refer to nothing. A quoted column that the new table lacks would be
+// taken for a text, and its index made over that.
 err_t wsq_swap_prepare(struct warehouse *w, struct err *e)
 {
+    sqlite3_db_config(w->db, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
     return wsq_exec(w, e, "preparing the swap",
                     "PRAGMA foreign_keys=OFF; PRAGMA legacy_alter_table=ON");
 }
