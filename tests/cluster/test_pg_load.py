@@ -184,6 +184,19 @@ def what_postgresql_can_not_have_is_refused_row_by_row(t):
         t.true(part in reasons, f"{part} is among the reasons: {reasons}")
 
 
+@scenario("pg")
+def what_has_no_type_of_its_own_becomes_text_and_nan_is_refused(t):
+    pg = postgres.Postgres(t)
+    pg.do("CREATE TABLE s(i bigint, r float8, u uuid, j jsonb, a int[], b bytea); INSERT INTO s VALUES (1, 'Infinity', "
+          "'6a2f41a3-c54c-fce8-32d2-0324e1c32e22', '{\"a\": 1}', '{1,2}', '\\x00ff'); INSERT INTO s VALUES (2, 'NaN'); CREATE TABLE e(i bigint, u uuid)")
+    do = ("run", "--postgres", pg.url, "--into", pg.url, "--output", "json")
+    r = t.run(*do, "--query", "SELECT * FROM s", "--table", "d", "--bad-rows", "1", want=3).json
+    t.equal((1, 1), (r["rows_loaded"], r["rows_refused"]), "loaded, refused")
+    t.equal([["1", "Infinity", "6a2f41a3-c54c-fce8-32d2-0324e1c32e22", '{"a": 1}', "{1,2}", "\\x00ff"]], pg.rows("SELECT * FROM d"), "rows")
+    t.equal([["r"]], pg.rows("SELECT \"column\" FROM d_rejects WHERE reason LIKE '''NaN'' is not a number%'"), "the column of NaN")
+    t.says(t.run(*do, "--query", "SELECT i, u FROM s", "--table", "e", want=2), "u is uuid there and text in the rows")
+
+
 # ---- ways to load
 
 @scenario("pg", "smoke")
