@@ -293,8 +293,8 @@ void wpg_forget_load(struct warehouse *w)
     char **const own[] = { &w->table,   &w->rejects,  &w->target,    &w->place,
                            &w->columns, &w->copy_sql, &w->upsert_sql };
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
-        free(*own[i]);
-        *own[i] = NULL;
+        free(own[i][0]);
+        own[i][0] = NULL;
     }
     w->merge = NULL;
     w->n_states = 0;
