@@ -180,12 +180,36 @@ err_t wpg_kept_exchange(struct warehouse *w, const struct wpg_kept *kept,
 
 // ---- checked
 
+// Those would all be NULL, and nobody would be told.
+static err_t check_lacking(const struct exchange *x, const char *staged, struct err *e)
+{
+    struct warehouse *w = x->w;
+    PGresult *r;
+    const char *const values[] = { w->table, staged };
+    TRY(wpg_query(w, &r, e, "comparing the columns",
+                  "SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute o "
+                  "WHERE attrelid = to_regclass(quote_ident($1)) AND attnum > 0 AND NOT "
+                  "attisdropped AND NOT atthasdef AND attidentity = '' AND NOT EXISTS "
+                  "(SELECT FROM pg_attribute WHERE attrelid = to_regclass(quote_ident($2)) "
+                  "AND attnum > 0 AND attname = o.attname)",
+                  2, values));
+    const char *lacking = wpg_cell(r, 0, 0);
+    err_t rc = ERR_OK;
+    if (lacking) {
+        err_set(e, ERR_INVALID, "the new rows have no column %.300s", lacking);
+        rc = refused(x, e);
+    }
+    PQclear(r);
+    return rc;
+}
+
 static err_t explain(struct warehouse *w, const struct wpg_kept *kept, const char *staged,
                      struct err *e)
 {
     struct exchange x = { .w = w, .kept = kept };
     err_t rc = prepare(&x, staged, e);
     if (rc == ERR_OK) rc = delete_and_insert(&x, "EXPLAIN ", e);
+    if (rc == ERR_OK) rc = check_lacking(&x, staged, e);
     release(&x);
     return rc;
 }

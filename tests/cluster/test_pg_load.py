@@ -301,6 +301,9 @@ def a_table_that_a_view_hangs_on_keeps_its_place(t):
     t.equal([["50", "new"]], pg.rows("SELECT * FROM v"), "the view")
     t.write("k.csv", "other\n1\n")
     t.says(t.run(*do, want=2), "it has a view or a rule on it, so it stays", 'column "other" of relation "k" does not exist')
+    t.write("k.csv", "id,n\n1,1\n")
+    for more in ((), ("--merge-sql", "SELECT id, n FROM parts")):
+        t.says(t.run(*do, *more, "--fresh", want=2), "the new rows have no column name")
     t.equal([["50", "new"]], pg.rows("SELECT * FROM v"), "the view")
 
 
