@@ -164,6 +164,8 @@ void json_string(const char *s, FILE *out)
             fprintf(out, "\\%c", c);
         } else if (c < 0x20 || c == 0x7f) {
             fprintf(out, "\\u%04x", c);
+        } else if (c == 0xc2 && (unsigned char)s[i + 1] < 0xa0) { // U+0080 to U+009F
+            fprintf(out, "\\u%04x", (unsigned char)s[++i]);
         } else {
             fputc(c, out);
         }

@@ -343,7 +343,9 @@ def names_and_values_of_the_input_steer_no_terminal(t):
     said.append(t.run("run", "--csv", "f*.csv", "--into", "null:").out)
     t.write("fh.csv", "a,b\n")
     for more in (["--csv", "f*.csv"], ["--csv", "fg.csv", "--type", "\x1b[2J=integer"], ["--csv", "g\x1b[2J.csv"]):
-        said.append(t.run("run", *more, "--into", "null:", want=2).err)
+        wrong = t.run("run", *more, "--into", "null:", "--output", "json", want=2)
+        said += [wrong.err, wrong.out]
+        t.true(wrong.json["error"], wrong.out)
     said.append(t.run("runs").out)
     for text in said:
         bad = [c for c in text if (c < " " and c not in "\t\n") or "\x7f" <= c < "\xa0"]
