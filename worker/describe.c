@@ -49,7 +49,7 @@ static err_t read_stdin(struct buf *b, struct err *e)
 static err_t read_request(struct request *r, const struct buf *in, struct err *e)
 {
     uint64_t n;
-    if (in->n < CSV_PAD + 8) return err_set(e, ERR_PROTO, "the request is too short");
+    if (in->n < 8 + 2 * CSV_PAD) return err_set(e, ERR_PROTO, "the request is too short");
     memcpy(&n, in->p, 8);
     if (n > in->n - 8 - 2 * CSV_PAD) return err_set(e, ERR_PROTO, "the request is cut");
     TRY(spec_decode(&r->spec, in->p + 8, (size_t)n, e));
