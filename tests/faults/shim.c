@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <link.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,8 +30,9 @@ static const char *const names[] = {
 };
 
 static struct {
-    bool ours; // this process is of the role
-    int call;  // -1: none
+    const char *is, *wanted; // roles
+    bool ours;               // they are the same
+    int call;                // -1: none
     uint64_t at, count, every, stack;
     int error; // 0: short
     bool survey;
@@ -62,14 +64,14 @@ static const char *role_of(const char *cmdline, size_t n)
     return first < n && strcmp(cmdline + first, "--describe") == 0 ? "describe" : "worker";
 }
 
-static bool is_ours(const char *role)
+static const char *role_here(void)
 {
-    char line[4096] = "";
+    static char line[4096];
     int fd =
         (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC, 0);
     ssize_t n = fd >= 0 ? syscall(SYS_read, fd, line, sizeof line - 1) : 0;
     if (fd >= 0) syscall(SYS_close, fd);
-    return n > 0 && strcmp(role_of(line, (size_t)n), role) == 0;
+    return n > 0 ? role_of(line, (size_t)n) : "";
 }
 
 static uint64_t number(const char *name, uint64_t missing)
@@ -265,8 +267,10 @@ static void died(int sig)
     raise(sig);
 }
 
-static void start_storm(uint64_t every_us)
+static void start_storm(void)
 {
+    uint64_t every_us = number("FAULT_STORM", 0);
+    if (!every_us) return;
     struct sigaction sa = { .sa_handler = nothing };
     struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + 9 };
     struct itimerspec each = { 0 };
@@ -276,6 +280,16 @@ static void start_storm(uint64_t every_us)
     sigaction(SIGRTMIN + 9, &sa, NULL);
     if (timer_create(CLOCK_MONOTONIC, &ev, &timer) == 0)
         timer_settime(timer, 0, &each, NULL);
+}
+
+// A worker's first runners are copies of it.
+static void forked(void)
+{
+    bool from_worker = strcmp(it.is, "worker") == 0;
+    if (!from_worker) return;
+    it.is = "runner";
+    it.ours = strcmp(it.wanted, it.is) == 0;
+    if (it.ours) start_storm(); // timers are not inherited
 }
 
 // ---- the start
@@ -299,8 +313,12 @@ __attribute__((constructor)) static void start(void)
     if (under) snprintf(it.under, sizeof it.under, "%s", under);
     it.under_n = strlen(it.under);
     backtrace(warm, 2); // loads what it needs
-    it.ours = role && is_ours(role);
-    if (it.ours && it.state) {
+    it.is = role_here();
+    it.wanted = role ? role : "";
+    it.ours = strcmp(it.is, it.wanted) == 0;
+    bool worker = strcmp(it.is, "worker") == 0 && strcmp(it.wanted, "runner") == 0;
+    if (strcmp(it.is, "worker") == 0) pthread_atfork(NULL, NULL, forked);
+    if ((it.ours || worker) && it.state) {
         struct sigaction sa = { .sa_handler = died, .sa_flags = (int)SA_RESETHAND };
         if (!dlsym(RTLD_DEFAULT, "__asan_init")) {
             sigaction(SIGSEGV, &sa, NULL);
@@ -308,8 +326,7 @@ __attribute__((constructor)) static void start(void)
             sigaction(SIGFPE, &sa, NULL);
         }
         sigaction(SIGABRT, &sa, NULL);
-        uint64_t us = number("FAULT_STORM", 0);
-        if (us) start_storm(us);
+        if (it.ours) start_storm();
     }
     inside = false;
 }

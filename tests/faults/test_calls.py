@@ -15,12 +15,12 @@ def disk_fails(t, way, error, step):
 
 @scenario("calls")
 def a_disk_that_fails_at_any_call_leaves_a_database_that_the_next_run_completes(t):
-    disk_fails(t, "append", "EIO", 16)
+    disk_fails(t, "append", "EIO", 10)
 
 
 @scenario("calls")
 def a_disk_that_fails_at_any_call_leaves_a_csv_file_that_the_next_run_completes(t):
-    disk_fails(t, "csv replaced", "EIO", 40)
+    disk_fails(t, "csv replaced", "EIO", 25)
 
 
 @scenario("calls")
@@ -41,18 +41,18 @@ def a_disk_that_is_full_at_any_call_is_waited_for_or_ends_the_run(t):
 
 @scenario("calls")
 def whatever_memory_the_coordinator_lacks_it_ends_with_a_sentence(t):
-    sweep(t, "append", "coordinator", "malloc", "ENOMEM", 60)
+    sweep(t, "append", "coordinator", "malloc", "ENOMEM", 30)
     sweep(t, "csv aggregated", "coordinator", "malloc", "ENOMEM", 120)
 
 
 @scenario("calls")
 def whatever_memory_a_worker_lacks_the_run_is_exact(t):
-    sweep(t, "append", "worker", "malloc", "ENOMEM", 10)
+    sweep(t, "append", "worker", "malloc", "ENOMEM", 4)
 
 
 @scenario("calls")
 def whatever_memory_a_runner_lacks_the_run_is_exact(t):
-    sweep(t, "aggregate", "runner", "malloc", "ENOMEM", 8)
+    sweep(t, "aggregate", "runner", "malloc", "ENOMEM", 3)
 
 
 @scenario("calls")

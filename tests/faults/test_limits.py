@@ -215,7 +215,7 @@ def stands_still_for_a_while(t, role):
     make(t, 60000)
     p = t.start(*ARGS, env={"TRANCHE_TIME_SCALE": "20", "TRANCHE_STOP_AT": "assigned"})
     t.wait_until(lambda: stopped(p), "batches were handed out")
-    victim = next((k for k in t.children(p.pid) if name_of(k) == role), None)
+    victim = next((k for k in t.children(p.pid) if role_of(k) == role), None)
     t.true(victim, f"a {role} is there")
     os.kill(victim, signal.SIGSTOP)
     os.kill(p.pid, signal.SIGCONT)
@@ -228,17 +228,27 @@ def stands_still_for_a_while(t, role):
 
 @scenario("limits")
 def a_worker_that_stands_still_for_longer_than_a_silence_costs_no_row(t):
-    stands_still_for_a_while(t, "tranche-worker")
+    stands_still_for_a_while(t, "worker")
 
 
 @scenario("limits")
 def a_runner_that_stands_still_for_longer_than_a_silence_costs_no_row(t):
-    stands_still_for_a_while(t, "tranche-runner")
+    stands_still_for_a_while(t, "runner")
 
 
-def name_of(pid):
+def stat_of(pid):
+    """Its name, and its parent."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as f:
-            return os.path.basename(f.read().split(b"\0")[0].decode())
+            name = os.path.basename(f.read().split(b"\0")[0].decode())
+        with open(f"/proc/{pid}/stat") as f:
+            return name, int(f.read().rsplit(")", 1)[1].split()[1])
     except OSError:
-        return ""
+        return "", 0
+
+
+def role_of(pid):
+    """A worker's first runners are copies of it, and have its name."""
+    name, parent = stat_of(pid)
+    is_runner = name == "tranche-runner" or name == "tranche-worker" == stat_of(parent)[0]
+    return "runner" if is_runner else "worker" if name == "tranche-worker" else name
