@@ -248,6 +248,35 @@ static void choose_rows(struct conf *c)
     }
 }
 
+static bool names(const struct strings *s, const char *name)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (strcasecmp(s->v[i], name) == 0) return true;
+    return false;
+}
+
+// A series that is cut in two would be foretold twice. What steps before it make of the
+// columns is not known here.
+static void check_forecasts(struct conf *c)
+{
+    struct job *j = c->job;
+    for (size_t i = 0; i < j->n_steps && !c->n_mistakes; i++) {
+        struct strings *by = &j->steps[i].forecast.by;
+        if (j->steps[i].kind != STEP_FORECAST) continue;
+        if (!j->batch_by)
+            conf_wrong_key(c, "transform.forecast",
+                           "each series must stand in one batch: order the rows of an "
+                           "sqlite or postgres source by a column that names it, and give "
+                           "batch.by");
+        else if (by->n == 0)
+            conf_ok(c, strings_add(by, j->batch_by, strlen(j->batch_by), NULL));
+        else if (i == 0 && !names(by, j->batch_by))
+            conf_wrong_key(c, "transform.forecast.by",
+                           "the column of batch.by is not among them: series would be cut "
+                           "by batches");
+    }
+}
+
 static void fill_in(struct conf *c)
 {
     struct job *j = c->job;
@@ -270,6 +299,7 @@ void conf_check(struct conf *c)
     check_types(c);
     check_memory(c);
     check_workers(c);
+    check_forecasts(c);
     conf_check_load(c);
     if (!c->n_mistakes && !c->no_memory) fill_in(c);
 }

@@ -160,6 +160,15 @@ static err_t http_facts(struct buf *out, const struct step_http *h, struct err *
                       (unsigned long long)h->body_bytes);
 }
 
+static err_t forecast_facts(struct buf *out, const struct step_forecast *f, struct err *e)
+{
+    TRY(buf_printf(out, e, "forecast %u %u %u %u\n", f->periods, f->every, f->holidays,
+                   f->permille));
+    TRY(facts(out, "by", &f->by, e));
+    TRY(fact(out, "ds", f->ds, e));
+    return fact(out, "y", f->y, e);
+}
+
 static err_t step_facts(struct buf *out, const struct step *s, struct err *e)
 {
     switch (s->kind) {
@@ -169,6 +178,7 @@ static err_t step_facts(struct buf *out, const struct step *s, struct err *e)
         TRY(fact(out, "plugin", s->path_written, e));
         return pair_facts(out, "arg", &s->args, e);
     case STEP_HTTP: return http_facts(out, &s->http, e);
+    case STEP_FORECAST: return forecast_facts(out, &s->forecast, e);
     case STEP_NONE: break;
     }
     return err_set(e, ERR_INVALID, "a transform of no kind");

@@ -19,6 +19,9 @@ static const char *const outputs[] = { "human", "json", "quiet", NULL };
 static const char *const progresses[] = { "auto", "json", "none", NULL };
 
 // Sections in order; inside a section the order of help and reference.
+static const char *const periods[] = { "day", "week", "month", NULL };
+static const char *const holidays[] = { "us", "none", NULL };
+
 const struct opt opt_table[] = {
     { KEY("name", "name"), .section = OPT_JOB, .form = OPT_ONE, .metavar = "NAME",
       .takes = "text", .initial = "the job file's name, or the table's",
@@ -257,6 +260,49 @@ const struct opt opt_table[] = {
       .form = OPT_ONE, .metavar = "N", .takes = "count, 0 to 50", .initial = "5",
       .help = "Redirects of one request that are followed", .set = set_count,
       .at = offsetof(struct step, http.redirects), .max = 50 },
+    { KEY("transform.forecast", "forecast"), .section = OPT_TRANSFORM, .metavar = "N",
+      .form = OPT_LIST,
+      .takes = "count of periods, 1 to 10000, or a mapping with the keys below",
+      .help =
+          "What comes next in each series: ds, yhat, yhat_lower and yhat_upper for N "
+          "periods after its last, see docs/FORECAST.md. Whole series stay in one batch "
+          "by batch.by. Repeatable",
+      .one_of = "transform", .set = set_forecast,
+      .at = offsetof(struct step, forecast.periods), .min = 1, .max = STEP_PERIODS_MAX },
+    { KEY("transform.forecast.periods", NULL), .section = OPT_TRANSFORM,
+      .takes = "count, 1 to 10000", .help = "How many periods ahead",
+      .set = set_forecast_periods, .at = offsetof(struct step, forecast.periods), .min = 1,
+      .max = STEP_PERIODS_MAX },
+    { KEY("transform.forecast.by", "forecast-by"), .section = OPT_TRANSFORM,
+      .form = OPT_ONE, .metavar = "COLS", .takes = "column or list of columns",
+      .initial = "the column of batch.by",
+      .help = "The columns that name a series, and stand before what is said of it; rows "
+              "come ordered by them, then by date (a flag takes them with commas between). "
+              "The flags --forecast-... stand behind --forecast",
+      .set = set_forecast_by },
+    { KEY("transform.forecast.ds", "forecast-ds"), .section = OPT_TRANSFORM,
+      .form = OPT_ONE, .metavar = "COL", .takes = "name of a column", .initial = "ds",
+      .help = "The column of the dates", .set = set_any_text,
+      .at = offsetof(struct step, forecast.ds) },
+    { KEY("transform.forecast.y", "forecast-y"), .section = OPT_TRANSFORM, .form = OPT_ONE,
+      .metavar = "COL", .takes = "name of a column", .initial = "y",
+      .help = "The column of the values; NULL is a date without one", .set = set_any_text,
+      .at = offsetof(struct step, forecast.y) },
+    { KEY("transform.forecast.every", "forecast-every"), .section = OPT_TRANSFORM,
+      .form = OPT_ONE, .metavar = "day|week|month", .takes = "day, week or month",
+      .initial = "day", .help = "What a period is: a series has one row for each at most",
+      .set = set_choice, .at = offsetof(struct step, forecast.every), .choices = periods },
+    { KEY("transform.forecast.holidays", "forecast-holidays"), .section = OPT_TRANSFORM,
+      .form = OPT_ONE, .metavar = "us|none", .takes = "us or none", .initial = "us",
+      .help = "Whose holidays are days of their own: the federal ones of the United "
+              "States, or nobody's. Months have none",
+      .set = set_choice, .at = offsetof(struct step, forecast.holidays),
+      .choices = holidays },
+    { KEY("transform.forecast.interval", "forecast-interval"), .section = OPT_TRANSFORM,
+      .form = OPT_ONE, .metavar = "SHARE", .takes = "share, 1% to 99.9%, or 0.01 to 0.999",
+      .initial = "80%",
+      .help = "How many of the values to come lie between yhat_lower and yhat_upper",
+      .set = set_forecast_share },
     { KEY("aggregate.by", "by"), .section = OPT_TRANSFORM, .form = OPT_ONE,
       .metavar = "COLS", .takes = "column or list of columns",
       .initial = "all rows are one group",

@@ -89,6 +89,31 @@ static err_t copy_http(struct step_http *to, const struct step_http *from, struc
     return strings_copy(&to->keep, &from->keep, e);
 }
 
+err_t step_forecast_init(struct step_forecast *f, struct err *e)
+{
+    *f = (struct step_forecast){ .permille = 800 };
+    TRY(copy_text(&f->ds, "ds", e));
+    return copy_text(&f->y, "y", e);
+}
+
+static err_t copy_forecast(struct step_forecast *to, const struct step_forecast *from,
+                           struct err *e)
+{
+    *to = *from;
+    to->ds = to->y = NULL;
+    to->by = (struct strings){ 0 };
+    TRY(copy_text(&to->ds, from->ds, e));
+    TRY(copy_text(&to->y, from->y, e));
+    return strings_copy(&to->by, &from->by, e);
+}
+
+static void free_forecast(struct step_forecast *f)
+{
+    free(f->ds);
+    free(f->y);
+    strings_free(&f->by);
+}
+
 static void free_http(struct step_http *h)
 {
     free(h->url);
@@ -113,7 +138,8 @@ static err_t copy_parts(struct step *to, const struct step *from, struct err *e)
     TRY(strings_copy(&to->argv, &from->argv, e));
     TRY(job_pairs_copy(&to->env, &from->env, e));
     TRY(job_pairs_copy(&to->args, &from->args, e));
-    return copy_http(&to->http, &from->http, e);
+    TRY(copy_http(&to->http, &from->http, e));
+    return copy_forecast(&to->forecast, &from->forecast, e);
 }
 
 err_t step_copy(struct step *to, const struct step *from, struct err *e)
@@ -146,6 +172,7 @@ void step_free(struct step *s)
     free(s->path_written);
     job_pairs_free(&s->args);
     free_http(&s->http);
+    free_forecast(&s->forecast);
     *s = (struct step){ 0 };
 }
 

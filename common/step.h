@@ -15,7 +15,8 @@
     X(SQL, 1, "sql")       \
     X(EXEC, 2, "exec")     \
     X(PLUGIN, 3, "plugin") \
-    X(HTTP, 4, "http")
+    X(HTTP, 4, "http")     \
+    X(FORECAST, 5, "forecast")
 
 enum step_kind {
     STEP_NONE,
@@ -57,6 +58,19 @@ struct step_http { // what a request a row is made of, and what its answer becom
     uint64_t body_bytes;            // at most, of an answer
 };
 
+enum step_every { STEP_DAY, STEP_WEEK, STEP_MONTH };       // wire numbers too
+enum step_holidays { STEP_HOLIDAYS_US, STEP_NO_HOLIDAYS }; // likewise
+enum { STEP_PERIODS_MAX = 10000 };
+
+struct step_forecast {     // what a series is, and how far it goes on
+    struct strings by;     // columns that name a series
+    char *ds, *y;          // columns of its dates and values
+    uint32_t periods;      // ahead
+    uint32_t permille;     // of the values that the interval is to cover
+    enum step_every every; // a period
+    enum step_holidays holidays;
+};
+
 struct step { // owns all of it; what its kind does not use is zero
     enum step_kind kind;
     int line, column; // where it stands in the job file, from 1; 0: a flag. Not sent.
@@ -86,6 +100,7 @@ struct step { // owns all of it; what its kind does not use is zero
     struct job_pairs args;
 
     struct step_http http; // HTTP
+    struct step_forecast forecast;
 };
 
 // A path that stays below the folder it begins in: no '/' in front, no "." and ".." and
@@ -98,6 +113,7 @@ const char *step_kind_name(enum step_kind k); // "sql", ...; "?" for a stranger
 MUST_CHECK err_t step_copy(struct step *to, const struct step *from, struct err *e);
 void step_free(struct step *s);           // leaves a zeroed step
 void step_http_init(struct step_http *h); // the defaults of docs/JOBFILE.md
+MUST_CHECK err_t step_forecast_init(struct step_forecast *f, struct err *e); // likewise
 
 // A list that grows by one; takes what the step owns and leaves *s zeroed on success.
 MUST_CHECK err_t steps_add(struct step **v, size_t *n, struct step *s, struct err *e);

@@ -134,7 +134,8 @@ static struct value *member(struct parsing *p, struct value *map, const char *ke
     return m;
 }
 
-// The mapping below `http:`, and what is to be put into it; NULL: no memory, or said.
+// The mapping below `http:` or `forecast:`, and what is to be put into it; NULL: no memory,
+// or said.
 static struct value *nested(struct parsing *p, struct value *step, const struct opt *o,
                             const char **key)
 {
@@ -142,7 +143,7 @@ static struct value *nested(struct parsing *p, struct value *step, const struct 
     bool begins = o->one_of && opt_is_section(o->key);
     if (!begins && !dot) return step;
     const char *section = dot ? arena_strdup(&p->mem, *key, (size_t)(dot - *key)) : *key;
-    *key = dot ? dot + 1 : "url";
+    *key = dot ? dot + 1 : strcmp(o->key, "transform.http") == 0 ? "url" : "periods";
     if (section && dot && !(step->first && strcmp(step->first->key, section) == 0)) {
         wrong(p, "--%s stands behind --%s", o->flag, section);
         return NULL;

@@ -10,7 +10,8 @@ enum {
     EXEC_PARTS = 10,
     EXEC_PLACED_PARTS = 11,
     PLUGIN_PARTS = 4,
-    HTTP_PARTS = 16
+    HTTP_PARTS = 16,
+    FORECAST_PARTS = 8
 };
 
 static err_t enc_texts(struct enc *x, const struct strings *s, size_t max, const char *what)
@@ -96,13 +97,24 @@ static err_t enc_http(struct enc *x, const struct step_http *h)
     return ERR_OK;
 }
 
+static err_t enc_forecast(struct enc *x, const struct step_forecast *f)
+{
+    TRY(enc_texts(x, &f->by, SPEC_PAIRS_MAX, "columns of a series"));
+    TRY(enc_text(x, f->ds, "column of dates"));
+    TRY(enc_text(x, f->y, "column of values"));
+    PACK(msgpack_pack_uint32(&x->pk, f->periods));
+    PACK(msgpack_pack_uint32(&x->pk, f->permille));
+    PACK(msgpack_pack_uint8(&x->pk, (uint8_t)f->every));
+    PACK(msgpack_pack_uint8(&x->pk, (uint8_t)f->holidays));
+    return ERR_OK;
+}
+
 err_t enc_step(struct enc *x, const struct step *s)
 {
     static const uint8_t parts[] = {
-        [STEP_SQL] = SQL_PARTS,
-        [STEP_EXEC] = EXEC_PARTS,
-        [STEP_PLUGIN] = PLUGIN_PARTS,
-        [STEP_HTTP] = HTTP_PARTS,
+        [STEP_SQL] = SQL_PARTS,           [STEP_EXEC] = EXEC_PARTS,
+        [STEP_PLUGIN] = PLUGIN_PARTS,     [STEP_HTTP] = HTTP_PARTS,
+        [STEP_FORECAST] = FORECAST_PARTS,
     };
     if (s->kind == STEP_NONE || (size_t)s->kind >= sizeof parts)
         return err_set(x->w.e, ERR_INVALID, "a transform of kind %u", s->kind);
@@ -113,6 +125,7 @@ err_t enc_step(struct enc *x, const struct step *s)
     case STEP_EXEC: return enc_exec(x, s);
     case STEP_PLUGIN: return enc_plugin(x, s);
     case STEP_HTTP: return enc_http(x, &s->http);
+    case STEP_FORECAST: return enc_forecast(x, &s->forecast);
     default: TRY(enc_text(x, s->sql, "a transform"));
     }
     return s->out.n ? enc_schema(x, &s->out) : ERR_OK;
@@ -248,13 +261,32 @@ static err_t dec_http(const obj *part, struct step_http *h, struct err *e)
     return dec_u64(&part[14], INT64_MAX, &h->body_bytes, "max_body", e);
 }
 
+static err_t dec_forecast(const obj *part, struct step_forecast *f, struct err *e)
+{
+    uint64_t every = 0, holidays = 0, periods = 0, permille = 0;
+    TRY(dec_texts(&part[0], &f->by.v, &f->by.n, SPEC_PAIRS_MAX, "columns of a series", e));
+    TRY(dec_text(&part[1], &f->ds, "column of dates", e));
+    TRY(dec_text(&part[2], &f->y, "column of values", e));
+    TRY(dec_u64(&part[3], STEP_PERIODS_MAX, &periods, "periods", e));
+    TRY(dec_u64(&part[4], 999, &permille, "interval", e));
+    TRY(dec_u64(&part[5], STEP_MONTH, &every, "every", e));
+    TRY(dec_u64(&part[6], STEP_NO_HOLIDAYS, &holidays, "holidays", e));
+    if (periods == 0 || permille == 0)
+        return err_set(e, ERR_PROTO, "forecast: no periods, or no interval");
+    f->periods = (uint32_t)periods;
+    f->permille = (uint32_t)permille;
+    f->every = (enum step_every)every;
+    f->holidays = (enum step_holidays)holidays;
+    return ERR_OK;
+}
+
 static err_t dec_step(const obj *o, struct step *s, struct err *e)
 {
     uint64_t kind = 0;
     TRY(dec_array(o, 1, HTTP_PARTS, "transform", e));
     const obj *part = o->via.array.ptr;
     uint32_t n = o->via.array.size;
-    TRY(dec_u64(&part[0], STEP_HTTP, &kind, "kind of a transform", e));
+    TRY(dec_u64(&part[0], STEP_FORECAST, &kind, "kind of a transform", e));
     s->kind = (enum step_kind)kind;
     if (s->kind == STEP_SQL && (n == SQL_PARTS || n == SQL_TYPED_PARTS)) {
         TRY(dec_text(&part[1], &s->sql, "a transform", e));
@@ -264,6 +296,8 @@ static err_t dec_step(const obj *o, struct step *s, struct err *e)
         return dec_exec(part + 1, n, s, e);
     if (s->kind == STEP_PLUGIN && n == PLUGIN_PARTS) return dec_plugin(part + 1, s, e);
     if (s->kind == STEP_HTTP && n == HTTP_PARTS) return dec_http(part + 1, &s->http, e);
+    if (s->kind == STEP_FORECAST && n == FORECAST_PARTS)
+        return dec_forecast(part + 1, &s->forecast, e);
     return err_set(e, ERR_PROTO, "transform: kind %llu with %u parts",
                    (unsigned long long)kind, n);
 }

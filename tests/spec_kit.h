@@ -91,6 +91,19 @@ static inline void add_http(struct spec *s)
     PASS(&e, steps_add(&s->steps, &s->n_steps, &step, &e));
 }
 
+static inline void add_forecast(struct spec *s)
+{
+    struct err e;
+    struct step step = { .kind = STEP_FORECAST };
+    PASS(&e, step_forecast_init(&step.forecast, &e));
+    PASS(&e, strings_add(&step.forecast.by, "region", 6, &e));
+    step.forecast.periods = 30;
+    step.forecast.permille = 950;
+    step.forecast.every = STEP_WEEK;
+    step.forecast.holidays = STEP_NO_HOLIDAYS;
+    PASS(&e, steps_add(&s->steps, &s->n_steps, &step, &e));
+}
+
 static inline void add_table(struct spec *s, const char *name, const char *csv)
 {
     s->tables = realloc(s->tables, (s->n_tables + 1) * sizeof *s->tables);
@@ -152,6 +165,7 @@ static inline struct spec full_spec(void)
     add_exec(&s);
     add_plugin(&s);
     add_http(&s);
+    add_forecast(&s);
     struct err e;
     PASS(&e, agg_add_by(&s.aggregate, "origin", &e));
     PASS(&e, agg_add_fn(&s.aggregate, "n", "count(*)", &e));

@@ -1,24 +1,9 @@
 #include "worker/arrow.h"
 
+#include "common/civil.h"
 #include "common/csv_value.h"
 
 #include <stdio.h>
-
-// Days since 1970-01-01 to a date of the Gregorian calendar (proleptic), by eras of 400
-// years that begin in March, where the leap day is a year's last.
-static void civil(int64_t days, int *year, int *month, int *day)
-{
-    enum { ERA = 146097, TO_MARCH_0000 = 719468 };
-    days += TO_MARCH_0000;
-    int64_t era = (days >= 0 ? days : days - (ERA - 1)) / ERA;
-    int d = (int)(days - era * ERA);
-    int y = (d - d / 1460 + d / 36524 - d / 146096) / 365;
-    int of_year = d - (365 * y + y / 4 - y / 100);
-    int m = (5 * of_year + 2) / 153;
-    *day = of_year - (153 * m + 2) / 5 + 1;
-    *month = m < 10 ? m + 3 : m - 9;
-    *year = (int)(y + era * 400) + (*month <= 2);
-}
 
 static int64_t floor_div(int64_t a, int64_t b, int64_t *rest)
 {
@@ -31,17 +16,17 @@ static int64_t floor_div(int64_t a, int64_t b, int64_t *rest)
 bool arrow_moment(enum arrow_kind k, bool zone, int64_t v, char out[ARROW_MOMENT_MAX],
                   uint32_t *n)
 {
-    enum { DAY_S = 86400, FIRST_DAY = -719162, LAST_DAY = 2932896 }; // years 1 to 9999
+    enum { DAY_S = 86400 };
     static const int digits[] = { 0, 3, 6, 9 };
     static const int64_t units[] = { 1, 1000, 1000000, 1000000000 };
     int64_t fraction = 0, second = 0, day = v;
     int unit = k >= ARROW_TIME_S ? (int)k - ARROW_TIME_S : 1;
     if (k != ARROW_DATE_DAYS)
         day = floor_div(floor_div(v, units[unit], &fraction), DAY_S, &second);
-    if (day < FIRST_DAY || day > LAST_DAY) return false;
-    int y, m, d;
-    civil(day, &y, &m, &d);
-    *n = (uint32_t)snprintf(out, ARROW_MOMENT_MAX, "%04d-%02d-%02d", y, m, d);
+    if (day < CIVIL_FIRST || day > CIVIL_LAST) return false;
+    struct civil c = civil_of(day);
+    *n =
+        (uint32_t)snprintf(out, ARROW_MOMENT_MAX, "%04d-%02d-%02d", c.year, c.month, c.day);
     if (k < ARROW_TIME_S) return true;
     char *at = out + *n;
     at += snprintf(at, ARROW_MOMENT_MAX - *n, "T%02d:%02d:%02d", (int)(second / 3600),
@@ -54,19 +39,9 @@ bool arrow_moment(enum arrow_kind k, bool zone, int64_t v, char out[ARROW_MOMENT
     return true;
 }
 
-// The same eras.
-static int64_t day_of(int64_t year, int64_t month, int64_t day)
+static int digits(const uint8_t *p, int n)
 {
-    enum { ERA = 146097, TO_MARCH_0000 = 719468 };
-    year -= month <= 2;
-    int64_t era = (year >= 0 ? year : year - 399) / 400, of_era = year - era * 400;
-    int64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-    return era * ERA + of_era * 365 + of_era / 4 - of_era / 100 + of_year - TO_MARCH_0000;
-}
-
-static int64_t digits(const uint8_t *p, int n)
-{
-    int64_t v = 0;
+    int v = 0;
     for (int i = 0; i < n; i++)
         v = v * 10 + (p[i] - '0');
     return v;
@@ -97,10 +72,12 @@ bool arrow_moment_read(bool is_date, const uint8_t *p, size_t n, int64_t *out)
     const uint8_t *end = p + n, *at = p + 16;
     int64_t us = 0;
     if (!(is_date ? csv_is_date(p, n) : csv_is_timestamp(p, n))) return false;
-    int64_t day = day_of(digits(p, 4), digits(p + 5, 2), digits(p + 8, 2));
+    int64_t day =
+        civil_days((struct civil){ digits(p, 4), digits(p + 5, 2), digits(p + 8, 2) });
     *out = day;
     if (is_date) return true;
-    int64_t second = day * DAY_S + digits(p + 11, 2) * 3600 + digits(p + 14, 2) * 60;
+    int64_t second =
+        day * DAY_S + (int64_t)digits(p + 11, 2) * 3600 + digits(p + 14, 2) * 60;
     if (at < end && *at == ':') {
         second += digits(at + 1, 2);
         at += 3;

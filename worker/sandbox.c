@@ -268,7 +268,7 @@ void sandbox_runner(const struct spec *spec)
     bool alone = true;
     for (size_t i = 0; i < spec->n_steps; i++) {
         if (spec->steps[i].kind == STEP_EXEC) return;
-        alone &= spec->steps[i].kind == STEP_SQL;
+        alone &= spec->steps[i].kind == STEP_SQL || spec->steps[i].kind == STEP_FORECAST;
     }
     (void)(alone && write_nothing(agg_given(&spec->aggregate)));
     (void)syscalls_filter(alone ? SYSCALLS_ALONE : SYSCALLS_LIBRARY);

@@ -9,6 +9,7 @@ const struct transform_ops *transform_find(enum step_kind kind)
     case STEP_PLUGIN: return &transform_plugin;
     case STEP_EXEC: return &transform_exec;
     case STEP_HTTP: return &transform_http;
+    case STEP_FORECAST: return &transform_forecast;
     case STEP_NONE: break;
     }
     return NULL;

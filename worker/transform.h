@@ -66,6 +66,11 @@ extern const struct transform_ops transform_exec;
 // matter of http_share.h.
 extern const struct transform_ops transform_http;
 
+// Each series of a batch into its future; docs/FORECAST.md. Rows that nothing can be read
+// from are rejected, and so are all of a series that nothing can be said of. It fails a
+// batch for time and memory only.
+extern const struct transform_ops transform_forecast;
+
 // NULL: no transform of this kind is built in.
 const struct transform_ops *transform_find(enum step_kind kind);
 

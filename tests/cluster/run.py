@@ -2,7 +2,7 @@
 """run - the real programs, end to end: run.py [--build DIR] GROUP|NAME...
 
 Groups: all, smoke (a few, for sanitizer builds), threads (fewer, for TSan), load, types, sql, exec, aggregate, bad, kills,
-hosts, http, sources, plugin, small, ways, pg (PostgreSQL), readme, valgrind,
+hosts, http, sources, forecast, plugin, small, ways, pg (PostgreSQL), readme, valgrind,
 crashes (kills at every named point of every way to load).
 SEED=N replays the random ones; KEEP=1 keeps the folders of those that fail.
 """
@@ -14,6 +14,7 @@ import test_aggregate  # noqa: F401
 import test_bad_input  # noqa: F401
 import test_crash_points  # noqa: F401
 import test_files  # noqa: F401
+import test_forecast  # noqa: F401
 import test_functions  # noqa: F401
 import test_exec  # noqa: F401
 import test_hosts  # noqa: F401

@@ -26,6 +26,7 @@ struct backend { // the same steps, in the words of each transform
     const char *endless;   // never ends; NULL: its process is ended instead
     const char *huge;      // 1 MiB of text for each row; NULL: likewise
     const char *broken;    // cannot be opened
+    bool computes; // its values are no input's: what is kept and picked is tested elsewhere
 };
 
 #define COLUMNS "i integer, r real, t text, b boolean, d date, s timestamp, x any"
@@ -143,6 +144,19 @@ static struct step *http_step(const char *arg)
     return &step;
 }
 
+// The column that names a series, and "+" for as many periods as can be.
+static struct step *forecast_step(const char *arg)
+{
+    static struct step step;
+    struct err e;
+    step_free(&step);
+    step = (struct step){ .kind = STEP_FORECAST };
+    PASS(&e, step_forecast_init(&step.forecast, &e));
+    step.forecast.periods = arg[1] ? STEP_PERIODS_MAX : 1;
+    PASS(&e, strings_add(&step.forecast.by, arg, 1, &e));
+    return &step;
+}
+
 static const struct backend backends[] = {
     {
         .ops = &transform_sql,
@@ -224,6 +238,16 @@ static const struct backend backends[] = {
         .huge = "huge",
         .broken = "from?i={what}",
     },
+    {
+        .ops = &transform_forecast,
+        .step = forecast_step,
+        .computes = true,
+        .columns = "i integer, ds date, y real",
+        .row = "%d, '2024-01-01', 1.5",
+        .identity = "i",
+        .huge = "i+",
+        .broken = "?",
+    },
 };
 
 struct fixture {
@@ -243,7 +267,7 @@ static void *start(void **state, const char *arg)
     f->backend = *state;
     f->spec.memory_bytes = 64 << 20;
     schema_of(&f->in, f->backend->columns);
-    batch_of(&f->batch, &f->in, f->backend->rows);
+    batch_of(&f->batch, &f->in, f->backend->rows ? f->backend->rows : "");
     PASS(&e, f->backend->ops->open(&f->state, &f->spec, &f->in, f->backend->step(arg),
                                    f->want, &f->out_schema, &e));
     assert_non_null(f->state);
@@ -453,6 +477,10 @@ int main(void)
     for (size_t i = 0; i < N_OF(tests); i++) {
         const struct backend *b = &backends[i / N_OF(body)];
         CMUnitTestFunction call = body[i % N_OF(body)].call;
+        if (b->computes && call != an_empty_batch_gives_an_empty_result &&
+            call != ends_at_its_memory_limit &&
+            call != what_cannot_be_opened_leaves_nothing)
+            continue;
         if ((call == ends_at_its_deadline && !b->endless) ||
             (call == a_failure_leaves_it_usable && !b->fails) ||
             (call == ends_at_its_memory_limit && !b->huge))

@@ -26,6 +26,7 @@ only "yajl"     "common/json_line.c"                   "only json_line knows yaj
 only "zlib\.h"    "coordinator/source_stream.c"           "only the stream knows zlib"
 only "zstd\.h"    "coordinator/source_stream.c proto/pack.c" "only the stream and packed payloads know zstd"
 only "libpq-fe\.h" "common/pg.h common/pg_lib.c"      "only pg, and the files of postgres that include it, know libpq"
+only "lapacke?\.h" "worker/forecast_model.c"           "only the forecast's model knows LAPACK"
 only "curl"     "worker/curl_lib.h"                    "only what loads libcurl knows it"
 only "sqlite3\.h" "worker/xf_exec_jsonl.c coordinator/warehouse_sqlite.c coordinator/journal.c coordinator/journal_db.c coordinator/source_sqlite.h coordinator/journal_runs.c coordinator/journal_live.c common/row_step.h common/sqlite_view.h common/sql_guard.c common/sql_guard.h common/sql_distinct.h common/sql_functions.c common/sql_functions.h worker/xf_sql.h proto/spec_sql.h coordinator/ledger.c coordinator/warehouse_sqlite.h" "only the files whose job it is know SQLite"
 exit $bad

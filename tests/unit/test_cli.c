@@ -112,6 +112,13 @@ static const struct row rows[] = {
       "{column}\n"
       "tranche: --http-rate: 'fast' is no rate; e.g. 10 (a second), 100/m or 5000/h\n"
       "tranche: --http-header: 'A B' is no name of a header\n" },
+    { "a_forecast_of_nothing", JOB "--forecast|none|--forecast-interval|1.5",
+      "tranche: --forecast: 'none' is no count; it takes a count of periods, 1 to 10000, "
+      "or a "
+      "mapping with the keys below\n"
+      "tranche: --forecast-interval: '1.5' is no share; it takes a share, 1% to 99.9%, or "
+      "0.01 "
+      "to 0.999\n" },
     { "http_flags_behind_another_kind", JOB "--exec|x|--http-rows|$",
       "tranche: --http-rows stands behind --http\n" HINT },
     { "step_flags_without_a_step", JOB "--persistent|--exec|./x",
@@ -233,6 +240,35 @@ static void requests_are_made_of_flags(void **state)
     EQ_I64(1, h->keep.n);
     assert_string_equal("http://g/", s.cli.job.steps[1].http.url);
     EQ_I64(8, s.cli.job.steps[1].http.concurrency);
+    said_free(&s);
+}
+
+static void forecasts_are_made_of_flags(void **state)
+{
+    (void)state;
+    struct said s = say("tranche|run|--sqlite|a.db|--query|q|--batch-by|g|--into|null:|"
+                        "--forecast|30|--forecast-by|g,h|--forecast-ds|day|--forecast-y|n|"
+                        "--forecast-every|month|--forecast-holidays|none|"
+                        "--forecast-interval|95.5%|--forecast|7");
+    assert_string_equal("", s.err);
+    EQ_I64(-1, s.code);
+    EQ_I64(2, s.cli.job.n_steps);
+    const struct step_forecast *f = &s.cli.job.steps[0].forecast;
+    EQ_I64(30, f->periods);
+    EQ_I64(2, f->by.n);
+    assert_string_equal("h", f->by.v[1]);
+    assert_string_equal("day", f->ds);
+    assert_string_equal("n", f->y);
+    EQ_I64(STEP_MONTH, f->every);
+    EQ_I64(STEP_NO_HOLIDAYS, f->holidays);
+    EQ_I64(955, f->permille);
+    f = &s.cli.job.steps[1].forecast;
+    EQ_I64(7, f->periods);
+    EQ_I64(1, f->by.n);
+    assert_string_equal("g", f->by.v[0]);
+    assert_string_equal("ds", f->ds);
+    EQ_I64(STEP_DAY, f->every);
+    EQ_I64(800, f->permille);
     said_free(&s);
 }
 
@@ -539,6 +575,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_made_of_flags),
+        cmocka_unit_test(forecasts_are_made_of_flags),
         cmocka_unit_test(flags_alone_make_a_job),
         cmocka_unit_test(steps_of_flags_keep_their_order),
         cmocka_unit_test(columns_in_flags_stand_between_commas),

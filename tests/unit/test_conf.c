@@ -244,6 +244,27 @@ static void what_does_not_change_rows_does_not_change_the_identity(void **state)
             J("", "params: {b: {sql: y}, a: {sql: x}}\n"), true);
 }
 
+#define FORECAST(rest)                                          \
+    "source: {sqlite: a.db, query: q}\nload: {into: 'null:'}\n" \
+    "batch: {by: g}\ntransform: {forecast: " rest "}\n"
+
+static void all_of_a_forecast_is_in_the_identity(void **state)
+{
+    (void)state;
+    static const char *const others[] = {
+        FORECAST("{periods: 4}"),
+        FORECAST("{periods: 3, by: [g, h]}"),
+        FORECAST("{periods: 3, ds: a}"),
+        FORECAST("{periods: 3, y: a}"),
+        FORECAST("{periods: 3, every: week}"),
+        FORECAST("{periods: 3, holidays: none}"),
+        FORECAST("{periods: 3, interval: 0.9}"),
+    };
+    compare(FORECAST("3"), FORECAST("{periods: 3, by: g, interval: 80%, ds: ds}"), true);
+    for (size_t i = 0; i < N_OF(others); i++)
+        compare(FORECAST("3"), others[i], false);
+}
+
 static void what_changes_rows_changes_the_identity(void **state)
 {
     (void)state;
@@ -339,6 +360,7 @@ int main(void)
         cmocka_unit_test(the_table_is_named_after_something),
         cmocka_unit_test(what_does_not_change_rows_does_not_change_the_identity),
         cmocka_unit_test(what_changes_rows_changes_the_identity),
+        cmocka_unit_test(all_of_a_forecast_is_in_the_identity),
         cmocka_unit_test(the_identity_is_pinned),
         cmocka_unit_test(columns_of_ways_to_load_are_read),
         cmocka_unit_test(a_file_is_read_from_disk),

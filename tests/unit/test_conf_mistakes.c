@@ -102,6 +102,37 @@ static const struct row rows[] = {
     { "two_kinds_in_a_step",
       GOOD "transform:\n  - sql: SELECT 1 FROM batch\n    exec: [x]\n",
       "5:5: transform.exec: 'sql' is given already, on line 4; only one of them can be" },
+    { "forecast_without_periods", GOOD "transform: {forecast: {y: sales}}\n",
+      "3:13: transform.forecast: how many periods ahead? e.g. periods: 30" },
+    { "forecast_of_no_groups", GOOD "transform: {forecast: 30}\n",
+      "3:13: transform.forecast: each series must stand in one batch: order the rows of an "
+      "sqlite or postgres source by a column that names it, and give batch.by" },
+    { "forecast_of_other_groups",
+      "source: {sqlite: a.db, query: SELECT 1}\nload: {into: 'null:'}\nbatch: {by: g}\n"
+      "transform: {forecast: {periods: 3, by: [a, b]}}\n",
+      "4:36: transform.forecast.by: the column of batch.by is not among them: series would "
+      "be "
+      "cut by batches" },
+    { "forecast_of_one_column", GOOD "transform: {forecast: {periods: 3, ds: a, y: A}}\n",
+      "3:13: transform.forecast: 'a' cannot be the date and the value" },
+    { "bad_values_of_forecast",
+      GOOD "transform:\n  forecast:\n    periods: 0\n    by: [g, G, yhat, '']\n    ds: ''\n"
+           "    every: year\n    holidays: de\n    interval: 100%\n",
+      "5:5: transform.forecast.periods: '0' is out of range; it takes a count, 1 to 10000\n"
+      "6:13: transform.forecast.by: 'G' is given twice\n"
+      "6:16: transform.forecast.by: 'yhat' is a column of the result; call it otherwise in "
+      "the query\n"
+      "6:22: transform.forecast.by: '' is no name\n"
+      "7:5: transform.forecast.ds: an empty text; it takes a name of a column\n"
+      "8:5: transform.forecast.every: 'year' is none of day, week and month\n"
+      "9:5: transform.forecast.holidays: 'de' is none of us and none\n"
+      "10:5: transform.forecast.interval: '100%' is no share; it takes a share, 1% to "
+      "99.9%, "
+      "or 0.01 to 0.999" },
+    { "periods_that_nobody_needs", GOOD "transform: {forecast: 10001}\n",
+      "3:13: transform.forecast: '10001' is out of range; it takes a count of periods, 1 "
+      "to "
+      "10000, or a mapping with the keys below" },
     { "http_and_another_kind",
       GOOD "transform:\n  - http: {url: 'http://h/'}\n    sql: SELECT 1\n",
       "5:5: transform.sql: 'http' is given already, on line 4; only one of them can be" },

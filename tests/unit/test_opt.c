@@ -51,13 +51,16 @@ static void every_row_is_complete(void **state)
         if (!o->commands) fail_msg("%s belongs to no command", name);
         if (!o->later && !o->set && !spoken) fail_msg("%s has no setter", name);
         if (!o->later && o->key && !o->takes) fail_msg("%s: what does it take?", name);
-        bool by_http = o->key && strcmp(o->key, "transform.http.url") == 0; // --http
-        if (!o->later && o->key && !o->flag && !by_http) fail_msg("%s has no flag", name);
+        bool by_section = o->key && (strcmp(o->key, "transform.http.url") == 0 || // --http
+                                     strcmp(o->key, "transform.forecast.periods") == 0);
+        if (!o->later && o->key && !o->flag && !by_section)
+            fail_msg("%s has no flag", name);
         if ((o->form == OPT_SWITCH) != !o->metavar && o->flag)
             fail_msg("%s: switches, and only they, have no metavar", name);
         if (o->section == OPT_THIS_RUN && o->key && !o->later)
             fail_msg("%s: the last section has flags only", name);
-        if (o->key && opt_is_section(o->key) && o->set != set_http)
+        if (o->key && opt_is_section(o->key) && o->set != set_http &&
+            o->set != set_forecast)
             fail_msg("%s is a key and a section", name);
         if (opt_by_key("nonsense") || opt_by_flag("nonsense"))
             fail_msg("nonsense was found");

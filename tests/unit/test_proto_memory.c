@@ -71,6 +71,8 @@ static struct step steps[] = {
     { .kind = STEP_SQL, .sql = T("SELECT 1") },
     { .kind = STEP_EXEC, .argv = { argv, N_OF(argv) }, .env = { pairs, 1 }, .dir = T("/") },
     { .kind = STEP_PLUGIN, .path = T("/a.so"), .args = { pairs, 1 } },
+    { .kind = STEP_FORECAST,
+      .forecast = { { argv, 1 }, T("ds"), T("y"), 30, 800, STEP_DAY, STEP_HOLIDAYS_US } },
 };
 static struct spec_param params[] = {
     { T("day"), { .kind = CELL_TEXT, .len = 3, .p = (const uint8_t *)"now" } },

@@ -124,7 +124,7 @@ static int in_runner(enum who who, int (*does)(void))
 {
     int status;
     static const enum step_kind kinds[] = { STEP_SQL, STEP_SQL, STEP_PLUGIN, STEP_EXEC };
-    struct step steps[] = { { .kind = STEP_SQL }, { .kind = kinds[who] } };
+    struct step steps[] = { { .kind = STEP_FORECAST }, { .kind = kinds[who] } };
     struct agg_fn count = { .name = (char[]){ "n" }, .text = (char[]){ "count(*)" } };
     struct spec s = { .steps = steps, .n_steps = 2 };
     if (who == AGGREGATE) s.aggregate = (struct agg){ .fn = &count, .n_fn = 1 };

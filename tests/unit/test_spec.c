@@ -61,6 +61,19 @@ static void same_http(const struct step_http *a, const struct step_http *b)
     EQ_I64(a->body_bytes, b->body_bytes);
 }
 
+static void same_forecast(const struct step_forecast *a, const struct step_forecast *b)
+{
+    same_text(a->ds, b->ds);
+    same_text(a->y, b->y);
+    EQ_I64(a->by.n, b->by.n);
+    for (size_t i = 0; i < a->by.n; i++)
+        assert_string_equal(a->by.v[i], b->by.v[i]);
+    EQ_I64(a->periods, b->periods);
+    EQ_I64(a->permille, b->permille);
+    EQ_I64(a->every, b->every);
+    EQ_I64(a->holidays, b->holidays);
+}
+
 static void same_step(const struct step *a, const struct step *b)
 {
     EQ_I64(a->kind, b->kind);
@@ -79,6 +92,7 @@ static void same_step(const struct step *a, const struct step *b)
     same_pairs(&a->env, &b->env);
     same_pairs(&a->args, &b->args);
     same_http(&a->http, &b->http);
+    same_forecast(&a->forecast, &b->forecast);
 }
 
 static void same(const struct spec *a, const struct spec *b)
@@ -530,6 +544,19 @@ static const struct hostile hostile[] = {
       "c09091"
       "9204a09090a4",
       "transform: kind 4 with 2 parts" },
+    { "forecast_without_parts", "c090909090a4",
+      "c09091"
+      "9205a09090a4",
+      "transform: kind 5 with 2 parts" },
+    { "forecast_of_no_periods", "c090909090a4",
+      "c09091"
+      "980590a0a0000500009090a4",
+      "forecast: no periods, or no interval" },
+    { "forecast_of_too_many_periods", "c090909090a4",
+      "c09091"
+      "980590a0a0cd2711050000"
+      "9090a4",
+      "periods: not an integer" },
     { "plugin_with_a_number", "c090909090a4",
       "c09091"
       "94030590909090a4",
