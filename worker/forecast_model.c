@@ -92,7 +92,7 @@ static void lay_out(struct forecast_model *m)
     bool days = m->rule.step == CALENDAR_DAY;
     uint32_t head = (uint32_t)((uint64_t)m->n * 4 / 5);
     int bends = head < 2 ? 0 : head - 1 < BENDS_MAX ? (int)head - 1 : BENDS_MAX;
-    int width[BLOCKS] = {
+    const int width[BLOCKS] = {
         [BASE] = 2,
         [BENDS] = bends,
         [WEEK] = days && span >= 14 ? 2 * WEEK_ORDER : 0,
