@@ -17,6 +17,7 @@
 // One row as text: "i:5|n|t:abc|r:0x1.8p+0|m:abc|", or "REJECT line byte column" with the
 // column's number, * for the whole row.
 struct oracle_rows {
+    struct arena mem;
     char **v;
     size_t n, cap, n_parsed, n_blank, n_misfits;
 };
@@ -28,7 +29,7 @@ static inline void oracle_push(struct oracle_rows *o, const struct buf *b)
         o->v = realloc(o->v, o->cap * sizeof *o->v);
         assert(o->v);
     }
-    o->v[o->n] = malloc(b->n + 1);
+    o->v[o->n] = arena_alloc(&o->mem, b->n + 1);
     assert(o->v[o->n]);
     memcpy(o->v[o->n], b->n ? b->p : (const uint8_t *)"", b->n);
     o->v[o->n++][b->n] = 0;
@@ -36,8 +37,7 @@ static inline void oracle_push(struct oracle_rows *o, const struct buf *b)
 
 static inline void oracle_free(struct oracle_rows *o)
 {
-    for (size_t i = 0; i < o->n; i++)
-        free(o->v[i]);
+    arena_free(&o->mem);
     free(o->v);
     *o = (struct oracle_rows){ 0 };
 }
@@ -106,11 +106,12 @@ static inline void oracle_read(const struct csv_dialect *d, const struct schema 
     struct csv_value *v;
     size_t fields, used;
     uint64_t line = pos.line;
+    struct buf b = { 0 };
     for (size_t at = 0; at < n; at += used) {
         arena_reset(&mem);
+        b.n = 0;
         err_t rc = csv_read_record(d, p + at, n - at, true, &mem, &v, &fields, &used, NULL);
         assert(rc == ERR_OK && used > 0);
-        struct buf b = { 0 };
         bool open = at + used == n; // inside quotes at the end?
         if (open) {
             struct arena more = { 0 };
@@ -148,10 +149,10 @@ static inline void oracle_read(const struct csv_dialect *d, const struct schema 
         if (parsed) oracle_push(out, &b);
         out->n_parsed += parsed && !bad;
         if (!bad) out->n_misfits += misfits;
-        buf_free(&b);
         for (size_t i = 0; i < used; i++)
             line += p[at + i] == '\n';
     }
+    buf_free(&b);
     arena_free(&mem);
 }
 
@@ -159,8 +160,9 @@ static inline void oracle_read(const struct csv_dialect *d, const struct schema 
 static inline void oracle_batch(const struct batch *b, struct oracle_rows *out)
 {
     uint32_t misfit[SCHEMA_MAX_COLUMNS] = { 0 };
+    struct buf row = { 0 };
     for (uint32_t r = 0; r < b->rows; r++) {
-        struct buf row = { 0 };
+        row.n = 0;
         for (uint32_t i = 0; i < b->n_cols; i++) {
             const struct vec *v = &b->col[i];
             if (v->absent) continue;
@@ -182,8 +184,8 @@ static inline void oracle_batch(const struct batch *b, struct oracle_rows *out)
             }
         }
         oracle_push(out, &row);
-        buf_free(&row);
     }
+    buf_free(&row);
     for (uint32_t i = 0; i < b->n_cols; i++) {
         assert(misfit[i] == b->col[i].n_misfits);
         if (!b->col[i].absent && type_is_text(b->col[i].type))

@@ -1,23 +1,16 @@
 // States of an aggregate as a worker sends them: records of u8 state, u16 length, bytes.
-// Whatever comes, merging takes it or refuses it, and gives a result.
+// Whatever comes, merging takes it or refuses it; and what it takes gives the same result
+// in the other order and, for every eighth length of input, with so little memory that it
+// goes to disk.
 
 #include "common/agg_merge.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 static const char *const FUNCTIONS[] = {
     "count(*)", "count(x)", "sum(x)",         "avg(y)",           "stddev(y)",
     "min(x)",   "max(x)",   "quantile(x, 1)", "quantile(x, 0.3)", "count_distinct(x)",
 };
-enum { N = sizeof FUNCTIONS / sizeof *FUNCTIONS, STATES_MAX = N };
-
-static void must(err_t rc)
-{
-    if (rc != ERR_OK) abort();
-}
+enum { N = sizeof FUNCTIONS / sizeof *FUNCTIONS, STATES = 8, RECORDS_MAX = 512 };
 
 // What an honest worker gives for no row.
 static void nothing(struct cell *c)
@@ -46,33 +39,82 @@ static struct cell any_cell(const uint8_t *p, uint32_t n)
     return c;
 }
 
+struct record {
+    const uint8_t *p;
+    uint32_t n;
+    uint8_t state;
+};
+
+static size_t cut(struct tape *t, struct record *v)
+{
+    size_t n = 0, got;
+    for (; t->n >= 3 && n < RECORDS_MAX; n++) {
+        v[n].state = (uint8_t)draw(t, 1) % STATES;
+        uint32_t low = (uint32_t)draw(t, 1), high = (uint32_t)draw(t, 1);
+        v[n].p = draw_bytes(t, low | high << 8, &got);
+        v[n].n = (uint32_t)got;
+    }
+    return n;
+}
+
+static err_t add(struct agg_merge *m, const struct record *r)
+{
+    struct cell states[STATES];
+    struct err e;
+    uint8_t *copy = exact_copy(r->p, r->n);
+    nothing(states);
+    states[r->state] = any_cell(copy, r->n);
+    err_t rc = agg_merge_add(m, states, &e);
+    free(copy);
+    if (rc != ERR_OK && rc != ERR_PROTO) abort();
+    return rc;
+}
+
+static struct agg_merge *merge(const struct agg *a, uint64_t memory, const struct record *v,
+                               size_t n, bool backwards, err_t *rc)
+{
+    struct agg_merge *m = NULL;
+    struct err e;
+    must(agg_merge_new(&m, a, memory, &e));
+    if (agg_merge_states(m) != STATES) abort();
+    agg_merge_start(m);
+    *rc = ERR_OK;
+    for (size_t i = 0; i < n && *rc == ERR_OK; i++)
+        *rc = add(m, &v[backwards ? n - 1 - i : i]);
+    return m;
+}
+
+static void same(const struct cell *a, const struct cell *b)
+{
+    if (a->kind != b->kind || a->len != b->len) abort();
+    if (a->kind == CELL_TEXT || a->kind == CELL_BLOB) {
+        if (a->len && memcmp(a->p, b->p, a->len) != 0) abort();
+    } else if (a->kind != CELL_NULL && a->i != b->i) {
+        abort();
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct agg a = { 0 };
-    struct agg_merge *m = NULL;
-    struct cell states[STATES_MAX], out[N];
+    static struct agg a;
+    static struct record v[RECORDS_MAX];
+    struct cell there[N], back[N];
     struct err e;
-    for (size_t i = 0; i < N; i++)
+    struct tape t = { data, size };
+    err_t rc, other;
+    for (size_t i = 0; a.n_fn < N; i++)
         must(agg_add_fn(&a, "f", FUNCTIONS[i], &e));
-    must(agg_merge_new(&m, &a, 4096, &e)); // so little that it goes to disk
-    if (agg_merge_states(m) != 8) abort();
-    agg_merge_start(m);
-    err_t rc = ERR_OK;
-    while (size >= 3 && rc == ERR_OK) {
-        uint32_t n = (uint32_t)(data[1] | data[2] << 8);
-        if (n > size - 3) n = (uint32_t)(size - 3);
-        uint8_t *copy = malloc(n ? n : 1); // so that one byte past it is seen
-        if (n) memcpy(copy, data + 3, n);
-        nothing(states);
-        states[data[0] % 8] = any_cell(copy, n);
-        rc = agg_merge_add(m, states, &e);
-        free(copy);
-        data += 3 + n;
-        size -= 3 + n;
+    size_t n = cut(&t, v);
+    struct agg_merge *m = merge(&a, size % 8 ? 1 << 20 : 4096, v, n, false, &rc);
+    struct agg_merge *w = merge(&a, 1 << 20, v, n, true, &other);
+    if (rc != other) abort();
+    if (rc == ERR_OK) {
+        must(agg_merge_result(m, there, &e));
+        must(agg_merge_result(w, back, &e));
+        for (size_t i = 0; i < N; i++)
+            same(&there[i], &back[i]);
     }
-    if (rc != ERR_OK && rc != ERR_PROTO) abort();
-    if (rc == ERR_OK) must(agg_merge_result(m, out, &e));
     agg_merge_free(&m);
-    agg_free(&a);
+    agg_merge_free(&w);
     return 0;
 }

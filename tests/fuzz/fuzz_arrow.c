@@ -2,38 +2,21 @@
 // a batch whose every value can be looked at, or it is refused.
 //
 // The input is a tape of choices. Lengths, offsets and counts come from it unchecked;
-// buffers are as large as Arrow says they must be for what the array claims (up to a
-// limit), because the interface has no way to tell that they are smaller.
+// buffers are exactly as large as Arrow says they must be for what the array claims (up to
+// a limit), because the interface has no way to tell that they are smaller.
 
 #include "worker/arrow.h"
 
 #include "common/utf8.h"
+#include "tests/fuzz/fuzz.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-enum { COLUMNS = 3, ROWS_MAX = 300, BUFFER = 16 * (ROWS_MAX + 2) };
+enum { COLUMNS = 3, ROWS_MAX = 70, BUFFER = 16 * (ROWS_MAX + 10) };
 
 static const char *const formats[] = { "n",    "b",       "c",    "C",    "s",   "S",
                                        "i",    "I",       "l",    "L",    "f",   "g",
                                        "u",    "U",       "z",    "Z",    "tdD", "tdm",
                                        "tss:", "tsm:UTC", "tsu:", "tsn:", "+s",  "+l",
                                        "w:4",  "d:5,2",   "",     "e" };
-
-struct tape {
-    const uint8_t *p;
-    size_t n;
-};
-
-static uint64_t draw(struct tape *t, unsigned bytes)
-{
-    uint64_t v = 0;
-    for (unsigned i = 0; i < bytes && t->n; i++, t->n--)
-        v = v << 8 | *t->p++;
-    return v;
-}
 
 // Mostly what is meant, sometimes anything.
 static int64_t number(struct tape *t, int64_t meant)
@@ -48,7 +31,7 @@ struct column {
     struct ArrowSchema schema, words_schema;
     struct ArrowArray array, words;
     const void *buffers[3], *words_buffers[3];
-    uint8_t room[6][BUFFER];
+    void *owned[6];
 };
 
 static void release_schema(struct ArrowSchema *s)
@@ -68,12 +51,13 @@ static void fill(struct tape *t, uint8_t *to, size_t n)
         to[i] = how < 128 ? (uint8_t)draw(t, 1) : (uint8_t)('a' + i * step % 26);
 }
 
-// Offsets that grow, but where the tape says otherwise; the bytes have room for all that
-// pass for good ones.
-static void offsets(struct tape *t, uint8_t *to, bool large, int64_t rows)
+// Offsets that grow, but where the tape says otherwise. Gives the last: there are so many
+// bytes.
+static size_t offsets(struct tape *t, uint8_t *to, bool large, int64_t rows)
 {
+    int64_t last = 0;
     int64_t at = 0;
-    for (int64_t i = 0; i <= rows && i <= ROWS_MAX + 1; i++) {
+    for (int64_t i = 0; i <= rows; i++) {
         int64_t v = number(t, at);
         if (v >= 0 && v < BUFFER && v >= at) at = v;
         if (v >= BUFFER) v = -v; // such a buffer does not exist here
@@ -82,15 +66,26 @@ static void offsets(struct tape *t, uint8_t *to, bool large, int64_t rows)
             memcpy(to + 8 * i, &v, 8);
         else
             memcpy(to + 4 * i, &narrow, 4);
+        last = large ? v : narrow;
         at += (int64_t)draw(t, 1) % 8;
         if (at >= BUFFER) at = BUFFER - 1;
     }
+    return last > 0 ? (size_t)last : 0;
+}
+
+static size_t width(char format)
+{
+    if (format && strchr("cC", format)) return 1;
+    if (format && strchr("sS", format)) return 2;
+    return format && strchr("iIfu", format) ? 4 : 8;
 }
 
 static void make_array(struct tape *t, const char *format, struct ArrowArray *a,
-                       const void **buffers, uint8_t room[3][BUFFER], int64_t rows)
+                       const void **buffers, void **owned, int64_t rows)
 {
-    bool text = *format && strchr("uUzZ", *format);
+    static uint8_t room[BUFFER];
+    bool text = *format && strchr("uUzZ", *format),
+         large = *format == 'U' || *format == 'Z';
     a->offset = draw(t, 1) % 4 ? 0 : (int64_t)(draw(t, 1) % 8);
     a->length = number(t, rows);
     // What is claimed beyond the room does not exist: only claims that are refused anyway.
@@ -100,14 +95,24 @@ static void make_array(struct tape *t, const char *format, struct ArrowArray *a,
     a->n_children = draw(t, 1) < 250 ? 0 : 1;
     a->buffers = draw(t, 1) < 250 ? buffers : NULL;
     a->release = draw(t, 1) < 250 ? release_array : NULL;
-    fill(t, room[0], BUFFER);
-    fill(t, room[2], BUFFER);
+    int64_t n = a->length > 0 && a->length <= rows ? a->length : 0;
+    size_t slots = (size_t)(n + a->offset), bytes[3] = { (slots + 7) / 8 };
     if (text)
-        offsets(t, room[1], *format == 'U' || *format == 'Z', rows + a->offset);
+        bytes[1] = (slots + 1) * (large ? 8 : 4);
+    else if (*format == 'b')
+        bytes[1] = bytes[0];
     else
-        fill(t, room[1], BUFFER);
-    for (int i = 0; i < 3; i++)
-        buffers[i] = draw(t, 1) < 220 ? room[i] : NULL;
+        bytes[1] =
+            slots *
+            (*format == 't' && format[1] == 'd' && format[2] == 'D' ? 4 : width(*format));
+    for (int i = 0; i < 3; i++) {
+        if (i == 1 && text)
+            bytes[2] = offsets(t, room, large, (int64_t)slots);
+        else
+            fill(t, room, bytes[i]);
+        owned[i] = exact_copy(room, bytes[i]);
+        buffers[i] = draw(t, 1) < 220 ? owned[i] : NULL;
+    }
 }
 
 static void make_column(struct tape *t, struct column *c, int64_t rows)
@@ -117,12 +122,13 @@ static void make_column(struct tape *t, struct column *c, int64_t rows)
     c->schema = (struct ArrowSchema){ .format = draw(t, 1) < 250 ? format : NULL,
                                       .name = names[draw(t, 1) % 6],
                                       .release = release_schema };
-    make_array(t, format, &c->array, c->buffers, c->room, rows);
+    make_array(t, format, &c->array, c->buffers, c->owned, rows);
     if (draw(t, 1) < 200) return;
     const char *words = draw(t, 1) % 2 ? "u" : "U";
     c->words_schema = (struct ArrowSchema){ .format = words, .release = release_schema };
     if (draw(t, 1) < 250) c->schema.dictionary = &c->words_schema;
-    make_array(t, words, &c->words, c->words_buffers, c->room + 3, (int64_t)draw(t, 1));
+    make_array(t, words, &c->words, c->words_buffers, c->owned + 3,
+               (int64_t)draw(t, 1) % ROWS_MAX);
     if (draw(t, 1) < 250) c->array.dictionary = &c->words;
 }
 
@@ -178,11 +184,10 @@ static void read_it(const struct ArrowSchema *s, const struct ArrowArray *a)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct tape t = { data, size };
-    struct column *c = calloc(COLUMNS, sizeof *c);
+    struct column c[COLUMNS] = { 0 };
     struct ArrowSchema *schemas[COLUMNS];
     struct ArrowArray *arrays[COLUMNS];
     const void *none[1] = { NULL };
-    if (!c) return 0;
     int64_t n = 1 + (int64_t)(draw(&t, 1) % COLUMNS),
             rows = (int64_t)draw(&t, 2) % ROWS_MAX;
     for (int64_t i = 0; i < n; i++) {
@@ -204,6 +209,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                             .release = release_array };
     if (a.offset) a.length = a.length > a.offset ? a.length - a.offset : 0;
     read_it(&s, &a);
-    free(c);
+    for (size_t i = 0; i < COLUMNS; i++)
+        for (size_t k = 0; k < 6; k++)
+            free(c[i].owned[k]);
     return 0;
 }

@@ -1,5 +1,5 @@
 // Unpacks arbitrary bytes into a size that the first three bytes say; and what is packed
-// must come back.
+// must come back (of every eighth length of input: it takes much longer).
 
 #include "proto/pack.h"
 
@@ -22,10 +22,10 @@ static void foreign(const uint8_t *p, size_t n, size_t want)
 static void own(const uint8_t *p, size_t n)
 {
     struct err e;
-    struct packer *k = NULL;
+    static struct packer *k;
     size_t many = n ? PACK_MIN / n + 2 : 1;
     uint8_t *all = malloc(n * many + 1), *out = malloc(pack_bound(n * many)), *back;
-    if (!all || !out || packer_new(&k, &e) != ERR_OK) abort();
+    if (!all || !out || (!k && packer_new(&k, &e) != ERR_OK)) abort();
     for (size_t i = 0; i < many; i++)
         memcpy(all + i * n, p, n);
     size_t m = pack_bytes(k, all, n * many, out, pack_bound(n * many));
@@ -35,7 +35,6 @@ static void own(const uint8_t *p, size_t n)
         if (memcmp(all, back, n * many) != 0) abort();
         free(back);
     }
-    packer_free(&k);
     free(all);
     free(out);
 }
@@ -48,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!p) return 0;
     memcpy(p, data + 3, size - 3);
     foreign(p, size - 3, want);
-    own(p, size - 3);
+    if (size % 8 == 0) own(p, size - 3);
     free(p);
     return 0;
 }
