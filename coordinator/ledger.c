@@ -48,6 +48,23 @@ err_t ledger_check_row(const struct ledger_row *row, struct err *e)
     return ERR_OK;
 }
 
+err_t ledger_check_stored(const struct ledger_row *row, struct err *e)
+{
+    struct err why = { 0 };
+    err_t rc = ledger_check_row(row, &why);
+    if (rc == ERR_OK && row->rows_emitted != row->rows_loaded + row->rows_refused)
+        rc = err_set(&why, ERR_DB, "%" PRIu64 " rows are not %" PRIu64 " and %" PRIu64,
+                     row->rows_emitted, row->rows_loaded, row->rows_refused);
+    if (rc == ERR_OK && (row->rows_loaded > COUNT_MAX || row->rows_refused > COUNT_MAX ||
+                         row->rows_replaced > COUNT_MAX || row->rows_skipped > COUNT_MAX))
+        rc = err_set(&why, ERR_DB, "a count of it is absurd");
+    if (rc == ERR_OK) return ERR_OK;
+    return err_set(e, ERR_DB,
+                   "tranche_ledger is damaged at bytes %" PRIu64 " to %" PRIu64
+                   ": %s. Bring the database back from a copy, or start over with --fresh",
+                   row->range.begin, row->range.end, why.text);
+}
+
 int ledger_compare(const void *a, const void *b)
 {
     const struct range *x = &((const struct ledger_row *)a)->range;

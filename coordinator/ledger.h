@@ -16,6 +16,9 @@ bool ledger_forbids(struct range have, enum ledger_state state, struct range r);
 
 // A row that may be written: its range is one, its counts add up and are sane.
 MUST_CHECK err_t ledger_check_row(const struct ledger_row *row, struct err *e);
+// The same of a row that was read back, with what its commit filled in. ERR_DB: the
+// database is damaged.
+MUST_CHECK err_t ledger_check_stored(const struct ledger_row *row, struct err *e);
 
 int ledger_compare(const void *a, const void *b); // struct ledger_row by input, begin, end
 

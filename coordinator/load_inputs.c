@@ -86,6 +86,19 @@ static int compare_names(const void *a, const void *b)
     return strcmp(((const struct named *)a)->name, ((const struct named *)b)->name);
 }
 
+// Ranges of the ledger belong to an input by its number, and to a file by its name.
+static err_t check_names(const struct named *sorted, size_t n, struct err *e)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!*sorted[i].name || (i && strcmp(sorted[i].name, sorted[i - 1].name) == 0))
+            return err_set(e, ERR_DB,
+                           "the inputs of this load in tranche_runs are damaged (%s has "
+                           "the name '%.100s'). Bring the database back from a copy, or "
+                           "start over with --fresh",
+                           *sorted[i].name ? "more than one" : "one", sorted[i].name);
+    return ERR_OK;
+}
+
 err_t load_inputs_match(struct load_input **stored, size_t *n_stored,
                         const struct load_input *inputs, size_t n, uint32_t **ids,
                         struct err *e)
@@ -97,6 +110,7 @@ err_t load_inputs_match(struct load_input **stored, size_t *n_stored,
     for (size_t i = 0; rc == ERR_OK && i < known; i++)
         index[i] = (struct named){ (*stored)[i].name, (uint32_t)i };
     if (rc == ERR_OK) qsort(index, known, sizeof *index, compare_names);
+    if (rc == ERR_OK) rc = check_names(index, known, e);
     for (size_t i = 0; rc == ERR_OK && i < n; i++) {
         struct named key = { inputs[i].name, 0 };
         struct named *hit = bsearch(&key, index, known, sizeof *index, compare_names);

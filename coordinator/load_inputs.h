@@ -14,7 +14,8 @@ MUST_CHECK err_t load_inputs_add(struct load_input **v, size_t *n,
 // A JSON list of objects: name, size, mtime_ns, ino, data_begin, ctime_ns, by_value, end.
 MUST_CHECK err_t load_inputs_json(const struct load_input *v, size_t n, struct buf *out,
                                   struct err *e);
-// *ids: the number in `stored` of each input; new ones join it. *ids is malloced.
+// *ids: the number in `stored` of each input; new ones join it. *ids is malloced. ERR_DB:
+// what is stored has an input without a name, or two with the same.
 MUST_CHECK err_t load_inputs_match(struct load_input **stored, size_t *n_stored,
                                    const struct load_input *inputs, size_t n,
                                    uint32_t **ids, struct err *e);

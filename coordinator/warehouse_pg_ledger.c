@@ -193,7 +193,7 @@ static err_t read_row(const PGresult *r, int i, uint32_t input, struct ledger_ro
     TRY(hex_digest(PQgetvalue(r, i, n + 4), &row->result_digest, e));
     row->attempt = (uint32_t)wpg_u64(r, i, n + 5);
     snprintf(row->worker, sizeof row->worker, "%s", PQgetvalue(r, i, n + 6));
-    return ERR_OK;
+    return ledger_check_stored(row, e);
 }
 
 static err_t walk(struct warehouse *w, const PGresult *r, const int64_t *here,

@@ -250,7 +250,7 @@ static err_t read_row(sqlite3_stmt *st, uint32_t input, struct ledger_row *row,
     snprintf(row->worker, sizeof row->worker, "%s", text(st, 17));
     row->rows_replaced = (uint64_t)sqlite3_column_int64(st, 18);
     row->rows_skipped = (uint64_t)sqlite3_column_int64(st, 19);
-    return ERR_OK;
+    return ledger_check_stored(row, e);
 }
 
 // The caller's number for each of the ledger's, -1 for inputs that are gone.
