@@ -10,20 +10,23 @@ struct damage {
 
 static const struct damage damages[] = {
     { "a count below zero", "UPDATE tranche_ledger SET rows_read = -4, rows_parsed = -4",
-      "tranche_ledger is damaged at bytes 10 to 50: a count of" },
+      "tranche_ledger is damaged at bytes 10 to 50: a count of", false },
     { "rows read that are not parsed and rejected",
-      "UPDATE tranche_ledger SET rows_rejected = 1", "4 rows read are not 4 parsed and 1" },
+      "UPDATE tranche_ledger SET rows_rejected = 1", "4 rows read are not 4 parsed and 1",
+      false },
     { "rows loaded that are not those emitted", "UPDATE tranche_ledger SET rows_loaded = 3",
       "4 rows are not 3 and 0", true },
     { "more rows skipped than there can be",
-      "UPDATE tranche_ledger SET rows_skipped = 1 << 60", "a count of it is absurd" },
+      "UPDATE tranche_ledger SET rows_skipped = 1 << 60", "a count of it is absurd",
+      false },
     { "a range that ends before it begins", "UPDATE tranche_ledger SET byte_end = 5",
-      "bytes 10 to 5 are no range" },
+      "bytes 10 to 5 are no range", false },
     { "an input without a name", "UPDATE tranche_runs SET inputs = '[1]'",
-      "are damaged (one has the name '')" },
+      "are damaged (one has the name '')", false },
     { "two inputs of one name",
-      "UPDATE tranche_runs SET inputs = '[{\"name\":\"one.csv\"},{\"name\":\"one.csv\"}]'",
-      "are damaged (more than one has the name 'one.csv')" },
+      "UPDATE tranche_runs SET inputs = '[{\"name\":\"one.csv\"},"
+      "{\"name\":\"one.csv\"}]'",
+      "are damaged (more than one has the name 'one.csv')", false },
 };
 
 static void is_told(void **state)
