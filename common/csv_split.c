@@ -197,7 +197,6 @@ err_t csv_split_finish(struct csv_split *s, bool *cut_found, struct csv_cut *cut
     if (s->offset == s->open.begin) return ERR_OK;
     bool unterminated = s->offset > s->record_begin;
     s->open.records += unterminated;
-    s->open.blank += unterminated && s->blank_lines != CSV_BLANK_IS_ROW && !s->text_seen;
     s->open.unterminated = unterminated;
     s->scan.state = CSV_FIELD_START;
     close_cut(s, cut);

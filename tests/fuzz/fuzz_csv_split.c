@@ -92,7 +92,7 @@ static void check_records(const struct csv_dialect *d, const uint8_t *p,
             used = m;
             assert(rc == ERR_OK && used > 0);
             records++;
-            blank += is_blank(p + at, used);
+            blank += is_blank(p + at, used) && p[at + used - 1] == '\n';
             last = at;
         }
         for (uint64_t at = c->begin; at < c->end; at++)

@@ -233,7 +233,8 @@ static void bind(sqlite3_stmt *st, struct tape *t)
                                          "complete", "replaced", "dropped",  "[{}]",
                                          "[]",       "1",        "append",   "replace" };
     uint64_t how = draw(t, 1);
-    size_t n;
+    size_t n = 0;
+    const uint8_t *p = how >= 200 && how < 230 ? draw_bytes(t, how % 30, &n) : NULL;
     if (how < 120)
         sqlite3_bind_int64(st, 1, (int64_t)how);
     else if (how < 150)
@@ -241,8 +242,7 @@ static void bind(sqlite3_stmt *st, struct tape *t)
     else if (how < 200)
         sqlite3_bind_text(st, 1, words[how % 12], -1, SQLITE_STATIC);
     else if (how < 230)
-        sqlite3_bind_text(st, 1, (const char *)draw_bytes(t, how % 30, &n), (int)n,
-                          SQLITE_TRANSIENT);
+        sqlite3_bind_text(st, 1, (const char *)p, (int)n, SQLITE_TRANSIENT);
     else if (how < 240)
         sqlite3_bind_double(st, 1, (double)how * 1e17);
     else if (how < 250)
