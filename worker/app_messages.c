@@ -112,6 +112,13 @@ static void on_ping(struct app *a, const struct msg_PING *m)
     if (a->has_job && a->runners_wait) files_ask_again(a->files);
 }
 
+// Whatever it says: neither never nor all the time.
+static ns_t sane_time(uint64_t ms)
+{
+    enum { HOUR_MS = 3600000 };
+    return (ns_t)(ms < 1 ? 1 : ms > HOUR_MS ? HOUR_MS : ms) * NS_MS;
+}
+
 static void on_message(struct app *a, struct link_in **in)
 {
     const struct msg *m = link_msg(*in);
@@ -122,8 +129,8 @@ static void on_message(struct app *a, struct link_in **in)
         a->has_job = a->told_ready = a->got_work = false;
         a->epoch = m->epoch;
         a->sid = m->sid;
-        a->heartbeat = (ns_t)m->WELCOME.heartbeat_ms * NS_MS;
-        a->silence = (ns_t)m->WELCOME.silence_ms * NS_MS;
+        a->heartbeat = sane_time(m->WELCOME.heartbeat_ms);
+        a->silence = sane_time(m->WELCOME.silence_ms);
         a->next_beat = clock_ns() + a->heartbeat;
         break;
     case MSG_REFUSED:
