@@ -337,7 +337,7 @@ static err_t dec_spec(const obj *o, void *out, struct err *e)
     TRY(dec_tables(&part[4], s, e));
     TRY(dec_text(&part[5], &s->sink, "sink", e));
     TRY(dec_schema(&part[6], &s->out, e));
-    TRY(dec_u64(&part[7], INT64_MAX, &timeout_ms, "timeout", e));
+    TRY(dec_u64(&part[7], SPEC_TIMEOUT_MAX_MS, &timeout_ms, "timeout", e));
     s->timeout_ms = (int64_t)timeout_ms;
     TRY(dec_u64(&part[8], UINT64_MAX, &s->memory_bytes, "memory", e));
     TRY(dec_u64(&part[9], UINT64_MAX, &s->result_max_bytes, "result size", e));

@@ -50,6 +50,9 @@ struct spec {
     uint64_t result_max_bytes; // of one result
 };
 
+// Of a timeout: some 70 years, so that no sum of times overflows.
+#define SPEC_TIMEOUT_MAX_MS ((uint64_t)1 << 41)
+
 enum {
     SPEC_MAX_BYTES = 256 << 20, // encoded
     SPEC_TEXT_MAX = 1 << 20,    // one name, null string or step

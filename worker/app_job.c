@@ -4,6 +4,7 @@
 #include "worker/app_impl.h"
 
 #include "proto/sight.h"
+#include "proto/spec.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -88,6 +89,9 @@ static err_t open_job(struct app *a, const struct link_in *in)
     if (!same) close_job(a);
     a->limits = *j;
     a->limits.path = msg_str("", 0); // the message does not live so long
+    if (a->limits.timeout_ms > SPEC_TIMEOUT_MAX_MS)
+        return err_set(&a->e, ERR_PROTO, "this job has a timeout of %llu ms",
+                       (unsigned long long)a->limits.timeout_ms);
     a->job = j->job;
     a->runners.memory_bytes = j->memory_bytes;
     if (!same) TRY(set_lanes(a, j->concurrency));

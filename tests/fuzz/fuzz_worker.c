@@ -6,6 +6,7 @@
 #include "proto/spec.h"
 #include "tests/fuzz/fuzz.h"
 #include "worker/app_impl.h"
+#include "worker/orphans.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -144,6 +145,14 @@ void link_in_free(struct link_in **in)
     *in = NULL;
 }
 
+// Nothing here has children, but the fuzzer may.
+void orphans_adopt(void) {}
+
+void orphans_kill(bool (*ours)(const void *arg, pid_t pid), const void *arg)
+{
+    (void)ours, (void)arg;
+}
+
 // ---- what the coordinator says ----
 
 static uint64_t number(struct tape *t)
@@ -187,6 +196,7 @@ static void set_job(struct link_in *in, struct tape *t)
     }
     j->path = msg_str("", 0);
     j->job.lo = number(t);
+    j->timeout_ms = number(t);
     j->concurrency = draw(t, 1) < 230 ? 1 : number(t);
     j->result_max_bytes = number(t);
     set_payload(in, good.p, good.n, t);
