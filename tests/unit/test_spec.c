@@ -589,9 +589,7 @@ static const struct hostile hostile[] = {
     { "timeout_negative", "90000000", "90ff0000", "timeout: not an integer" },
     { "timeout_over_int64", "90000000", "90cf80000000000000000000",
       "timeout: not an integer" },
-    { "timeout_of_a_century", "90000000",
-      "90cf000002000000000100"
-      "00",
+    { "timeout_of_a_century", "90000000", "90cf00000200000000010000",
       "timeout: not an integer" },
     { "memory_no_number", "90000000", "9000c000", "memory: not an integer" },
     { "files_no_list", "9000000090", "90000000c0", "files: not a list" },
