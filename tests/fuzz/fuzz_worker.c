@@ -307,6 +307,10 @@ static void one_message(struct app *a)
     case MSG_PING: assert(world.pongs == 1 && after == before); break;
     default: assert(world.nacked == 0 && after == before);
     }
+    assert(!a->has_job || a->limits.timeout_ms <= SPEC_TIMEOUT_MAX_MS);
+    if (type == MSG_WELCOME)
+        assert(a->heartbeat > 0 && a->heartbeat <= 3600 * NS_S && a->silence > 0 &&
+               a->silence <= 3600 * NS_S);
     worker_fetch_files(a);
 }
 
