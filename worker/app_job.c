@@ -83,15 +83,15 @@ static unsigned look_for_input(const struct app *a, const struct msg_JOB *j)
 static err_t open_job(struct app *a, const struct link_in *in)
 {
     const struct msg_JOB *j = &link_msg(in)->JOB;
+    if (j->timeout_ms > SPEC_TIMEOUT_MAX_MS)
+        return err_set(&a->e, ERR_PROTO, "this job has a timeout of %llu ms",
+                       (unsigned long long)j->timeout_ms);
     bool same = a->files && hash_equal(a->job, j->job) &&
                 a->limits.result_max_bytes == j->result_max_bytes &&
                 a->limits.concurrency == j->concurrency;
     if (!same) close_job(a);
     a->limits = *j;
     a->limits.path = msg_str("", 0); // the message does not live so long
-    if (a->limits.timeout_ms > SPEC_TIMEOUT_MAX_MS)
-        return err_set(&a->e, ERR_PROTO, "this job has a timeout of %llu ms",
-                       (unsigned long long)a->limits.timeout_ms);
     a->job = j->job;
     a->runners.memory_bytes = j->memory_bytes;
     if (!same) TRY(set_lanes(a, j->concurrency));
