@@ -31,7 +31,7 @@ static struct world {
     struct tape tape;
     uint64_t given;        // leases: their tokens are 1, 2, ...
     uint64_t nacked, last; // since the message that is worked on; the token of the last
-    uint64_t pings, pongs;
+    uint64_t pings, pongs, hellos;
     bool job_is_good;
 } world;
 
@@ -87,6 +87,7 @@ static void heard(const struct msg *m)
         assert(world.last >= 1 && world.last <= world.given);
         assert(again.NACK.token.hi == ~again.NACK.token.lo);
     }
+    world.hellos += m->type == MSG_HELLO;
     if (m->type == MSG_PONG) {
         assert(again.PONG.seq == world.pings);
         world.pongs++;
@@ -292,7 +293,7 @@ static void one_message(struct app *a)
     waiting = next(&world.tape);
     enum msg_type type = waiting->m.type;
     world.nacked = 0;
-    world.pongs = 0;
+    world.pongs = world.hellos = 0;
     worker_take_messages(a);
     size_t after = queue_length(a);
     switch (type) {
@@ -303,8 +304,12 @@ static void one_message(struct app *a)
         break;
     case MSG_CANCEL: assert(after + world.nacked == before); break;
     case MSG_WELCOME:
+    case MSG_JOB:
     case MSG_RESET: assert(world.nacked == 0 && (after == before || after == 0)); break;
-    case MSG_PING: assert(world.pongs == 1 && after == before); break;
+    case MSG_PING: // one without a job may begin anew
+        assert(world.nacked == 0 && world.pongs + world.hellos == 1);
+        assert(after == (world.hellos ? 0 : before));
+        break;
     default: assert(world.nacked == 0 && after == before);
     }
     assert(!a->has_job || a->limits.timeout_ms <= SPEC_TIMEOUT_MAX_MS);
