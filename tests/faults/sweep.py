@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -25,8 +26,9 @@ from test_crash_points import ROWS, WAYS, Way, same, start_over, write_input  # 
 
 DONE, ENDED = 3, 1  # two rows of the input are bad
 JOBS = 2
+SLOW = 8
 LIBRARIES_THAT_GIVE_UP = ("libzmq", "libgssapi_krb5", "libkrb5")
-HANGS = 60  # seconds; a run takes one
+HANGS = 120  # seconds; a run takes one
 
 
 class Lane:
@@ -153,7 +155,10 @@ def run_all(lanes, every, role, call, error, count, under, say):
         lane, k = lanes[i], 0
         for how in every[i::len(lanes)]:
             f = Fault(lane.t, role=role, error=error, call=call, count=count, **how, **({"under": under} if under else {}))
+            began = time.monotonic()
             complaint, code, sentence = lane.complains(f)
+            if say and time.monotonic() - began > SLOW:
+                say(f"slow: {time.monotonic() - began:.0f} s, {f.how}\n{f.text}{sentence}")
             k += f.fired > 0
             ends.setdefault((code, sentence), []).append(how)
             if complaint:
