@@ -125,7 +125,7 @@ class Run:
         self.t, self.ref, self.seed, self.pg, self.opts, self.say = t, ref, seed, pg, opts, say
         self.rng = random.Random(seed)
         self.began, self.heals, self.faults, self.found, self.words = time.monotonic(), [], 0, [], {}
-        self.coordinators, self.workers, self.done, self.serial = [], [], None, 0
+        self.coordinators, self.workers, self.done, self.serial, self.text = [], [], None, 0, ""
         self.restart_at, self.crash_at, self.disk, self.crashed = 0, None, None, []
         self.configure()
 
@@ -285,7 +285,7 @@ class Run:
 
     def await_end(self):
         """Nothing is broken any more: the load must get on, and end."""
-        self.restart_after, seen, moved = 0, None, time.monotonic()
+        self.restart_after, seen, moved, began = 0, None, time.monotonic(), time.monotonic()
         while not self.done and not self.found:
             self.tick()
             if not self.workers and self.slots == 0 and not self.done:
@@ -296,6 +296,8 @@ class Run:
             if time.monotonic() - moved > self.opts.patience:
                 self.found.append(f"a hang: no progress for {self.opts.patience} s with everything healed\n{self.stacks()}")
             time.sleep(0.02)
+        if time.monotonic() - began > self.opts.patience / 2:
+            self.say(f"seed {self.seed}: took {time.monotonic() - began:.0f} s with everything healed:\n{(self.done or self).text[-3000:]}")
 
     def stacks(self):
         text = ""
@@ -516,7 +518,11 @@ class Run:
         if not self.pg.process:
             return None
         how = ("INT", "QUIT", "KILL")[int(x * 3)]
+        # Asked to end while it recovers it may wait for ever: then it is ended at once.
+        stubborn = threading.Timer(20, self.pg.process.send_signal, (signal.SIGQUIT,))
+        stubborn.start()
         self.pg.stop(how)
+        stubborn.cancel()
         self.later(y * 2, self.pg.start)
         return f"SIG{how}, started again after {y * 2:.2f} s"
 
