@@ -285,15 +285,17 @@ class Run:
 
     def await_end(self):
         """Nothing is broken any more: the load must get on, and end."""
-        self.restart_after, seen, moved, began = 0, None, time.monotonic(), time.monotonic()
+        self.restart_after, seen, idle, looked, began = 0, None, 0, time.monotonic(), time.monotonic()
         while not self.done and not self.found:
             self.tick()
             if not self.workers and self.slots == 0 and not self.done:
                 self.work()
             now = [(c.pid, c.rows) for c in self.coordinators]
+            # A time in which we stood still ourselves says nothing about others.
+            idle, looked = idle + min(time.monotonic() - looked, 0.5), time.monotonic()
             if now != seen:
-                seen, moved = now, time.monotonic()
-            if time.monotonic() - moved > self.opts.patience:
+                seen, idle = now, 0
+            if idle > self.opts.patience:
                 self.found.append(f"a hang: no progress for {self.opts.patience} s with everything healed\n{self.stacks()}")
             time.sleep(0.02)
         if time.monotonic() - began > self.opts.patience / 2:
