@@ -45,7 +45,6 @@ static void mistake(struct conf *c, int line, int column, const char *key, const
                     va_list ap)
 {
     char where[300] = "", sentence[600], text[1000];
-    if (c->n_mistakes++ >= CONF_MAX_MISTAKES) return;
     vsnprintf(sentence, sizeof sentence, fmt, ap);
     if (line) {
         char shown[TEXT_QUOTED];
@@ -55,6 +54,10 @@ static void mistake(struct conf *c, int line, int column, const char *key, const
     }
     snprintf(text, sizeof text, "%s%s%s%s", where, key ? key : "", key ? ": " : "",
              sentence);
+    // A flag's is the same for each step of a pipeline.
+    for (size_t i = 0; !line && i < c->mistakes->n; i++)
+        if (strcmp(c->mistakes->v[i], text) == 0) return;
+    if (c->n_mistakes++ >= CONF_MAX_MISTAKES) return;
     conf_ok(c, strings_add(c->mistakes, text, strlen(text), NULL));
 }
 
@@ -249,6 +252,15 @@ static void document(struct conf *c, const struct value *root)
         conf_walk(c, "", root);
 }
 
+err_t conf_tree(struct conf *c, const char *path, const struct value *map, struct err *e)
+{
+    assert(!c->job->file && map->kind == VALUE_MAP);
+    TRY(name_file(c, path, e));
+    conf_walk(c, "", map);
+    c->file = NULL;
+    return c->no_memory ? err_set(e, ERR_NOMEM, "out of memory") : ERR_OK;
+}
+
 err_t conf_text(struct conf *c, const char *path, const char *p, size_t n, struct err *e)
 {
     assert(!c->job->file);
@@ -271,8 +283,7 @@ err_t conf_text(struct conf *c, const char *path, const char *p, size_t n, struc
     return c->no_memory ? err_set(e, ERR_NOMEM, "out of memory") : ERR_OK;
 }
 
-// At most VALUE_MAX_BYTES + 1 bytes: enough to see that a file is too large.
-static err_t read_file(const char *path, struct buf *out, struct err *e)
+err_t conf_read_file(const char *path, struct buf *out, struct err *e)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return err_sys(e, "%s: cannot open the job file", path);
@@ -292,7 +303,7 @@ static err_t read_file(const char *path, struct buf *out, struct err *e)
 err_t conf_file(struct conf *c, const char *path, struct err *e)
 {
     struct buf text = { 0 };
-    err_t rc = read_file(path, &text, e);
+    err_t rc = conf_read_file(path, &text, e);
     if (rc == ERR_OK) rc = conf_text(c, path, (const char *)text.p, text.n, e);
     buf_free(&text);
     return rc;

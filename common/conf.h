@@ -45,6 +45,9 @@ MUST_CHECK err_t conf_file(struct conf *c, const char *path, struct err *e);
 // The same for the bytes of a file; `path` only names it and its folder.
 MUST_CHECK err_t conf_text(struct conf *c, const char *path, const char *p, size_t n,
                            struct err *e);
+// The same for a mapping that is a part of that file, such as a step of a pipeline.
+MUST_CHECK err_t conf_tree(struct conf *c, const char *path, const struct value *map,
+                           struct err *e);
 MUST_CHECK err_t conf_flag(struct conf *c, const struct opt *o, const struct value *v,
                            struct err *e);
 // All transforms that flags give: a list of mappings like those of a job file.
@@ -58,6 +61,10 @@ MUST_CHECK err_t conf_finish(struct conf *c, struct err *e);
 MUST_CHECK err_t job_from_file(struct job *j, const char *path, struct strings *mistakes,
                                struct err *e);
 
+// At most VALUE_MAX_BYTES + 1 bytes: enough to see that a file is too large.
+MUST_CHECK err_t conf_read_file(const char *path, struct buf *out, struct err *e);
+// What a job is called whose file or first source this is; malloced, NULL: nothing is left.
+void conf_derive_name(struct conf *c, const char *path, char **name);
 char *conf_folder(const char *path); // malloced; "." when it names none
 
 // ---- for the setters of opt_set_*.c and the checks of conf_check.c ----

@@ -179,12 +179,14 @@ static char *base_name(const char *path)
     return strndup(base, n);
 }
 
-static void derive_name(struct conf *c, const char *path)
+void conf_derive_name(struct conf *c, const char *path, char **name)
 {
     char *base = base_name(path);
-    char *name = base && text_has_control(base) ? NULL : base;
-    if (!name) free(base);
-    if (conf_ok(c, base ? ERR_OK : ERR_NOMEM)) c->job->name = name;
+    if (!conf_ok(c, base ? ERR_OK : ERR_NOMEM)) return;
+    if (text_has_control(base))
+        free(base);
+    else
+        *name = base;
 }
 
 static void set_text(struct conf *c, char **to, const char *text)
@@ -275,6 +277,13 @@ static void check_forecasts(struct conf *c)
                            "the column of batch.by is not among them: series would be cut "
                            "by batches");
     }
+static void check_place(struct conf *c)
+{
+    const struct job *j = c->job;
+    if (j->place != JOB_ALONE) return;
+    if (j->needs.n) conf_wrong_key(c, "needs", "it stands in a step of a pipeline");
+    if (j->from)
+        conf_wrong_job(c, "--from is about the steps of a pipeline, and this is one job");
 }
 
 static void fill_in(struct conf *c)
@@ -282,7 +291,7 @@ static void fill_in(struct conf *c)
     struct job *j = c->job;
     choose_rows(c);
     if (!j->dir) set_text(c, &j->dir, ".");
-    if (!j->name && j->file) derive_name(c, j->file);
+    if (!j->name && j->file) conf_derive_name(c, j->file, &j->name);
     if (!j->table && !c->no_memory) derive_table(c);
     if (!j->name && j->table) set_text(c, &j->name, j->table);
 }
@@ -301,5 +310,6 @@ void conf_check(struct conf *c)
     check_workers(c);
     check_forecasts(c);
     conf_check_load(c);
+    check_place(c);
     if (!c->n_mistakes && !c->no_memory) fill_in(c);
 }

@@ -65,6 +65,8 @@ void job_free(struct job *j)
     job_pairs_free(&j->tables_written);
     strings_free(&j->labels);
     free(j->listen);
+    strings_free(&j->needs);
+    free(j->from);
     *j = (struct job){ 0 };
 }
 

@@ -26,6 +26,7 @@ enum job_source {
 };
 enum job_header { HEADER_TRUE, HEADER_FALSE, HEADER_NAMES };
 enum job_mode { MODE_APPEND, MODE_REPLACE, MODE_UPSERT, MODE_INCREMENTAL };
+enum job_place { JOB_ALONE, JOB_STEP, JOB_STEP_BESIDE /* others, at the same time */ };
 enum job_output { OUTPUT_HUMAN, OUTPUT_JSON, OUTPUT_QUIET };
 enum job_progress { PROGRESS_AUTO, PROGRESS_JSON, PROGRESS_NONE };
 
@@ -95,7 +96,11 @@ struct job {
     char *listen;          // "tcp://0.0.0.0:5555"; NULL: only this machine
     bool insecure;         // --insecure
 
-    bool fresh; // --fresh
+    enum job_place place; // of a pipeline, or not
+    bool stdout_taken;    // by the rows of another step
+    struct strings needs; // names of the steps that come before it
+    char *from;           // --from; NULL: all steps
+    bool fresh;           // --fresh
     enum job_output output;
     enum job_progress progress;
 };

@@ -28,6 +28,14 @@ const struct opt opt_table[] = {
       .help = "What the run is called in reports and in the list of runs", .set = set_name,
       MEMBER(name) },
 
+    { KEY("steps", NULL), .section = OPT_JOB, .takes = "list of jobs, each with a name",
+      .help = "Makes the file a pipeline, see docs/PIPELINES.md: each step is a job with "
+              "the keys of this page. Beside it stands only name",
+      .set = set_steps },
+    { KEY("needs", NULL), .section = OPT_JOB, .takes = "name of a step, or list of them",
+      .help = "Of a step: those that must have ended well before it begins",
+      .set = set_needs },
+
     { KEY("source.csv", "csv"), .section = OPT_SOURCE, .form = OPT_LIST, .metavar = "FILE",
       .takes = "path, glob, list of them, or -",
       .help =
@@ -455,17 +463,16 @@ const struct opt opt_table[] = {
 
     { KEY("cache", "cache"), .section = OPT_THIS_RUN, .metavar = "true|false",
       .form = OPT_ONE, .help = "Reuse results of earlier runs", .later = "leave it out" },
-    { KEY("steps", NULL), .section = OPT_THIS_RUN, .help = "The jobs of a pipeline",
-      .later = "run the jobs one after another" },
-    { KEY("needs", NULL), .section = OPT_THIS_RUN, .help = "What a step waits for",
-      .later = "run the jobs one after another" },
     { .flag = "from",
-      .commands = RUN_CHECK,
+      .commands = OPT_RUN,
       .section = OPT_THIS_RUN,
       .metavar = "STEP",
       .form = OPT_ONE,
-      .help = "Begin a pipeline here",
-      .later = "run the jobs one after another" },
+      .takes = "name of a step",
+      .help = "Of a pipeline: run this step and all that need it, changed or not, and no "
+              "other",
+      .set = set_any_text,
+      MEMBER(from) },
     { .flag = "fresh",
       .commands = RUN_CHECK,
       .section = OPT_THIS_RUN,

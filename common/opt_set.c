@@ -48,6 +48,25 @@ void set_name(struct conf *c, const struct opt *o, const struct value *v)
         opt_copy_text(c, &c->job->name, text);
 }
 
+// Whether steps have these names is seen when all of them are read.
+void set_needs(struct conf *c, const struct opt *o, const struct value *v)
+{
+    struct strings needs = { 0 };
+    bool list = v->kind == VALUE_LIST, ok = true;
+    for (const struct value *m = list ? v->first : v; m; m = list ? m->next : NULL) {
+        const char *text = opt_single(c, o, m);
+        ok &= text && conf_ok(c, strings_add(&needs, text, strlen(text), NULL));
+    }
+    strings_free(ok ? &c->job->needs : &needs);
+    if (ok) c->job->needs = needs;
+}
+
+void set_steps(struct conf *c, const struct opt *o, const struct value *v)
+{
+    conf_wrong(c, o, v,
+               "a step has no steps of its own; they stand at the top of the file");
+}
+
 bool opt_path_is_good(struct conf *c, const struct opt *o, const struct value *v,
                       const char *path)
 {

@@ -8,6 +8,8 @@
 
 #define OPT_SETTERS(X)  \
     X(name)             \
+    X(needs)            \
+    X(steps)            \
     X(files)            \
     X(fields)           \
     X(range)            \

@@ -1,5 +1,6 @@
 #include "common/spill.h"
 
+#include "common/temp_file.h"
 #include "common/varint.h"
 
 #include <errno.h>
@@ -57,38 +58,13 @@ void spill_clear(struct spill *s)
     s->size = 0;
 }
 
-static err_t failed(struct err *e, const char *doing)
-{
-    int why = errno;
-    err_t rc = err_sys(e, "%s a temporary file (set TMPDIR to a folder with space)", doing);
-    if (why != ENOSPC && why != EDQUOT) return rc;
-    return err_wrap(e, ERR_FULL, "no space left");
-}
-
-static err_t open_file(struct spill *s, struct err *e)
-{
-    const char *dirs[] = { getenv("TMPDIR"), "/var/tmp", "/tmp" };
-    if (s->fd >= 0) return ERR_OK;
-    for (size_t i = 0; i < 3 && s->fd < 0; i++) {
-        char path[4096];
-        if (!dirs[i] || !*dirs[i]) continue;
-        s->fd = open(dirs[i], O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-        if (s->fd >= 0) break;
-        int n = snprintf(path, sizeof path, "%s/tranche-XXXXXX", dirs[i]);
-        if (n < 0 || n >= (int)sizeof path) continue;
-        s->fd = mkostemp(path, O_CLOEXEC);
-        if (s->fd >= 0) unlink(path);
-    }
-    return s->fd < 0 ? failed(e, "cannot make") : ERR_OK;
-}
-
 static err_t flush(struct spill *s, struct err *e)
 {
     uint64_t at = s->size - s->out.n;
     for (size_t done = 0; done < s->out.n;) {
         ssize_t n = pwrite(s->fd, s->out.p + done, s->out.n - done, (off_t)(at + done));
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return failed(e, "cannot write");
+        if (n < 0) return temp_file_fail(e, "cannot write");
         done += (size_t)n;
     }
     s->out.n = 0;
@@ -97,7 +73,7 @@ static err_t flush(struct spill *s, struct err *e)
 
 err_t spill_begin(struct spill *s, struct err *e)
 {
-    TRY(open_file(s, e));
+    if (s->fd < 0) TRY(temp_file_open(&s->fd, e));
     if (s->n_runs == s->cap_runs) {
         size_t cap = s->cap_runs ? s->cap_runs * 2 : 16;
         struct run *run = realloc(s->run, cap * sizeof *run);
@@ -158,7 +134,7 @@ static err_t fill(const struct spill *s, struct reader *r, size_t want, struct e
     while (more) {
         ssize_t n = pread(s->fd, r->in.p + r->in.n, more, (off_t)r->next);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return failed(e, "cannot read");
+        if (n < 0) return temp_file_fail(e, "cannot read");
         if (n == 0) return damaged(e);
         r->in.n += (size_t)n;
         r->next += (uint64_t)n;

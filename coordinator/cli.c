@@ -320,7 +320,7 @@ static bool has_flag(const struct parsing *p, const char *flag)
 // Lines of the job file begin with its name, as compilers' do.
 static int complain_all(struct parsing *p, const struct strings *lines)
 {
-    const char *file = p->out->job.file;
+    const char *file = p->out->is_pipeline ? p->out->pipeline.file : p->out->job.file;
     for (size_t i = 0; i < lines->n; i++) {
         bool placed = file && strncmp(lines->v[i], file, strlen(file)) == 0;
         say_to(p->complain, "%s%s\n", placed ? "" : "tranche: ", lines->v[i]);
@@ -339,6 +339,35 @@ static err_t apply_flags(struct parsing *p, struct conf *c, struct err *e)
     return ERR_OK;
 }
 
+// What a job reads, does and writes stands in its step.
+static bool is_for_all(const struct opt *o)
+{
+    return o->section == OPT_LIMITS || o->section == OPT_WORKERS ||
+           o->section == OPT_THIS_RUN;
+}
+
+static err_t flags_of_step(void *arg, struct conf *c, struct err *e)
+{
+    return apply_flags(arg, c, e);
+}
+
+static err_t read_pipeline(struct parsing *p, struct strings *mistakes, struct err *e)
+{
+    struct cli *out = p->out;
+    if (p->steps) wrong(p, "a pipeline's transforms stand in its steps, not in flags");
+    for (size_t i = 0; i < opt_n; i++)
+        if (p->given[i] && !is_for_all(&opt_table[i]))
+            wrong(p, "--%s is about one job; in a pipeline it stands in the step",
+                  opt_table[i].flag);
+    if (p->wrong) return err_set(e, ERR_INVALID, "%s", "flags that are about one job");
+    TRY(pipeline_read(&out->pipeline, out->arg, flags_of_step, p, mistakes, e));
+    const char *from = out->pipeline.steps[0].job.from;
+    for (uint32_t i = 0; from && i < out->pipeline.n; i++)
+        if (strcmp(out->pipeline.steps[i].job.name, from) == 0) from = NULL;
+    return from ? err_set(e, ERR_INVALID, "--from: no step is called %s", QUOTED(from))
+                : ERR_OK;
+}
+
 static err_t read_job(struct parsing *p, struct conf *c, struct err *e)
 {
     if (p->command->command == CLI_RUNS) {
@@ -346,6 +375,8 @@ static err_t read_job(struct parsing *p, struct conf *c, struct err *e)
         out->job.dir = conf_folder(out->arg ? out->arg : "");
         return out->job.dir ? apply_flags(p, c, e) : err_set(e, ERR_NOMEM, "out of memory");
     }
+    if (p->out->arg) TRY(pipeline_is(p->out->arg, &p->out->is_pipeline, e));
+    if (p->out->is_pipeline) return read_pipeline(p, c->mistakes, e);
     if (p->out->arg) TRY(conf_file(c, p->out->arg, e));
     TRY(apply_flags(p, c, e));
     return conf_finish(c, e);
@@ -371,6 +402,8 @@ static int run_command(struct parsing *p, int argc, char **argv)
         code = fault(p, "out of memory");
     else if (mistakes.n)
         code = complain_all(p, &mistakes);
+    else if (p->wrong)
+        code = CLI_USAGE;
     else if (rc != ERR_OK) {
         wrong(p, "%s", e.text);
         code = CLI_USAGE;
@@ -446,4 +479,5 @@ int cli_parse(int argc, char **argv, struct cli *out)
 void cli_close(struct cli *c)
 {
     job_free(&c->job);
+    pipeline_free(&c->pipeline);
 }

@@ -3,7 +3,7 @@
 #ifndef COORDINATOR_CLI_H
 #define COORDINATOR_CLI_H
 
-#include "common/job.h"
+#include "common/pipeline.h"
 
 #include <stdio.h>
 
@@ -20,9 +20,11 @@ enum { // exit codes of every command (PRODUCT.md 4)
 
 struct cli {
     enum cli_command command;
-    struct job job;  // RUN, CHECK: read and checked; RUNS: only `output` and `dir`
-    const char *arg; // the job file as given, from argv; NULL: none
-    int argc;        // KEYS, SCALE: its arguments, which cli_keys and cli_scale read
+    struct job job;           // RUN, CHECK: read and checked; RUNS: only `output` and `dir`
+    bool is_pipeline;         // RUN, CHECK: the file has steps, and `job` is none
+    struct pipeline pipeline; // read and checked, then
+    const char *arg;          // the job file as given, from argv; NULL: none
+    int argc; // KEYS, SCALE: its arguments, which cli_keys and cli_scale read
     char **argv;
 };
 

@@ -21,7 +21,7 @@ static const char runs_exits[] = "Exit codes:\n"
 
 const struct cli_command_row cli_commands[] = {
     { "run", CLI_RUN, OPT_RUN, "tranche run [JOB.yaml] [FLAGS]",
-      "run a job to its end; a job that was interrupted is continued",
+      "run a job or pipeline to its end; what was interrupted is continued",
       "Reads one source in batches (CSV, JSON lines, lines of text, a SQLite database, a\n"
       "range), transforms each batch on every core (SQL, programs, plugins, requests), may "
       "aggregate "
@@ -32,7 +32,7 @@ const struct cli_command_row cli_commands[] = {
       "apart, with the reason.\n"
       "\n"
       "The job comes from JOB.yaml, from flags, or from both: flags win. docs/JOBFILE.md\n"
-      "describes every key.\n"
+      "describes every key. A file with steps is a pipeline (docs/PIPELINES.md).\n"
       "\n"
       "Examples:\n"
       "  tranche run examples/late-flights.yaml\n"

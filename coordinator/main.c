@@ -4,6 +4,7 @@
 #include "coordinator/cli.h"
 #include "coordinator/cli_keys.h"
 #include "coordinator/cli_scale.h"
+#include "coordinator/pipeline_run.h"
 #include "coordinator/run.h"
 
 #include <malloc.h>
@@ -52,8 +53,12 @@ int main(int argc, char **argv)
     int code =
         wants_json(argc, argv) ? parse_for_json(argc, argv, &c) : cli_parse(argc, argv, &c);
     if (code < 0) switch (c.command) {
-        case CLI_RUN: code = run_job(&c.job); break;
-        case CLI_CHECK: code = run_check(&c.job); break;
+        case CLI_RUN:
+            code = c.is_pipeline ? pipeline_run(&c.pipeline) : run_job(&c.job);
+            break;
+        case CLI_CHECK:
+            code = c.is_pipeline ? pipeline_check(&c.pipeline) : run_check(&c.job);
+            break;
         case CLI_RUNS: code = run_list(&c.job); break;
         case CLI_KEYS: code = cli_keys(c.argc, c.argv, stdout, stderr); break;
         case CLI_SCALE: code = cli_scale(c.argc, c.argv, stdout, stderr); break;

@@ -50,6 +50,14 @@ void progress_init(struct progress *p, enum job_progress mode, bool quiet, ns_t 
                                            : LINE_EVERY);
 }
 
+void progress_label(struct progress *p, const char *label, bool bar)
+{
+    p->label = label;
+    if (bar || !p->terminal) return;
+    p->terminal = false;
+    p->next = p->started + LINE_EVERY;
+}
+
 static double share(const struct progress_view *v)
 {
     if (!v->bytes_total) return -1;
@@ -87,8 +95,9 @@ void progress_render(const struct progress *p, const struct progress_view *v, ns
         format_count(v->rejects, n, sizeof n);
         snprintf(rejects, sizeof rejects, "  %s rejected", n);
     }
-    snprintf(out, cap, "%s%s rows  %s rows/s%s%s  %u worker%s%s%s%s", percent, rows, rate,
-             bytes, eta, v->workers, v->workers == 1 ? "" : "s", rejects,
+    snprintf(out, cap, "%.100s%s%s%s rows  %s rows/s%s%s  %u worker%s%s%s%s",
+             p->label ? p->label : "", p->label ? ": " : "", percent, rows, rate, bytes,
+             eta, v->workers, v->workers == 1 ? "" : "s", rejects,
              v->waits_for ? "  waiting: " : "", v->waits_for ? v->waits_for : "");
 }
 
@@ -157,6 +166,7 @@ ns_t progress_tick(struct progress *p, const struct progress_view *v, ns_t now)
 void progress_say(struct progress *p, const char *text)
 {
     clear_bar(p);
+    if (p->label) say_to(stderr, "%s: ", p->label);
     say_line(stderr, text);
 }
 

@@ -25,10 +25,14 @@ struct progress_view {
 struct progress {
     enum job_progress mode;
     bool terminal, shown, quiet;
+    const char *label; // borrowed; NULL: none
     ns_t started, next;
 };
 
 void progress_init(struct progress *p, enum job_progress mode, bool quiet, ns_t now);
+// Of a step of a pipeline: its name stands before each line. Without a bar when others may
+// run beside it, which have lines of their own.
+void progress_label(struct progress *p, const char *label, bool bar);
 // Shows the state when it is due. Returns when it is due next.
 ns_t progress_tick(struct progress *p, const struct progress_view *v, ns_t now);
 void progress_say(struct progress *p, const char *text); // a line on stderr

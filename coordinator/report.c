@@ -178,6 +178,10 @@ void report_json(const struct report *r, FILE *out)
     const struct app_totals *t = r->run_totals;
     fputs("{\"run\":", out);
     json_string(r->run, out);
+    if (r->job->place != JOB_ALONE) {
+        fputs(",\"step\":", out);
+        json_string(r->job->name, out);
+    }
     fputs(",\"status\":", out);
     json_string(r->status, out);
 #define NUMBER(key, v) fprintf(out, ",\"%s\":%llu", key, (unsigned long long)(v))

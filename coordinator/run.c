@@ -110,7 +110,8 @@ static void keep_record(struct run *r, const char *status, int code, const char 
 // Standard output may be what the rows go to.
 static FILE *report_stream(const struct job *j)
 {
-    return j->into && strncmp(j->into, "stdout:", 7) == 0 ? stderr : stdout;
+    bool taken = j->stdout_taken || (j->into && strncmp(j->into, "stdout:", 7) == 0);
+    return taken ? stderr : stdout;
 }
 
 // False: it could not be written. Whoever waits for it must not take silence for success.
@@ -148,11 +149,12 @@ static bool print_report(struct run *r, const char *status, const char *error,
 static int end_badly(struct run *r, err_t rc, const struct err *e)
 {
     int code = run_exit_code(rc, &r->totals);
+    bool step = r->job->place != JOB_ALONE;
     const char *status = r->totals.interrupted    ? "interrupted"
                          : r->totals.limit_passed ? "limit passed"
                                                   : "failed";
     progress_end(&r->progress);
-    fputs("tranche: ", stderr);
+    say_to(stderr, "tranche: %s%s", step ? r->job->name : "", step ? ": " : "");
     say_line(stderr, e->text);
     if (r->load.load_id && !r->ops->forgets && r->totals.chunks + r->load.n_ledger > 0)
         say_to(stderr,
@@ -272,17 +274,41 @@ static void stop_at_once(void *arg, int signo)
     _exit(CLI_INTERRUPTED);
 }
 
+static void sum_up(const struct run *r, struct run_sums *s)
+{
+    const struct app_totals *t = &r->totals;
+    *s = (struct run_sums){ .rows_read = t->rows_read,
+                            .rows_parsed = t->rows_parsed,
+                            .rows_rejected = t->rows_rejected,
+                            .rows_emitted = t->rows_emitted,
+                            .rows_loaded = t->rows_loaded,
+                            .rows_refused = t->rows_refused,
+                            .chunks = t->chunks,
+                            .retries = t->retries,
+                            .bytes_read = t->bytes_read,
+                            .changed = t->rows_loaded || !r->load.complete_before };
+    snprintf(s->run, sizeof s->run, "%s", r->record.id);
+}
+
 int run_job(const struct job *j)
+{
+    struct run_sums nobody;
+    return run_job_summed(j, &nobody);
+}
+
+int run_job_summed(const struct job *j, struct run_sums *sums)
 {
     struct run r = { .job = j, .started = clock_ns() };
     struct err e = { 0 };
     bool limit = false;
     r.local.pidfd = -1;
     progress_init(&r.progress, j->progress, j->output == OUTPUT_QUIET, r.started);
+    if (j->place != JOB_ALONE) progress_label(&r.progress, j->name, j->place == JOB_STEP);
     err_t rc = interrupt_start(stop_at_once, &r, &e);
     if (rc == ERR_OK) rc = run_all(&r, &limit, &e);
     interrupt_claim_end(false);
     int code = rc == ERR_OK ? end_well(&r, limit) : end_badly(&r, rc, &e);
+    sum_up(&r, sums);
     run_close(&r);
     return code;
 }

@@ -7,6 +7,18 @@
 
 // All return the exit codes of cli.h.
 int run_job(const struct job *j);
+
+// .tranche beside the job file, or $TRANCHE_HOME; `dir` is the job file's folder.
+enum { RUN_STATE_DIR = 4096 };
+void run_state_dir(const char *dir, char out[RUN_STATE_DIR]);
+
+struct run_sums { // of what this run did
+    char run[40]; // its id; "": it has none
+    uint64_t rows_read, rows_parsed, rows_rejected, rows_emitted, rows_loaded, rows_refused;
+    uint64_t chunks, retries, bytes_read;
+    bool changed; // what it loads into is not as it was
+};
+int run_job_summed(const struct job *j, struct run_sums *sums);
 int run_check(
     const struct job *j);          // opens the sources, tries the transforms, loads nothing
 int run_list(const struct job *j); // `tranche runs`

@@ -158,7 +158,7 @@ int run_list(const struct job *j)
     struct run r = { .job = j };
     struct err e = { 0 };
     struct listing l = { .output = j->output };
-    run_state_folder(&r);
+    run_state_dir(j->dir, r.state_dir);
     err_t rc = journal_runs(r.state_dir, list_one, &l, &e);
     if (rc != ERR_OK) {
         say_to(stderr, "tranche: %s\n", e.text);

@@ -34,14 +34,13 @@ struct run {
     uint32_t slots;
     ns_t started;
     char load_name[4400]; // in the journal: warehouse, table, load, and a digest
-    char state_dir[4096];
+    char state_dir[RUN_STATE_DIR];
 };
 
 // A line for the user; arg is the run.
 void run_say(void *arg, const char *text);
 
 // run_open.c, in the order in which mistakes are cheapest to tell.
-void run_state_folder(struct run *r);                   // sets state_dir
 err_t run_open_input(struct run *r, struct err *e);     // the source, its schema, its notes
 err_t run_find_warehouse(struct run *r, struct err *e); // sets ops
 err_t run_settle_output(struct run *r, struct err *e);  // transforms, and what comes out

@@ -11,14 +11,13 @@ enum {
     LANE_BYTES_MIN = 512 << 10, // a stack, and a small batch on its way
 };
 
-void run_state_folder(struct run *r)
+void run_state_dir(const char *dir, char out[RUN_STATE_DIR])
 {
     const char *home = getenv("TRANCHE_HOME");
     if (home && home[0])
-        snprintf(r->state_dir, sizeof r->state_dir, "%s", home);
+        snprintf(out, RUN_STATE_DIR, "%s", home);
     else
-        snprintf(r->state_dir, sizeof r->state_dir, "%s/.tranche",
-                 r->job->dir ? r->job->dir : ".");
+        snprintf(out, RUN_STATE_DIR, "%s/.tranche", dir ? dir : ".");
 }
 
 // Each batch in flight needs a thread, and room for its rows.
@@ -302,7 +301,7 @@ err_t run_open_all(struct run *r, struct err *e)
 {
     TRY(choose_slots(r, e));
     TRY(check_lanes(r, e));
-    run_state_folder(r);
+    run_state_dir(r->job->dir, r->state_dir);
     TRY(door_prepare(&r->door, r->job, r->state_dir, e));
     TRY(start_worker(r, e)); // it starts while we read the input
     TRY(plan_identity(&r->plan, r->job, e));
@@ -313,6 +312,7 @@ err_t run_open_all(struct run *r, struct err *e)
     if (r->job->mode == MODE_INCREMENTAL) TRY(run_open_input(r, e));
     TRY(plan_params(&r->plan, r->job, r->ops, r->warehouse, e));
     TRY(run_settle_output(r, e));
+    TRY(source_settle(r->plan.source, e));
     TRY(begin_load(r, e));
     name_load(r);
     TRY(skip_committed(r, e));

@@ -143,6 +143,11 @@ err_t source_infer(struct source *s, const struct job *j, struct schema *out,
     return s->ops->infer(s, j, out, trial, estimate_rows, e);
 }
 
+err_t source_settle(struct source *s, struct err *e)
+{
+    return s->ops->settle ? s->ops->settle(s, e) : ERR_OK;
+}
+
 err_t source_skip(struct source *s, uint32_t input, const struct committed *c, size_t n,
                   bool same_file, struct err *e)
 {

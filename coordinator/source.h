@@ -110,6 +110,10 @@ uint64_t source_chunk_bytes(const struct source *s, const struct chunk_data *c);
 struct infer_column;
 const struct infer_column *source_evidence(const struct source *s, uint32_t *n);
 
+// After source_infer, before anything is written: whoever reads what the job loads into
+// takes its rows out of the way. ERR_FULL: no space for them.
+MUST_CHECK err_t source_settle(struct source *s, struct err *e);
+
 // Tells the source what is committed already; for each input at most once, before the first
 // next. `c` is copied. With same_file = false (size, inode or mtime differ) every committed
 // range is read and compared with its digest: ERR_CHANGED names file and byte range. Of

@@ -50,6 +50,8 @@ struct source_ops {
                               struct strings *notes, struct err *e);
     MUST_CHECK err_t (*infer)(struct source *s, const struct job *j, struct schema *out,
                               struct buf *trial, uint64_t *estimate_rows, struct err *e);
+    // NULL: nothing is in the way of a load.
+    MUST_CHECK err_t (*settle)(struct source *s, struct err *e);
     MUST_CHECK err_t (*skip)(struct source *s, uint32_t input, const struct committed *c,
                              size_t n, bool same_file, struct err *e);
     MUST_CHECK err_t (*next)(struct source *s, const _Atomic uint64_t *target_bytes,

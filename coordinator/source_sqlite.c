@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
     BUSY_MS = 5000,
@@ -49,20 +50,22 @@ static int look_whether_to_stop(void *arg)
     return poll(&p, 1, 0) > 0;
 }
 
-// The load would wait for the read transaction, and that for the load.
-static err_t check_not_warehouse(const struct job *j, const struct stat *source,
-                                 struct err *e)
+static bool is_warehouse(const struct job *j, const struct stat *source)
 {
     static const char scheme[] = "sqlite:";
     struct stat st;
-    if (!j->into || strncmp(j->into, scheme, sizeof scheme - 1) != 0) return ERR_OK;
-    if (stat(j->into + sizeof scheme - 1, &st) != 0 || st.st_dev != source->st_dev ||
-        st.st_ino != source->st_ino)
-        return ERR_OK;
+    return j->into && strncmp(j->into, scheme, sizeof scheme - 1) == 0 &&
+           stat(j->into + sizeof scheme - 1, &st) == 0 && st.st_dev == source->st_dev &&
+           st.st_ino == source->st_ino;
+}
+
+static err_t check_other_table(const struct job *j, struct err *e)
+{
+    if (!j->sqlite_table || strcasecmp(j->sqlite_table, j->table) != 0) return ERR_OK;
     return err_set(e, ERR_INVALID,
-                   "%s is both read and loaded into: load into another file, e.g. "
-                   "sqlite:new.db",
-                   j->sqlite_written);
+                   "the table %s of %s is both read and loaded into: load into another "
+                   "table",
+                   j->table, j->sqlite_written);
 }
 
 static err_t open_database(struct source *s, const struct job *j, struct err *e)
@@ -75,7 +78,8 @@ static err_t open_database(struct source *s, const struct job *j, struct err *e)
                    : err_sys(e, "cannot examine %s", j->sqlite_written);
     if (!S_ISREG(st.st_mode))
         return err_set(e, ERR_INVALID, "%s is not a database file", j->sqlite_written);
-    TRY(check_not_warehouse(j, &st, e));
+    q->also_loaded = is_warehouse(j, &st);
+    if (q->also_loaded) TRY(check_other_table(j, e));
     s->in->dev = st.st_dev;
     s->in->ino = st.st_ino;
     s->in->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
@@ -157,7 +161,8 @@ err_t sqlite_source_open(struct source *s, const struct job *j, struct err *e)
     q->rows.step = sqlite_source_step;
     TRY(rows_start(s, j->sqlite_written, e));
     TRY(open_database(s, j, e));
-    if (!j->query && !j->batch_by) TRY(source_table_open(s, j->sqlite_table, e));
+    if (!j->query && !j->batch_by && !q->also_loaded)
+        TRY(source_table_open(s, j->sqlite_table, e));
     TRY(prepare(s, j, e));
     return q->table ? source_table_begin(s, e) : rows_open_groups(s, j, e);
 }
@@ -169,6 +174,7 @@ void sqlite_source_close(struct source *s)
     sqlite3_finalize(q->st);
     source_table_close(q->table);
     sqlite3_close(q->db);
+    source_aside_close(q->aside);
     rows_close(&q->rows);
     free(q);
 }
@@ -178,6 +184,7 @@ const struct source_ops source_sqlite = {
     .open = sqlite_source_open,
     .names = sqlite_source_names,
     .infer = sqlite_source_infer,
+    .settle = source_aside_put,
     .skip = rows_skip,
     .next = rows_next,
     .reread = rows_reread,

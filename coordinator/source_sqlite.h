@@ -8,6 +8,7 @@
 #include <sqlite3.h>
 
 struct by_rowid; // source_table.c
+struct aside;    // source_aside.c
 
 struct sqlite_source {
     struct row_source rows;
@@ -16,6 +17,8 @@ struct sqlite_source {
     struct by_rowid *table; // NULL: rows are numbered as they come
     const char *why_not;    // a whole table is not read by rowids, static; NULL: it is
     struct hash128 proof;   // of the state that is read
+    bool also_loaded;       // the job loads into this very file
+    struct aside *aside;    // NULL: rows come from the database
 };
 
 // What SQLite said, as a sentence.
@@ -31,6 +34,12 @@ MUST_CHECK err_t sqlite_source_infer(struct source *s, const struct job *j,
 // Steps once, and appends the row. *got = false: there is none any more.
 MUST_CHECK err_t sqlite_source_step(const struct source *s, struct buf *to, bool *got,
                                     struct err *e);
+
+// ---- source_aside.c ----
+
+// If the job loads into this file: puts all rows aside and closes the database.
+MUST_CHECK err_t source_aside_put(struct source *s, struct err *e);
+void source_aside_close(struct aside *a);
 
 // ---- source_table.c: by rowids ----
 

@@ -134,6 +134,11 @@ err_t sqlite_source_names(struct source *s, struct schema *names_as_text,
     int n = q->why_not ? snprintf(note, sizeof note, "%.100s: one thread reads it: %s",
                                   s->in->name, q->why_not)
                        : 0;
+    if (q->also_loaded)
+        n = snprintf(note, sizeof note,
+                     "%.80s is loaded into, too: its rows are put into a temporary file "
+                     "first",
+                     s->in->name);
     if (n > 0 && notes) TRY(strings_add(notes, note, (size_t)n, e));
     return rows_names(s, names_as_text, notes, e);
 }

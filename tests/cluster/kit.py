@@ -127,6 +127,13 @@ class Case:
         finally:
             con.close()
 
+    def execute(self, db, sql):
+        con = sqlite3.connect(self.path(db), isolation_level=None)
+        try:
+            con.execute(sql)
+        finally:
+            con.close()
+
     def one(self, db, sql, *params):
         return self.rows(db, sql, *params)[0][0]
 

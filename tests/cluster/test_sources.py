@@ -291,8 +291,9 @@ def a_group_above_the_limit_is_an_error(t):
 @scenario("sources")
 def mistakes_about_a_database_are_told(t):
     database(t, 10)
-    t.says(t.run("run", "--sqlite", "s.db", "--sqlite-table", "sales", "--into", "sqlite:s.db", want=2),
-           "s.db is both read and loaded into: load into another file")
+    t.says(t.run("run", "--sqlite", "s.db", "--sqlite-table", "sales", "--table", "sales",
+                 "--into", "sqlite:s.db", want=2),
+           "the table sales of s.db is both read and loaded into: load into another table")
     t.write("no.db", "this is no database, but long enough to be looked at" * 100)
     for args, says in (
         (("--sqlite", "s.db"), "--sqlite: what shall be read of it? give source.query or source.sqlite_table"),

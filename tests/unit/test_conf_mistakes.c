@@ -24,7 +24,8 @@ static const struct row rows[] = {
       "1:1: unknown key 'into'; did you mean 'load.into'?" },
     { "flag_as_key", "fresh: true\n" GOOD,
       "1:1: unknown key 'fresh'; it is a flag: --fresh" },
-    { "later_flag_as_key", "from: x\n" GOOD, "1:1: unknown key 'from'" },
+    { "flag_of_pipelines_as_key", "from: x\n" GOOD,
+      "1:1: unknown key 'from'; it is a flag: --from" },
     { "strange_key", "zebra: 1\n" GOOD, "1:1: unknown key 'zebra'" },
     { "misspelt_key_of_another_section", "retrys: 1\n" GOOD,
       "1:1: unknown key 'retrys'; did you mean 'limits.retries'?" },
@@ -233,11 +234,9 @@ static const struct row rows[] = {
 
     // Not in this version.
     { "later_keys",
-      GOOD "name: a\ncache: true\nsteps: []\n"
+      GOOD "name: a\ncache: true\n"
            "batch: {bytes: 5}\n",
-      "4:1: cache: not in this version of tranche (" TRANCHE_VERSION "); leave it out\n"
-      "5:1: steps: not in this version of tranche (" TRANCHE_VERSION
-      "); run the jobs one after another" },
+      "4:1: cache: not in this version of tranche (" TRANCHE_VERSION "); leave it out" },
     { "later_values", "source: {csv: a, encoding: latin-1}\nload: {into: 'null:'}\n",
       "1:18: source.encoding: 'latin-1': not in this version of tranche (" TRANCHE_VERSION
       "); it reads utf-8" },

@@ -1,0 +1,311 @@
+#include "coordinator/pipeline_facts.h"
+
+#include "common/hash.h"
+#include "common/sql_guard.h"
+#include "coordinator/plan.h"
+#include "coordinator/source_files.h"
+
+#include <glob.h>
+#include <math.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char nothing_there[] = "-";
+
+__attribute__((format(printf, 4, 5))) static err_t
+fact(struct strings *to, struct err *e, const char *value, const char *fmt, ...)
+{
+    struct buf text = { 0 };
+    char what[4400]; // a path, and some words
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(what, sizeof what, fmt, ap);
+    va_end(ap);
+    for (char *p = what; *p; p++) // facts are lines
+        if ((unsigned char)*p < ' ') *p = '?';
+    err_t rc = buf_printf(&text, e, "%s\t%s", what, value);
+    if (rc == ERR_OK) rc = strings_add(to, (const char *)text.p, text.n, e);
+    buf_free(&text);
+    return rc;
+}
+
+static err_t hash_fact(struct strings *to, const char *what, struct hash128 h,
+                       struct err *e)
+{
+    char hex[HASH_HEX];
+    hash_hex(h, hex);
+    return fact(to, e, hex, "%s", what);
+}
+
+// ---- files ----
+
+static err_t file_fact(struct strings *to, const char *name, const char *path,
+                       struct err *e)
+{
+    struct stat st;
+    char stamp[160];
+    if (stat(path, &st) != 0) return fact(to, e, nothing_there, "the file %s", name);
+    snprintf(stamp, sizeof stamp, "%lld %lld.%09ld %lld.%09ld %llu", (long long)st.st_size,
+             (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, (long long)st.st_ctim.tv_sec,
+             st.st_ctim.tv_nsec, (unsigned long long)st.st_ino);
+    return fact(to, e, stamp, "the file %s", name);
+}
+
+static err_t input_facts(const struct job *j, struct strings *to, struct err *e)
+{
+    struct source_files f = { 0 };
+    err_t rc = source_files_expand(&j->files, &j->file_paths, &f, e);
+    for (size_t i = 0; rc == ERR_OK && i < f.n; i++)
+        if (f.v[i].path) rc = file_fact(to, f.v[i].name, f.v[i].path, e);
+    source_files_free(&f);
+    return rc;
+}
+
+// ---- databases ----
+
+static void hash_value(struct hash_stream *h, sqlite3_value *v)
+{
+    struct {
+        int32_t type, n;
+        int64_t i;
+        double r;
+    } x = { .type = sqlite3_value_type(v) };
+    const void *bytes = NULL;
+    switch (x.type) {
+    case SQLITE_INTEGER: x.i = sqlite3_value_int64(v); break;
+    case SQLITE_FLOAT: x.r = sqlite3_value_double(v); break;
+    case SQLITE_TEXT: bytes = sqlite3_value_text(v); break;
+    case SQLITE_BLOB: bytes = sqlite3_value_blob(v); break;
+    default: break;
+    }
+    if (bytes) x.n = sqlite3_value_bytes(v);
+    hash_stream_add(h, &x, sizeof x);
+    if (x.n) hash_stream_add(h, bytes, (size_t)x.n);
+}
+
+static err_t open_to_read(sqlite3 **db, const char *path, struct err *e)
+{
+    enum { BUSY_MS = 5000 };
+    int rc = sqlite3_open_v2(path, db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc != SQLITE_OK)
+        return err_set(e, ERR_IO, "cannot open %s: %s", path, sqlite3_errstr(rc));
+    sqlite3_busy_timeout(*db, BUSY_MS);
+    return sql_guard_harden(*db, e);
+}
+
+// Of what the statement gives: values with their types, in their order.
+static err_t hash_rows(sqlite3 *db, const char *sql, struct hash128 *out, struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+    struct hash_stream *h = hash_stream_new();
+    if (!h) return err_set(e, ERR_NOMEM, "out of memory");
+    sql_guard_read_only(db, true);
+    err_t rc = sql_guard_prepare(db, sql, "a query", ERR_INVALID, &st, e);
+    int step = SQLITE_DONE;
+    while (rc == ERR_OK && (step = sqlite3_step(st)) == SQLITE_ROW)
+        for (int i = 0; i < sqlite3_column_count(st); i++)
+            hash_value(h, sqlite3_column_value(st, i));
+    if (rc == ERR_OK && step != SQLITE_DONE)
+        rc = err_set(e, ERR_DB, "%s", sqlite3_errmsg(db));
+    *out = hash_stream_value(h);
+    sqlite3_finalize(st);
+    hash_stream_free(&h);
+    return rc;
+}
+
+static err_t query_fact(struct strings *to, const char *what, const char *path,
+                        const char *sql, struct err *e)
+{
+    sqlite3 *db = NULL;
+    struct hash128 h;
+    err_t rc = open_to_read(&db, path, e);
+    if (rc == ERR_OK) rc = hash_rows(db, sql, &h, e);
+    sqlite3_close(db);
+    return rc == ERR_OK ? hash_fact(to, what, h, e) : rc;
+}
+
+static err_t rows_fact(const struct job *j, struct strings *to, struct err *e)
+{
+    char what[300], *made = NULL;
+    snprintf(what, sizeof what, "what it reads of %.200s", j->sqlite_written);
+    if (!j->query && !(made = sqlite3_mprintf("SELECT * FROM \"%w\"", j->sqlite_table)))
+        return err_set(e, ERR_NOMEM, "out of memory");
+    err_t rc = query_fact(to, what, j->sqlite, j->query ? j->query : made, e);
+    sqlite3_free(made);
+    return rc;
+}
+
+static const char *sqlite_path(const struct job *j)
+{
+    static const char scheme[] = "sqlite:";
+    bool is = strncmp(j->into, scheme, sizeof scheme - 1) == 0;
+    return is ? j->into + sizeof scheme - 1 : NULL;
+}
+
+static err_t param_facts(const struct job *j, struct strings *to, struct err *e)
+{
+    char what[120];
+    for (size_t i = 0; i < j->params.n; i++) {
+        snprintf(what, sizeof what, "the value of params.%.80s", j->params.v[i].name);
+        TRY(query_fact(to, what, sqlite_path(j), j->params.v[i].value, e));
+    }
+    return ERR_OK;
+}
+
+// ---- spec and code ----
+
+static err_t spec_fact(const struct job *j, struct strings *to, struct err *e)
+{
+    struct buf text = { 0 };
+    err_t rc = job_canonical(j, &text, e);
+    for (size_t i = 0; rc == ERR_OK && i < j->n_indexes; i++) {
+        rc = buf_printf(&text, e, "index\n");
+        for (size_t k = 0; rc == ERR_OK && k < j->indexes[i].n; k++)
+            rc = buf_printf(&text, e, "%s\n", j->indexes[i].v[k]);
+    }
+    if (rc == ERR_OK) rc = buf_printf(&text, e, "%s", TRANCHE_VERSION);
+    if (rc == ERR_OK) rc = hash_fact(to, "its spec", hash_bytes(text.p, text.n), e);
+    buf_free(&text);
+    return rc;
+}
+
+// Programs, plugins, files beside them, lookup tables; and with the identity what their
+// environments have.
+static err_t code_facts(const struct job *j, struct strings *to, struct err *e)
+{
+    struct plan p;
+    char hex[FILE_HEX], what[300];
+    err_t rc = plan_identity(&p, j, e);
+    for (size_t i = 0; rc == ERR_OK && i < p.spec.files.n; i++) {
+        file_hex(&p.spec.files.v[i].digest, hex);
+        rc = fact(to, e, hex, "the file %s", p.spec.files.v[i].path);
+    }
+    for (size_t i = 0; rc == ERR_OK && i < p.spec.n_tables; i++) {
+        snprintf(what, sizeof what, "the lookup table %.200s", p.spec.tables[i].name);
+        rc = hash_fact(to, what, p.spec.tables[i].digest, e);
+    }
+    if (rc == ERR_OK) rc = hash_fact(to, "its code", p.identity, e);
+    plan_free(&p);
+    return rc;
+}
+
+static const char *never(const struct job *j)
+{
+    for (size_t i = 0; i < j->files.n; i++)
+        if (strcmp(j->files.v[i], "-") == 0) return "it reads standard input";
+    if (strcmp(j->into, "null:") == 0) return "its rows are kept nowhere";
+    if (strncmp(j->into, "stdout:", 7) == 0) return "its rows go to standard output";
+    if (j->source == SOURCE_POSTGRES || strncmp(j->into, "postgres", 8) == 0)
+        return "PostgreSQL does not tell whether its tables are as they were";
+    if (j->mode == MODE_INCREMENTAL) return "it is incremental: it loads what is new";
+    if (j->params.n && !sqlite_path(j)) return "its params are read from elsewhere";
+    return NULL;
+}
+
+err_t pipeline_facts_before(const struct job *j, struct strings *facts,
+                            const char **why_never, struct err *e)
+{
+    *why_never = never(j);
+    if (*why_never) return ERR_OK;
+    TRY(spec_fact(j, facts, e));
+    TRY(code_facts(j, facts, e));
+    if (j->files.n) TRY(input_facts(j, facts, e));
+    if (j->source == SOURCE_SQLITE) TRY(rows_fact(j, facts, e));
+    return param_facts(j, facts, e);
+}
+
+// ---- what it wrote ----
+
+static err_t table_fact(const struct job *j, const char *path, struct strings *to,
+                        struct err *e)
+{
+    struct stat st;
+    char what[500], *sql;
+    snprintf(what, sizeof what, "the table %.80s of %.300s", j->table, j->into_written);
+    if (stat(path, &st) != 0) return fact(to, e, nothing_there, "%s", what);
+    // Made anew by somebody else it would have another root page or another text.
+    sql = sqlite3_mprintf(
+        "SELECT type, sql FROM sqlite_schema WHERE name = %Q COLLATE NOCASE", j->table);
+    if (!sql) return err_set(e, ERR_NOMEM, "out of memory");
+    sqlite3 *db = NULL;
+    sqlite3_stmt *st2 = NULL;
+    err_t rc = open_to_read(&db, path, e);
+    if (rc == ERR_OK && sqlite3_prepare_v2(db, sql, -1, &st2, NULL) != SQLITE_OK)
+        rc = err_set(e, ERR_DB, "%s: %s", path, sqlite3_errmsg(db));
+    if (rc == ERR_OK) {
+        bool there = sqlite3_step(st2) == SQLITE_ROW;
+        const char *text = there ? (const char *)sqlite3_column_text(st2, 1) : NULL;
+        if (text)
+            rc = hash_fact(to, what, hash_bytes(text, strlen(text)), e);
+        else
+            rc = fact(to, e, nothing_there, "%s", what);
+    }
+    sqlite3_finalize(st2);
+    sqlite3_close(db);
+    sqlite3_free(sql);
+    return rc;
+}
+
+static err_t output_files(const char *pattern, struct strings *to, struct err *e)
+{
+    glob_t g = { 0 };
+    int rc = glob(pattern, 0, NULL, &g);
+    if (rc == GLOB_NOSPACE) return err_set(e, ERR_NOMEM, "out of memory");
+    err_t code = rc == 0 ? ERR_OK : file_fact(to, pattern, pattern, e);
+    for (size_t i = 0; code == ERR_OK && rc == 0 && i < g.gl_pathc; i++)
+        code = file_fact(to, g.gl_pathv[i], g.gl_pathv[i], e);
+    globfree(&g);
+    return code;
+}
+
+err_t pipeline_facts_written(const struct job *j, struct strings *facts, struct err *e)
+{
+    const char *path = sqlite_path(j);
+    if (path) return table_fact(j, path, facts, e);
+    path = strchr(j->into, ':') + 1;
+    return strchr(path, '*') ? output_files(path, facts, e)
+                             : file_fact(facts, path, path, e);
+}
+
+// ---- comparing ----
+
+static size_t name_length(const char *line)
+{
+    return strcspn(line, "\t");
+}
+
+static const char *value_of(const struct strings *facts, const char *line)
+{
+    size_t n = name_length(line);
+    for (size_t i = 0; i < facts->n; i++)
+        if (strncmp(facts->v[i], line, n) == 0 && facts->v[i][n] == '\t')
+            return facts->v[i] + n;
+    return NULL;
+}
+
+bool pipeline_facts_differ(const struct strings *was, const struct strings *is, char *out,
+                           size_t size)
+{
+    for (size_t i = 0; i < is->n; i++) {
+        const char *line = is->v[i], *old = value_of(was, line);
+        size_t n = name_length(line);
+        if (old && strcmp(old, line + n) == 0) continue;
+        bool gone = old && strcmp(line + n + 1, nothing_there) == 0;
+        snprintf(out, size, "%.*s %s", n < 300 ? (int)n : 300, line,
+                 !old   ? "is new"
+                 : gone ? "is gone"
+                        : "has changed");
+        return true;
+    }
+    for (size_t i = 0; i < was->n; i++) {
+        if (value_of(is, was->v[i])) continue;
+        size_t n = name_length(was->v[i]);
+        snprintf(out, size, "%.*s is gone", n < 300 ? (int)n : 300, was->v[i]);
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,174 @@
+// Pipeline files: what is wrong with them, and the order in which their steps can run.
+
+#include "common/pipeline.h"
+#include "tests/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static err_t no_flags(void *arg, struct conf *c, struct err *e)
+{
+    (void)arg, (void)c, (void)e;
+    return ERR_OK;
+}
+
+static err_t read_text(struct pipeline *p, const char *yaml, struct strings *mistakes,
+                       struct err *e)
+{
+    char path[] = "/tmp/tranche-pipeline-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, yaml, strlen(yaml)), (ssize_t)strlen(yaml));
+    close(fd);
+    err_t rc = pipeline_read(p, path, no_flags, NULL, mistakes, e);
+    unlink(path);
+    for (size_t i = 0; i < mistakes->n; i++) { // lines without the file's name
+        size_t n = strlen(path);
+        if (strncmp(mistakes->v[i], path, n) == 0)
+            memmove(mistakes->v[i], mistakes->v[i] + n + 1, strlen(mistakes->v[i] + n));
+    }
+    return rc;
+}
+
+#define STEP(name, more) \
+    "  - {name: " name ", source: {range: 1}, load: {into: 'null:'}" more "}\n"
+
+struct row {
+    const char *name, *yaml, *lines;
+};
+
+static const struct row rows[] = {
+    { "no_list", "steps: {name: a}\n",
+      "1:1: steps: wants a list of jobs, each with a name" },
+    { "empty_list", "steps: []\n", "1:1: steps: wants a list of jobs, each with a name" },
+    { "a_step_that_is_a_text", "steps:\n  - a\n",
+      "2:1: steps: each is a job, a mapping with a name" },
+    { "no_name", "steps:\n  - {source: {range: 1}, load: {into: 'null:'}}\n",
+      "2:1: steps: this one has no name; give name: NAME" },
+    { "a_key_of_a_job_at_the_top", "steps:\n" STEP("a", "") "load: {into: 'null:'}\n",
+      "3:1: load: stands in a step; beside steps a pipeline has only name" },
+    { "an_unknown_key_at_the_top", "steps:\n" STEP("a", "") "setps: 1\n",
+      "3:1: unknown key 'setps'; a pipeline has name and steps" },
+    { "steps_twice", "steps:\n" STEP("a", "") "steps: []\n",
+      "3:1: 'steps' is given twice" },
+    { "steps_in_a_step", "steps:\n" STEP("a", ", steps: []"),
+      "2:58: steps: a step has no steps of its own; they stand at the top of the file" },
+    { "a_mistake_in_a_step", "steps:\n" STEP("a", ", limits: {retries: x}"),
+      "2:67: limits.retries: 'x' is no count; it takes a count, 0 to 100" },
+    { "two_names", "steps:\n" STEP("a", "") STEP("a", ""),
+      "3:1: name: two steps are called 'a'" },
+    { "an_unknown_need", "steps:\n" STEP("alpha", "") STEP("b", ", needs: alhpa"),
+      "3:1: needs: no step is called 'alhpa'; did you mean 'alpha'?" },
+    { "a_step_that_needs_itself", "steps:\n" STEP("a", ", needs: [a]"),
+      "2:1: needs: the step 'a' needs itself" },
+    { "a_circle",
+      "steps:\n" STEP("a", ", needs: c") STEP("b", ", needs: a") STEP("c", ", needs: b"),
+      "2:1: needs: a circle, so none of them can begin: a needs c needs b needs a" },
+    { "two_writers_of_a_table",
+      "steps:\n"
+      "  - {name: a, source: {range: 1}, load: {into: 'sqlite:w.db', table: t}}\n"
+      "  - {name: b, source: {range: 1}, load: {into: 'sqlite:w.db', table: T}}\n",
+      "3:1: load: it writes what the step 'a' writes: sqlite:w.db, table t" },
+    { "two_writers_of_a_file",
+      "steps:\n"
+      "  - {name: a, source: {range: 1}, load: {into: 'csv:o.csv'}}\n"
+      "  - {name: b, source: {range: 1}, load: {into: 'csv:o.csv'}}\n",
+      "3:1: load: it writes what the step 'a' writes: csv:o.csv" },
+    { "a_reader_that_does_not_wait",
+      "steps:\n"
+      "  - {name: a, source: {csv: o.csv}, load: {into: 'null:'}}\n"
+      "  - {name: b, source: {range: 1}, load: {into: 'csv:o.csv'}}\n",
+      "2:1: source: it reads what the step 'b' writes; give needs: [b]" },
+    { "a_reader_of_a_table_that_does_not_wait",
+      "steps:\n"
+      "  - {name: a, source: {range: 1}, load: {into: 'sqlite:w.db', table: t}}\n"
+      "  - {name: b, source: {sqlite: w.db, sqlite_table: t}, load: {into: 'null:'}}\n",
+      "3:1: source: it reads what the step 'a' writes; give needs: [a]" },
+};
+
+static void mistake(void **state)
+{
+    const struct row *r = *state;
+    struct pipeline p;
+    struct strings mistakes = { 0 };
+    struct err e;
+    char all[2000] = "";
+    EXPECT(ERR_INVALID, &e, read_text(&p, r->yaml, &mistakes, &e));
+    for (size_t i = 0; i < mistakes.n; i++)
+        snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i ? "\n" : "",
+                 mistakes.v[i]);
+    assert_string_equal(all, r->lines);
+    strings_free(&mistakes);
+    pipeline_free(&p);
+}
+
+static void what_a_step_needs_stands_before_it(void **state)
+{
+    struct pipeline p;
+    struct strings mistakes = { 0 };
+    struct err e;
+    static const char yaml[] = "name: p\nsteps:\n" STEP("d", ", needs: [b, c]")
+        STEP("b", ", needs: a") STEP("a", "") STEP("c", ", needs: a") STEP("x", "");
+    static const char *const want[] = { "a", "b", "c", "d", "x" };
+    (void)state;
+    PASS(&e, read_text(&p, yaml, &mistakes, &e));
+    assert_string_equal(p.name, "p");
+    EQ_I64(5, p.n);
+    for (uint32_t i = 0; i < 5; i++) {
+        assert_string_equal(p.steps[i].job.name, want[i]);
+        for (size_t k = 0; k < p.steps[i].job.needs.n; k++) {
+            uint32_t need = p.steps[i].need[k];
+            assert_true(need < i);
+            assert_string_equal(p.steps[need].job.name, p.steps[i].job.needs.v[k]);
+        }
+    }
+    assert_true(pipeline_waits_for(&p, 3, 0));
+    assert_false(pipeline_waits_for(&p, 1, 2));
+    assert_false(pipeline_waits_for(&p, 4, 0));
+    EQ_I64(JOB_STEP_BESIDE, p.steps[1].job.place);
+    strings_free(&mistakes);
+    pipeline_free(&p);
+}
+
+static void a_chain_has_a_bar_for_each(void **state)
+{
+    struct pipeline p;
+    struct strings mistakes = { 0 };
+    struct err e;
+    (void)state;
+    PASS(&e,
+         read_text(&p, "steps:\n" STEP("a", "") STEP("b", ", needs: a"), &mistakes, &e));
+    EQ_I64(JOB_STEP, p.steps[0].job.place);
+    EQ_I64(JOB_STEP, p.steps[1].job.place);
+    strings_free(&mistakes);
+    pipeline_free(&p);
+}
+
+static void a_step_and_a_flag_of_pipelines_are_refused_in_a_job(void **state)
+{
+    struct job j;
+    struct conf c;
+    struct strings mistakes = { 0 };
+    struct err e;
+    static const char yaml[] = "source: {range: 1}\nload: {into: 'null:'}\nneeds: [a]\n";
+    (void)state;
+    job_init(&j);
+    conf_init(&c, &j, &mistakes);
+    PASS(&e, conf_text(&c, "job.yaml", yaml, strlen(yaml), &e));
+    EXPECT(ERR_INVALID, &e, conf_finish(&c, &e));
+    assert_string_equal(e.text, "job.yaml:3:1: needs: it stands in a step of a pipeline");
+    strings_free(&mistakes);
+    job_free(&j);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_step_needs_stands_before_it),
+        cmocka_unit_test(a_chain_has_a_bar_for_each),
+        cmocka_unit_test(a_step_and_a_flag_of_pipelines_are_refused_in_a_job),
+    };
+    return test_main("pipeline", tests, N_OF(tests), TABLE(rows, mistake), N_OF(rows));
+}
