@@ -96,6 +96,7 @@ struct job {
     char *listen;          // "tcp://0.0.0.0:5555"; NULL: only this machine
     bool insecure;         // --insecure
 
+    uint64_t cache_bytes; // of results that are kept for later runs; 0: none are
     enum job_place place; // of a pipeline, or not
     bool stdout_taken;    // by the rows of another step
     struct strings needs; // names of the steps that come before it

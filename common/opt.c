@@ -36,6 +36,14 @@ const struct opt opt_table[] = {
       .help = "Of a step: those that must have ended well before it begins",
       .set = set_needs },
 
+    { KEY("cache", "cache"), .section = OPT_JOB, .form = OPT_ONE,
+      .metavar = "true|false|SIZE", .takes = "true, false or a size, 1MiB to 16TiB",
+      .initial = "false",
+      .help = "Keep the results of batches, and reuse them wherever the same bytes go "
+              "through the same transforms, see docs/CACHE.md. A size is the most that "
+              ".tranche/cache may hold, true is 10GiB",
+      .set = set_cache, MEMBER(cache_bytes), .min = 1 << 20, .max = (uint64_t)16 << 40 },
+
     { KEY("source.csv", "csv"), .section = OPT_SOURCE, .form = OPT_LIST, .metavar = "FILE",
       .takes = "path, glob, list of them, or -",
       .help =
@@ -461,8 +469,6 @@ const struct opt opt_table[] = {
       .set = set_switch,
       MEMBER(insecure) },
 
-    { KEY("cache", "cache"), .section = OPT_THIS_RUN, .metavar = "true|false",
-      .form = OPT_ONE, .help = "Reuse results of earlier runs", .later = "leave it out" },
     { .flag = "from",
       .commands = OPT_RUN,
       .section = OPT_THIS_RUN,

@@ -316,6 +316,16 @@ void set_size(struct conf *c, const struct opt *o, const struct value *v)
     if (size(c, o, v, &n)) memcpy(member(c, o), &n, sizeof n);
 }
 
+void set_cache(struct conf *c, const struct opt *o, const struct value *v)
+{
+    uint64_t n = (uint64_t)10 << 30;
+    bool on = true;
+    if (v->kind == VALUE_TEXT && opt_truth(v->text, &on))
+        c->job->cache_bytes = on ? n : 0;
+    else if (size(c, o, v, &n))
+        c->job->cache_bytes = n;
+}
+
 void set_batch_bytes(struct conf *c, const struct opt *o, const struct value *v)
 {
     uint64_t n = 0;

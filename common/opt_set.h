@@ -9,6 +9,7 @@
 #define OPT_SETTERS(X)  \
     X(name)             \
     X(needs)            \
+    X(cache)            \
     X(steps)            \
     X(files)            \
     X(fields)           \

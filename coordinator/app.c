@@ -185,6 +185,7 @@ static ns_t tick(struct app *a)
     app_complaints_tick(a, now);
     app_gather(a, now);
     explain_a_stall(a, now);
+    app_tell_cache(a);
     struct sched_counts c;
     uint32_t n;
     sched_count(a->sched, &c);
@@ -216,7 +217,7 @@ static int fd_of(const struct link *l)
 
 static void wait_for_events(struct app *a, ns_t until)
 {
-    bool want_chunks = !a->fed && sched_wants(a->sched) > 0;
+    bool want_chunks = app_wants_chunks(a);
     struct pollfd f[] = {
         { fd_of(a->in->link[APP_IPC]), POLLIN, 0 },
         { fd_of(a->in->link[APP_TCP]), POLLIN, 0 },
@@ -311,9 +312,11 @@ static err_t app_open(struct app *a, struct err *e)
     if (!a->sched || !a->says) return err_set(e, ERR_NOMEM, "out of memory");
     TRY(app_share_open(a, e));
     measure_input(a);
-    // An aggregate's batches are cut alike however fast they are: see docs/AGGREGATE.md.
+    // An aggregate's batches are cut alike however fast they are (docs/AGGREGATE.md), and
+    // those of the cache, which would not be found again (docs/CACHE.md).
     uint64_t fixed = j->batch_rows ? 1 : j->batch_bytes;
-    if (!fixed && job_aggregates(j)) fixed = tune_aggregate_bytes(j->memory_bytes);
+    if (!fixed && (job_aggregates(j) || j->cache_bytes))
+        fixed = tune_aggregate_bytes(j->memory_bytes);
     tune_init(&a->tune, fixed, a->bytes_total,
               (a->in->slots ? a->in->slots : REMOTE_SLOTS) * j->workers_concurrency,
               j->memory_bytes);
@@ -355,6 +358,7 @@ static void app_close(struct app *a)
     app_tell_live(a, &(struct sched_counts){ 0 }, true, clock_ns());
     feeder_free(&a->feeder);
     drain_loader(a);
+    app_close_cache(a);
     if (a->in->journal && journal_flush(a->in->journal, &a->scratch) != ERR_OK)
         app_journal_failed(a);
     progress_end(a->in->progress);

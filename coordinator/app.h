@@ -33,12 +33,14 @@ struct app_in { // everything is borrowed for the time of app_run
     struct file_set *files; // of the spec; workers may ask for them
     uint64_t result_max_bytes;
     struct progress *progress;
+    struct result_cache *cache; // NULL: there is none
 };
 
 struct app_totals { // of this run
     uint64_t rows_read, rows_parsed, rows_rejected, rows_emitted, rows_loaded, rows_refused;
     uint64_t rows_replaced, rows_skipped; // see struct ledger_row
-    uint64_t misfits, blank, chunks, splits, retries, bytes_read, results_dropped;
+    uint64_t misfits, blank, chunks, chunks_cached, splits, retries, bytes_read,
+        results_dropped;
     uint64_t worker_cpu_ns, parse_ns, apply_ns, encode_ns, commit_ns;
     uint32_t workers; // seen
     uint64_t worker_deaths, runner_deaths;

@@ -17,15 +17,9 @@ static uint64_t held_bytes(const struct chunk_data *c)
     return sizeof(struct work) + c->held;
 }
 
-static struct work *add_work(struct app *a, struct chunk_data **c, struct work *before,
-                             uint32_t failures)
+static void schedule(struct app *a, struct work *k, uint32_t failures)
 {
     struct journal_attempts past = { 0 };
-    struct work *k = work_add(&a->works, c, before);
-    if (!k) {
-        app_fails_nomem(a);
-        return NULL;
-    }
     const struct chunk_data *d = k->chunk->data;
     if (a->in->journal && a->in->load->resumed &&
         journal_attempts_of(a->in->journal, a->in->load_name, d->range, &past, &a->scratch))
@@ -40,6 +34,17 @@ static struct work *add_work(struct app *a, struct chunk_data **c, struct work *
         app_fails_nomem(a);
     }
     k->scheduled = true;
+}
+
+static struct work *add_work(struct app *a, struct chunk_data **c, struct work *before,
+                             uint32_t failures)
+{
+    struct work *k = work_add(&a->works, c, before);
+    if (!k) {
+        app_fails_nomem(a);
+        return NULL;
+    }
+    schedule(a, k, failures);
     app_take_early(a, k);
     return k;
 }
@@ -130,7 +135,7 @@ static void add_chunk(struct app *a, struct chunk_data **c)
 {
     struct chunk_data *half[2];
     if (!was_split(a, (*c)->range)) {
-        add_work(a, c, NULL, 0);
+        if (!app_take_cached(a, c)) add_work(a, c, NULL, 0);
         return;
     }
     if (halve(a, *c, half) != ERR_OK) app_fails(a, &a->scratch);
@@ -160,7 +165,7 @@ static void on_feed(struct app *a, struct feed *x)
 
 void app_take_chunks(struct app *a)
 {
-    while (!a->over && !a->fed && sched_wants(a->sched) > 0) {
+    while (!a->over && app_wants_chunks(a)) {
         struct feed *x = feeder_next(a->feeder);
         if (!x) return;
         on_feed(a, x);
@@ -307,7 +312,12 @@ static void on_loaded(struct app *a, struct load_item *i)
     a->in_loader--;
     a->loading_bytes -= i->result.image_bytes;
     assert(k);
-    if (i->code == ERR_PROTO && i->result.row.state == LEDGER_DONE) {
+    if (i->from_cache) a->cached_bytes -= i->result.image_bytes;
+    if (i->code == ERR_PROTO && i->from_cache) { // as if it had not been there
+        work_rejoin_order(&a->works, k);
+        a->t->chunks_cached--;
+        schedule(a, k, 0);
+    } else if (i->code == ERR_PROTO && i->result.row.state == LEDGER_DONE) {
         work_rejoin_order(&a->works, k);
         snprintf(k->failure, sizeof k->failure, "%.500s", i->e.text);
         on_damaged(a, k, i->result.row.worker, clock_ns());

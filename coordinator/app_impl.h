@@ -38,6 +38,7 @@ struct app {
     struct tune tune;
     struct hash128 job;
     uint64_t in_loader, loading_bytes; // results there, and their size
+    uint64_t cached_bytes;             // of results that the cache gave, until loaded
     uint64_t isolated;                 // rows rejected because they always fail
     uint32_t local_deaths, told_single;
     struct fetch *fetch; // reads files for workers that don't see them; made when needed
@@ -84,6 +85,14 @@ void app_put_in_order(struct app *a, struct work *k, struct load_item *i); // ta
 void app_split(struct app *a, struct work *k);  // writes the SPLIT row; the children follow
 void app_reject(struct app *a, struct work *k); // one record that always fails
 void app_add_totals(struct app *a, const struct ledger_row *r);
+
+// ---- app_cache.c ----
+bool app_wants_chunks(const struct app *a); // from the source
+// False: its result is not known. Else the chunk is taken, and its result on its way.
+bool app_take_cached(struct app *a, struct chunk_data **c);
+void app_to_be_kept(struct app *a, const struct work *k, struct load_item *i);
+void app_tell_cache(struct app *a); // what went wrong in it
+void app_close_cache(struct app *a);
 
 // ---- app_workers.c ----
 bool app_take_messages(struct app *a); // true: there were some, and may be more

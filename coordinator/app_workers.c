@@ -148,6 +148,7 @@ void app_result(struct app *a, struct work *k, const char *worker, uint64_t sid,
         app_fails_nomem(a);
         return;
     }
+    app_to_be_kept(a, k, i);
     app_put_in_order(a, k, i);
 }
 

@@ -421,7 +421,7 @@ static int unknown_command(struct parsing *p, const char *word)
         if (strcmp(word, *l) == 0) {
             wrong(p,
                   "%s: not in this version of tranche (%s); it has run, check, runs, "
-                  "keys and scale",
+                  "cache, keys and scale",
                   word, TRANCHE_VERSION);
             return CLI_USAGE;
         }
@@ -430,7 +430,8 @@ static int unknown_command(struct parsing *p, const char *word)
     else if (s.best)
         wrong(p, "unknown command %s; did you mean '%s'?", QUOTED(word), s.best);
     else
-        wrong(p, "unknown command %s; it is run, check, runs, keys or scale", QUOTED(word));
+        wrong(p, "unknown command %s; it is run, check, runs, cache, keys or scale",
+              QUOTED(word));
     return CLI_USAGE;
 }
 
@@ -452,6 +453,7 @@ int cli_parse_to(int argc, char **argv, struct cli *out, FILE *say, FILE *compla
         fputs("Usage: tranche run [JOB.yaml] [FLAGS]\n"
               "       tranche check [JOB.yaml] [FLAGS]\n"
               "       tranche runs\n"
+              "       tranche cache list|clear\n"
               "       tranche keys new|list|allow|revoke\n"
               "       tranche scale --launcher ssh|slurm|compose\n"
               "'tranche --help' explains them\n",
@@ -465,7 +467,9 @@ int cli_parse_to(int argc, char **argv, struct cli *out, FILE *say, FILE *compla
     out->command = p.command->command;
     out->argc = argc - 1;
     out->argv = argv + 1;
-    if (out->command == CLI_KEYS || out->command == CLI_SCALE) return -1;
+    bool by_itself =
+        out->command == CLI_KEYS || out->command == CLI_SCALE || out->command == CLI_CACHE;
+    if (by_itself) return -1;
     int code = run_command(&p, argc - 1, argv + 1);
     arena_free(&p.mem);
     return code;

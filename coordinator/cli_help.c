@@ -60,6 +60,8 @@ const struct cli_command_row cli_commands[] = {
       "JOB.yaml\n"
       "that in the job file's folder. $TRANCHE_HOME names another place.\n",
       runs_exits },
+    { "cache", CLI_CACHE, 0, "tranche cache list|clear",
+      "show or remove the results that jobs with cache: true keep", "", "" },
     { "keys", CLI_KEYS, 0, "tranche keys new|list|allow|revoke",
       "make and revoke the keys of workers on other hosts", "", "" },
     { "scale", CLI_SCALE, 0, "tranche scale --launcher ssh|slurm|compose",

@@ -1,5 +1,7 @@
 #include "coordinator/loader.h"
 
+#include "coordinator/result_cache.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -265,6 +267,7 @@ static void check(struct loader *l, struct load_item *i)
     }
     err_t rc = l->ops->check(l->w, &i->result, &i->e);
     i->result.checked = rc == ERR_OK;
+    if (rc == ERR_OK && i->keep_in) result_cache_keep(i->keep_in, i->keep_as, &i->result);
     if (rc == ERR_PROTO) i->code = rc; // anything else is for the commit to find again
 }
 

@@ -25,7 +25,10 @@ struct load_item {
     uint8_t *unpacked;    // the same, if they came packed
     struct rejects own;   // rejects made by the coordinator
     uint64_t held;        // bytes of the chunk that are freed with the commit
-    bool urgent;          // nothing else is under way: it is in vain to wait for company
+    struct result_cache *keep_in; // once it is checked; NULL: it is not kept
+    struct hash128 keep_as;
+    bool from_cache;
+    bool urgent; // nothing else is under way: it is in vain to wait for company
     // outcome
     err_t code; // ERR_OK, ERR_DUP, ERR_PROTO (damaged), or what ended the loader
     struct err e;

@@ -2,6 +2,7 @@
 
 #include "common/std_fds.h"
 #include "coordinator/cli.h"
+#include "coordinator/cli_cache.h"
 #include "coordinator/cli_keys.h"
 #include "coordinator/cli_scale.h"
 #include "coordinator/pipeline_run.h"
@@ -60,6 +61,7 @@ int main(int argc, char **argv)
             code = c.is_pipeline ? pipeline_check(&c.pipeline) : run_check(&c.job);
             break;
         case CLI_RUNS: code = run_list(&c.job); break;
+        case CLI_CACHE: code = cli_cache(c.argc, c.argv, stdout, stderr); break;
         case CLI_KEYS: code = cli_keys(c.argc, c.argv, stdout, stderr); break;
         case CLI_SCALE: code = cli_scale(c.argc, c.argv, stdout, stderr); break;
         }

@@ -299,7 +299,8 @@ static void json_all(const struct running *r, int code, FILE *out)
         s.rows_read += x->rows_read, s.rows_parsed += x->rows_parsed;
         s.rows_rejected += x->rows_rejected, s.rows_emitted += x->rows_emitted;
         s.rows_loaded += x->rows_loaded, s.rows_refused += x->rows_refused;
-        s.chunks += x->chunks, s.retries += x->retries, s.bytes_read += x->bytes_read;
+        s.chunks += x->chunks, s.chunks_cached += x->chunks_cached, s.retries += x->retries,
+            s.bytes_read += x->bytes_read;
     }
     fputs("{\"run\":\"\",\"pipeline\":", out);
     json_string(r->p->name, out);
@@ -312,7 +313,7 @@ static void json_all(const struct running *r, int code, FILE *out)
     NUMBER(rows_loaded);
     NUMBER(rows_refused);
     NUMBER(chunks);
-    fputs(",\"chunks_cached\":0", out);
+    NUMBER(chunks_cached);
     NUMBER(retries);
     NUMBER(bytes_read);
 #undef NUMBER

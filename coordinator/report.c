@@ -135,6 +135,9 @@ static void costs(const struct report *r, FILE *out)
            "transform %.0f, encode %.0f ns\n",
            (double)t->worker_cpu_ns / n, r->coordinator_cpu_seconds * 1e9 / n,
            (double)t->parse_ns / n, (double)t->apply_ns / n, (double)t->encode_ns / n);
+    if (t->chunks_cached)
+        say_to(out, "  the cache had the results of %llu of %llu batches\n",
+               (unsigned long long)t->chunks_cached, (unsigned long long)t->chunks);
     if (t->worker_deaths + t->runner_deaths + t->splits + t->retries)
         say_to(out,
                "  %llu retries, %llu runners and %llu workers died, %llu chunks were "
@@ -195,7 +198,7 @@ void report_json(const struct report *r, FILE *out)
     if (r->job->mode == MODE_INCREMENTAL) NUMBER("rows_skipped", t->rows_skipped);
     if (r->merge) NUMBER("rows_merged", r->merge->rows_out);
     NUMBER("chunks", t->chunks);
-    NUMBER("chunks_cached", 0);
+    NUMBER("chunks_cached", t->chunks_cached);
     NUMBER("retries", t->retries);
     NUMBER("bytes_read", t->bytes_read);
     fprintf(out, ",\"seconds\":%.3f", r->seconds);

@@ -207,6 +207,7 @@ static int end_well(struct run *r, bool limit)
 void run_close(struct run *r)
 {
     if (r->ops && r->warehouse) r->ops->close(&r->warehouse);
+    result_cache_close(&r->cache);
     link_close(&r->ipc, 200);
     door_close(&r->door);
     local_close(&r->local);
@@ -236,7 +237,8 @@ static err_t run_all(struct run *r, bool *limit, struct err *e)
                          .spec = &r->spec,
                          .files = &r->plan.spec.files,
                          .result_max_bytes = r->plan.spec.result_max_bytes,
-                         .progress = &r->progress };
+                         .progress = &r->progress,
+                         .cache = r->cache };
     TRY(app_run(&in, &r->totals, e));
     return finish_load(r, limit, e);
 }
@@ -284,6 +286,7 @@ static void sum_up(const struct run *r, struct run_sums *s)
                             .rows_loaded = t->rows_loaded,
                             .rows_refused = t->rows_refused,
                             .chunks = t->chunks,
+                            .chunks_cached = t->chunks_cached,
                             .retries = t->retries,
                             .bytes_read = t->bytes_read,
                             .changed = t->rows_loaded || !r->load.complete_before };

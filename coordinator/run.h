@@ -15,7 +15,7 @@ void run_state_dir(const char *dir, char out[RUN_STATE_DIR]);
 struct run_sums { // of what this run did
     char run[40]; // its id; "": it has none
     uint64_t rows_read, rows_parsed, rows_rejected, rows_emitted, rows_loaded, rows_refused;
-    uint64_t chunks, retries, bytes_read;
+    uint64_t chunks, chunks_cached, retries, bytes_read;
     bool changed; // what it loads into is not as it was
 };
 int run_job_summed(const struct job *j, struct run_sums *sums);

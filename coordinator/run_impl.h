@@ -8,6 +8,7 @@
 #include "coordinator/plan.h"
 #include "coordinator/progress.h"
 #include "coordinator/report.h"
+#include "coordinator/result_cache.h"
 #include "coordinator/run.h"
 
 enum {
@@ -28,6 +29,7 @@ struct run {
     struct arena mem;
     struct cell watermark; // above what an incremental load takes rows; text in mem
     struct buf spec;
+    struct result_cache *cache; // NULL: none is wanted
     struct progress progress;
     struct app_totals totals;
     struct ledger_row *by_input; // once the load is proven

@@ -281,6 +281,22 @@ static err_t make_spec(struct run *r, struct err *e)
     return spec_encode(&r->plan.spec, &r->spec, e);
 }
 
+// It saves time only: a run does without.
+static void open_cache(struct run *r)
+{
+    char line[1200];
+    struct err e;
+    struct result_cache_opts o = { .state_dir = r->state_dir,
+                                   .job = r->job->name,
+                                   .spec = &r->plan.spec,
+                                   .by_place = r->job->source == SOURCE_RANGE,
+                                   .max_bytes = r->job->cache_bytes };
+    if (!r->job->cache_bytes || result_cache_open(&r->cache, &o, &e) == ERR_OK) return;
+    snprintf(line, sizeof line, "nothing is taken from the cache, or kept there: %s",
+             e.text);
+    run_say(r, line);
+}
+
 // Last of all: files and databases must not find every descriptor taken by strangers.
 static err_t open_door(struct run *r, struct err *e)
 {
@@ -317,5 +333,6 @@ err_t run_open_all(struct run *r, struct err *e)
     name_load(r);
     TRY(skip_committed(r, e));
     TRY(make_spec(r, e));
+    open_cache(r);
     return open_door(r, e);
 }

@@ -40,5 +40,6 @@ import test_tables  # noqa: F401
 import test_valgrind  # noqa: F401
 import test_ways  # noqa: F401
 import test_pipelines  # noqa: F401
+import test_cache  # noqa: F401
 
 sys.exit(kit.main(sys.argv[1:]))
