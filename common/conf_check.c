@@ -277,6 +277,8 @@ static void check_forecasts(struct conf *c)
                            "the column of batch.by is not among them: series would be cut "
                            "by batches");
     }
+}
+
 static void check_place(struct conf *c)
 {
     const struct job *j = c->job;

@@ -169,14 +169,18 @@ static err_t section(struct buf *out, enum opt_section s, struct err *e)
     return ERR_OK;
 }
 
+// Keys that are refused by name.
 static err_t later(struct buf *out, struct err *e)
 {
-    TRY(buf_printf(out, e,
-                   "\n## Not in this version\n\n"
-                   "Refused by name. So are other encodings than utf-8.\n\n"
-                   "| key | flag | meaning | this version |\n| --- | --- | --- | --- |\n"));
+    bool any = false;
     for (const struct opt *o = opt_table; o < opt_table + opt_n; o++) {
         if (!o->later) continue;
+        if (!any)
+            TRY(buf_printf(out, e,
+                           "\n## Not in this version\n\n"
+                           "| key | flag | meaning | this version |\n"
+                           "| --- | --- | --- | --- |\n"));
+        any = true;
         TRY(buf_printf(out, e, "|"));
         TRY(cell(out, o->key ? o->key : "", true, e));
         TRY(flag_cell(out, o, false, e));

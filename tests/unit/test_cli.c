@@ -50,18 +50,19 @@ struct row {
 static const struct row rows[] = {
     { "no_command", "tranche",
       "Usage: tranche run [JOB.yaml] [FLAGS]\n       tranche check [JOB.yaml] [FLAGS]\n"
-      "       tranche runs\n       tranche keys new|list|allow|revoke\n"
+      "       tranche runs\n       tranche cache list|clear\n       tranche keys "
+      "new|list|allow|revoke\n"
       "       tranche scale --launcher ssh|slurm|compose\n"
       "'tranche --help' explains them\n" },
     { "misspelt_command", "tranche|rnu",
       "tranche: unknown command 'rnu'; did you mean 'run'?\n" },
     { "strange_command", "tranche|zebra",
-      "tranche: unknown command 'zebra'; it is run, check, runs, keys or scale\n" },
+      "tranche: unknown command 'zebra'; it is run, check, runs, cache, keys or scale\n" },
     { "file_as_command", "tranche|job.yaml",
       "tranche: unknown command 'job.yaml'; did you mean 'tranche run job.yaml'?\n" },
     { "later_command", "tranche|plan|job.yaml",
       "tranche: plan: not in this version of tranche (" TRANCHE_VERSION
-      "); it has run, check, runs, keys and scale\n" },
+      "); it has run, check, runs, cache, keys and scale\n" },
     { "flag_before_command", "tranche|--csv|x",
       "tranche: '--csv': a command comes first, e.g. tranche run --csv\n" },
     { "misspelt_flag", JOB "--tabel|x",
@@ -100,13 +101,6 @@ static const struct row rows[] = {
       "tranche: --mode: 'upsrt' is none of append, replace, upsert and incremental; did "
       "you mean 'upsert'?\n"
       "tranche: --output: 'xml' is none of human, json and quiet\n" },
-    { "later_flags", JOB "--cache|true",
-      "tranche: --cache: not in this version of tranche (" TRANCHE_VERSION
-      "); leave it out\n" },
-    { "a_later_flag_takes_no_other_for_its_value", JOB "--cache|--retries|x",
-      "tranche: --cache: not in this version of tranche (" TRANCHE_VERSION
-      "); leave it out\n"
-      "tranche: --retries: 'x' is no count; it takes a count, 0 to 100\n" },
     { "a_request_to_no_address", JOB "--http|x|--http-rate|fast|--http-header|A B=c",
       "tranche: --http: 'x': it begins with neither http:// nor https://, nor with a "
       "{column}\n"

@@ -233,10 +233,8 @@ static const struct row rows[] = {
       "4:3: batch.bytes: 100MiB is more than half of limits.memory (128MiB)" },
 
     // Not in this version.
-    { "later_keys",
-      GOOD "name: a\ncache: true\n"
-           "batch: {bytes: 5}\n",
-      "4:1: cache: not in this version of tranche (" TRANCHE_VERSION "); leave it out" },
+    { "a_cache_of_no_size", GOOD "cache: much\n",
+      "3:1: cache: 'much' is no size; e.g. 64KiB, 4MiB or 2GiB" },
     { "later_values", "source: {csv: a, encoding: latin-1}\nload: {into: 'null:'}\n",
       "1:18: source.encoding: 'latin-1': not in this version of tranche (" TRANCHE_VERSION
       "); it reads utf-8" },
