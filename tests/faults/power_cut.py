@@ -175,8 +175,8 @@ def read_record(path):
 class Recorded:
     """A run of a way to load, and the folder as it stood before."""
 
-    def __init__(self, t, way):
-        self.t, self.way = t, way
+    def __init__(self, t, way, wal):
+        self.t, self.way, self.wal = t, way, wal
         self.root, self.kept = os.path.realpath(t.path("w")), os.path.realpath(t.path("kept"))
         os.mkdir(self.kept)
         self.command = [t.tranche, *way.command(way.args)]
@@ -195,6 +195,10 @@ class Recorded:
 
     def prepare(self):
         os.makedirs(os.path.join(self.root, "out"))
+        if self.wal:
+            con = sqlite3.connect(os.path.join(self.root, "wh.db"))
+            con.executescript("PRAGMA journal_mode=WAL; CREATE TABLE mine(x);")
+            con.close()
         for rows, args, env in self.way.before:
             write_input(self, rows)
             self.run(-9 if env else 3, *args, **(env or {}))
@@ -300,9 +304,9 @@ def cut(r, at, kind, seed, promised):
     return None
 
 
-def power_cuts(t, way, step, seed, start=None, say=None):
+def power_cuts(t, way, step, seed, start=None, say=None, wal=False):
     """Cuts after every sync, dropping the rest, and of the other kinds one before every step-th event; returns how many."""
-    r = Recorded(t, WAYS[way])
+    r = Recorded(t, WAYS[way], wal)
     promised = promises(r)
     t.true(promised, "something was acknowledged")
     first, end = t.random.randrange(step) if start is None else start, len(r.events)

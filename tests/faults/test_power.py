@@ -11,6 +11,11 @@ def a_power_cut_leaves_a_database_that_the_next_run_completes(t):
 
 
 @scenario("power")
+def a_power_cut_leaves_a_database_in_wal_mode_that_the_next_run_completes(t):
+    t.true(power_cuts(t, "append", 24, t.seed, wal=True) > 15, "enough cuts")
+
+
+@scenario("power")
 def a_power_cut_leaves_a_csv_file_that_the_next_run_completes(t):
     t.true(power_cuts(t, "csv", 16, t.seed) > 20, "enough cuts")
 
