@@ -513,7 +513,7 @@ static err_t access_of(struct access *out, const struct fields *f, const char *p
 {
     if (!f->name || !keys_name_is_good(f->name))
         return err_set(e, ERR_INVALID, "%s: there is no good worker's name in it", path);
-    if (!f->address || strlen(f->address) >= KEYS_ADDRESS)
+    if (!f->address || !*f->address || strlen(f->address) >= KEYS_ADDRESS)
         return err_set(e, ERR_INVALID, "%s: there is no address in it", path);
     snprintf(out->name, sizeof out->name, "%s", f->name);
     snprintf(out->address, sizeof out->address, "%s", f->address);

@@ -214,6 +214,8 @@ static const struct bad_file bad_files[] = {
     { "of_the_coordinator", "role coordinator\n", "role 'coordinator'" },
     { "without_a_name", "role worker\naddress tcp://h:1\n", "name" },
     { "without_an_address", "role worker\nname x\n", "address" },
+    { "with_an_empty_address", "role worker\nname x\naddress\ncoordinator abc\n",
+      "no address" },
     { "without_keys", "role worker\nname x\naddress tcp://h:1\n", "no 'coordinator' key" },
     { "with_half_a_key", "role worker\nname x\naddress tcp://h:1\ncoordinator abc\n",
       "no good 'coordinator' key" },
