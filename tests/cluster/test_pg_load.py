@@ -484,7 +484,7 @@ def a_line_that_breaks_in_commit_makes_one_result_of_merge_sql(t):
     pg = postgres.Postgres(t)
     make(t, 20000)
     for server_hears in (False, True):
-        line = Cutter(t, pg, set(range(1, 9)), server_hears)
+        line = Cutter(t, pg, {1, 2, 4, 6, 7}, server_hears)
         do = list(args(pg, "--merge-sql", "SELECT count(*) AS n, sum(id) AS ids FROM parts"))
         do[do.index(pg.url)] = pg.at(port=line.port)
         t.run(*do)
