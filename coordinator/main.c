@@ -5,6 +5,7 @@
 #include "coordinator/cli_cache.h"
 #include "coordinator/cli_keys.h"
 #include "coordinator/cli_scale.h"
+#include "coordinator/page_memory.h"
 #include "coordinator/pipeline_run.h"
 #include "coordinator/run.h"
 
@@ -50,6 +51,7 @@ int main(int argc, char **argv)
 {
     struct cli c;
     keep_memory();
+    page_memory_open();
     if (!std_fds_keep()) return CLI_INFRASTRUCTURE;
     int code =
         wants_json(argc, argv) ? parse_for_json(argc, argv, &c) : cli_parse(argc, argv, &c);

@@ -1,5 +1,6 @@
 // The connection to a SQLite warehouse: opened hardened, and errors said in sentences.
 
+#include "coordinator/page_memory.h"
 #include "coordinator/warehouse_file.h"
 
 #include "common/sql_functions.h"
@@ -11,7 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { BUSY_MS = 2000, PAGE_BYTES = 16384 };
+enum { BUSY_MS = 2000 };
 
 void wsq_set_busy_ms(struct warehouse *w, int ms)
 {
@@ -240,7 +241,7 @@ static err_t settle_format(struct warehouse *w, struct err *e)
     int64_t pages;
     bool found;
     TRY(wsq_int(w, e, &pages, &found, "PRAGMA page_count"));
-    if (pages == 0) TRY(wsq_exec(w, e, "setting up", "PRAGMA page_size=%d", PAGE_BYTES));
+    if (pages == 0) TRY(wsq_exec(w, e, "setting up", "PRAGMA page_size=%d", PAGE_MEMORY_PAGE));
     // Not before: SQLite turns it into a number of pages, and does not do so again when the
     // size of a page changes.
     TRY(wsq_page_cache(w, 0, e));
