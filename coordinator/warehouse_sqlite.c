@@ -241,7 +241,8 @@ static err_t settle_format(struct warehouse *w, struct err *e)
     int64_t pages;
     bool found;
     TRY(wsq_int(w, e, &pages, &found, "PRAGMA page_count"));
-    if (pages == 0) TRY(wsq_exec(w, e, "setting up", "PRAGMA page_size=%d", PAGE_MEMORY_PAGE));
+    if (pages == 0)
+        TRY(wsq_exec(w, e, "setting up", "PRAGMA page_size=%d", PAGE_MEMORY_PAGE));
     // Not before: SQLite turns it into a number of pages, and does not do so again when the
     // size of a page changes.
     TRY(wsq_page_cache(w, 0, e));
