@@ -73,7 +73,7 @@ def a_server_without_room_for_its_log_is_waited_for_whether_it_crashes_or_not(t)
         if pg.process.poll() is not None:  # it could not even recover
             pg.start()
         return p.poll() is not None
-    t.wait_until(ends, "the run to end")
+    t.wait_until(ends, "the run to end", seconds=400)
     done = t.finish(p)
     t.equal(0, done.code, "exit code")
     t.true("No space left on device" in done.err or "the connection was lost" in done.err, "what was waited for is said")
