@@ -195,14 +195,17 @@ def read_csv(path, **kw):
 def main(argv):
     build = os.path.join(ROOT, "build", "dev")
     groups, seed = [], os.environ.get("SEED") or str(int.from_bytes(os.urandom(4), "little"))
+    part, parts = 0, 1
     args = iter(argv)
     for a in args:
         if a == "--build":
             build = os.path.abspath(next(args))
+        elif a == "--part":  # "0/2": every second one, from the first on
+            part, parts = map(int, next(args).split("/"))
         else:
             groups.append(a)
     todo = [(n, f) for n, g, f in SCENARIOS
-            if "all" in groups and not {"readme", "valgrind"} & set(g) or set(groups) & ({n} | set(g))]
+            if "all" in groups and not {"readme", "valgrind"} & set(g) or set(groups) & ({n} | set(g))][part::parts]
     passed = failed = skipped = 0
     print(f"{len(todo)} scenarios, SEED={seed}, {build}", flush=True)
     for name, fn in todo:
