@@ -88,9 +88,9 @@ void runner_end(struct runner_process *p)
         while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR) {
         }
     }
-    int *fd[] = { &p->pidfd, &p->channel, &p->errors };
-    for (size_t i = 0; i < sizeof fd / sizeof *fd; i++)
-        if (*fd[i] >= 0) close(*fd[i]);
+    const int ends[] = { p->pidfd, p->channel, p->errors };
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (ends[i] >= 0) close(ends[i]);
     *p = RUNNER_NO_PROCESS;
 }
 
