@@ -98,7 +98,7 @@ static err_t read_folder(int dir, struct entry **out, size_t *n, struct err *e)
             *out = more;
         }
         struct entry *y = &(*out)[(*n)++];
-        snprintf(y->name, sizeof y->name, "%s", x->d_name);
+        memcpy(y->name, x->d_name, HASH_HEX); // is_name: so long, with its NUL
         y->bytes = (uint64_t)st.st_size;
         y->used_s = st.st_mtim.tv_sec;
     }
