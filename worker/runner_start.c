@@ -36,6 +36,9 @@ __attribute__((noreturn)) static void become_runner(int channel, int errors, pid
     if (null >= 0) dup2(null, STDIN_FILENO), dup2(null, STDOUT_FILENO);
     syscall(SYS_close_range, RUNNER_FD_SPEC, ~0U, 0);
     if (copy) runner_main();
+    // Libraries that are preloaded may open files before we hear from our parent.
+    for (int fd = RUNNER_FD_SPEC; fd < RUNNER_FDS_END; fd++)
+        dup2(STDIN_FILENO, fd);
     execl("/proc/self/exe", "tranche-runner", "--runner", (char *)NULL);
     dprintf(STDERR_FILENO, "cannot start a runner: %s\n", strerror(errno));
     _exit(127);
@@ -112,15 +115,19 @@ err_t runner_tell(const struct runner_process *p, const struct runner_start *s,
     return err_sys(e, "cannot reach the runner");
 }
 
-// They come with the lowest numbers that are free, which are theirs.
-static bool are_in_place(const union rights *r)
+// They come with the lowest numbers that are free: in a copy theirs, otherwise above those
+// that are kept for them.
+static bool put_in_place(const union rights *r)
 {
     int fds[TOLD];
     if (r->head.cmsg_type != SCM_RIGHTS || r->head.cmsg_len != CMSG_LEN(sizeof fds))
         return false;
     memcpy(fds, CMSG_DATA(&r->head), sizeof fds);
-    for (int i = 0; i < TOLD; i++)
-        if (fds[i] != RUNNER_FD_SPEC + i) return false;
+    for (int i = 0; i < TOLD; i++) {
+        if (fds[i] == RUNNER_FD_SPEC + i) continue;
+        if (fds[i] < RUNNER_FDS_END || dup2(fds[i], RUNNER_FD_SPEC + i) < 0) return false;
+        close(fds[i]);
+    }
     return true;
 }
 
@@ -136,5 +143,5 @@ bool runner_hear(struct runner_start *s)
     do
         n = recvmsg(RUNNER_FD_CHANNEL, &m, 0);
     while (n < 0 && errno == EINTR);
-    return n == (ssize_t)sizeof *s && are_in_place(&rights);
+    return n == (ssize_t)sizeof *s && put_in_place(&rights);
 }
