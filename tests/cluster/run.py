@@ -2,7 +2,7 @@
 """run - the real programs, end to end: run.py [--build DIR] GROUP|NAME...
 
 Groups: all, smoke (a few, for sanitizer builds), threads (fewer, for TSan), load, types, sql, exec, aggregate, bad, kills,
-hosts, http, sources, forecast, pipelines, cache, plugin, small, ways, pg (PostgreSQL), readme, valgrind,
+hosts, http, sources, forecast, pipelines, cache, plugin, examples, small, ways, pg (PostgreSQL), readme, valgrind,
 crashes (kills at every named point of every way to load).
 SEED=N replays the random ones; KEEP=1 keeps the folders of those that fail.
 """
@@ -17,6 +17,7 @@ import test_files  # noqa: F401
 import test_forecast  # noqa: F401
 import test_functions  # noqa: F401
 import test_exec  # noqa: F401
+import test_examples  # noqa: F401
 import test_hosts  # noqa: F401
 import test_http  # noqa: F401
 import test_kills  # noqa: F401

@@ -2,13 +2,11 @@
 
 import os
 import re
-import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 
-from kit import ROOT, scenario
+from kit import scenario
 from test_hosts import Program
 from webserver import WebServer
 
@@ -520,23 +518,3 @@ def a_check_asks_no_server(t):
     t.run("check", "--csv", "in.csv", "--http", w.url + "/list?n={x}", *PLAIN, "--into", "sqlite:wh.db",
           "--table", "t")
     t.equal([], w.asked, "requests")
-
-
-# ---- the example ----
-
-@scenario("http", "examples")
-def the_example_connections_gives_what_it_says(t):
-    at = t.path("connections")
-    shutil.copytree(os.path.join(ROOT, "examples", "connections"), at, ignore=shutil.ignore_patterns("*.db*", ".tranche"))
-    server = subprocess.Popen([sys.executable, "server.py", "0"], cwd=at, stdout=subprocess.PIPE, text=True)
-    t.cleanups.append(server.kill)
-    url = server.stdout.readline().strip()
-    with open(os.path.join(at, "connections.yaml")) as f:
-        job = f.read()
-    t.true("http://127.0.0.1:8123" in job, "the job names the server's usual port")
-    t.write("connections/connections.yaml", job.replace("http://127.0.0.1:8123", url))
-    t.run("run", "connections/connections.yaml", want=3)
-    with open(os.path.join(at, "check.sql")) as f:
-        got = subprocess.run(["sqlite3", os.path.join(at, "connections.db")], stdin=f, capture_output=True, text=True)
-    with open(os.path.join(at, "expected.txt")) as f:
-        t.equal(f.read(), got.stdout, "the result")

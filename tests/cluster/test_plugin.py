@@ -288,41 +288,6 @@ def flags_of_a_plugin_without_a_plugin_are_refused(t):
     t.says(done, "is for plugin, and this step is sql")
 
 
-# ---- examples ----
-
-def example(t, name, source, db, change=None):
-    at = t.path(name)
-    shutil.copytree(os.path.join(ROOT, "examples", name), at, ignore=shutil.ignore_patterns("*.so", "*.db*", ".tranche"))
-    build(t, f"examples/{name}/{source}.c", f"{name}/{source}.so")
-    job = os.path.join(at, f"{name}.yaml")
-    if change:
-        with open(job) as f:
-            text = f.read()
-        t.true(change[0] in text, f"{change[0]} is not in {job}")
-        t.write(f"{name}/{name}.yaml", text.replace(*change))
-    t.run("run", job)
-    with open(os.path.join(at, "check.sql")) as f:
-        queries = [q for q in f.read().split(";") if q.strip()]
-    got = [row for q in queries for row in t.rows(f"{name}/{db}", q)]
-    with open(os.path.join(at, "expected.txt")) as f:
-        t.equal(f.read(), "".join("|".join(map(str, r)) + "\n" for r in got), f"the result of {name}")
-
-
-@scenario("plugin", "examples")
-def pi_has_nine_digits(t):
-    example(t, "pi", "pi", "pi.db")
-
-
-@scenario("plugin", "examples")
-def a_million_numbers_fizz_and_buzz(t):
-    example(t, "fizzbuzz", "fizzbuzz", "fizzbuzz.db")
-
-
-@scenario("plugin", "examples")
-def slow_doubles_wait_together(t):
-    example(t, "slow-double", "slow_double", "doubled.db", ("ms_per_row: 10}", "ms_per_row: 0.01}"))
-
-
 @scenario("plugin")
 def another_build_of_a_plugin_is_another_job(t):
     runs(t, "what=nothing")
