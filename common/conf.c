@@ -161,10 +161,7 @@ static void apply(struct conf *c, const struct opt *o, const struct value *v)
     struct conf_place *at = &c->where[o - opt_table];
     *at = (struct conf_place){ true, v->key ? v->key_line : v->line,
                                v->key ? v->key_column : v->column };
-    if (o->later)
-        conf_wrong(c, o, v, "not in this version of tranche (%s); %s", TRANCHE_VERSION,
-                   o->later);
-    else if (v->kind == VALUE_TEXT && v->nothing && !(*v->text && takes_null(o)))
+    if (v->kind == VALUE_TEXT && v->nothing && !(*v->text && takes_null(o)))
         conf_wrong(c, o, v, "has no value");
     else if (all_once(c, o, v))
         o->set(c, o, v);

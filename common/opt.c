@@ -593,7 +593,7 @@ void opt_suggest_key(const char *prefix, const char *word, char *out, size_t siz
     else if (anywhere.best &&
              anywhere.distance <= strlen(word) / 3) // elsewhere: only a slip
         snprintf(out, size, "; did you mean '%s'?", full);
-    else if (flag && !flag->later)
+    else if (flag)
         snprintf(out, size, "; it is a flag: --%s", word);
 }
 

@@ -1,8 +1,7 @@
 // opt - the one table of everything a person can say: keys of the job file and flags.
 //
 // Reading job files, reading flags, `--help`, docs/JOBFILE.md and "did you mean" all come
-// from it. A key of a later version stands in it too, so that it is refused by name and
-// never ignored.
+// from it.
 
 #ifndef COMMON_OPT_H
 #define COMMON_OPT_H
@@ -50,7 +49,6 @@ struct opt {
     const char *takes;   // what the job file takes, for the reference
     const char *initial; // what holds when nothing is said; NULL: nothing
     const char *help;    // one or two sentences without a full stop at the end
-    const char *later;   // not in this version: what to do instead; NULL: in this version
     const char *one_of;  // keys with the same text exclude each other
 
     // Reading: `set` puts a value into the job, or says what is wrong with it (conf_wrong).

@@ -44,7 +44,7 @@ err_t opt_help(struct buf *out, unsigned command, struct err *e)
 {
     enum opt_section last = OPT_N_SECTIONS;
     for (const struct opt *o = opt_table; o < opt_table + opt_n; o++) {
-        if (!o->flag || o->later || !(o->commands & command)) continue;
+        if (!o->flag || !(o->commands & command)) continue;
         if (o->section != last)
             TRY(buf_printf(out, e, "\n%s:\n", opt_section_title(o->section)));
         last = o->section;
@@ -100,8 +100,8 @@ static const char preamble[] =
     "  `true`, `false`, `yes` or `no`.\n"
     "- **Mistakes** are one line each: file, line, column, key, what is wrong and what "
     "would\n"
-    "  be right. Unknown keys, keys given twice and keys of a later version are mistakes;\n"
-    "  nothing is ignored. All that can be found at once are shown, up to 20, and the "
+    "  be right. Unknown keys and keys given twice are mistakes; nothing is ignored. All "
+    "that can be found at once are shown, up to 20, and the "
     "exit\n"
     "  code is 2.\n"
     "- **YAML**: one document in UTF-8, at most 1 MiB, nested at most 16 deep; anchors,\n"
@@ -165,29 +165,7 @@ static err_t section(struct buf *out, enum opt_section s, struct err *e)
                                      : "| key | flag | takes | default | meaning |\n"
                                        "| --- | --- | --- | --- | --- |\n"));
     for (const struct opt *o = opt_table; o < opt_table + opt_n; o++)
-        if (o->section == s && !o->later) TRY(row(out, o, e));
-    return ERR_OK;
-}
-
-// Keys that are refused by name.
-static err_t later(struct buf *out, struct err *e)
-{
-    bool any = false;
-    for (const struct opt *o = opt_table; o < opt_table + opt_n; o++) {
-        if (!o->later) continue;
-        if (!any)
-            TRY(buf_printf(out, e,
-                           "\n## Not in this version\n\n"
-                           "| key | flag | meaning | this version |\n"
-                           "| --- | --- | --- | --- |\n"));
-        any = true;
-        TRY(buf_printf(out, e, "|"));
-        TRY(cell(out, o->key ? o->key : "", true, e));
-        TRY(flag_cell(out, o, false, e));
-        TRY(cell(out, o->help, false, e));
-        TRY(cell(out, o->later, false, e));
-        TRY(buf_printf(out, e, "\n"));
-    }
+        if (o->section == s) TRY(row(out, o, e));
     return ERR_OK;
 }
 
@@ -196,5 +174,5 @@ err_t opt_reference(struct buf *out, struct err *e)
     TRY(buf_printf(out, e, "%s", preamble));
     for (enum opt_section s = 0; s < OPT_N_SECTIONS; s++)
         TRY(section(out, s, e));
-    return later(out, e);
+    return ERR_OK;
 }

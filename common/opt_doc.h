@@ -7,11 +7,10 @@
 
 enum { OPT_HELP_WIDTH = 88 };
 
-// The flags of a command (enum opt_command), grouped by section, without those of a later
-// version.
+// The flags of a command (enum opt_command), grouped by section.
 MUST_CHECK err_t opt_help(struct buf *out, unsigned command, struct err *e);
 
-// Markdown: every key and flag, and those that are not in this version.
+// Markdown: every key and flag.
 MUST_CHECK err_t opt_reference(struct buf *out, struct err *e);
 
 #endif

@@ -208,7 +208,7 @@ static void say_ambiguous(struct parsing *p, const char *word, size_t n)
     for (size_t i = 0; i < opt_n; i++) {
         const struct opt *o = &opt_table[i];
         size_t k = strlen(all);
-        if (!o->flag || o->later || strncmp(o->flag, word, n) != 0) continue;
+        if (!o->flag || strncmp(o->flag, word, n) != 0) continue;
         snprintf(all + k, sizeof all - k, "%s--%s", k ? ", " : "", o->flag);
     }
     wrong(p, "--%.*s could be %s; write it out", (int)n, word, all);
@@ -271,10 +271,7 @@ static void operand(struct parsing *p, const char *text)
 static void missing_value(struct parsing *p)
 {
     const struct opt *o = by_value(optopt);
-    if (o->later)
-        give(p, o, "");
-    else
-        wrong(p, "--%s needs a value: --%s %s", o->flag, o->flag, o->metavar);
+    wrong(p, "--%s needs a value: --%s %s", o->flag, o->flag, o->metavar);
 }
 
 static void read_flags(struct parsing *p, int argc, char **argv)
@@ -299,10 +296,7 @@ static void read_flags(struct parsing *p, int argc, char **argv)
             if (!unknown_flag(p, argv[at], longs)) return;
         } else {
             const struct opt *o = by_value(v);
-            bool swallowed = o->later && optarg && optarg == argv[optind - 1] &&
-                             *optarg == '-'; // the next flag
-            optind -= swallowed;
-            give(p, o, swallowed ? "" : optarg);
+            give(p, o, optarg);
             p->after_csv = strcmp(o->flag, "csv") == 0;
         }
     }

@@ -49,16 +49,15 @@ static void every_row_is_complete(void **state)
         if (o->help[strlen(o->help) - 1] == '.')
             fail_msg("%s: help ends with a full stop", name);
         if (!o->commands) fail_msg("%s belongs to no command", name);
-        if (!o->later && !o->set && !spoken) fail_msg("%s has no setter", name);
-        if (!o->later && o->key && !o->takes) fail_msg("%s: what does it take?", name);
+        if (!o->set && !spoken) fail_msg("%s has no setter", name);
+        if (o->key && !o->takes) fail_msg("%s: what does it take?", name);
         bool by_section = o->key && (strcmp(o->key, "transform.http.url") == 0 || // --http
                                      strcmp(o->key, "transform.forecast.periods") == 0);
         bool of_file = o->key && (!strcmp(o->key, "steps") || !strcmp(o->key, "needs"));
-        if (!o->later && o->key && !o->flag && !by_section && !of_file)
-            fail_msg("%s has no flag", name);
+        if (o->key && !o->flag && !by_section && !of_file) fail_msg("%s has no flag", name);
         if ((o->form == OPT_SWITCH) != !o->metavar && o->flag)
             fail_msg("%s: switches, and only they, have no metavar", name);
-        if (o->section == OPT_THIS_RUN && o->key && !o->later)
+        if (o->section == OPT_THIS_RUN && o->key)
             fail_msg("%s: the last section has flags only", name);
         if (o->key && opt_is_section(o->key) && o->set != set_http &&
             o->set != set_forecast)
@@ -192,7 +191,7 @@ static void help_fits_the_width_and_names_every_flag(void **state)
         char flag[64];
         snprintf(flag, sizeof flag, "--%s%s", o->flag ? o->flag : "",
                  o->metavar ? " " : "\n");
-        if (!o->flag || o->later || !o->metavar) continue;
+        if (!o->flag || !o->metavar) continue;
         if (!strstr((char *)text.p, flag)) fail_msg("--%s is missing", o->flag);
     }
     char *copy = (char *)text.p, *line;
