@@ -1,12 +1,12 @@
 #include "coordinator/pipeline_facts.h"
 
 #include "common/hash.h"
+#include "common/row_step.h"
 #include "common/sql_guard.h"
 #include "coordinator/plan.h"
 #include "coordinator/source_files.h"
 
 #include <glob.h>
-#include <math.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -67,26 +67,6 @@ static err_t input_facts(const struct job *j, struct strings *to, struct err *e)
 
 // ---- databases ----
 
-static void hash_value(struct hash_stream *h, sqlite3_value *v)
-{
-    struct {
-        int32_t type, n;
-        int64_t i;
-        double r;
-    } x = { .type = sqlite3_value_type(v) };
-    const void *bytes = NULL;
-    switch (x.type) {
-    case SQLITE_INTEGER: x.i = sqlite3_value_int64(v); break;
-    case SQLITE_FLOAT: x.r = sqlite3_value_double(v); break;
-    case SQLITE_TEXT: bytes = sqlite3_value_text(v); break;
-    case SQLITE_BLOB: bytes = sqlite3_value_blob(v); break;
-    default: break;
-    }
-    if (bytes) x.n = sqlite3_value_bytes(v);
-    hash_stream_add(h, &x, sizeof x);
-    if (x.n) hash_stream_add(h, bytes, (size_t)x.n);
-}
-
 static err_t open_to_read(sqlite3 **db, const char *path, struct err *e)
 {
     enum { BUSY_MS = 5000 };
@@ -97,21 +77,30 @@ static err_t open_to_read(sqlite3 **db, const char *path, struct err *e)
     return sql_guard_harden(*db, e);
 }
 
-// Of what the statement gives: values with their types, in their order.
+// Of what the statement gives: names, then values with their types, in their order.
 static err_t hash_rows(sqlite3 *db, const char *sql, struct hash128 *out, struct err *e)
 {
     sqlite3_stmt *st = NULL;
+    struct buf row = { 0 };
     struct hash_stream *h = hash_stream_new();
     if (!h) return err_set(e, ERR_NOMEM, "out of memory");
     sql_guard_read_only(db, true);
     err_t rc = sql_guard_prepare(db, sql, "a query", ERR_INVALID, &st, e);
+    for (int i = 0; rc == ERR_OK && i < sqlite3_column_count(st); i++) {
+        const char *name = sqlite3_column_name(st, i);
+        if (!name) rc = err_set(e, ERR_NOMEM, "out of memory");
+        if (name) hash_stream_add(h, name, strlen(name) + 1);
+    }
     int step = SQLITE_DONE;
-    while (rc == ERR_OK && (step = sqlite3_step(st)) == SQLITE_ROW)
-        for (int i = 0; i < sqlite3_column_count(st); i++)
-            hash_value(h, sqlite3_column_value(st, i));
+    while (rc == ERR_OK && (step = sqlite3_step(st)) == SQLITE_ROW) {
+        row.n = 0;
+        rc = row_step_put(st, (uint32_t)sqlite3_column_count(st), &row, e);
+        hash_stream_add(h, row.p, row.n);
+    }
     if (rc == ERR_OK && step != SQLITE_DONE)
         rc = err_set(e, ERR_DB, "%s", sqlite3_errmsg(db));
     *out = hash_stream_value(h);
+    buf_free(&row);
     sqlite3_finalize(st);
     hash_stream_free(&h);
     return rc;
@@ -285,6 +274,12 @@ static const char *value_of(const struct strings *facts, const char *line)
         if (strncmp(facts->v[i], line, n) == 0 && facts->v[i][n] == '\t')
             return facts->v[i] + n;
     return NULL;
+}
+
+err_t pipeline_facts_need(const char *step, const struct pipeline_past *past,
+                          struct strings *facts, struct err *e)
+{
+    return fact(facts, e, past->changed, "what %s loaded", step);
 }
 
 bool pipeline_facts_differ(const struct strings *was, const struct strings *is, char *out,

@@ -2,8 +2,8 @@
 // last run: spec, programs, lookup tables, input files (size, times, inode), the rows of an
 // SQLite source (by their hash), values of params; and what it has written.
 //
-// They are kept in runs.db, table `steps`: a row for each step of each pipeline file that
-// ended well.
+// They are kept in runs.db, table `pipeline_steps`: a row for each step of each pipeline
+// file.
 
 #ifndef COORDINATOR_PIPELINE_FACTS_H
 #define COORDINATOR_PIPELINE_FACTS_H
@@ -25,15 +25,26 @@ bool pipeline_facts_differ(const struct strings *was, const struct strings *is, 
                            size_t size);
 
 struct pipeline_past { // how the step ended well last time
-    bool known;
+    bool known;        // its facts are
+    bool under_way;    // it has begun since then, and not ended well
     struct strings before, written;
     char run[40];
+    char changed[40]; // the run that last changed what it loads into; "": not known
     int64_t ended_wall_ms;
 };
+// What a step depends on, too: which run last changed what `step`, which it needs, loads
+// into.
+MUST_CHECK err_t pipeline_facts_need(const char *step, const struct pipeline_past *past,
+                                     struct strings *facts, struct err *e);
+
 // DIR is the state folder, `pipeline` the absolute path of its file. Nothing there, or not
 // readable: not known.
 MUST_CHECK err_t pipeline_past_load(const char *dir, const char *pipeline, const char *step,
                                     struct pipeline_past *out, struct err *e);
+// It begins: whatever becomes of it, it may change what it loads into.
+MUST_CHECK err_t pipeline_past_begin(const char *dir, const char *pipeline,
+                                     const char *step, struct err *e);
+// It has ended well. Without facts (`before` empty) it will not be skipped.
 MUST_CHECK err_t pipeline_past_store(const char *dir, const char *pipeline,
                                      const char *step, const struct pipeline_past *past,
                                      struct err *e);

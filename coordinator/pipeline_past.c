@@ -2,6 +2,7 @@
 
 #include "coordinator/journal_db.h"
 #include "coordinator/pipeline_facts.h"
+#include "coordinator/run_lock.h"
 
 #include "common/buf.h"
 
@@ -10,8 +11,9 @@
 #include <string.h>
 
 static const char table[] =
-    "CREATE TABLE IF NOT EXISTS steps(pipeline TEXT NOT NULL, step TEXT NOT NULL, run TEXT,"
-    " ended_ms INT, before TEXT, written TEXT, PRIMARY KEY(pipeline, step)) WITHOUT ROWID";
+    "CREATE TABLE IF NOT EXISTS pipeline_steps(pipeline TEXT NOT NULL, step TEXT NOT NULL,"
+    " under_way INT NOT NULL, changed TEXT, run TEXT, ended_ms INT, before TEXT, written "
+    "TEXT, PRIMARY KEY(pipeline, step)) WITHOUT ROWID";
 
 void pipeline_past_free(struct pipeline_past *p)
 {
@@ -40,6 +42,12 @@ static err_t bind_two(sqlite3 *db, const char *sql, const char *pipeline, const 
     return ERR_OK;
 }
 
+static void copy_text(char *to, size_t size, sqlite3_stmt *st, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(st, column);
+    snprintf(to, size, "%s", text ? text : "");
+}
+
 err_t pipeline_past_load(const char *dir, const char *pipeline, const char *step,
                          struct pipeline_past *out, struct err *e)
 {
@@ -54,17 +62,18 @@ err_t pipeline_past_load(const char *dir, const char *pipeline, const char *step
     err_t rc = ERR_OK;
     // An error is most often that there is no such table yet.
     if (bind_two(db,
-                 "SELECT run, ended_ms, before, written FROM steps WHERE pipeline = ?1 AND "
-                 "step = ?2",
+                 "SELECT run, ended_ms, before, written, changed, under_way FROM "
+                 "pipeline_steps WHERE pipeline = ?1 AND step = ?2",
                  pipeline, step, &st, e) == ERR_OK &&
         sqlite3_step(st) == SQLITE_ROW) {
-        const char *run = (const char *)sqlite3_column_text(st, 0);
-        snprintf(out->run, sizeof out->run, "%s", run ? run : "");
+        copy_text(out->run, sizeof out->run, st, 0);
+        copy_text(out->changed, sizeof out->changed, st, 4);
+        out->under_way = sqlite3_column_int(st, 5);
         out->ended_wall_ms = sqlite3_column_int64(st, 1);
         rc = lines_of((const char *)sqlite3_column_text(st, 2), &out->before, e);
         if (rc == ERR_OK)
             rc = lines_of((const char *)sqlite3_column_text(st, 3), &out->written, e);
-        out->known = rc == ERR_OK;
+        out->known = rc == ERR_OK && out->before.n && !out->under_way;
     }
     sqlite3_finalize(st);
     sqlite3_close(db);
@@ -83,7 +92,10 @@ static err_t store(sqlite3 *db, const char *pipeline, const char *step,
                    const struct buf *written, struct err *e)
 {
     sqlite3_stmt *st = NULL;
-    err_t rc = bind_two(db, "INSERT OR REPLACE INTO steps VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+    err_t rc = bind_two(db,
+                        "INSERT OR REPLACE INTO pipeline_steps(pipeline, step, run, "
+                        "ended_ms, before, written, changed, under_way) "
+                        "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)",
                         pipeline, step, &st, e);
     if (rc == ERR_OK &&
         (sqlite3_bind_text(st, 3, past->run, -1, SQLITE_STATIC) != SQLITE_OK ||
@@ -92,9 +104,35 @@ static err_t store(sqlite3 *db, const char *pipeline, const char *step,
              SQLITE_OK ||
          sqlite3_bind_text(st, 6, (const char *)written->p, (int)written->n,
                            SQLITE_STATIC) != SQLITE_OK ||
+         sqlite3_bind_text(st, 7, past->changed, -1, SQLITE_STATIC) != SQLITE_OK ||
          sqlite3_step(st) != SQLITE_DONE))
         rc = journal_db_fail(db, e);
     sqlite3_finalize(st);
+    return rc;
+}
+
+static err_t open_to_write(sqlite3 **db, const char *dir, struct err *e)
+{
+    char note[1200];
+    TRY(run_lock_folder(dir, e));
+    TRY(journal_db_open(db, dir, true, note, sizeof note, e));
+    return journal_db_exec(*db, table, e);
+}
+
+err_t pipeline_past_begin(const char *dir, const char *pipeline, const char *step,
+                          struct err *e)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *st = NULL;
+    err_t rc = open_to_write(&db, dir, e);
+    if (rc == ERR_OK)
+        rc = bind_two(db,
+                      "INSERT INTO pipeline_steps(pipeline, step, under_way) "
+                      "VALUES(?1, ?2, 1) ON CONFLICT DO UPDATE SET under_way = 1",
+                      pipeline, step, &st, e);
+    if (rc == ERR_OK && sqlite3_step(st) != SQLITE_DONE) rc = journal_db_fail(db, e);
+    sqlite3_finalize(st);
+    sqlite3_close(db);
     return rc;
 }
 
@@ -102,10 +140,8 @@ err_t pipeline_past_store(const char *dir, const char *pipeline, const char *ste
                           const struct pipeline_past *past, struct err *e)
 {
     sqlite3 *db = NULL;
-    char note[1200];
     struct buf before = { 0 }, written = { 0 };
-    err_t rc = journal_db_open(&db, dir, true, note, sizeof note, e);
-    if (rc == ERR_OK) rc = journal_db_exec(db, table, e);
+    err_t rc = open_to_write(&db, dir, e);
     if (rc == ERR_OK) rc = joined(&past->before, &before, e);
     if (rc == ERR_OK) rc = joined(&past->written, &written, e);
     if (rc == ERR_OK) rc = store(db, pipeline, step, past, &before, &written, e);

@@ -52,33 +52,15 @@ static enum job_output output_of(const struct running *r)
 
 // ---- one step ----
 
-// The first step that it needs and that has changed what it loads into; NULL: none.
-static const char *changed_need(const struct running *r, uint32_t i)
-{
-    const struct pipeline_step *s = &r->p->steps[i];
-    for (size_t k = 0; k < s->job.needs.n; k++) {
-        const struct one *need = &r->v[s->need[k]];
-        if (need->state == ENDED && need->told.sums.changed) return s->job.needs.v[k];
-    }
-    return NULL;
-}
-
 static void child(const struct running *r, uint32_t i, int fd)
 {
     struct step_told told;
-    char because[300];
-    const char *need = changed_need(r, i), *why = NULL;
+    const char *why = r->from ? "--from" : r->fresh ? "--fresh" : NULL;
     prctl(PR_SET_PDEATHSIG, SIGKILL); // the same command goes on where it stopped
     if (getppid() != r->self) _exit(CLI_INTERRUPTED);
     sigprocmask(SIG_SETMASK, &r->before, NULL);
     setvbuf(stdout, NULL, _IOFBF, 64 << 10); // others write there, too
     setvbuf(stderr, NULL, _IOLBF, 4 << 10);
-    if (need) {
-        snprintf(because, sizeof because, "%.200s, which it needs, has changed", need);
-        why = because;
-    }
-    if (r->fresh) why = "--fresh";
-    if (r->from) why = "--from";
     pipeline_step(r->p, i, why, &told);
     fflush(stdout);
     fflush(stderr);

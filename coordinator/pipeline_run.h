@@ -5,9 +5,8 @@
 // cores. A step is a job like any other: its own load, resumed by itself. Steps with
 // --listen run one at a time, since they share the port.
 //
-// A step is skipped when what it would read, its spec, its code and what it loaded into are
-// as they were when it last ended well (pipeline_facts), unless a step that it needs has
-// changed something in this run.
+// A step is skipped when what it would read, its spec, its code, what it loaded into and
+// what the steps that it needs loaded are as when it last ended well (pipeline_facts).
 
 #ifndef COORDINATOR_PIPELINE_RUN_H
 #define COORDINATOR_PIPELINE_RUN_H

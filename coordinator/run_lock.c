@@ -84,15 +84,21 @@ static err_t made(int rc, const char *path, struct err *e)
     return err_sys(e, "cannot create %s (TRANCHE_HOME can name another folder)", path);
 }
 
-static err_t open_file(int *fd, const char *dir, const char *key, struct err *e)
+err_t run_lock_folder(const char *dir, struct err *e)
 {
-    char path[4200], hex[HASH_HEX];
+    char path[4200];
     TRY(made(mkdir(dir, 0700), dir, e));
     if (snprintf(path, sizeof path, "%s/locks", dir) >= (int)sizeof path - 64)
         return err_set(e, ERR_TOOBIG, "%.100s...: the path is too long", dir);
-    TRY(made(mkdir(path, 0700), path, e));
+    return made(mkdir(path, 0700), path, e);
+}
+
+static err_t open_file(int *fd, const char *dir, const char *key, struct err *e)
+{
+    char path[4200], hex[HASH_HEX];
+    TRY(run_lock_folder(dir, e));
     hash_hex(hash_bytes(key, strlen(key)), hex);
-    snprintf(path + strlen(path), sizeof path - strlen(path), "/%s.lock", hex);
+    snprintf(path, sizeof path, "%s/locks/%s.lock", dir, hex);
     *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     return *fd >= 0 ? ERR_OK : made(-1, path, e);
 }

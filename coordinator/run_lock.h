@@ -13,7 +13,10 @@
 
 struct run_lock;
 
-// Creates DIR (0700) and DIR/locks where missing. ERR_BUSY: another process has it; the
+// Creates DIR (0700) and DIR/locks where missing. ERR_FULL, ERR_IO: they can't be.
+MUST_CHECK err_t run_lock_folder(const char *dir, struct err *e);
+
+// Makes these folders, too. ERR_BUSY: another process has it; the
 // sentence names process, command, host and since when. ERR_FULL, ERR_IO: DIR can't be
 // written.
 MUST_CHECK err_t run_lock_take(struct run_lock **out, const char *dir, const char *key,

@@ -147,6 +147,41 @@ def a_failure_stops_what_needs_it_and_nothing_else(t):
     t.equal([(1, 3)], t.rows("wh.db", "SELECT g, v FROM totals"), "rows")
 
 
+@scenario("pipelines")
+def what_a_step_changed_is_not_forgotten_when_the_next_one_fails(t):
+    # What b's program finds for itself is no input of b: only `needs` tells.
+    t.write("look.py", f"import sys\nassert not open({t.path('stop')!r}).read()\n"
+            f"n = len(open({t.path('a.csv')!r}).readlines()) - 1\nsys.stdin.read()\nprint('n')\nprint(n)\n")
+    t.write("p.yaml", "steps:\n"
+            "  - {name: a, source: {csv: in.csv}, load: {into: 'csv:a.csv', mode: append}}\n"
+            "  - name: b\n    needs: a\n    source: {range: 1}\n"
+            "    transform: {exec: [python3, look.py], sandbox: none}\n"
+            "    load: {into: 'sqlite:b.db', mode: replace}\n    limits: {retries: 0}\n")
+    t.write("in.csv", "id\n1\n2\n")
+    t.write("stop", "")
+    t.equal({"a": "loaded", "b": "loaded"}, states(run(t)), "first")
+    with open(t.path("in.csv"), "a") as f:
+        f.write("3\n")
+    t.write("stop", "x")
+    t.equal({"a": "loaded", "b": "failed"}, states(run(t, want=None)), "b fails after a has loaded a row")
+    t.write("stop", "")
+    r = run(t)
+    t.equal({"a": "skipped", "b": "loaded"}, states(r), "b runs although nothing of this run has changed")
+    t.equal([(3,)], t.rows("b.db", "SELECT n FROM b"), "what b found")
+    t.equal({"a": "skipped", "b": "skipped"}, states(run(t)), "last")
+
+
+@scenario("pipelines")
+def a_step_that_died_when_its_load_was_done_still_changed_it(t):
+    make(t)
+    run(t)
+    t.write("in-1.csv", "g,v\n1,5\n")
+    r = t.finish(t.start("run", "p.yaml", "--output", "json", env={"TRANCHE_CRASH_AT": "step-ended"}))
+    t.equal("failed", states(r)["raw"], "raw dies after its run and before that is noted")
+    t.equal({"raw": "loaded", "totals": "loaded", "out": "loaded", "other": "skipped"}, states(run(t)), "steps")
+    t.equal([(1, 5)], t.rows("wh.db", "SELECT g, v FROM totals"), "totals")
+
+
 SLOW = """
 steps:
   - name: first
