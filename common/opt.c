@@ -37,7 +37,7 @@ const struct opt opt_table[] = {
       .set = set_needs },
 
     { KEY("cache", "cache"), .section = OPT_JOB, .form = OPT_ONE,
-      .metavar = "true|false|SIZE", .takes = "true, false or a size, 1MiB to 16TiB",
+      .metavar = "true|false|SIZE", .takes = "size, 1MiB to 16TiB, or true or false",
       .initial = "false",
       .help = "Keep the results of batches, and reuse them wherever the same bytes go "
               "through the same transforms, see docs/CACHE.md. A size is the most that "
@@ -190,7 +190,8 @@ const struct opt opt_table[] = {
     { KEY("transform.sandbox", "sandbox"), .section = OPT_TRANSFORM, .form = OPT_ONE,
       .metavar = "default|strict|none", .takes = "default, strict or none",
       .initial = "default",
-      .help = "What the program may do; default: write its scratch folder only; strict: no "
+      .help = "What the program may do; default: write its scratch folder and /dev/shm "
+              "only; strict: no "
               "network, read the system and the job's folder only; none: all that the user "
               "may. The flag stands behind --exec",
       .set = set_choice, .at = offsetof(struct step, sandbox), .choices = sandboxes },
@@ -205,7 +206,7 @@ const struct opt opt_table[] = {
       .help = "What a plugin is opened with. The flag is repeatable, behind --plugin",
       .set = set_args },
     { KEY("transform.http", "http"), .section = OPT_TRANSFORM, .metavar = "URL",
-      .form = OPT_LIST, .takes = "mapping with the keys below, or an address",
+      .form = OPT_LIST, .takes = "mapping, or an address",
       .help = "One HTTP request a row, many at a time, see docs/HTTP.md. {column} in the "
               "address stands for the row's value. Repeatable",
       .one_of = "transform", .set = set_http },
@@ -277,8 +278,7 @@ const struct opt opt_table[] = {
       .help = "Redirects of one request that are followed", .set = set_count,
       .at = offsetof(struct step, http.redirects), .max = 50 },
     { KEY("transform.forecast", "forecast"), .section = OPT_TRANSFORM, .metavar = "N",
-      .form = OPT_LIST,
-      .takes = "count of periods, 1 to 10000, or a mapping with the keys below",
+      .form = OPT_LIST, .takes = "count of periods, 1 to 10000, or a mapping",
       .help =
           "What comes next in each series: ds, yhat, yhat_lower and yhat_upper for N "
           "periods after its last, see docs/FORECAST.md. Whole series stay in one batch "

@@ -4,6 +4,7 @@
 #include "common/text.h"
 #include "common/units.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -322,6 +323,9 @@ void set_cache(struct conf *c, const struct opt *o, const struct value *v)
     bool on = true;
     if (v->kind == VALUE_TEXT && opt_truth(v->text, &on))
         c->job->cache_bytes = on ? n : 0;
+    else if (v->kind == VALUE_TEXT && !isdigit((unsigned char)v->text[0]))
+        conf_wrong(c, o, v, "%s is neither true, false nor a size; e.g. 4GiB",
+                   QUOTED(v->text));
     else if (size(c, o, v, &n))
         c->job->cache_bytes = n;
 }

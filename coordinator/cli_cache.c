@@ -8,9 +8,11 @@
 #include "coordinator/result_cache.h"
 #include "coordinator/run.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static const char help[] =
     "Usage: tranche cache list|clear [JOB.yaml] [--output human|json|quiet]\n"
@@ -128,6 +130,11 @@ int cli_cache(int argc, char **argv, FILE *say, FILE *complain)
             return fputs(help, say) < 0 || fflush(say) ? CLI_INFRASTRUCTURE : CLI_OK;
     int code = read_arguments(&a, argc, argv);
     if (code >= 0) return code;
+    if (a.job && access(a.job, R_OK) != 0) {
+        say_to(complain, "tranche: %s: cannot open the job file: %s\n", a.job,
+               strerror(errno));
+        return CLI_USAGE;
+    }
     char *folder = conf_folder(a.job ? a.job : "");
     err_t rc = folder ? ERR_OK : err_set(&e, ERR_NOMEM, "out of memory");
     if (rc == ERR_OK) run_state_dir(folder, a.dir);

@@ -39,10 +39,10 @@ void stdout_say_reject(struct stdout_rejects *s, const char *input, const struct
                            "database to keep them");
         return;
     }
-    snprintf(text, sizeof text, "rejected: %.300s, line %" PRIu64 "%s%.*s: %.*s", input,
-             r->line, r->column.n ? ", " : "", (int)(r->column.n < 200 ? r->column.n : 200),
-             (const char *)r->column.p, (int)(r->reason.n < 600 ? r->reason.n : 600),
-             (const char *)r->reason.p);
+    snprintf(text, sizeof text, "rejected: %.300s, %s %" PRIu64 "%s%.*s: %.*s", input,
+             r->line ? "line" : "row", r->line ? r->line : r->byte, r->column.n ? ", " : "",
+             (int)(r->column.n < 200 ? r->column.n : 200), (const char *)r->column.p,
+             (int)(r->reason.n < 600 ? r->reason.n : 600), (const char *)r->reason.p);
     s->say(s->say_arg, text);
 }
 

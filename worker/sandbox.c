@@ -182,7 +182,8 @@ static void say(struct sandbox *b, int abi)
                  "folder%s, writes its scratch folder",
                  b->proc ? "" : " but not /proc");
     else if (abi)
-        snprintf(b->said, sizeof b->said, "default: writes its scratch folder only");
+        snprintf(b->said, sizeof b->said,
+                 "default: writes its scratch folder and /dev/shm only");
     else
         snprintf(b->said, sizeof b->said,
                  "none, though the default was wanted: this host has no Landlock");

@@ -8,6 +8,7 @@ import csv
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -190,6 +191,22 @@ class Case:
 def read_csv(path, **kw):
     with open(path, newline="", encoding="utf-8-sig") as f:
         return list(csv.reader(f, **kw))
+
+
+def names_of_tests():
+    """Scenarios, cmocka tests, the rows of their tables, fuzz targets."""
+    names = set()
+    for folder, _, files in os.walk(os.path.join(ROOT, "tests")):
+        for name in files:
+            if not name.endswith((".c", ".h", ".py")):
+                continue
+            with open(os.path.join(folder, name), errors="replace") as f:
+                text = f.read()
+            names |= {name[:-2]} if name.startswith("fuzz_") else set()
+            names |= set(re.findall(r"^def (\w+)\(t\):", text, re.M))
+            names |= set(re.findall(r"^static void (\w+)\(void \*\*state\)", text, re.M))
+            names |= {"a_worker_lies_with_" + lie.replace("-", "_") for lie in re.findall(r'^lies\("([^"]+)"', text, re.M)}
+    return names
 
 
 def taken(path):

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 
+import kit
 from kit import ROOT, Failed, scenario
 
 
@@ -43,27 +44,11 @@ def the_job_file_of_the_readme_is_valid(t):
     t.equal([("ATL", 70, 1), ("ORD", 5, 0)], t.rows("warehouse.db", "SELECT * FROM late_flights"), "rows")
 
 
-def names_of_tests():
-    """Scenarios, cmocka tests, the rows of their tables, fuzz targets."""
-    names = set()
-    for folder, _, files in os.walk(os.path.join(ROOT, "tests")):
-        for name in files:
-            if not name.endswith((".c", ".h", ".py")):
-                continue
-            with open(os.path.join(folder, name), errors="replace") as f:
-                text = f.read()
-            names |= {name[:-2]} if name.startswith("fuzz_") else set()
-            names |= set(re.findall(r"^def (\w+)\(t\):", text, re.M))
-            names |= set(re.findall(r"^static void (\w+)\(void \*\*state\)", text, re.M))
-            names |= {"a_worker_lies_with_" + lie.replace("-", "_") for lie in re.findall(r'^lies\("([^"]+)"', text, re.M)}
-    return names
-
-
 @scenario("readme")
 def every_test_that_the_page_on_security_names_is_there(t):
     with open(os.path.join(ROOT, "docs", "SECURITY.md")) as f:
         text = f.read()
-    named, there = set(re.findall(r"`([a-z0-9]+(?:_[a-z0-9]+)+)`", text)), names_of_tests()
+    named, there = set(re.findall(r"`([a-z0-9]+(?:_[a-z0-9]+)+)`", text)), kit.names_of_tests()
     t.true(len(named) > 50, f"{len(named)} tests are named")
     t.equal([], sorted(named - there), "tests that are named and not there")
     for path in re.findall(r"\]\(([^)#:]+)", text):

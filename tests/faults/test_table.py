@@ -1,6 +1,5 @@
 """docs/RELIABILITY.md names a scenario for each fault. They exist."""
 
-import glob
 import os
 import re
 
@@ -15,18 +14,6 @@ def text_of(path):
         return f.read()
 
 
-def existing():
-    names = {name for name, _, _ in kit.SCENARIOS}
-    for folder in ("cluster", "net", "engines"):
-        for path in glob.glob(os.path.join(kit.ROOT, "tests", folder, "test_*.py")):
-            text = text_of(path)
-            names |= set(re.findall(r"^@scenario\(.*\)\ndef (\w+)\(", text, re.M))
-            names |= {"a_worker_lies_with_" + lie.replace("-", "_") for lie in re.findall(r'^lies\("([a-z-]+)"', text, re.M)}
-    for path in glob.glob(os.path.join(kit.ROOT, "tests", "*", "test_*.c")):
-        names |= set(re.findall(r"^static void (\w+)\(void \*\*state\)", text_of(path), re.M))
-    return names
-
-
 def rows():
     text = text_of(os.path.join(kit.ROOT, "docs", "RELIABILITY.md"))
     faults = text.split("\n## Faults\n")[1].split("\n## ")[0]
@@ -35,7 +22,7 @@ def rows():
 
 @scenario("oracle", "table")
 def every_scenario_that_the_page_of_faults_names_exists(t):
-    there, listed = existing(), rows()
+    there, listed = kit.names_of_tests(), rows()
     t.equal(list(range(1, FAULTS + 1)), sorted(listed), "the rows of the table")
     for n, (names, came) in listed.items():
         named = re.findall(r"`(\w+)`", names)

@@ -109,7 +109,7 @@ static const struct row rows[] = {
     { "a_forecast_of_nothing", JOB "--forecast|none|--forecast-interval|1.5",
       "tranche: --forecast: 'none' is no count; it takes a count of periods, 1 to 10000, "
       "or a "
-      "mapping with the keys below\n"
+      "mapping\n"
       "tranche: --forecast-interval: '1.5' is no share; it takes a share, 1% to 99.9%, or "
       "0.01 "
       "to 0.999\n" },

@@ -133,7 +133,7 @@ static const struct row rows[] = {
     { "periods_that_nobody_needs", GOOD "transform: {forecast: 10001}\n",
       "3:13: transform.forecast: '10001' is out of range; it takes a count of periods, 1 "
       "to "
-      "10000, or a mapping with the keys below" },
+      "10000, or a mapping" },
     { "http_and_another_kind",
       GOOD "transform:\n  - http: {url: 'http://h/'}\n    sql: SELECT 1\n",
       "5:5: transform.sql: 'http' is given already, on line 4; only one of them can be" },
@@ -234,7 +234,7 @@ static const struct row rows[] = {
 
     // Not in this version.
     { "a_cache_of_no_size", GOOD "cache: much\n",
-      "3:1: cache: 'much' is no size; e.g. 64KiB, 4MiB or 2GiB" },
+      "3:1: cache: 'much' is neither true, false nor a size; e.g. 4GiB" },
     { "later_values", "source: {csv: a, encoding: latin-1}\nload: {into: 'null:'}\n",
       "1:18: source.encoding: 'latin-1': not in this version of tranche (" TRANCHE_VERSION
       "); it reads utf-8" },
