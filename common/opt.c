@@ -18,10 +18,10 @@ static const char *const sandboxes[] = { "default", "strict", "none", NULL };
 static const char *const outputs[] = { "human", "json", "quiet", NULL };
 static const char *const progresses[] = { "auto", "json", "none", NULL };
 
-// Sections in order; inside a section the order of help and reference.
 static const char *const periods[] = { "day", "week", "month", NULL };
 static const char *const holidays[] = { "us", "none", NULL };
 
+// Sections in order; inside a section the order of help and reference.
 const struct opt opt_table[] = {
     { KEY("name", "name"), .section = OPT_JOB, .form = OPT_ONE, .metavar = "NAME",
       .takes = "text", .initial = "the job file's name, or the table's",

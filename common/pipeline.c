@@ -30,18 +30,15 @@ static const struct value *member(const struct value *map, const char *key)
     return NULL;
 }
 
-err_t pipeline_is(const char *path, bool *is, struct err *e)
+err_t pipeline_is(const struct buf *text, bool *is, struct err *e)
 {
-    struct buf text = { 0 };
     struct arena mem = { 0 };
     struct value *root = NULL;
     struct value_place at;
     *is = false;
-    err_t rc = conf_read_file(path, &text, e);
-    if (rc == ERR_OK) rc = value_parse(&root, &mem, (const char *)text.p, text.n, &at, e);
+    err_t rc = value_parse(&root, &mem, (const char *)text->p, text->n, &at, e);
     if (rc == ERR_OK) *is = root && root->kind == VALUE_MAP && member(root, "steps");
     arena_free(&mem);
-    buf_free(&text);
     return rc == ERR_NOMEM ? rc : ERR_OK;
 }
 
@@ -332,12 +329,12 @@ static err_t name_pipeline(struct reading *r, const char *path, struct err *e)
     return p->file && p->dir ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory");
 }
 
-err_t pipeline_read(struct pipeline *p, const char *path, pipeline_flags *flags, void *arg,
-                    struct strings *mistakes, struct err *e)
+err_t pipeline_read(struct pipeline *p, const char *path, const struct buf *text,
+                    pipeline_flags *flags, void *arg, struct strings *mistakes,
+                    struct err *e)
 {
     struct reading r = { .p = p, .flags = flags, .arg = arg };
     struct job nobody;
-    struct buf text = { 0 };
     struct arena mem = { 0 };
     struct value *root = NULL;
     struct value_place at;
@@ -346,14 +343,12 @@ err_t pipeline_read(struct pipeline *p, const char *path, pipeline_flags *flags,
     conf_init(&r.top, &nobody, mistakes);
     err_t rc = name_pipeline(&r, path, e);
     nobody.file = p->file; // borrowed: mistakes are told with it
-    if (rc == ERR_OK) rc = conf_read_file(path, &text, e);
-    if (rc == ERR_OK) rc = value_parse(&root, &mem, (const char *)text.p, text.n, &at, e);
+    if (rc == ERR_OK) rc = value_parse(&root, &mem, (const char *)text->p, text->n, &at, e);
     if (rc == ERR_OK && root && root->kind == VALUE_MAP) document(&r, root);
     if (rc == ERR_OK && !r.top.n_mistakes && !r.top.no_memory) check_steps(&r);
     if (rc == ERR_OK && !p->name && !r.top.no_memory)
         conf_derive_name(&r.top, path, &p->name);
     arena_free(&mem);
-    buf_free(&text);
     TRY(rc);
     if (r.top.no_memory) return err_set(e, ERR_NOMEM, "out of memory");
     if (r.top.n_mistakes) return err_set(e, ERR_INVALID, "%s", mistakes->v[0]);

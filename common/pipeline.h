@@ -20,19 +20,20 @@ struct pipeline { // zero-initialised is a valid empty pipeline
     uint32_t n;
 };
 
-// Whether the file is one: a mapping with `steps`. False too for what cannot be read or is
-// no YAML: reading it as a job says what is wrong with it. ERR_NOMEM.
-MUST_CHECK err_t pipeline_is(const char *path, bool *is, struct err *e);
+// Whether this is one: a mapping with `steps`. False too for what is no YAML: reading it as
+// a job says what is wrong with it. ERR_NOMEM.
+MUST_CHECK err_t pipeline_is(const struct buf *text, bool *is, struct err *e);
 
 // Called for each step, after what the file says of it: gives it the flags.
 typedef err_t pipeline_flags(void *arg, struct conf *c, struct err *e);
 
-// Reads all of it. Mistakes are collected as conf does, a line each: ERR_INVALID. Also
-// refused: a name that comes twice or is missing, a need that no step has, needs in a
-// circle, two steps that write one table, a step that reads what another one writes without
-// needing it. `p` is freed by the caller in any case.
-MUST_CHECK err_t pipeline_read(struct pipeline *p, const char *path, pipeline_flags *flags,
-                               void *arg, struct strings *mistakes, struct err *e);
+// Reads all of it; `path` only names the text and its folder. Mistakes are collected as
+// conf does, a line each: ERR_INVALID. Also refused: a name that comes twice or is missing,
+// a need that no step has, needs in a circle, two steps that write one table, a step that
+// reads what another one writes without needing it. `p` is freed by the caller in any case.
+MUST_CHECK err_t pipeline_read(struct pipeline *p, const char *path, const struct buf *text,
+                               pipeline_flags *flags, void *arg, struct strings *mistakes,
+                               struct err *e);
 void pipeline_free(struct pipeline *p); // leaves a valid empty one
 
 // Whether step `a` waits for step `b`, through others or not.

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-// Results from the cache wait in memory like any other.
+// Results from the cache, and their chunks, wait in memory like any other.
 bool app_wants_chunks(const struct app *a)
 {
     return !a->fed && sched_wants(a->sched) > 0 &&
@@ -33,8 +33,8 @@ bool app_take_cached(struct app *a, struct chunk_data **c)
     i->result = r;
     i->result.row.digest = k->chunk->data->digest;
     i->unpacked = bytes;
-    i->from_cache = true;
-    a->cached_bytes += r.image_bytes;
+    i->from_cache = sizeof *k + sizeof *i + k->chunk->data->held + r.image_bytes;
+    a->cached_bytes += i->from_cache;
     a->t->misfits += r.row.misfits;
     a->t->chunks_cached++;
     app_put_in_order(a, k, i);

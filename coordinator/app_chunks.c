@@ -165,7 +165,10 @@ static void on_feed(struct app *a, struct feed *x)
 
 void app_take_chunks(struct app *a)
 {
-    while (!a->over && app_wants_chunks(a)) {
+    enum { CACHED_AT_ONCE = 64 }; // files are read for them, and others wait meanwhile
+    uint64_t before = a->t->chunks_cached;
+    while (!a->over && app_wants_chunks(a) &&
+           a->t->chunks_cached - before < CACHED_AT_ONCE) {
         struct feed *x = feeder_next(a->feeder);
         if (!x) return;
         on_feed(a, x);
@@ -312,10 +315,11 @@ static void on_loaded(struct app *a, struct load_item *i)
     a->in_loader--;
     a->loading_bytes -= i->result.image_bytes;
     assert(k);
-    if (i->from_cache) a->cached_bytes -= i->result.image_bytes;
+    a->cached_bytes -= i->from_cache;
     if (i->code == ERR_PROTO && i->from_cache) { // as if it had not been there
         work_rejoin_order(&a->works, k);
         a->t->chunks_cached--;
+        a->t->misfits -= i->result.row.misfits;
         schedule(a, k, 0);
     } else if (i->code == ERR_PROTO && i->result.row.state == LEDGER_DONE) {
         work_rejoin_order(&a->works, k);

@@ -1,5 +1,6 @@
 // app_impl - what the files of the run's loop share: app.c (loop, time, start and end),
-// app_chunks.c (chunks from the source to the ledger), app_workers.c (messages and leases),
+// app_chunks.c (chunks from the source to the ledger), app_cache.c (those whose results are
+// known), app_workers.c (messages and leases),
 // app_sessions.c (who comes, stays and goes), app_share.c (requests of http steps),
 // app_guard.c (who is shut out), app_lines.c (slow connections), app_send.c (chunks on
 // their way out), app_live.c (what waits).
@@ -113,8 +114,8 @@ void app_drop_early(struct app *a);
 void app_hello(struct app *a, const struct link_peer *p, const struct msg_HELLO *h,
                ns_t now);
 void app_ready(struct app *a, struct session *s, const struct msg_READY *r, ns_t now);
-void app_session_end(struct app *a, struct session *s, ns_t now);
-void app_begin_anew(struct app *a, const struct link_peer *p, ns_t now); // frees it
+void app_session_end(struct app *a, struct session *s, ns_t now); // frees it
+void app_begin_anew(struct app *a, const struct link_peer *p, ns_t now);
 void app_look_at_gate(struct app *a, bool in_any_case, ns_t now);
 void app_join_ready(struct app *a, ns_t now); // who can have batches now
 void app_gather(struct app *a, ns_t now);     // workers.min and workers.wait

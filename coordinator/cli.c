@@ -345,7 +345,8 @@ static err_t flags_of_step(void *arg, struct conf *c, struct err *e)
     return apply_flags(arg, c, e);
 }
 
-static err_t read_pipeline(struct parsing *p, struct strings *mistakes, struct err *e)
+static err_t read_pipeline(struct parsing *p, const struct buf *text,
+                           struct strings *mistakes, struct err *e)
 {
     struct cli *out = p->out;
     if (p->steps) wrong(p, "a pipeline's transforms stand in its steps, not in flags");
@@ -354,12 +355,24 @@ static err_t read_pipeline(struct parsing *p, struct strings *mistakes, struct e
             wrong(p, "--%s is about one job; in a pipeline it stands in the step",
                   opt_table[i].flag);
     if (p->wrong) return err_set(e, ERR_INVALID, "%s", "flags that are about one job");
-    TRY(pipeline_read(&out->pipeline, out->arg, flags_of_step, p, mistakes, e));
+    TRY(pipeline_read(&out->pipeline, out->arg, text, flags_of_step, p, mistakes, e));
     const char *from = out->pipeline.steps[0].job.from;
     for (uint32_t i = 0; from && i < out->pipeline.n; i++)
         if (strcmp(out->pipeline.steps[i].job.name, from) == 0) from = NULL;
     return from ? err_set(e, ERR_INVALID, "--from: no step is called %s", QUOTED(from))
                 : ERR_OK;
+}
+
+// `text` is that of the job file, if there is one.
+static err_t read_text(struct parsing *p, struct conf *c, const struct buf *text,
+                       struct err *e)
+{
+    struct cli *out = p->out;
+    if (out->arg) TRY(pipeline_is(text, &out->is_pipeline, e));
+    if (out->is_pipeline) return read_pipeline(p, text, c->mistakes, e);
+    if (out->arg) TRY(conf_text(c, out->arg, (const char *)text->p, text->n, e));
+    TRY(apply_flags(p, c, e));
+    return conf_finish(c, e);
 }
 
 static err_t read_job(struct parsing *p, struct conf *c, struct err *e)
@@ -369,11 +382,12 @@ static err_t read_job(struct parsing *p, struct conf *c, struct err *e)
         out->job.dir = conf_folder(out->arg ? out->arg : "");
         return out->job.dir ? apply_flags(p, c, e) : err_set(e, ERR_NOMEM, "out of memory");
     }
-    if (p->out->arg) TRY(pipeline_is(p->out->arg, &p->out->is_pipeline, e));
-    if (p->out->is_pipeline) return read_pipeline(p, c->mistakes, e);
-    if (p->out->arg) TRY(conf_file(c, p->out->arg, e));
-    TRY(apply_flags(p, c, e));
-    return conf_finish(c, e);
+    struct buf text = { 0 };
+    err_t rc = ERR_OK;
+    if (p->out->arg) rc = conf_read_file(p->out->arg, &text, e); // once: it may be a pipe
+    if (rc == ERR_OK) rc = read_text(p, c, &text, e);
+    buf_free(&text);
+    return rc;
 }
 
 static int run_command(struct parsing *p, int argc, char **argv)

@@ -27,8 +27,8 @@ struct load_item {
     uint64_t held;        // bytes of the chunk that are freed with the commit
     struct result_cache *keep_in; // once it is checked; NULL: it is not kept
     struct hash128 keep_as;
-    bool from_cache;
-    bool urgent; // nothing else is under way: it is in vain to wait for company
+    uint64_t from_cache; // bytes it counts for as long as it is known; 0: of a worker
+    bool urgent;         // nothing else is under way: it is in vain to wait for company
     // outcome
     err_t code; // ERR_OK, ERR_DUP, ERR_PROTO (damaged), or what ended the loader
     struct err e;

@@ -2,6 +2,7 @@
 
 #include "common/hash.h"
 #include "common/row_step.h"
+#include "common/sql_functions.h"
 #include "common/sql_guard.h"
 #include "coordinator/plan.h"
 #include "coordinator/source_files.h"
@@ -74,7 +75,8 @@ static err_t open_to_read(sqlite3 **db, const char *path, struct err *e)
     if (rc != SQLITE_OK)
         return err_set(e, ERR_IO, "cannot open %s: %s", path, sqlite3_errstr(rc));
     sqlite3_busy_timeout(*db, BUSY_MS);
-    return sql_guard_harden(*db, e);
+    TRY(sql_guard_harden(*db, e));
+    return sql_functions_add(*db, e);
 }
 
 // Of what the statement gives: names, then values with their types, in their order.
@@ -209,33 +211,52 @@ err_t pipeline_facts_before(const struct job *j, struct strings *facts,
 
 // ---- what it wrote ----
 
+// The first value of the first row, appended; "" when there is none.
+static err_t look_up(sqlite3 *db, const char *path, const char *sql, const char *table,
+                     struct buf *to, struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
+    if (rc == SQLITE_OK) rc = sqlite3_bind_text(st, 1, table, -1, SQLITE_STATIC);
+    if (rc == SQLITE_OK) rc = sqlite3_step(st);
+    const char *text = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(st, 0) : NULL;
+    err_t code = rc == SQLITE_ROW || rc == SQLITE_DONE
+                     ? buf_printf(to, e, "%s", text ? text : "")
+                     : err_set(e, ERR_DB, "%s: %s", path, sqlite3_errmsg(db));
+    sqlite3_finalize(st);
+    return code;
+}
+
+// That it stands where it stood, as it was made, and that no other load has ended in it.
+static err_t look_at_table(const char *path, const char *table, struct buf *to,
+                           struct err *e)
+{
+    static const char made[] = "SELECT rootpage || ' ' || sql FROM sqlite_schema "
+                               "WHERE name = ?1 COLLATE NOCASE",
+                      loads[] = "SELECT group_concat(load_id || ' ' || state || ' ' || "
+                                "ifnull(finished, '')) FROM tranche_runs "
+                                "WHERE table_name = ?1 COLLATE NOCASE";
+    sqlite3 *db = NULL;
+    err_t rc = open_to_read(&db, path, e);
+    if (rc == ERR_OK) rc = look_up(db, path, made, table, to, e);
+    if (rc == ERR_OK && to->n) rc = look_up(db, path, loads, table, to, e);
+    sqlite3_close(db);
+    return rc;
+}
+
 static err_t table_fact(const struct job *j, const char *path, struct strings *to,
                         struct err *e)
 {
     struct stat st;
-    char what[500], *sql;
+    struct buf found = { 0 };
+    char what[500];
     snprintf(what, sizeof what, "the table %.80s of %.300s", j->table, j->into_written);
-    if (stat(path, &st) != 0) return fact(to, e, nothing_there, "%s", what);
-    // Made anew by somebody else it would have another root page or another text.
-    sql = sqlite3_mprintf(
-        "SELECT type, sql FROM sqlite_schema WHERE name = %Q COLLATE NOCASE", j->table);
-    if (!sql) return err_set(e, ERR_NOMEM, "out of memory");
-    sqlite3 *db = NULL;
-    sqlite3_stmt *st2 = NULL;
-    err_t rc = open_to_read(&db, path, e);
-    if (rc == ERR_OK && sqlite3_prepare_v2(db, sql, -1, &st2, NULL) != SQLITE_OK)
-        rc = err_set(e, ERR_DB, "%s: %s", path, sqlite3_errmsg(db));
-    if (rc == ERR_OK) {
-        bool there = sqlite3_step(st2) == SQLITE_ROW;
-        const char *text = there ? (const char *)sqlite3_column_text(st2, 1) : NULL;
-        if (text)
-            rc = hash_fact(to, what, hash_bytes(text, strlen(text)), e);
-        else
-            rc = fact(to, e, nothing_there, "%s", what);
-    }
-    sqlite3_finalize(st2);
-    sqlite3_close(db);
-    sqlite3_free(sql);
+    err_t rc = ERR_OK;
+    if (stat(path, &st) == 0) rc = look_at_table(path, j->table, &found, e);
+    if (rc == ERR_OK)
+        rc = found.n ? hash_fact(to, what, hash_bytes(found.p, found.n), e)
+                     : fact(to, e, nothing_there, "%s", what);
+    buf_free(&found);
     return rc;
 }
 
@@ -267,13 +288,19 @@ static size_t name_length(const char *line)
     return strcspn(line, "\t");
 }
 
-static const char *value_of(const struct strings *facts, const char *line)
+static const char *value_in(const char *fact, const char *line, size_t n)
+{
+    return strncmp(fact, line, n) == 0 && fact[n] == '\t' ? fact + n : NULL;
+}
+
+// `at` is where it most often stands.
+static const char *value_of(const struct strings *facts, const char *line, size_t at)
 {
     size_t n = name_length(line);
-    for (size_t i = 0; i < facts->n; i++)
-        if (strncmp(facts->v[i], line, n) == 0 && facts->v[i][n] == '\t')
-            return facts->v[i] + n;
-    return NULL;
+    const char *value = at < facts->n ? value_in(facts->v[at], line, n) : NULL;
+    for (size_t i = 0; !value && i < facts->n; i++)
+        value = value_in(facts->v[i], line, n);
+    return value;
 }
 
 err_t pipeline_facts_need(const char *step, const struct pipeline_past *past,
@@ -286,7 +313,7 @@ bool pipeline_facts_differ(const struct strings *was, const struct strings *is, 
                            size_t size)
 {
     for (size_t i = 0; i < is->n; i++) {
-        const char *line = is->v[i], *old = value_of(was, line);
+        const char *line = is->v[i], *old = value_of(was, line, i);
         size_t n = name_length(line);
         if (old && strcmp(old, line + n) == 0) continue;
         bool gone = old && strcmp(line + n + 1, nothing_there) == 0;
@@ -297,7 +324,7 @@ bool pipeline_facts_differ(const struct strings *was, const struct strings *is, 
         return true;
     }
     for (size_t i = 0; i < was->n; i++) {
-        if (value_of(is, was->v[i])) continue;
+        if (value_of(is, was->v[i], i)) continue;
         size_t n = name_length(was->v[i]);
         snprintf(out, size, "%.*s is gone", n < 300 ? (int)n : 300, was->v[i]);
         return true;

@@ -90,9 +90,9 @@ static void start(struct running *r, uint32_t i)
         close(fd[0]);
         child(r, i, fd[1]);
     }
+    if (x->pid < 0) fails(r, i, "cannot start it");
     close(fd[1]);
     if (x->pid < 0) {
-        fails(r, i, "cannot start it");
         close(fd[0]);
         return;
     }
@@ -113,7 +113,8 @@ static void take_end(struct running *r, uint32_t i, int status)
     if (n != sizeof x->told) { // it could not tell any more
         int code = WIFEXITED(status) ? WEXITSTATUS(status) : CLI_INFRASTRUCTURE;
         x->told = (struct step_told){ .code = code ? code : CLI_INFRASTRUCTURE };
-        if (WIFSIGNALED(status))
+        if (r->interrupted) x->told.code = CLI_INTERRUPTED; // before it was prepared for it
+        if (WIFSIGNALED(status) && !r->interrupted)
             say_to(stderr,
                    "tranche: %s: its process ended by %s; the same command goes on\n",
                    job_of(r, i)->name, strsignal(WTERMSIG(status)));
@@ -160,7 +161,8 @@ static void reap(struct running *r)
 
 static void pass_on(struct running *r, int signo)
 {
-    r->interrupted = signo;
+    bool reload = signo == SIGHUP && r->most == 1; // keys are read again (--listen)
+    if (!reload) r->interrupted = signo;
     for (uint32_t i = 0; i < r->p->n; i++)
         if (r->v[i].state == RUNS) kill(r->v[i].pid, signo);
 }

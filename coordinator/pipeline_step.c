@@ -57,8 +57,8 @@ static bool has_changed(struct deciding *d, struct step_told *told, struct err *
     d->facts = rc == ERR_OK && !why_never;
     if (why_never)
         snprintf(why, size, "%s", why_never);
-    else if (rc != ERR_OK) // the run will say it, at its place
-        *why = 0;
+    else if (rc != ERR_OK)
+        snprintf(why, size, "whether anything has changed is not known: %.300s", e->text);
     else if (!d->past.known)
         *why = 0; // it has not run to its end yet, which needs no reason
     else if (pipeline_facts_differ(&d->past.before, &d->now.before, why, size))

@@ -188,7 +188,7 @@ void result_cache_close(struct result_cache **cc)
 {
     struct result_cache *c = *cc;
     if (!c) return;
-    if (c->written) make_fit(c);
+    if (c->dir >= 0) make_fit(c); // the limit may be a lower one than before
     if (c->dir >= 0) close(c->dir);
     free(c);
     *cc = NULL;
@@ -274,14 +274,25 @@ static bool write_all(int fd, const void *p, size_t n)
     return true;
 }
 
-static void give_up(struct result_cache *c, const char *file)
+static void give_up(struct result_cache *c)
 {
     snprintf(c->why, sizeof c->why,
              "results of this run are not kept for the next one: cache/results: %s",
              strerror(errno));
-    unlinkat(c->dir, file, 0);
     atomic_store(&c->off, true);
     atomic_store(&c->to_say, true);
+}
+
+// What another one writes, or a crash left, has a name of its own.
+static int open_new(struct result_cache *c, char own[NAME_BYTES])
+{
+    for (int tries = 0;; tries++) {
+        snprintf(own, NAME_BYTES, "new-%d-%llu", (int)getpid(),
+                 (unsigned long long)c->serial++);
+        int fd =
+            openat(c->dir, own, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd >= 0 || errno != EEXIST || tries == 1000) return fd;
+    }
 }
 
 static struct head head_of(const struct result_cache *c, struct hash128 name,
@@ -307,18 +318,16 @@ void result_cache_keep(struct result_cache *c, struct hash128 name, const struct
     if (r->image_bytes > c->max_bytes / 4) return; // it would drive out all others
     struct head h = head_of(c, name, r);
     hash_hex(name, file);
-    snprintf(own, sizeof own, "new-%d-%llu", (int)getpid(),
-             (unsigned long long)c->serial++);
-    int fd =
-        openat(c->dir, own, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = open_new(c, own);
     if (fd < 0) {
-        give_up(c, own);
+        give_up(c);
         return;
     }
     bool ok = write_all(fd, &h, sizeof h) && write_all(fd, r->image, r->image_bytes);
     ok &= close(fd) == 0;
     if (!ok || renameat(c->dir, own, c->dir, file) != 0) {
-        give_up(c, own);
+        give_up(c);
+        unlinkat(c->dir, own, 0);
         return;
     }
     c->written += sizeof h + r->image_bytes;

@@ -4,6 +4,7 @@
 #include "common/scratch.h"
 #include "worker/orphans.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -188,18 +189,23 @@ static void serve(struct app *a, struct pollfd *fds)
     }
 }
 
-// Before anything is opened. Never a copy of who knows keys: a runner runs job code.
+// Before anything is opened. Never a copy of who knows keys: a runner runs job code. Nor of
+// who has files where a runner has its own, as a preloaded library may: it would go on
+// writing there.
 static bool has_spares(const struct app *a)
 {
     enum { SPARES_MAX = 64 };
+    for (int fd = RUNNER_FD_CHANNEL; fd < RUNNER_FDS_END; fd++)
+        if (fcntl(fd, F_GETFD) >= 0) return false;
     return !a->opts->access && a->n_slots <= SPARES_MAX;
 }
 
 static err_t app_open(struct app *a, struct err *e)
 {
     a->slot = calloc(a->n_slots, sizeof *a->slot);
+    bool spares = has_spares(a);
     for (uint32_t i = 0; a->slot && i < a->n_slots; i++)
-        slot_init(&a->slot[i], i, has_spares(a));
+        slot_init(&a->slot[i], i, spares);
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);

@@ -128,7 +128,8 @@ bool worker_may_give_ahead(const struct app *a, const struct slot *s);
 // The task that this lane (of all slots) is at, of a train as far as is known; NULL: none.
 struct task *worker_current(struct app *a, uint32_t lane);
 // The tasks of a runner that died go back into the queue, but for one of them (or NULL),
-// which stays there.
+// which stays there. Those that are cancelled, or cannot be given again, go back as a NACK.
+#define WORKER_ENDED_FOR_ANOTHER "its runner ended because of another batch"
 void worker_requeue_train(struct app *a, struct task **at, const struct task *but);
 
 // ---- app_job.c ----

@@ -85,7 +85,8 @@ static void on_cancel(struct app *a, const struct msg_CANCEL *c)
         while (t && !same_attempt(&t->assign, c))
             t = t->next;
         if (!t) continue;
-        // Nobody else's work ends with it: in company it runs on, and is dropped.
+        // Nobody else's work ends with it: behind another, or in company, it runs on or
+        // waits, and is dropped.
         t->cancelled = true;
         if (a->slot[i / a->lanes].busy == 1 && t == now) slot_doom(&a->slot[i / a->lanes]);
     }
@@ -99,7 +100,7 @@ static void on_reset(struct app *a, const struct msg *m)
 
 // What is lost on the way leaves both sides waiting for each other, and their pings keep
 // the line alive. A ping comes after all that was said before it, so that it tells what did
-// not.
+// not; of what we asked for since then it knows nothing.
 static void on_ping(struct app *a, const struct msg_PING *m)
 {
     struct msg pong = { .type = MSG_PONG, .PONG = { m->seq } };
@@ -109,7 +110,7 @@ static void on_ping(struct app *a, const struct msg_PING *m)
     }
     worker_post(a, &pong);
     if (a->told_ready && !a->got_work) worker_say_ready(a);
-    if (a->has_job && a->runners_wait) files_ask_again(a->files);
+    if (a->has_job && a->runners_wait) files_ask_if_lost(a->files, a->silence);
 }
 
 // Whatever it says: neither never nor all the time.
@@ -184,6 +185,7 @@ bool worker_take_messages(struct app *a)
         else
             on_message(a, &in);
         link_in_free(&in);
+        if (rc != ERR_OK && rc != ERR_PROTO) return false; // it would fail again at once
     }
     return some;
 }

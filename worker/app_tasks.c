@@ -314,8 +314,6 @@ void worker_on_answer(struct app *a, uint32_t i)
     }
 }
 
-static const char ended_for_another[] = "its runner ended because of another batch";
-
 static void post_death(struct app *a, const struct task *t, const struct slot *s,
                        const struct slot_death *death, bool innocent)
 {
@@ -328,7 +326,7 @@ static void post_death(struct app *a, const struct task *t, const struct slot *s
                  (unsigned long long)a->limits.timeout_ms);
         worker_post_fail(a, t, ERR_TIMEOUT, FAIL_CLASS_TIMEOUT, text, s, death, t->started);
     } else if (innocent) {
-        worker_post_nack(a, &t->assign, ERR_OK, ended_for_another);
+        worker_post_nack(a, &t->assign, ERR_OK, WORKER_ENDED_FOR_ANOTHER);
     } else {
         snprintf(text, sizeof text, "the runner %s", death->text);
         worker_post_fail(a, t, ERR_DIED, FAIL_CLASS_SIGNAL, text, s, death, t->started);
@@ -344,12 +342,9 @@ static void keep_culprit(struct app *a, uint32_t i, const struct slot_death *dea
         at = at->next;
     if (!at) return;
     if (!at->started) at->started = clock_ns();
-    bool marked = at->timed_out || at->cancelled, gone = !at->path[0] && !at->in;
+    bool marked = at->timed_out || at->cancelled;
     bool innocent = !marked && (death->between || a->slot[i].doomed);
-    worker_requeue_train(a, &a->running[i], innocent && !gone ? NULL : at);
-    if (!innocent || !gone) return;
-    worker_post_nack(a, &at->assign, ERR_OK, ended_for_another);
-    worker_train_free(&a->running[i]);
+    worker_requeue_train(a, &a->running[i], innocent ? NULL : at);
 }
 
 // When it is known for whose sake the process ended, the others in flight are innocent.

@@ -126,7 +126,15 @@ void worker_requeue_train(struct app *a, struct task **at, const struct task *bu
             kept = t;
             continue;
         }
+        bool gone = !t->path[0] && !t->in; // the runner had its bytes
+        if (t->cancelled || gone) {
+            worker_post_nack(a, &t->assign, ERR_OK,
+                             gone ? WORKER_ENDED_FOR_ANOTHER : "cancelled");
+            worker_task_free(&t);
+            continue;
+        }
         t->started = 0;
+        t->timed_out = false;
         *end = t;
         end = &t->next;
         a->queued++;

@@ -35,6 +35,7 @@ struct files {
     struct cache_part part;   // FETCH
     struct file_hash *hash;
     uint64_t done, asked; // bytes of it
+    ns_t moved;           // one of them grew
     unsigned tries;
     uint8_t *block;
 };
@@ -224,6 +225,7 @@ bool files_next_ask(struct files *f, struct files_ask *ask)
         .bytes = left < FILE_PIECE_MAX ? (uint32_t)left : FILE_PIECE_MAX,
     };
     f->asked += ask->bytes;
+    f->moved = clock_ns();
     return true;
 }
 
@@ -241,12 +243,19 @@ err_t files_take(struct files *f, uint32_t file, uint64_t at, struct slice piece
     TRY(cache_write(&f->cache, &f->part, piece.p, piece.n, at, e));
     file_hash_add(f->hash, piece.p, piece.n);
     f->done += piece.n;
+    f->moved = clock_ns();
     return ERR_OK;
 }
 
 void files_ask_again(struct files *f)
 {
     f->asked = f->done;
+}
+
+// On a slow line pings stand between pieces, before the answers to what was asked last.
+void files_ask_if_lost(struct files *f, ns_t silence)
+{
+    if (clock_ns() - f->moved >= silence) files_ask_again(f);
 }
 
 int files_list_fd(const struct files *f)

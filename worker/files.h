@@ -10,6 +10,7 @@
 #define WORKER_FILES_H
 
 #include "common/buf.h"
+#include "common/clock.h"
 #include "proto/file_set.h"
 
 struct files;
@@ -42,7 +43,9 @@ bool files_next_ask(struct files *f, struct files_ask *ask); // false: enough fo
 // is.
 MUST_CHECK err_t files_take(struct files *f, uint32_t file, uint64_t at, struct slice piece,
                             bool damaged, struct err *e);
-void files_ask_again(struct files *f);    // what was asked for went with the session
+void files_ask_again(struct files *f); // what was asked for went with the session
+// Or on the way: nothing was asked for, and nothing came, for so long.
+void files_ask_if_lost(struct files *f, ns_t silence);
 int files_list_fd(const struct files *f); // RUNNER_FD_FILES; lives as long as `f`
 void files_free(struct files **f);        // and what runners use goes with it
 

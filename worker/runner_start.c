@@ -34,8 +34,8 @@ __attribute__((noreturn)) static void become_runner(int channel, int errors, pid
         _exit(127);
     int null = open("/dev/null", O_RDWR);
     if (null >= 0) dup2(null, STDIN_FILENO), dup2(null, STDOUT_FILENO);
-    syscall(SYS_close_range, RUNNER_FD_SPEC, ~0U, 0);
-    if (copy) runner_main();
+    bool alone = syscall(SYS_close_range, RUNNER_FD_SPEC, ~0U, 0) == 0;
+    if (copy && alone) runner_main();
     // Libraries that are preloaded may open files before we hear from our parent.
     for (int fd = RUNNER_FD_SPEC; fd < RUNNER_FDS_END; fd++)
         dup2(STDIN_FILENO, fd);

@@ -296,6 +296,33 @@ def mistakes_about_pipelines_are_told(t):
 
 
 @scenario("pipelines")
+def a_job_or_a_pipeline_may_come_through_a_pipe(t):
+    os.mkfifo(t.path("job"))
+    for text, says in (("source: {range: 3}\nload: {into: 'null:'}\n", "job: ok, 1 input"),
+                       ("steps:\n  - {name: a, source: {range: 3}, load: {into: 'null:'}}\n", "a: ok, 1 input")):
+        p = t.start("check", "job")
+        with open(t.path("job"), "w") as f:  # waits until it is opened
+            f.write(text)
+        done = t.finish(p, timeout=30)
+        t.equal(0, done.code, done)
+        t.says(done, says)
+
+
+@scenario("pipelines")
+def a_param_with_a_function_of_ours_is_compared_too(t):
+    t.execute("wh.db", "CREATE TABLE s AS SELECT 1 AS x UNION ALL SELECT 5")
+    t.write("p.yaml", "steps:\n  - name: a\n    source: {range: 3}\n    params: {m: {sql: SELECT median(x) FROM s}}\n"
+            "    transform: {sql: 'SELECT i, :m AS m FROM batch'}\n    load: {into: sqlite:wh.db, table: a, mode: replace}\n")
+    t.equal({"a": "loaded"}, states(run(t)), "first")
+    t.equal({"a": "skipped"}, states(run(t)), "second")
+    # Another job makes the same table anew, with other rows.
+    t.run("run", "--range", "2", "--sql", "SELECT i, 0.5 AS m FROM batch", "--into", "sqlite:wh.db", "--table", "a",
+          "--mode", "replace")
+    t.equal({"a": "loaded"}, states(run(t)), "third")
+    t.equal(3, t.one("wh.db", "SELECT count(*) FROM a"), "rows")
+
+
+@scenario("pipelines")
 def a_warehouse_can_be_read_and_loaded_into(t):
     t.execute("wh.db", "CREATE TABLE sales AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
               "WHERE i < 50000) SELECT i, 'row ' || i AS text FROM n")
