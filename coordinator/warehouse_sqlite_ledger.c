@@ -229,6 +229,19 @@ static err_t hex_digest(const char *hex, struct hash128 *out, struct err *e)
     return ERR_OK;
 }
 
+// SQLite keeps a text or a real in an INTEGER column, and gives 0 for it.
+static err_t only_integers(sqlite3_stmt *st, struct err *e)
+{
+    static const int columns[] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 16, 18, 19 };
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
+        if (sqlite3_column_type(st, columns[i]) != SQLITE_INTEGER)
+            return err_set(e, ERR_DB,
+                           "tranche_ledger is damaged: %s is no integer but '%.40s'. Bring "
+                           "the database back from a copy, or start over with --fresh",
+                           sqlite3_column_name(st, columns[i]), text(st, columns[i]));
+    return ERR_OK;
+}
+
 static err_t read_row(sqlite3_stmt *st, uint32_t input, struct ledger_row *row,
                       struct err *e)
 {
@@ -271,6 +284,7 @@ static err_t walk(struct warehouse *w, sqlite3_stmt *st, const int64_t *here,
     for (;;) {
         TRY(wsq_step(w, st, &more, e, "reading the ledger"));
         if (!more) return ERR_OK;
+        TRY(only_integers(st, e));
         int64_t input = sqlite3_column_int64(st, 0);
         if (input < 0 || input >= (int64_t)w->n_stored)
             return err_set(e, ERR_DB,
