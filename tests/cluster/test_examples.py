@@ -1,8 +1,12 @@
 """The examples: each does what its README says, and its result is what somebody else computes."""
 
 import concurrent.futures
+import csv
+import datetime
+import glob
 import json
 import math
+import statistics
 import subprocess
 import sys
 import urllib.error
@@ -10,6 +14,26 @@ import urllib.request
 
 from examples import Example
 from kit import scenario
+
+
+def records(pattern):
+    for path in sorted(glob.glob(pattern)):
+        with open(path, newline="") as f:
+            yield from csv.DictReader(f)
+
+
+def grouped(rows, key):
+    groups = {}
+    for row in rows:
+        groups.setdefault(row[key], []).append(row)
+    return groups
+
+
+def quantile(values, q):
+    """Linear between the neighbours."""
+    values, at = sorted(values), q * (len(values) - 1)
+    low = math.floor(at)
+    return values[low] + (at - low) * (values[min(low + 1, len(values) - 1)] - values[low])
 
 
 def near(t, want, got, what, relative=1e-12):
@@ -80,3 +104,68 @@ def connections_are_those_that_somebody_else_fetches(t):
     both = [c for known in lists for c in known]
     t.equal([(*c, 2) for c in sorted(set(both))], x.rows("connections.db", "SELECT * FROM connections ORDER BY a, b"), "all")
     t.equal(2 * len(set(both)), len(both), "each is named by two")
+
+
+@scenario("examples", "aggregate")
+def flights_have_the_mean_and_the_spread_that_the_statistics_module_finds(t):
+    x = Example(t, "flights")
+    x.follow()
+    flights = list(records(x.path("flights-?.csv")))
+    t.equal((49999, 10), (len(flights), len(glob.glob(x.path("flights-?.csv")))), "flights and files")
+    known = [int(f["delay"]) for f in flights if f["delay"]]
+    t.equal(1250, len(flights) - len(known), "flights without a delay")
+
+    want = [(f["date"], int(f["delay"]) if f["delay"] else None, int(f["distance"]), f["origin"], f["destination"]) for f in flights]
+    t.true(want == x.rows("flights.db", "SELECT date, delay, distance, origin, destination FROM flights ORDER BY rowid"),
+           "all columns of all flights, in order")
+
+    groups = grouped(flights, "origin")
+    got = x.rows("flights.db", "SELECT origin, flights, mean, sd, p95 FROM delays")
+    t.equal(sorted(groups), [row[0] for row in got], "airports")
+    for origin, n, mean, sd, p95 in got:
+        delays = [int(f["delay"]) for f in groups[origin] if f["delay"]]
+        t.equal(len(groups[origin]), n, f"flights from {origin}")
+        t.equal((len(delays) > 0, len(delays) > 1), (mean is not None, sd is not None), f"what there is of {origin}")
+        if delays:
+            near(t, statistics.fmean(delays), mean, f"mean of {origin}")
+            near(t, quantile(delays, 0.95), p95, f"p95 of {origin}")
+        if len(delays) > 1:
+            near(t, statistics.stdev(delays), sd, f"deviation of {origin}")
+
+    mean = statistics.fmean(known)
+    for f, (delay, doubled) in zip(flights, x.rows("flights.db", "SELECT delay, doubled FROM imputed ORDER BY rowid")):
+        value = float(f["delay"] or mean)
+        t.equal((round(value), "int"), (delay, type(delay).__name__), f"the delay of {f}")
+        near(t, 2 * value, doubled, f"twice the delay of {f}")
+
+
+@scenario("examples", "aggregate")
+def visits_have_the_top_that_a_plain_loop_finds(t):
+    x = Example(t, "visits")
+    x.follow()
+    codes = grouped(records(x.path("visits.csv")), "postal_code")
+    sums = {code: sum(int(row["visitors"]) for row in rows) for code, rows in codes.items()}
+    least = quantile(sums.values(), 0.995)
+    top = sorted(((code, n, len(codes[code])) for code, n in sums.items() if n > least), key=lambda row: (-row[1], row[0]))
+    t.equal((2000, 10, True), (len(codes), len(top), "00501" in sums), "codes, those at the top, and a zero in front")
+    t.equal(top, x.rows("visits.db", "SELECT postal_code, visitors, days FROM busiest ORDER BY rowid"), "the top")
+
+
+@scenario("examples", "pipelines")
+def features_are_those_of_each_customers_own_rows(t):
+    x = Example(t, "features")
+    _, again, _ = x.follow()
+    t.says(again, "rhythm                   skipped", "features                 skipped")
+    want = []
+    for customer, rows in sorted(grouped(records(x.path("..", "data", "superstore.csv")), "Customer ID").items()):
+        days = sorted({datetime.date.fromisoformat(row["Order Date"]) for row in rows})
+        sales, quantity = [float(row["Sales"]) for row in rows], sum(int(row["Quantity"]) for row in rows)
+        technology = sum(int(row["Quantity"]) for row in rows if row["Category"] == "Technology")
+        want.append((customer, len({row["Order ID"] for row in rows}), math.fsum(sales), max(sales), technology / quantity,
+                     days[0].isoformat(), max(((b - a).days for a, b in zip(days, days[1:])), default=None)))
+    t.equal(want, x.rows("features.db", "SELECT customer, orders, spent, largest, technology, first_day, longest_gap "
+                         "FROM features ORDER BY customer"), "features")
+    with open(x.path("rhythm.py"), "a") as f:
+        f.write("# another program\n")
+    t.says(x.command("tranche run features.yaml"), "orders                   skipped", "spending                 skipped",
+           "taste                    skipped", "rhythm                   loaded", "features                 loaded")

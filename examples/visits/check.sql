@@ -1,0 +1,1 @@
+SELECT postal_code, visitors, days FROM busiest ORDER BY rowid;
