@@ -276,6 +276,13 @@ static void stop_at_once(void *arg, int signo)
     _exit(CLI_INTERRUPTED);
 }
 
+// Each run of an incremental load is one of its own: a watermark says that there was one
+// before.
+static bool was_complete(const struct run *r)
+{
+    return r->load.complete_before || (r->watermark.kind != CELL_NULL && !r->job->fresh);
+}
+
 static void sum_up(const struct run *r, struct run_sums *s)
 {
     const struct app_totals *t = &r->totals;
@@ -289,7 +296,7 @@ static void sum_up(const struct run *r, struct run_sums *s)
                             .chunks_cached = t->chunks_cached,
                             .retries = t->retries,
                             .bytes_read = t->bytes_read,
-                            .changed = t->rows_loaded || !r->load.complete_before };
+                            .changed = t->rows_loaded || !was_complete(r) };
     snprintf(s->run, sizeof s->run, "%s", r->record.id);
 }
 

@@ -17,6 +17,7 @@ import test_files  # noqa: F401
 import test_forecast  # noqa: F401
 import test_functions  # noqa: F401
 import test_example_accounts  # noqa: F401
+import test_example_sales  # noqa: F401
 import test_exec  # noqa: F401
 import test_examples  # noqa: F401
 import test_hosts  # noqa: F401

@@ -275,6 +275,24 @@ def what_cannot_be_skipped_says_why(t):
 
 
 @scenario("pipelines")
+def an_incremental_step_that_finds_nothing_new_changes_nothing(t):
+    t.execute("s.db", "CREATE TABLE s AS SELECT 1 AS d, 10 AS v UNION ALL SELECT 2, 20")
+    t.write("p.yaml", "steps:\n"
+            "  - name: new\n    source: {sqlite: s.db, query: 'SELECT d, v FROM s WHERE d > :watermark'}\n"
+            "    load: {into: 'sqlite:wh.db', mode: incremental, watermark: d}\n"
+            "  - name: after\n    needs: new\n    source: {range: 3}\n    load: {into: 'csv:after.csv', mode: replace}\n")
+    t.equal({"new": "loaded", "after": "loaded"}, states(run(t)), "first")
+    for _ in range(2):
+        t.equal({"new": "loaded", "after": "skipped"}, states(run(t)), "nothing is new")
+    t.execute("s.db", "INSERT INTO s VALUES(3, 30)")
+    t.equal({"new": "loaded", "after": "loaded"}, states(run(t)), "a row is new")
+    t.equal({"new": "loaded", "after": "skipped"}, states(run(t)), "nothing is new once more")
+    t.execute("s.db", "DELETE FROM s")
+    t.equal({"new": "loaded", "after": "loaded"}, states(run(t, "--fresh")), "all rows were taken back")
+    t.equal(0, t.one("wh.db", "SELECT count(*) FROM new"), "rows")
+
+
+@scenario("pipelines")
 def mistakes_about_pipelines_are_told(t):
     make(t)
     for args, says in (
