@@ -1,5 +1,7 @@
 #include "common/host.h"
 
+#include "common/text.h"
+
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -54,4 +56,49 @@ uint64_t host_memory_bytes(void)
         if (max && (!least || max < least)) least = max;
     }
     return least;
+}
+
+static const char *harmless(char *s)
+{
+    size_t n = strlen(s);
+    for (size_t i = 0, k; i < n; i += k) {
+        k = text_harmless(s + i, n - i);
+        if (k == 0) s[i] = '?', k = 1;
+    }
+    if (!n) strcpy(s, "?");
+    return s;
+}
+
+const char *host_name(char out[HOST_NAME])
+{
+    struct utsname host;
+    uname(&host);
+    snprintf(out, HOST_NAME, "%.*s", HOST_NAME - 1, host.nodename);
+    return harmless(out);
+}
+
+// "model name : ..." on x86; ARM has numbers instead, and the machine's name must do.
+const char *host_cpu(char out[HOST_CPU])
+{
+    char line[300];
+    struct utsname host;
+    FILE *f = fopen("/proc/cpuinfo", "re");
+    uname(&host);
+    snprintf(out, HOST_CPU, "%.40s", host.machine);
+    while (f && fgets(line, sizeof line, f)) {
+        char *value = strchr(line, ':');
+        if (strncmp(line, "model name", 10) != 0 || !value) continue;
+        value += 1 + strspn(value + 1, " \t");
+        value[strcspn(value, "\n")] = 0;
+        snprintf(out, HOST_CPU, "%.*s", HOST_CPU - 1, value);
+        break;
+    }
+    if (f) fclose(f);
+    return harmless(out);
+}
+
+uint32_t host_cores(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (uint32_t)n : 1;
 }

@@ -14,9 +14,8 @@ enum {
     SAY_QUEUE = 256,
     REMOTE_SLOTS = 16, // how many there will be, as long as nobody knows
 };
-static const ns_t PING_EVERY = 5 * NS_S, STALLED = 30 * NS_S,
-                  UNPLACED = 5 * NS_S,   // nobody can work at all
-    SLEEP_MAX = NS_S, PAUSED = 5 * NS_S, // to stand still is more than to sleep
+static const ns_t PING_EVERY = 5 * NS_S, SLEEP_MAX = NS_S,
+                  PAUSED = 5 * NS_S, // to stand still is more than to sleep
     FULL_QUEUE = 5 * NS_MS,
                   LOOK_AT_PEERS = NS_S / 10; // there may be thousands
 
@@ -145,34 +144,6 @@ static void ping_the_quiet(struct app *a, ns_t now)
     }
 }
 
-static void explain_a_stall(struct app *a, ns_t now)
-{
-    struct sched_wait w;
-    bool was = a->waits[0] != 0;
-    a->waits[0] = 0;
-    if (now - a->last_result >= UNPLACED) app_explain_workers(a, a->waits, sizeof a->waits);
-    if (!a->waits[0] && now - a->last_result < STALLED) return;
-    if (a->waits[0]) {
-    } else if (sched_waits_for(a->sched, &w)) {
-        char name[300] = "";
-        struct work *k = work_by_id(&a->works, w.chunk);
-        if (k) app_chunk_name(a, k, name, sizeof name);
-        snprintf(a->waits, sizeof a->waits, "%.150s is %s for %lld s, attempt %u", name,
-                 chunk_state_name(w.state), (long long)((now - w.since) / NS_S), w.attempt);
-    } else if (a->in_loader) {
-        snprintf(a->waits, sizeof a->waits, "the warehouse is loading");
-    } else if (!a->fed) {
-        snprintf(a->waits, sizeof a->waits, "no row has come from the input for %lld s",
-                 (long long)((now - a->last_result) / NS_S));
-    }
-    if (!was && a->waits[0]) {
-        char line[300];
-        snprintf(line, sizeof line, "no result for %lld s: %s",
-                 (long long)((now - a->last_result) / NS_S), a->waits);
-        app_say(a, "stall", line);
-    }
-}
-
 static ns_t tick(struct app *a)
 {
     ns_t now = clock_ns(), gap = now - a->last_loop;
@@ -184,7 +155,8 @@ static ns_t tick(struct app *a)
     app_look_at_gate(a, false, now);
     app_complaints_tick(a, now);
     app_gather(a, now);
-    explain_a_stall(a, now);
+    app_mind_stall(a, now);
+    app_stats_tick(a, now);
     app_tell_cache(a);
     struct sched_counts c;
     uint32_t n;
@@ -304,6 +276,8 @@ static err_t app_open(struct app *a, struct err *e)
                             .credit_min = j->workers_concurrency > 1 ? 1 : 2,
                             .credit_max = 64,
                             .credit_work = 40 * NS_MS,
+                            .lost = app_attempt_lost,
+                            .lost_arg = a,
                             .memory_bytes = j->memory_bytes / 2 };
     a->job = hash_bytes(a->in->spec->p, a->in->spec->n);
     a->sessions.epoch = a->in->load->epoch;
@@ -311,6 +285,7 @@ static err_t app_open(struct app *a, struct err *e)
     a->says = queue_new(SAY_QUEUE, QUEUE_ANY);
     if (!a->sched || !a->says) return err_set(e, ERR_NOMEM, "out of memory");
     TRY(app_share_open(a, e));
+    app_stats_open(a);
     measure_input(a);
     // An aggregate's batches are cut alike however fast they are (docs/AGGREGATE.md), and
     // those of the cache, which would not be found again (docs/CACHE.md).
@@ -359,6 +334,7 @@ static void app_close(struct app *a)
     feeder_free(&a->feeder);
     drain_loader(a);
     app_close_cache(a);
+    app_stats_close(a);
     if (a->in->journal && journal_flush(a->in->journal, &a->scratch) != ERR_OK)
         app_journal_failed(a);
     progress_end(a->in->progress);
@@ -384,7 +360,7 @@ static void app_close(struct app *a)
 err_t app_run(const struct app_in *in, struct app_totals *t, struct err *e)
 {
     struct app a = { .in = in, .t = t };
-    a.last_result = a.last_loop = a.began = clock_ns();
+    a.last_result = a.last_loaded = a.last_fed = a.last_loop = a.began = clock_ns();
     interrupt_reload_on_hangup(in->link[APP_TCP] != NULL);
     interrupt_watch(true);
     err_t rc = app_open(&a, e);

@@ -24,6 +24,7 @@ struct app_in { // everything is borrowed for the time of app_run
     const struct load_state *load;
     const char *load_name;        // for the journal's attempt numbers
     struct journal *journal;      // NULL: there is none, and it was said
+    ns_t run_began;               // when its run began
     struct link *link[APP_LINKS]; // NULL: there is none
     struct gate *gate;            // of link[APP_TCP]; NULL: plaintext, or no such link
     struct local *local;

@@ -19,9 +19,16 @@ bool app_take_cached(struct app *a, struct chunk_data **c)
     struct hash128 name;
     struct result r;
     uint8_t *bytes = NULL;
-    if (!cache || !result_cache_name(cache, *c, &name) ||
-        !result_cache_take(cache, name, &r, &bytes))
+    if (!cache) return false;
+    if (!result_cache_name(cache, *c, &name)) {
+        app_stats_reused(a, (*c)->range, "its rows are read by the workers");
         return false;
+    }
+    if (!result_cache_take(cache, name, &r, &bytes)) {
+        app_stats_reused(a, (*c)->range, result_cache_missed(cache));
+        return false;
+    }
+    app_stats_reused(a, (*c)->range, "");
     struct load_item *i = calloc(1, sizeof *i);
     struct work *k = i ? work_add(&a->works, c, NULL) : NULL;
     if (!k) {

@@ -147,6 +147,7 @@ static void add_chunk(struct app *a, struct chunk_data **c)
 
 static void on_feed(struct app *a, struct feed *x)
 {
+    a->last_fed = clock_ns();
     if (x->chunk) {
         a->fed_to = x->chunk->range;
         a->fed_bytes += x->chunk->range.end - x->chunk->range.begin;
@@ -313,6 +314,7 @@ static void on_loaded(struct app *a, struct load_item *i)
 {
     struct work *k = work_by_id(&a->works, i->chunk);
     a->in_loader--;
+    a->last_loaded = clock_ns();
     a->loading_bytes -= i->result.image_bytes;
     assert(k);
     a->cached_bytes -= i->from_cache;

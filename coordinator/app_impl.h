@@ -3,12 +3,15 @@
 // known), app_workers.c (messages and leases),
 // app_sessions.c (who comes, stays and goes), app_share.c (requests of http steps),
 // app_guard.c (who is shut out), app_lines.c (slow connections), app_send.c (chunks on
-// their way out), app_live.c (what waits).
+// their way out),
+// app_live.c (what waits), app_stall.c (for what a run without
+// progress waits), app_stats.c (what is remembered of workers and time).
 
 #ifndef COORDINATOR_APP_IMPL_H
 #define COORDINATOR_APP_IMPL_H
 
 #include "coordinator/app.h"
+#include "coordinator/app_stats.h"
 #include "coordinator/feeder.h"
 #include "coordinator/fetch.h"
 #include "coordinator/sched.h"
@@ -58,7 +61,9 @@ struct app {
     uint64_t lost_seen;                              // connections that ended
     uint64_t endless_seen, deaf_seen, too_many_seen; // that were cut
     uint64_t bytes_done, bytes_total, seq;
-    ns_t last_result, last_loop, live_told;
+    ns_t last_result, last_loaded, last_fed, last_loop, live_told;
+    struct app_stats stats;
+    uint32_t tails_kept; // of standard error, in the journal
     bool fed, over, journal_failed;
     char waits[256];
     struct err e; // the first fault ends the run
@@ -102,6 +107,12 @@ void app_act(struct app *a);           // does what the scheduler says
 // one's. Takes the message if it is wanted.
 void app_result(struct app *a, struct work *k, const char *worker, uint64_t sid,
                 struct link_in **in, ns_t now);
+
+// How an attempt ended, to the journal; `text` says why.
+void app_attempt_end(struct app *a, const struct work *k, uint32_t attempt,
+                     const char *outcome, int64_t ms, int64_t peak_kb, const char *text);
+// A function of sched_opts.lost; arg is the app.
+void app_attempt_lost(void *arg, chunk_id id, uint32_t attempt, enum sched_lost how);
 
 // ---- app_early.c ----
 // False: there is no use in keeping it.
@@ -156,6 +167,21 @@ void app_is_on_its_way(struct app *a, struct session *s, const struct work *k,
 // To the journal, once a second, when the run takes workers from other hosts: how much
 // waits for them. `last`: in any case, nothing does any more.
 void app_tell_live(struct app *a, const struct sched_counts *c, bool last, ns_t now);
+
+// ---- app_stall.c ----
+void app_mind_stall(struct app *a, ns_t now);
+
+// ---- app_stats.c ----
+void app_stats_open(struct app *a);
+void app_stats_came(struct app *a, struct session *s, const struct msg_HELLO *h, ns_t now);
+void app_stats_left(struct app *a, struct session *s, ns_t now);
+// An attempt of this session (NULL: of none) took `run`.
+void app_stats_worked(struct app *a, const struct session *s, ns_t run, bool failed,
+                      ns_t now);
+// Chunk r was in the cache ("") or was not; `why` is a literal.
+void app_stats_reused(struct app *a, struct range r, const char *why);
+void app_stats_tick(struct app *a, ns_t now);
+void app_stats_close(struct app *a);
 
 // ---- app_files.c ----
 void app_need(struct app *a, struct session *s, const struct msg_NEED *n, ns_t now);

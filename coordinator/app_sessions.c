@@ -17,6 +17,7 @@ static const ns_t GATE_EVERY = NS_S;
 void app_session_end(struct app *a, struct session *s, ns_t now)
 {
     sched_worker_gone(a->sched, s->sid, now);
+    app_stats_left(a, s, now);
     a->packing -= s->line.pack;
     uint64_t sid = s->sid;
     session_drop(&a->sessions, &s);
@@ -222,6 +223,7 @@ void app_hello(struct app *a, const struct link_peer *p, const struct msg_HELLO 
     s->has_labels = has_labels(a->in->job, h);
     s->fits = s->has_memory && s->has_labels;
     s->heard = now;
+    app_stats_came(a, s, h, now);
     welcome(a, s);
 }
 

@@ -33,13 +33,28 @@ static bool believed(struct app *a, const struct from *f, const struct lease *l,
     return false;
 }
 
-static void end_attempt(struct app *a, const struct work *k, uint32_t attempt,
-                        const char *outcome, int64_t ms, int64_t peak_kb, const char *text)
+void app_attempt_end(struct app *a, const struct work *k, uint32_t attempt,
+                     const char *outcome, int64_t ms, int64_t peak_kb, const char *text)
 {
     if (a->in->journal &&
         journal_attempt_end(a->in->journal, a->in->load_name, k->chunk->data->range,
                             attempt, outcome, ms, peak_kb, text, &a->scratch) != ERR_OK)
         app_journal_failed(a);
+}
+
+void app_attempt_lost(void *arg, chunk_id id, uint32_t attempt, enum sched_lost how)
+{
+    struct app *a = arg;
+    const struct work *k = work_by_id(&a->works, id);
+    static const char *const outcome[] = {
+        [SCHED_LOST] = "lost", [SCHED_EXPIRED] = "expired", [SCHED_UNWANTED] = "cancelled"
+    };
+    static const char *const why[] = {
+        [SCHED_LOST] = "its worker was gone, or said nothing any more",
+        [SCHED_EXPIRED] = "its worker made no progress, here or with another batch",
+        [SCHED_UNWANTED] = "it was not needed any more"
+    };
+    if (k) app_attempt_end(a, k, attempt, outcome[how], 0, 0, why[how]);
 }
 
 // A result that cannot be true, whatever its digest says.
@@ -104,7 +119,7 @@ static void refuse_result(struct app *a, struct work *k, const char *worker, uin
     snprintf(line, sizeof line, "%s: %s", app_chunk_name(a, k, name, sizeof name),
              k->failure);
     app_complain(a, "result", line);
-    end_attempt(a, k, attempt, "bad result", 0, 0, why);
+    app_attempt_end(a, k, attempt, "bad result", 0, 0, why);
     bool doubt = app_doubts_worker(a, k, worker, sid);
     sched_failed(a->sched, sid, k->id, attempt, doubt ? FAIL_NOT_ITS : FAIL_RESULT, now);
     struct session *s = session_by_sid(&a->sessions, sid);
@@ -134,12 +149,13 @@ void app_result(struct app *a, struct work *k, const char *worker, uint64_t sid,
     ns_t run = (ns_t)(r->read_ns + r->parse_ns + r->apply_ns + r->encode_ns);
     if (!sched_result(a->sched, sid, k->id, l.attempt, payload, run, now)) {
         a->t->results_dropped++;
-        end_attempt(a, k, l.attempt, "late", run / NS_MS, (int64_t)r->peak_kb, "");
+        app_attempt_end(a, k, l.attempt, "late", run / NS_MS, (int64_t)r->peak_kb, "");
         app_send_committed(a, sid, &l);
         return;
     }
     learn(a, k, r);
-    end_attempt(a, k, l.attempt, "ok", run / NS_MS, (int64_t)r->peak_kb, "");
+    app_stats_worked(a, session_by_sid(&a->sessions, sid), run, false, now);
+    app_attempt_end(a, k, l.attempt, "ok", run / NS_MS, (int64_t)r->peak_kb, "");
     k->attempt = l.attempt;
     k->sid = sid;
     k->lease = l;
@@ -199,6 +215,26 @@ static void tell_failure(struct app *a, struct work *k, const struct msg_FAIL *f
         app_say(a, "attempt", "more failures of single rows follow; they are not told");
 }
 
+// With what the program said last, of the first failures: runs.db stays small.
+static void record_failure(struct app *a, const struct work *k, uint32_t attempt,
+                           const struct msg_FAIL *f, const char *outcome)
+{
+    enum { TAILS_MAX = 500 };
+    char text[sizeof k->failure + 4200];
+    int tail = a->tails_kept < TAILS_MAX ? (int)f->stderr_tail.n : 0;
+    a->tails_kept += tail > 0;
+    snprintf(text, sizeof text, "%s%s%.*s", k->failure, tail ? "\nstderr: " : "", tail,
+             tail ? f->stderr_tail.p : "");
+    app_attempt_end(a, k, attempt, outcome, (int64_t)f->run_ms, (int64_t)f->peak_kb, text);
+}
+
+static const char *outcome_of(uint64_t fail_class)
+{
+    return fail_class == FAIL_CLASS_SIGNAL    ? "died"
+           : fail_class == FAIL_CLASS_TIMEOUT ? "timeout"
+                                              : "failed";
+}
+
 static void not_run(struct app *a, struct session *s, const struct work *k,
                     uint32_t attempt, ns_t now)
 {
@@ -221,8 +257,8 @@ static void on_fail(struct app *a, const struct from *from, const struct msg_FAI
     struct session *s = from->s;
     if (f->class_ == FAIL_CLASS_CHANGED && app_send_bytes(a, s, k, l.attempt)) return;
     tell_failure(a, k, f);
-    end_attempt(a, k, l.attempt, "failed", (int64_t)f->run_ms, (int64_t)f->peak_kb,
-                k->failure);
+    record_failure(a, k, l.attempt, f, outcome_of(f->class_));
+    app_stats_worked(a, s, (ns_t)(f->run_ms % (1 << 30)) * NS_MS, true, now);
     if (f->class_ == FAIL_CLASS_CHANGED && s->peer.link == APP_TCP) {
         not_run(a, s, k, l.attempt, now);
         return;
@@ -247,7 +283,7 @@ static void on_nack(struct app *a, const struct from *f, const struct msg_NACK *
     struct session *s = f->s;
     if (n->code == ERR_IO && app_send_bytes(a, s, k, l.attempt)) return;
     if (n->code == ERR_CLOSED) sched_worker_drain(a->sched, s->sid, now);
-    end_attempt(a, k, l.attempt, "not run", 0, 0, "");
+    app_attempt_end(a, k, l.attempt, "not run", 0, 0, "its worker gave it back");
     not_run(a, s, k, l.attempt, now);
 }
 
@@ -391,6 +427,7 @@ static void cancel(struct app *a, const struct sched_action *x)
     struct session *s = session_by_sid(&a->sessions, x->worker);
     struct work *k = work_by_id(&a->works, x->chunk);
     if (!s || !k) return;
+    app_attempt_end(a, k, x->attempt, "cancelled", 0, 0, "it was not needed any more");
     struct lease l = app_lease(a, k, s->sid, x->attempt);
     struct msg m = { .type = MSG_CANCEL };
     LEASE_PUT(&m.CANCEL, &l);

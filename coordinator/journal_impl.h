@@ -63,6 +63,7 @@ struct journal {
     size_t last_attempt;     // in the queue: the entry that spans.last is written by
     struct spans spans;
     bool has_live;   // the table is there
+    bool has_stats;  // those of journal_stats are
     char *load_name; // whose seq is known
     int64_t load_seq;
 };

@@ -35,6 +35,7 @@ struct result_cache {
     char job[JOB_NAME];
     uint64_t written, serial; // since it was last made to fit; of files
     _Atomic bool off, to_say;
+    const char *missed;
     char why[400];
 };
 
@@ -241,7 +242,9 @@ bool result_cache_take(struct result_cache *c, struct hash128 name, struct resul
     bool ok;
     hash_hex(name, file);
     int fd = openat(c->dir, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    c->missed = "no result of the same bytes and the same transform is kept";
     if (fd < 0) return false;
+    c->missed = "what was kept of it is damaged and was removed";
     *bytes = read_result(c, fd, name, &h, &ok);
     if (ok)
         futimens(fd, (struct timespec[2]){ { 0, UTIME_OMIT }, { 0, UTIME_NOW } });
@@ -259,6 +262,11 @@ bool result_cache_take(struct result_cache *c, struct hash128 name, struct resul
                                    .worker = "cache",
                                    .result_digest = h.digest } };
     return true;
+}
+
+const char *result_cache_missed(const struct result_cache *c)
+{
+    return c->missed;
 }
 
 // ---- keeping ----

@@ -40,6 +40,8 @@ bool result_cache_name(const struct result_cache *c, const struct chunk_data *d,
 // is what the image stands in. Its file counts as used now.
 bool result_cache_take(struct result_cache *c, struct hash128 name, struct result *r,
                        uint8_t **bytes);
+// Why the last one was not there: a literal.
+const char *result_cache_missed(const struct result_cache *c);
 // Any thread, one at a time. A result that was checked. What cannot be written is not kept,
 // and after that nothing is any more: result_cache_why_not says why, once.
 void result_cache_keep(struct result_cache *c, struct hash128 name, const struct result *r);

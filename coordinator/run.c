@@ -16,6 +16,14 @@ void run_say(void *arg, const char *text)
     if (r->job->output != OUTPUT_QUIET) progress_say(&r->progress, text);
 }
 
+void run_note(struct run *r, const char *text)
+{
+    struct err e;
+    run_say(r, text);
+    if (r->journal && journal_event(r->journal, "warehouse", text, &e) != ERR_OK)
+        run_say(r, e.text);
+}
+
 static bool past_limit(const struct job *j, const struct balance *b)
 {
     double bad = (double)(b->rejected + b->refused);
@@ -65,7 +73,7 @@ static err_t finish_load(struct run *r, bool *limit, struct err *e)
         if ((rc != ERR_BUSY && rc != ERR_FULL && rc != ERR_UNKNOWN) ||
             clock_ns() - since > 6 * RUN_LOCK_WAIT_S * NS_S)
             break;
-        run_say(r, e->text);
+        run_note(r, e->text);
         nanosleep(&(struct timespec){ 1, 0 }, NULL);
         rc = ERR_OK;
     }
@@ -229,6 +237,7 @@ static err_t run_all(struct run *r, bool *limit, struct err *e)
                          .load = &r->load,
                          .load_name = r->load_name,
                          .journal = r->journal,
+                         .run_began = r->journal_began,
                          .link = { r->ipc, r->door.link },
                          .gate = r->door.gate,
                          .secret = r->door.secret,

@@ -35,6 +35,7 @@ struct run {
     struct ledger_row *by_input; // once the load is proven
     uint32_t slots;
     ns_t started;
+    ns_t journal_began;   // when its row of runs was written
     char load_name[4400]; // in the journal: warehouse, table, load, and a digest
     char state_dir[RUN_STATE_DIR];
 };
@@ -42,11 +43,16 @@ struct run {
 // A line for the user; arg is the run.
 void run_say(void *arg, const char *text);
 
+// The same, and a line of the history. Not while app_run is under way.
+void run_note(struct run *r, const char *text);
+
 // run_open.c, in the order in which mistakes are cheapest to tell.
 err_t run_open_input(struct run *r, struct err *e);     // the source, its schema, its notes
 err_t run_find_warehouse(struct run *r, struct err *e); // sets ops
 err_t run_settle_output(struct run *r, struct err *e);  // transforms, and what comes out
 err_t run_open_all(struct run *r, struct err *e);       // all of it: ready for app_run
+
+void run_record_place(struct run *r); // run_place.c; after name_load
 
 void run_close(struct run *r);                           // whatever is open, in any state
 int run_exit_code(err_t rc, const struct app_totals *t); // of a run that failed

@@ -163,6 +163,7 @@ static err_t take_run_lock(struct run *r, struct err *e)
     if (rc == ERR_OK) rc = buf_add(&text, "", 1, e);
     if (rc == ERR_OK)
         rc = journal_run_begin(r->journal, &r->record, (const char *)text.p, e);
+    r->journal_began = clock_ns();
     buf_free(&text);
     return rc;
 }
@@ -193,7 +194,7 @@ static err_t begin_patiently(struct run *r, const struct load_identity *id,
             r->ops->begin(r->warehouse, id, &r->plan.spec.out, in, n, params, &r->load, e);
         bool again = rc == ERR_BUSY || rc == ERR_UNKNOWN; // what was begun is gone on with
         if (!again || clock_ns() - since > RUN_LOCK_WAIT_S * NS_S) return rc;
-        run_say(r, e->text);
+        run_note(r, e->text);
         nanosleep(&(struct timespec){ 1, 0 }, NULL);
     }
 }
@@ -331,6 +332,7 @@ err_t run_open_all(struct run *r, struct err *e)
     TRY(source_settle(r->plan.source, e));
     TRY(begin_load(r, e));
     name_load(r);
+    run_record_place(r);
     TRY(skip_committed(r, e));
     TRY(make_spec(r, e));
     open_cache(r);

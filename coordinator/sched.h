@@ -38,6 +38,12 @@ typedef uint64_t sid_u64;  // session of a worker: epoch << 32 | n, never reused
 
 struct sched;
 
+enum sched_lost {
+    SCHED_LOST,     // its session vanished
+    SCHED_EXPIRED,  // a lease of its session expired
+    SCHED_UNWANTED, // the same, but another attempt had been faster
+};
+
 struct sched_opts {
     ns_t silence;        // a session that says nothing for so long is lost
     ns_t lease;          // a running attempt without progress for so long is expired
@@ -47,6 +53,10 @@ struct sched_opts {
     uint32_t credit_max; // per slot, at most (64)
     ns_t credit_work;    // credit grows to cover so much work a slot (5 ms), by one with
                          // each result, as long as they come within 2 s
+    // Told of each attempt that ends with its session and not by an answer, for history;
+    // calls nothing here. NULL: nobody wants to know.
+    void (*lost)(void *arg, chunk_id c, uint32_t attempt, enum sched_lost how);
+    void *lost_arg;
     uint64_t memory_bytes; // chunk bytes held + result bytes waiting; when full, only the
                            // first chunk in input order is still dispatched
 };

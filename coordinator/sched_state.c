@@ -386,6 +386,11 @@ void sched_session_drop(struct sched *s, struct session *w, bool vanished, ns_t 
         struct attempt *a = LIST_OF(first, struct attempt, on_session);
         struct chunk *c = a->chunk;
         bool alone = a->alone, wanted = !a->cancelled && is_open(c->state);
+        if (s->o.lost)
+            s->o.lost(s->o.lost_arg, c->id, a->number,
+                      !wanted    ? SCHED_UNWANTED
+                      : vanished ? SCHED_LOST
+                                 : SCHED_EXPIRED);
         sched_attempt_end(s, a, t);
         if (vanished && !alone) sched_tally(s, &s->lost);
         if (wanted && vanished) lost(s, c, alone, t);

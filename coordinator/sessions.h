@@ -33,6 +33,7 @@ struct session {
     uint32_t pieces;  // of files that it asked for and that are read for it
     uint32_t to_read; // chunks that are read for it, to be sent then
     ns_t began, heard, sent;
+    struct stat_worker *stat; // borrowed from app_stats; NULL: it is not counted
     UT_hash_handle by_peer, by_sid;
 };
 

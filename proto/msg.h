@@ -17,7 +17,7 @@
 
 enum {
     MSG_MAGIC = 0x434e5254, // "TRNC"
-    MSG_VERSION = 5,
+    MSG_VERSION = 6,
     MSG_FIXED_BYTES = 64,
     MSG_HEADER_MAX = 64 * 1024, // of a header frame
 };

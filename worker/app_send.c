@@ -83,8 +83,10 @@ static const char *own_name(const struct app *a, char out[64])
 
 void worker_hello(struct app *a)
 {
-    char arch[HOST_ARCH], name[64];
+    char arch[HOST_ARCH], name[64], host[HOST_NAME], cpu[HOST_CPU];
     host_arch(arch);
+    host_name(host);
+    host_cpu(cpu);
     own_name(a, name);
     a->epoch = a->sid = 0;
     a->has_job = a->told_ready = a->got_work = false;
@@ -100,7 +102,10 @@ void worker_hello(struct app *a)
                                 .memory_bytes = a->opts->memory_bytes,
                                 .held_results = held_results(a),
                                 .labels = msg_str(a->opts->labels, strlen(a->opts->labels)),
-                                .instance = a->instance } };
+                                .instance = a->instance,
+                                .host = msg_str(host, strlen(host)),
+                                .cpu = msg_str(cpu, strlen(cpu)),
+                                .cores = host_cores() } };
     worker_post(a, &m);
 }
 

@@ -191,7 +191,7 @@ def what_a_runner_had_ahead_of_a_row_that_ends_it_is_not_blamed(t):
     for what, batch in (("crash", 10), ("exit", 10), ("hang", 2)):
         runs(t, f"what={what}", "at=417", "ms=3", plugin=plugin, batch=batch, want=3, without=[417],
              more=("--bad-rows", "1", "--mode", "replace", "--timeout", "300ms", "--retries", "1", "-j", "2"))
-        failed = t.rows(".tranche/runs.db", "SELECT begin, \"end\" FROM attempts WHERE outcome = 'failed'")
+        failed = t.rows(".tranche/runs.db", "SELECT begin, \"end\" FROM attempts WHERE outcome IN ('failed', 'died', 'timeout')")
         t.true(failed, f"attempts that ended with {what}")
         for begin, end in failed:
             t.true(begin <= 417 < end, f"rows {begin}-{end} ended with {what}")

@@ -299,8 +299,8 @@ struct hostile {
 
 static const struct hostile hostile[] = {
     { "other_magic", MSG_PING, 0, 'X', NULL, "not a message of this protocol" },
-    { "another_version_names_both", MSG_PING, 4, 6, NULL,
-      "version 6, this program version 5" },
+    { "another_version_names_both", MSG_PING, 4, 7, NULL,
+      "version 7, this program version 6" },
     { "ping_with_a_packed_payload", MSG_PING, 8, 2, NULL,
       "PING with a payload of 0 bytes, packed from 1" },
     { "packed_into_nothing", MSG_ASSIGN, 8, 200, NULL,
