@@ -26,8 +26,10 @@ the result. docs/PYTHON.md has more.
 """
 
 import csv
+import hashlib
 import importlib
 import importlib.util
+import inspect
 import io
 import itertools
 import json
@@ -39,6 +41,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
+import types
 
 params = {k[len("TRANCHE_PARAM_"):]: v for k, v in os.environ.items() if k.startswith("TRANCHE_PARAM_")}
 
@@ -179,10 +182,10 @@ class Error(RuntimeError):
 
 def _name(function):
     """How another process finds the function: FILE::NAME or MODULE::NAME."""
-    name = getattr(function, "__qualname__", "<none>")
+    name = getattr(function, "__qualname__", None) or f"<{type(function).__name__}>"
     if "<" in name or "." in name:
-        raise ValueError(f"{name}: tranche.map needs a function at the top level of a file; a lambda, a method or a function "
-                         "inside another cannot be found by the processes that run it")
+        raise ValueError(f"{name}: tranche.map needs a function at the top level of a file; a lambda, a method, a partial or a "
+                         "function inside another cannot be found by the processes that run it")
     if function.__module__ != "__main__":
         return f"{function.__module__}::{name}"
     file = getattr(sys.modules["__main__"], "__file__", None)
@@ -199,8 +202,44 @@ def _find(text):
     module = os.path.splitext(os.path.basename(where))[0]
     spec = importlib.util.spec_from_file_location(module, where)
     sys.modules[module] = importlib.util.module_from_spec(spec)
+    sys.dont_write_bytecode = True  # of a script nobody else does
     spec.loader.exec_module(sys.modules[module])
     return getattr(sys.modules[module], name)
+
+
+def _names(code):
+    """What it looks up, inner functions too."""
+    inner = (_names(c) for c in code.co_consts if isinstance(c, types.CodeType))
+    return set(code.co_names).union(*inner)
+
+
+def _parts(value):
+    """Code objects of a function, or of the methods of a class."""
+    functions = vars(value).values() if isinstance(value, type) else [value]
+    return [f.__code__ for f in functions if isinstance(f, types.FunctionType)]
+
+
+def _code(function):
+    """A digest of its source, and of the functions, classes and constants of its module that it uses, and they."""
+    seen, todo, digest = set(), [("", inspect.unwrap(function))], hashlib.blake2b(digest_size=16)
+    module = vars(sys.modules.get(function.__module__, types))
+    while todo:
+        name, value = todo.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        try:
+            if isinstance(value, (type, types.FunctionType)):
+                text = inspect.getsource(value) if value.__module__ == function.__module__ else value.__module__
+            else:
+                text = json.dumps(value, sort_keys=True)
+        except (OSError, TypeError, ValueError):  # no constant, and nothing that has a source
+            text = str(type(value))
+        digest.update(f"{name}\0{text}\0".encode())
+        if getattr(value, "__module__", None) == function.__module__:
+            used = set().union(*(_names(c) for c in _parts(value)))
+            todo += [(n, module[n]) for n in sorted(used) if n in module]
+    return digest.hexdigest()
 
 
 def _of_items(function):
@@ -240,18 +279,20 @@ def _write_items(items, path, jobs, options):
             f.write(json.dumps(item, ensure_ascii=False) + "\n")
             n += 1
     if not any(o.startswith("batch") for o in options):
-        options["batch_rows"] = max(1, min(1000, n // (8 * (jobs or os.cpu_count() or 1))))
+        # What is kept is the result of a batch: with a cache each item is one, so that it is found among others, too.
+        each = 1 if options.get("cache") else min(1000, n // (8 * (jobs or os.cpu_count() or 1)))
+        options["batch_rows"] = max(1, each)
     return n
 
 
 class _Rows:
     """The lines that a run writes to its stdout, as values; ends the run when nobody wants more."""
 
-    def __init__(self, argv, value, folder):
+    def __init__(self, argv, value, folder, env):
         self._run = None  # for __del__, if it cannot be started
         self._errors = tempfile.TemporaryFile()
         self._value, self._folder = value, folder
-        self._run = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._errors)
+        self._run = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._errors, env=env)
 
     def __iter__(self):
         return self
@@ -308,7 +349,9 @@ def map(function, items=None, *, csv=None, jsonl=None, lines=None, into=None, ta
     Of `items` (whatever JSON can say) it yields what the function returned, in order. Of `csv`, `jsonl` and `lines` (paths
     and globs) rows are dicts; the function returns a dict, several, or None for no row, and they are yielded in order. With
     `into` ("sqlite:FILE" with `table`, "csv:FILE", "jsonl:FILE") they are loaded exactly once instead, before map returns: what
-    it yields then are the rows of the table. Further options are those of `tranche run`: timeout="1h", bad_rows=10, sandbox="strict".
+    it yields then are the rows of the table. With `cache=True` what the function returned is kept in .tranche/cache, and it is
+    not called again for the same item until it is changed. Further options are those of `tranche run`: timeout="1h", bad_rows=10,
+    sandbox="strict".
     What the function raises is raised here as tranche.Error, with its traceback.
     """
     if "TRANCHE_FORMAT" in os.environ:
@@ -323,19 +366,24 @@ def map(function, items=None, *, csv=None, jsonl=None, lines=None, into=None, ta
     program = tranche or os.environ.get("TRANCHE") or shutil.which("tranche")
     if not program:
         raise Error("there is no program 'tranche' in PATH")
-    how, folder = "rows", None
+    how, name = "rows", _name(function)
     options.setdefault("retries", 0)
-    name = _name(function)
+    if isinstance(options.get("cache"), bool):
+        options["cache"] = "true" if options["cache"] else None
+    folder = None if into else tempfile.TemporaryDirectory(prefix="tranche-map-")
+    home = {} if into or options.get("cache") else {"TRANCHE_HOME": os.path.join(folder.name, "home")}  # nothing to go on with
     if items is not None:
-        folder = tempfile.TemporaryDirectory(prefix="tranche-map-")
         jsonl, how = os.path.join(folder.name, "items.jsonl"), "items"
         if not _write_items(items, jsonl, jobs, options):
+            folder.cleanup()
             return iter(())
     source = {"csv": csv, "jsonl": jsonl, "lines": lines}
     command = shlex.join([sys.executable, os.path.abspath(__file__), name, how])
     argv = [program, "run", "--progress", "none", *_flags(source), *_flags({"into": into or "stdout:jsonl", "table": table}),
-            *(["-j", str(jobs)] if jobs else []), "--exec", command, "--exec-format", "jsonl", "--persistent", *_flags(options)]
-    run = _Rows(argv, (lambda r: json.loads(r["result"])) if how == "items" else (lambda r: r), folder)
+            *(["-j", str(jobs)] if jobs else []), "--exec", command, "--exec-format", "jsonl", "--persistent",
+            "--env", f"TRANCHE_CODE={_code(function)}",  # another function is another job
+            *_flags(options)]
+    run = _Rows(argv, (lambda r: json.loads(r["result"])) if how == "items" else (lambda r: r), folder, {**home, **os.environ})
     if not into:
         return run
     run._value = lambda r: r

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 
 from kit import ROOT, Failed, scenario
@@ -119,3 +120,143 @@ if __name__ == "__main__":
     env = t.env(PYTHONPATH=os.path.join(ROOT, "examples", "python"), TRANCHE=t.tranche)
     r = subprocess.run([PYTHON, "slow.py"], cwd=t.dir, env=env, capture_output=True, text=True, timeout=60)
     t.equal("20\n", r.stdout, r.stderr)
+
+
+# ---- what joblib's users look for ----
+
+def python(t, *argv, want=0):
+    env = t.env(PYTHONPATH=os.path.join(ROOT, "examples", "python"), TRANCHE=t.tranche)
+    r = subprocess.run([PYTHON, *argv], cwd=t.dir, env=env, capture_output=True, text=True, timeout=120)
+    if r.returncode != want:
+        raise Failed(f"{argv}: wanted {want}, got {r.returncode}\n{r.stdout}\n{r.stderr}")
+    return r.stdout
+
+
+def side_by_side():
+    """(which side, the script), as the page on Python has them."""
+    with open(os.path.join(ROOT, "docs", "PYTHON.md")) as f:
+        return re.findall(r"```python\n# with (\w+)\n(.*?)```", f.read(), re.S)
+
+
+@scenario("python", "exec")
+def both_sides_of_the_page_on_python_give_the_same(t):
+    sides = side_by_side()
+    t.equal(["joblib", "tranche"] * 2, [side for side, _ in sides], "the scripts of the page")
+    known = subprocess.run([PYTHON, "-c", "import joblib"], capture_output=True).returncode == 0
+    for i, (side, text) in enumerate(sides):
+        if side == "joblib" and not known:  # not on this host: the other side has to give it all the same
+            continue
+        t.write(f"side{i}.py", text)
+        for turn in ("first", "second")[:1 if side == "joblib" else 2]:
+            t.equal("[0, 1, 4, 9, 16, 25, 36, 49, 64, 81]\n", python(t, f"side{i}.py"), f"the {turn} run of\n{text}")
+
+
+REMEMBERS = """import sys
+import tranche
+
+FACTOR = 3
+UNUSED = 1
+
+class Shape:
+    def times(self, x):
+        return scaled(x)
+
+def scaled(x):
+    return FACTOR * x
+
+def slow(x):
+    if x == "bad":
+        raise ValueError("no such thing")
+    with open("calls", "a") as f:
+        f.write(".")
+    return {"is": Shape().times(x)}
+
+if __name__ == "__main__":
+    items = eval(sys.argv[1])
+    got = list(tranche.map(slow, items, cache=True, sandbox="none"))
+    assert got == [{"is": scaled(x)} for x in items], got
+"""
+
+
+@scenario("python", "exec", "cache")
+def a_function_is_called_once_for_each_item_until_it_is_changed(t):
+    text = REMEMBERS
+
+    def calls(items="range(20)"):
+        t.write("calls", "")
+        t.write("slow.py", text)
+        python(t, "slow.py", items)
+        return os.path.getsize(t.path("calls"))
+
+    t.equal(20, calls(), "calls of the first run")
+    t.equal(0, calls(), "calls of the second")
+    t.equal(2, calls("[100, *range(20), 101]"), "two items more, around the others")
+    text = REMEMBERS.replace("UNUSED = 1", "UNUSED = 2")
+    t.equal(0, calls(), "what the function does not use was changed")
+    for old, new, what in (("FACTOR = 3", "FACTOR = 4", "a constant"),
+                           ("FACTOR * x", "x * FACTOR", "a function that a class uses"),
+                           ("return scaled(x)", "return scaled(x) + 0", "a method"),
+                           ('{"is"', '{ "is"', "the function itself")):
+        t.true(old in REMEMBERS, f"{old!r} stands in the script")
+        text = REMEMBERS.replace(old, new)
+        t.equal(20, calls(), f"{what} was changed")
+        t.equal(0, calls(), f"{what} was changed, the second time")
+    text = REMEMBERS
+    t.equal(0, calls(), "as it was")
+    t.equal(["calls", "slow.py", ".tranche", "tmp"], sorted(os.listdir(t.dir), key="calls slow.py .tranche tmp".split().index),
+            "files")
+    t.leaves_nothing()
+
+
+@scenario("python", "exec")
+def a_function_that_was_changed_is_another_load(t):
+    t.write("in.csv", "id\n1\n2\n")
+
+    def rows(factor, mode):
+        t.write("f.py", "import json, tranche\ndef f(row):\n    return {'v': row['id'] * %d}\n"
+                "if __name__ == '__main__':\n    print(json.dumps([r['v'] for r in tranche.map(f, csv='in.csv', "
+                "into='sqlite:wh.db', table='%s', mode='%s')]))\n" % (factor, mode, mode))
+        return json.loads(python(t, "f.py"))
+
+    t.equal([10, 20], rows(10, "replace"), "rows")
+    t.equal([30, 60], rows(30, "replace"), "rows of the new function in place of the old")
+    t.equal([10, 20], rows(10, "append"), "rows")
+    t.equal([10, 20], rows(10, "append"), "loaded once")
+    t.equal([10, 20, 30, 60], rows(30, "append"), "rows of both")
+
+
+@scenario("python", "exec")
+def a_script_that_stops_in_the_middle_leaves_nothing(t):
+    t.write("some.py", "import sys, tranche\ndef f(x):\n    return x\nif __name__ == '__main__':\n"
+            "    it = tranche.map(f, range(5000), batch_rows=10)\n    print(next(it), next(it))\n    eval(sys.argv[1])\n")
+    for end, want in (("None", 0), ("sys.exit(5)", 5), ("1 / 0", 1), ("it.close()", 0)):
+        t.equal("0 1\n", python(t, "some.py", end, want=want), end)
+        t.wait_until(lambda: not os.listdir(t.path("tmp")), "the temporary folder is empty")
+    t.equal(["some.py", "tmp"], sorted(os.listdir(t.dir)), "nothing else stands in the folder")
+
+
+@scenario("python", "exec")
+def what_cannot_be_found_by_its_name_is_refused(t):
+    t.write("no.py", """import functools, math, tranche
+class C:
+    def method(self, x):
+        return x
+    def __call__(self, x):
+        return x
+def outer():
+    def inner(x):
+        return x
+    return inner
+def f(x):
+    return x
+if __name__ == "__main__":
+    for g in (lambda x: x, outer(), C().method, C(), functools.partial(f)):
+        try:
+            tranche.map(g, [1])
+        except ValueError as e:
+            print(str(e).split(": ")[0], "needs a function at the top level of a file" in str(e))
+    print(list(tranche.map(math.sqrt, [4, 9])), list(tranche.map(f, [])))
+""")
+    t.equal("<lambda> True\nouter.<locals>.inner True\nC.method True\n<C> True\n<partial> True\n[2.0, 3.0] []\n",
+            python(t, "no.py"), "what is said")
+    t.leaves_nothing()
