@@ -1,5 +1,6 @@
 #include "coordinator/plan.h"
 
+#include "coordinator/columns_cache.h"
 #include "coordinator/programs.h"
 
 #include <errno.h>
@@ -307,18 +308,37 @@ static void place_of_steps(const struct job *j, char *out, size_t cap)
         snprintf(out, cap, "%s%s", first->line ? j->file : "--", first->line ? "" : kind);
 }
 
+static err_t ask_worker(const struct plan *p, struct local *l, struct spec *answer,
+                        struct err *e)
+{
+    struct buf request = { 0 };
+    err_t rc = spec_encode(&p->spec, &request, e);
+    if (rc == ERR_OK) rc = local_describe(l, &request, &p->sample, answer, e);
+    buf_free(&request);
+    return rc;
+}
+
+// Trying the transforms is work too: a job with a cache does it once.
+static err_t ask(const struct plan *p, struct local *l, struct spec *answer, struct err *e)
+{
+    struct hash128 name;
+    if (!p->cache_dir) return ask_worker(p, l, answer, e);
+    TRY(columns_cache_name(&p->spec, &p->sample, &name, e));
+    if (columns_cache_take(p->cache_dir, name, answer)) return ERR_OK;
+    TRY(ask_worker(p, l, answer, e));
+    columns_cache_keep(p->cache_dir, name, answer);
+    return ERR_OK;
+}
+
 static err_t settle_output(struct plan *p, const struct job *j, struct local *l,
                            struct err *e)
 {
     if (j->n_steps == 0) return schema_copy(&p->spec.out, &p->spec.in, e);
-    struct buf request = { 0 };
     struct spec answer = { 0 };
     schema_free(&p->spec.out);
-    err_t rc = spec_encode(&p->spec, &request, e);
-    if (rc == ERR_OK) rc = local_describe(l, &request, &p->sample, &answer, e);
+    err_t rc = ask(p, l, &answer, e);
     if (rc == ERR_OK) rc = programs_learned(&p->spec, &answer, &p->notes, e);
     spec_free(&answer);
-    buf_free(&request);
     if (rc == ERR_TRANSFORM || rc == ERR_INVALID) {
         char place[512];
         place_of_steps(j, place, sizeof place);

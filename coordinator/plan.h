@@ -19,6 +19,7 @@ struct plan {
     struct hash128 identity;
     struct buf sources; // as written, one a line
     uint64_t estimate_rows;
+    const char *cache_dir; // where answers about columns are kept; NULL: always ask
 };
 
 // What the load is: steps, lookup tables, files, and the hash of them all.
@@ -34,8 +35,8 @@ MUST_CHECK err_t plan_params(struct plan *p, const struct job *j,
 // ... as an unfinished load kept them, for one that goes on.
 MUST_CHECK err_t plan_params_encode(const struct plan *p, struct buf *out, struct err *e);
 MUST_CHECK err_t plan_params_decode(struct plan *p, const struct buf *kept, struct err *e);
-// What the transforms give, asked of a worker process. Without transforms: the input.
-// ERR_INVALID too when load.* names a column that it lacks.
+// What the transforms give, asked of a worker process, or in cache_dir. Without transforms:
+// the input. ERR_INVALID too when load.* names a column that it lacks.
 MUST_CHECK err_t plan_output(struct plan *p, const struct job *j, struct local *l,
                              struct err *e);
 // ERR_INVALID: load.key, load.watermark or load.indexes names a column that the output

@@ -1,6 +1,7 @@
 #include "coordinator/result_cache.h"
 
-#include <dirent.h>
+#include "coordinator/cache_files.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -13,8 +14,6 @@
 enum {
     FORMAT = 1,
     JOB_NAME = 64,
-    NAME_BYTES = HASH_HEX + 24,
-    STALE_S = 3600, // a file under its own name for so long was left by a crash
 };
 static const char magic[8] = "trresult";
 
@@ -33,110 +32,22 @@ struct result_cache {
     bool by_place;
     uint64_t max_bytes;
     char job[JOB_NAME];
-    uint64_t written, serial; // since it was last made to fit; of files
+    uint64_t written; // since it was last made to fit
     _Atomic bool off, to_say;
     const char *missed;
     char why[400];
 };
 
-// ---- the folder ----
-
-// -1: errno says why.
-static int open_folder(const char *state_dir, bool create)
-{
-    static const char *const parts[] = { "", "/cache", "/cache/results" };
-    char path[4200];
-    for (size_t i = 0; create && i < sizeof parts / sizeof *parts; i++) {
-        snprintf(path, sizeof path, "%s%s", state_dir, parts[i]);
-        if (mkdir(path, 0700) != 0 && errno != EEXIST) return -1;
-    }
-    snprintf(path, sizeof path, "%s/cache/results", state_dir);
-    return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-}
-
-struct entry {
-    char name[NAME_BYTES];
-    uint64_t bytes;
-    int64_t used_s;
-};
-
-static bool is_name(const char *s)
-{
-    return strlen(s) == HASH_HEX - 1 && strspn(s, "0123456789abcdef") == HASH_HEX - 1;
-}
-
-// Also removes what crashes left under names that are none.
-static err_t read_folder(int dir, struct entry **out, size_t *n, struct err *e)
-{
-    size_t cap = 0;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    *out = NULL;
-    *n = 0;
-    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    if (!d) {
-        err_t rc = err_sys(e, "cannot read the cache");
-        if (fd >= 0) close(fd);
-        return rc;
-    }
-    for (struct dirent *x; (x = readdir(d));) {
-        struct stat st;
-        if (x->d_name[0] == '.' || fstatat(dir, x->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-            !S_ISREG(st.st_mode))
-            continue;
-        if (!is_name(x->d_name)) {
-            if (now.tv_sec - st.st_mtim.tv_sec > STALE_S) unlinkat(dir, x->d_name, 0);
-            continue;
-        }
-        if (*n == cap) {
-            struct entry *more =
-                realloc(*out, (cap ? cap *= 2 : (cap = 64)) * sizeof *more);
-            if (!more) {
-                closedir(d);
-                return err_set(e, ERR_NOMEM, "out of memory");
-            }
-            *out = more;
-        }
-        struct entry *y = &(*out)[(*n)++];
-        memcpy(y->name, x->d_name, HASH_HEX); // is_name: so long, with its NUL
-        y->bytes = (uint64_t)st.st_size;
-        y->used_s = st.st_mtim.tv_sec;
-    }
-    closedir(d);
-    return ERR_OK;
-}
-
-static int newest_first(const void *a, const void *b)
-{
-    const struct entry *x = a, *y = b;
-    return (x->used_s < y->used_s) - (x->used_s > y->used_s);
-}
-
-// A tenth below the limit, so that it is not done for each file.
 static void make_fit(struct result_cache *c)
 {
-    struct entry *v = NULL;
-    struct err e;
-    size_t n = 0;
-    uint64_t sum = 0, all = 0;
     c->written = 0;
-    if (read_folder(c->dir, &v, &n, &e) == ERR_OK) {
-        for (size_t i = 0; i < n; i++)
-            all += v[i].bytes;
-        if (all > c->max_bytes) qsort(v, n, sizeof *v, newest_first);
-        for (size_t i = 0; all > c->max_bytes && i < n; i++) {
-            sum += v[i].bytes;
-            if (sum > c->max_bytes / 10 * 9) unlinkat(c->dir, v[i].name, 0);
-        }
-    }
-    free(v);
+    cache_files_fit(c->dir, c->max_bytes);
 }
 
 // ---- names ----
 
 // What does not change a row is left out: whoever raises a limit has the same results.
-static err_t spec_hash(const struct spec *spec, struct hash128 *out, struct err *e)
+err_t result_cache_spec(const struct spec *spec, struct hash128 *out, struct err *e)
 {
     struct spec rows = *spec;
     struct buf text = { 0 };
@@ -175,8 +86,8 @@ err_t result_cache_open(struct result_cache **out, const struct result_cache_opt
     c->max_bytes = o->max_bytes;
     c->by_place = o->by_place;
     snprintf(c->job, sizeof c->job, "%.63s", o->job);
-    c->dir = open_folder(o->state_dir, true);
-    err_t rc = c->dir >= 0 ? spec_hash(o->spec, &c->spec, e)
+    c->dir = cache_files_open(o->state_dir, true);
+    err_t rc = c->dir >= 0 ? result_cache_spec(o->spec, &c->spec, e)
                            : err_sys(e, "%s/cache/results", o->state_dir);
     if (rc == ERR_OK)
         *out = c;
@@ -197,17 +108,6 @@ void result_cache_close(struct result_cache **cc)
 
 // ---- taking ----
 
-static bool read_all(int fd, void *p, size_t n)
-{
-    for (size_t done = 0; done < n;) {
-        ssize_t k = read(fd, (uint8_t *)p + done, n - done);
-        if (k < 0 && errno == EINTR) continue;
-        if (k <= 0) return false;
-        done += (size_t)k;
-    }
-    return true;
-}
-
 static struct hash128 digest_of(const struct head *h, const uint8_t *image)
 {
     struct hash128 parts[2] = { hash_bytes(h, offsetof(struct head, digest)),
@@ -221,13 +121,14 @@ static uint8_t *read_result(const struct result_cache *c, int fd, struct hash128
                             struct head *h, bool *ok)
 {
     struct stat st;
-    *ok = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && read_all(fd, h, sizeof *h) &&
+    *ok = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+          cache_files_read(fd, h, sizeof *h) &&
           memcmp(h->magic, magic, sizeof magic) == 0 && h->format == FORMAT &&
           hash_equal(h->name, name) && h->image_bytes <= c->max_bytes &&
           (uint64_t)st.st_size == sizeof *h + h->image_bytes;
     uint8_t *image = *ok && h->image_bytes ? malloc(h->image_bytes) : NULL;
     *ok = *ok && (image || !h->image_bytes) &&
-          (!image || read_all(fd, image, h->image_bytes)) &&
+          (!image || cache_files_read(fd, image, h->image_bytes)) &&
           hash_equal(h->digest, digest_of(h, image));
     if (*ok) return image;
     free(image);
@@ -247,7 +148,7 @@ bool result_cache_take(struct result_cache *c, struct hash128 name, struct resul
     c->missed = "what was kept of it is damaged and was removed";
     *bytes = read_result(c, fd, name, &h, &ok);
     if (ok)
-        futimens(fd, (struct timespec[2]){ { 0, UTIME_OMIT }, { 0, UTIME_NOW } });
+        cache_files_touch(fd);
     else
         unlinkat(c->dir, file, 0); // torn by a crash, or somebody wrote into it
     close(fd);
@@ -271,17 +172,6 @@ const char *result_cache_missed(const struct result_cache *c)
 
 // ---- keeping ----
 
-static bool write_all(int fd, const void *p, size_t n)
-{
-    for (size_t done = 0; done < n;) {
-        ssize_t k = write(fd, (const uint8_t *)p + done, n - done);
-        if (k < 0 && errno == EINTR) continue;
-        if (k <= 0) return false;
-        done += (size_t)k;
-    }
-    return true;
-}
-
 static void give_up(struct result_cache *c)
 {
     snprintf(c->why, sizeof c->why,
@@ -289,18 +179,6 @@ static void give_up(struct result_cache *c)
              strerror(errno));
     atomic_store(&c->off, true);
     atomic_store(&c->to_say, true);
-}
-
-// What another one writes, or a crash left, has a name of its own.
-static int open_new(struct result_cache *c, char own[NAME_BYTES])
-{
-    for (int tries = 0;; tries++) {
-        snprintf(own, NAME_BYTES, "new-%d-%llu", (int)getpid(),
-                 (unsigned long long)c->serial++);
-        int fd =
-            openat(c->dir, own, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (fd >= 0 || errno != EEXIST || tries == 1000) return fd;
-    }
 }
 
 static struct head head_of(const struct result_cache *c, struct hash128 name,
@@ -321,21 +199,14 @@ static struct head head_of(const struct result_cache *c, struct hash128 name,
 
 void result_cache_keep(struct result_cache *c, struct hash128 name, const struct result *r)
 {
-    char file[HASH_HEX], own[NAME_BYTES];
+    char file[HASH_HEX];
     if (atomic_load(&c->off) || r->rejects.n || r->row.rows_rejected) return;
     if (r->image_bytes > c->max_bytes / 4) return; // it would drive out all others
     struct head h = head_of(c, name, r);
     hash_hex(name, file);
-    int fd = open_new(c, own);
-    if (fd < 0) {
+    if (!cache_files_put(c->dir, file, (struct slice){ (uint8_t *)&h, sizeof h },
+                         (struct slice){ r->image, r->image_bytes })) {
         give_up(c);
-        return;
-    }
-    bool ok = write_all(fd, &h, sizeof h) && write_all(fd, r->image, r->image_bytes);
-    ok &= close(fd) == 0;
-    if (!ok || renameat(c->dir, own, c->dir, file) != 0) {
-        give_up(c);
-        unlinkat(c->dir, own, 0);
         return;
     }
     c->written += sizeof h + r->image_bytes;
@@ -355,13 +226,13 @@ static void job_of(int dir, const char *file, char job[JOB_NAME])
     int fd = openat(dir, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     job[0] = 0;
     if (fd < 0) return;
-    if (read_all(fd, &h, sizeof h) && memcmp(h.magic, magic, sizeof magic) == 0)
+    if (cache_files_read(fd, &h, sizeof h) && memcmp(h.magic, magic, sizeof magic) == 0)
         snprintf(job, JOB_NAME, "%.63s", h.job);
     close(fd);
 }
 
 static err_t add_to(struct result_cache_sum **sums, size_t *n, const char *job,
-                    const struct entry *x, struct err *e)
+                    const struct cache_file *x, struct err *e)
 {
     size_t i = 0;
     while (i < *n && strcmp((*sums)[i].job, job) != 0)
@@ -381,16 +252,16 @@ static err_t add_to(struct result_cache_sum **sums, size_t *n, const char *job,
 err_t result_cache_list(const char *state_dir, result_cache_fn *fn, void *arg,
                         struct err *e)
 {
-    struct entry *v = NULL;
+    struct cache_file *v = NULL;
     struct result_cache_sum *sums = NULL;
     size_t n = 0, n_sums = 0;
-    int dir = open_folder(state_dir, false);
+    int dir = cache_files_open(state_dir, false);
     if (dir < 0 && errno == ENOENT) return ERR_OK;
     if (dir < 0) return err_sys(e, "%s/cache/results", state_dir);
-    err_t rc = read_folder(dir, &v, &n, e);
-    if (rc == ERR_OK && n) qsort(v, n, sizeof *v, newest_first);
+    err_t rc = cache_files_list(dir, &v, &n, e);
     for (size_t i = 0; rc == ERR_OK && i < n; i++) {
         char job[JOB_NAME];
+        if (!cache_files_is_result(v[i].name)) continue;
         job_of(dir, v[i].name, job);
         rc = add_to(&sums, &n_sums, job, &v[i], e);
     }
@@ -404,19 +275,19 @@ err_t result_cache_list(const char *state_dir, result_cache_fn *fn, void *arg,
 
 err_t result_cache_clear(const char *state_dir, struct result_cache_sum *sum, struct err *e)
 {
-    struct entry *v = NULL;
+    struct cache_file *v = NULL;
     size_t n = 0;
     *sum = (struct result_cache_sum){ 0 };
-    int dir = open_folder(state_dir, false);
+    int dir = cache_files_open(state_dir, false);
     if (dir < 0 && errno == ENOENT) return ERR_OK;
     if (dir < 0) return err_sys(e, "%s/cache/results", state_dir);
-    err_t rc = read_folder(dir, &v, &n, e);
+    err_t rc = cache_files_list(dir, &v, &n, e);
     for (size_t i = 0; rc == ERR_OK && i < n; i++) {
         if (unlinkat(dir, v[i].name, 0) != 0 && errno != ENOENT) {
             rc = err_sys(e, "cannot remove %s/cache/results/%s", state_dir, v[i].name);
             break;
         }
-        sum->results++;
+        sum->results += cache_files_is_result(v[i].name);
         sum->bytes += v[i].bytes;
     }
     free(v);

@@ -47,6 +47,10 @@ const char *result_cache_missed(const struct result_cache *c);
 void result_cache_keep(struct result_cache *c, struct hash128 name, const struct result *r);
 const char *result_cache_why_not(struct result_cache *c); // NULL: nothing new to say
 
+// Of the spec without what does not change a row, tranche's version and the format.
+MUST_CHECK err_t result_cache_spec(const struct spec *spec, struct hash128 *out,
+                                   struct err *e);
+
 struct result_cache_sum { // of one job
     char job[64];
     uint64_t results, bytes;

@@ -64,7 +64,8 @@ static err_t start_worker(struct run *r, struct err *e)
                                   .hwm = HWM };
     if (lanes * LANES_FOR_MORE > HWM) ipc_link.hwm = (int)(lanes * LANES_FOR_MORE);
     TRY(local_open(&r->local, e));
-    if (r->job->n_steps) local_expect_describe(&r->local);
+    // With a cache it is probably not asked.
+    if (r->job->n_steps && !r->job->cache_bytes) local_expect_describe(&r->local);
     if (!r->slots) return ERR_OK;
     TRY(link_listen(&r->ipc, r->local.endpoint, &ipc_link, e));
     return local_start(&r->local, r->slots, e);
@@ -328,6 +329,7 @@ err_t run_open_all(struct run *r, struct err *e)
     TRY(read_watermark(r, e));
     if (r->job->mode == MODE_INCREMENTAL) TRY(run_open_input(r, e));
     TRY(plan_params(&r->plan, r->job, r->ops, r->warehouse, e));
+    r->plan.cache_dir = r->job->cache_bytes ? r->state_dir : NULL;
     TRY(run_settle_output(r, e));
     TRY(source_settle(r->plan.source, e));
     TRY(begin_load(r, e));

@@ -6,7 +6,7 @@ import sqlite3
 from kit import scenario
 
 COUNT = ("import sys, os\n"
-         "with open(os.environ['MARK'], 'a') as f: f.write('x')\n"  # once a batch
+         "with open(os.environ['MARK'], 'a') as f: f.write('s' if os.environ.get('TRANCHE_SAMPLE') else 'b')\n"
          "print(sys.stdin.readline().strip() + ',twice')\n"
          "for line in sys.stdin:\n"
          "    id, v = line.strip().split(',')\n"
@@ -30,9 +30,21 @@ def run(t, *args, want=0):
     return r.json
 
 
+def started(t, why):
+    if not os.path.exists(t.path("mark")):
+        return 0
+    with open(t.path("mark")) as f:
+        return f.read().count(why)
+
+
 def batches(t):
-    """How many the program worked on; the first is the sample from which its columns are learned."""
-    return len(open(t.path("mark")).read()) - 1 if os.path.exists(t.path("mark")) else 0
+    """How many the program worked on."""
+    return started(t, "b")
+
+
+def samples(t):
+    """How often it was tried, to learn its columns."""
+    return started(t, "s")
 
 
 def exact(t, rows=3000):
@@ -43,18 +55,18 @@ def exact(t, rows=3000):
 
 def files(t):
     d = t.path(".tranche", "cache", "results")
-    return sorted(os.path.join(d, f) for f in os.listdir(d))
+    return sorted(os.path.join(d, f) for f in os.listdir(d) if "." not in f)
 
 
 @scenario("cache", "smoke")
 def a_second_run_works_on_nothing(t):
     make(t)
     first = run(t)
-    t.equal((0, first["chunks"]), (first["chunks_cached"], batches(t)), "cached, worked on")
+    t.equal((0, first["chunks"], 1), (first["chunks_cached"], batches(t), samples(t)), "cached, worked on, tried")
     t.true(first["chunks"] > 5, "several batches")
     exact(t)
     second = run(t, "--fresh")
-    t.equal((first["chunks"], 0), (second["chunks_cached"], batches(t)), "cached, worked on")
+    t.equal((first["chunks"], 0, 0), (second["chunks_cached"], batches(t), samples(t)), "cached, worked on, tried")
     for k in ("rows_read", "rows_parsed", "rows_emitted", "rows_loaded", "chunks", "bytes_read"):
         t.equal(first[k], second[k], k)
     exact(t)
@@ -127,6 +139,43 @@ def a_damaged_or_foreign_file_is_no_result(t):
     t.equal(len([i for i in range(len(kept)) if i % 4 == 3]) - 1, r["chunks_cached"], "those that nobody touched")
     exact(t)
     t.true(os.path.exists("/etc/passwd"), "a link leads nowhere")
+
+
+@scenario("cache")
+def columns_that_somebody_damaged_are_learned_again(t):
+    make(t)
+    run(t)
+    d = t.path(".tranche", "cache", "results")
+    name, = [f for f in os.listdir(d) if f.endswith(".columns")]
+    with open(os.path.join(d, name), "r+b") as f:
+        data = bytearray(f.read())
+        data[t.random.randrange(len(data))] ^= 1 << t.random.randrange(8)
+        f.seek(0)
+        f.write(data)
+    for tried in (1, 0):
+        r = run(t, "--fresh")
+        t.equal((r["chunks"], tried), (r["chunks_cached"], samples(t)), "cached, tried")
+        exact(t)
+    t.equal(0, t.run("check", "job.yaml").code, "exit code")
+    t.equal(1, samples(t), "a check tries the program, whatever is kept")
+
+
+@scenario("cache")
+def a_program_that_stays_is_not_started_for_nothing(t):
+    t.write("p.py", "import os, sys\n"
+            "with open(os.environ['MARK'], 'a') as f: f.write('s' if os.environ.get('TRANCHE_SAMPLE') else 'b')\n"
+            "while head := sys.stdin.readline().split():\n"
+            "    body = sys.stdin.read(int(head[1]))\n"
+            "    print('tranche-batch', len(body), head[2], flush=True)\n"
+            "    print(body, end='', flush=True)\n")
+    t.write("job.yaml", "source: {range: 100}\nbatch: {rows: 10}\n"
+            f"transform: [{{exec: [python3, p.py], persistent: true, sandbox: none, env: {{MARK: '{t.path('mark')}'}}}}]\n"
+            "load: {into: sqlite:wh.db, table: t, mode: replace}\ncache: true\n")
+    run(t)
+    t.true(batches(t) >= 1 and samples(t) == 1, "it was started")
+    run(t)
+    t.equal((0, 0), (batches(t), samples(t)), "started")
+    t.equal([(100, 4950)], t.rows("wh.db", "SELECT count(*), sum(i) FROM t"), "rows")
 
 
 @scenario("cache")

@@ -169,3 +169,31 @@ def features_are_those_of_each_customers_own_rows(t):
         f.write("# another program\n")
     t.says(x.command("tranche run features.yaml"), "orders                   skipped", "spending                 skipped",
            "taste                    skipped", "rhythm                   loaded", "features                 loaded")
+
+
+def primes_between(begin, end):
+    """By striking out multiples, where the example divides."""
+    small = [True] * (math.isqrt(end) + 1)
+    many = [True] * (end - begin)
+    for d in range(2, len(small)):
+        if not small[d]:
+            continue
+        small[d * d::d] = [False] * len(small[d * d::d])
+        first = -begin % d
+        many[first::d] = [False] * len(many[first::d])
+    return many
+
+
+@scenario("examples", "cache")
+def a_slow_step_is_taken_once(t):
+    x = Example(t, "cached")
+    first, second, longer, _ = x.follow()
+    t.true("the cache had" not in first.out, "the first run works on all")
+    t.says(second, "the cache had the results of 20 of 20 batches")
+    t.says(longer, "the cache had the results of 20 of 22 batches")
+    worked = x.rows(".tranche/runs.db", "SELECT (SELECT total(chunks) FROM attempts WHERE run = r.seq) FROM runs r ORDER BY seq")
+    t.equal([(20,), (0,), (2,)], worked, "batches that a worker had, run by run")
+    begin = 100_000_000
+    is_prime = primes_between(begin, begin + 66_000)
+    t.equal([(i, sum(is_prime[1000 * i:1000 * (i + 1)])) for i in range(66)],
+            x.rows("primes.db", "SELECT i, primes FROM primes ORDER BY i"), "primes")
