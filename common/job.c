@@ -67,6 +67,7 @@ void job_free(struct job *j)
     free(j->listen);
     strings_free(&j->needs);
     free(j->from);
+    free(j->schedule);
     *j = (struct job){ 0 };
 }
 

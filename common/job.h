@@ -100,6 +100,8 @@ struct job {
     enum job_place place; // of a pipeline, or not
     bool stdout_taken;    // by the rows of another step
     struct strings needs; // names of the steps that come before it
+    char *schedule;       // as written, and good for cron_parse; NULL: none
+    bool scheduled;       // --scheduled
     char *from;           // --from; NULL: all steps
     bool fresh;           // --fresh
     enum job_output output;

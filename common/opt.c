@@ -30,11 +30,20 @@ const struct opt opt_table[] = {
 
     { KEY("steps", NULL), .section = OPT_JOB, .takes = "list of jobs, each with a name",
       .help = "Makes the file a pipeline, see docs/PIPELINES.md: each step is a job with "
-              "the keys of this page. Beside it stands only name",
+              "the keys of this page. Beside it stand only name and "
+              "schedule",
       .set = set_steps },
     { KEY("needs", NULL), .section = OPT_JOB, .takes = "name of a step, or list of them",
       .help = "Of a step: those that must have ended well before it begins",
       .set = set_needs },
+
+    { KEY("schedule", NULL), .section = OPT_JOB,
+      .takes = "hourly, daily, weekly, monthly, yearly or a cron line",
+      .help =
+          "When 'tranche schedule install' has the host run it, in local time: '0 3 * * "
+          "1' is every Monday at three, see docs/SCHEDULE.md. Of a pipeline it stands "
+          "beside steps",
+      .set = set_schedule },
 
     { KEY("cache", "cache"), .section = OPT_JOB, .form = OPT_ONE,
       .metavar = "true|false|SIZE", .takes = "size, 1MiB to 16TiB, or true or false",
@@ -479,6 +488,14 @@ const struct opt opt_table[] = {
               "other",
       .set = set_any_text,
       MEMBER(from) },
+    { .flag = "scheduled",
+      .commands = OPT_RUN,
+      .section = OPT_THIS_RUN,
+      .form = OPT_SWITCH,
+      .help = "What the host's scheduler says: tell which times of the job's schedule were "
+              "missed, and be refused while an earlier scheduled run goes on",
+      .set = set_switch,
+      MEMBER(scheduled) },
     { .flag = "fresh",
       .commands = RUN_CHECK,
       .section = OPT_THIS_RUN,

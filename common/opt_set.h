@@ -10,6 +10,7 @@
     X(name)             \
     X(needs)            \
     X(cache)            \
+    X(schedule)         \
     X(steps)            \
     X(files)            \
     X(fields)           \

@@ -20,6 +20,7 @@ void pipeline_free(struct pipeline *p)
     free(p->file);
     free(p->dir);
     free(p->name);
+    free(p->schedule);
     *p = (struct pipeline){ 0 };
 }
 
@@ -113,6 +114,14 @@ static void read_name(struct reading *r, const struct value *v)
         conf_ok(&r->top, opt_copy_text(&r->top, &r->p->name, v->text) ? ERR_OK : ERR_NOMEM);
 }
 
+static void read_schedule(struct reading *r, const struct value *v)
+{
+    struct err e;
+    if (conf_flag(&r->top, opt_by_key("schedule"), v, &e) != ERR_OK) return; // remembered
+    r->p->schedule = r->top.job->schedule;
+    r->top.job->schedule = NULL;
+}
+
 static void document(struct reading *r, const struct value *root)
 {
     char shown[TEXT_QUOTED];
@@ -124,11 +133,15 @@ static void document(struct reading *r, const struct value *root)
             read_name(r, m);
         else if (strcmp(m->key, "steps") == 0)
             read_steps(r, m);
+        else if (strcmp(m->key, "schedule") == 0)
+            read_schedule(r, m);
         else if (opt_by_key(m->key) || opt_is_section(m->key))
-            conf_wrong_at(&r->top, m, m->key,
-                          "stands in a step; beside steps a pipeline has only name");
+            conf_wrong_at(
+                &r->top, m, m->key,
+                "stands in a step; beside steps a pipeline has only name and schedule");
         else
-            conf_wrong_at(&r->top, m, NULL, "unknown key %s; a pipeline has name and steps",
+            conf_wrong_at(&r->top, m, NULL,
+                          "unknown key %s; a pipeline has name, schedule and steps",
                           text_quoted(m->key, shown));
     }
 }

@@ -16,6 +16,7 @@ struct pipeline_step {
 
 struct pipeline { // zero-initialised is a valid empty pipeline
     char *file, *dir, *name;
+    char *schedule;              // as in struct job
     struct pipeline_step *steps; // what a step needs stands before it
     uint32_t n;
 };

@@ -53,7 +53,8 @@ static void every_row_is_complete(void **state)
         if (o->key && !o->takes) fail_msg("%s: what does it take?", name);
         bool by_section = o->key && (strcmp(o->key, "transform.http.url") == 0 || // --http
                                      strcmp(o->key, "transform.forecast.periods") == 0);
-        bool of_file = o->key && (!strcmp(o->key, "steps") || !strcmp(o->key, "needs"));
+        bool of_file = o->key && (!strcmp(o->key, "steps") || !strcmp(o->key, "needs") ||
+                                  !strcmp(o->key, "schedule"));
         if (o->key && !o->flag && !by_section && !of_file) fail_msg("%s has no flag", name);
         if ((o->form == OPT_SWITCH) != !o->metavar && o->flag)
             fail_msg("%s: switches, and only they, have no metavar", name);
