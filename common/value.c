@@ -127,6 +127,9 @@ static err_t syntax_error(struct builder *b)
             b->e, ERR_PARSE,
             "not valid YAML: a colon where none can be; a text with a colon wants "
             "quotes");
+    if (y->context && strstr(y->context, "scanning an alias"))
+        return err_set(b->e, ERR_PARSE,
+                       "not valid YAML: a text that begins with * wants quotes");
     if (y->context && y->context_mark.line != y->problem_mark.line)
         return err_set(b->e, ERR_PARSE, "not valid YAML: %s, %s that begins on line %zu",
                        problem, y->context, y->context_mark.line + 1);

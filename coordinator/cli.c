@@ -429,7 +429,7 @@ static int unknown_command(struct parsing *p, const char *word)
         if (strcmp(word, *l) == 0) {
             wrong(p,
                   "%s: not in this version of tranche (%s); it has run, check, runs, "
-                  "cache, keys and scale",
+                  "cache, schedule, keys and scale",
                   word, TRANCHE_VERSION);
             return CLI_USAGE;
         }
@@ -438,7 +438,8 @@ static int unknown_command(struct parsing *p, const char *word)
     else if (s.best)
         wrong(p, "unknown command %s; did you mean '%s'?", QUOTED(word), s.best);
     else
-        wrong(p, "unknown command %s; it is run, check, runs, cache, keys or scale",
+        wrong(p,
+              "unknown command %s; it is run, check, runs, cache, schedule, keys or scale",
               QUOTED(word));
     return CLI_USAGE;
 }
@@ -462,6 +463,7 @@ int cli_parse_to(int argc, char **argv, struct cli *out, FILE *say, FILE *compla
               "       tranche check [JOB.yaml] [FLAGS]\n"
               "       tranche runs\n"
               "       tranche cache list|clear\n"
+              "       tranche schedule install|list|remove\n"
               "       tranche keys new|list|allow|revoke\n"
               "       tranche scale --launcher ssh|slurm|compose\n"
               "'tranche --help' explains them\n",
@@ -476,7 +478,7 @@ int cli_parse_to(int argc, char **argv, struct cli *out, FILE *say, FILE *compla
     out->argc = argc - 1;
     out->argv = argv + 1;
     bool by_itself =
-        out->command == CLI_KEYS || out->command == CLI_SCALE || out->command == CLI_CACHE;
+        out->command != CLI_RUN && out->command != CLI_CHECK && out->command != CLI_RUNS;
     if (by_itself) return -1;
     int code = run_command(&p, argc - 1, argv + 1);
     arena_free(&p.mem);

@@ -7,7 +7,15 @@
 
 #include <stdio.h>
 
-enum cli_command { CLI_RUN, CLI_CHECK, CLI_RUNS, CLI_KEYS, CLI_SCALE, CLI_CACHE };
+enum cli_command {
+    CLI_RUN,
+    CLI_CHECK,
+    CLI_RUNS,
+    CLI_KEYS,
+    CLI_SCALE,
+    CLI_CACHE,
+    CLI_SCHEDULE,
+};
 
 enum { // exit codes of every command (PRODUCT.md 4)
     CLI_OK = 0,
@@ -24,7 +32,7 @@ struct cli {
     bool is_pipeline;         // RUN, CHECK: the file has steps, and `job` is none
     struct pipeline pipeline; // read and checked, then
     const char *arg;          // the job file as given, from argv; NULL: none
-    int argc;                 // KEYS, SCALE, CACHE: the arguments, which cli_keys, ... read
+    int argc; // KEYS, SCALE, CACHE, SCHEDULE: the arguments, which cli_keys, ... read
     char **argv;
 };
 

@@ -60,6 +60,8 @@ const struct cli_command_row cli_commands[] = {
       runs_exits },
     { "cache", CLI_CACHE, 0, "tranche cache list|clear",
       "show or remove the results that jobs with cache: true keep", "", "" },
+    { "schedule", CLI_SCHEDULE, 0, "tranche schedule install|list|remove",
+      "have the host run a job at the times of its schedule", "", "" },
     { "keys", CLI_KEYS, 0, "tranche keys new|list|allow|revoke",
       "make and revoke the keys of workers on other hosts", "", "" },
     { "scale", CLI_SCALE, 0, "tranche scale --launcher ssh|slurm|compose",
@@ -78,7 +80,7 @@ err_t cli_help_overview(struct buf *out, struct err *e)
                    "Transforms large input batch by batch on every core and loads the "
                    "result into a\nwarehouse, exactly once.\n\nCommands:\n"));
     for (size_t i = 0; i < cli_n_commands; i++)
-        TRY(buf_printf(out, e, "  %-8s%s\n", cli_commands[i].name,
+        TRY(buf_printf(out, e, "  %-10s%s\n", cli_commands[i].name,
                        cli_commands[i].summary));
     TRY(buf_printf(out, e,
                    "\n'tranche COMMAND --help' shows the flags of a command; "

@@ -266,23 +266,48 @@ static err_t read_all(int fd, struct buf *out, struct err *e)
     return ERR_OK;
 }
 
-err_t engine_call(const struct strings *command, struct buf *out, struct err *e)
+// Waits for its end, and forgets it.
+static err_t ends(struct engine_child *c, const char *program, struct buf *out,
+                  struct err *e)
 {
-    struct engine_child c;
     char said[ENGINE_SAID];
     int code;
     err_t rc;
-    TRY(engine_start(command, out ? ENGINE_OUT : 0, &c, e));
-    bool ended = engine_wait(&c, CALL_MAX, &code);
-    engine_said(&c, said);
+    bool ended = engine_wait(c, CALL_MAX, &code);
+    engine_said(c, said);
     if (!ended)
-        rc = err_set(e, ERR_IO, "%s did not end within %d s%s%s", command->v[0],
+        rc = err_set(e, ERR_IO, "%s did not end within %d s%s%s", program,
                      (int)(CALL_MAX / NS_S), said[0] ? ": " : "", said);
     else if (code != 0)
-        rc = err_set(e, ERR_IO, "%s ended with code %d%s%s", command->v[0], code,
+        rc = err_set(e, ERR_IO, "%s ended with code %d%s%s", program, code,
                      said[0] ? ": " : "", said);
     else
-        rc = out ? read_all(c.out, out, e) : ERR_OK;
-    engine_forget(&c);
+        rc = out ? read_all(c->out, out, e) : ERR_OK;
+    engine_forget(c);
     return rc;
+}
+
+err_t engine_call(const struct strings *command, struct buf *out, struct err *e)
+{
+    struct engine_child c;
+    TRY(engine_start(command, out ? ENGINE_OUT : 0, &c, e));
+    return ends(&c, command->v[0], out, e);
+}
+
+err_t engine_give(const struct strings *command, struct slice input, struct err *e)
+{
+    struct engine_child c;
+    TRY(engine_start(command, ENGINE_INPUT, &c, e));
+    err_t taken = ERR_OK;
+    for (size_t n = 0; n < input.n && taken == ERR_OK;) {
+        ssize_t k = write(c.input, input.p + n, input.n - n);
+        if (k > 0)
+            n += (size_t)k;
+        else if (errno != EINTR)
+            taken = err_sys(e, "%s took a part of its input only", command->v[0]);
+    }
+    close_one(&c.input);
+    struct err why; // of an end that is no good end; that says more
+    err_t rc = ends(&c, command->v[0], NULL, &why);
+    return rc == ERR_OK ? taken : err_set(e, rc, "%s", why.text);
 }

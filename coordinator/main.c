@@ -5,9 +5,11 @@
 #include "coordinator/cli_cache.h"
 #include "coordinator/cli_keys.h"
 #include "coordinator/cli_scale.h"
+#include "coordinator/cli_schedule.h"
 #include "coordinator/page_memory.h"
 #include "coordinator/pipeline_run.h"
 #include "coordinator/run.h"
+#include "coordinator/scheduled.h"
 
 #include <malloc.h>
 #include <stdlib.h>
@@ -47,6 +49,16 @@ static void keep_memory(void)
     mallopt(M_TRIM_THRESHOLD, 64 << 20);
 }
 
+static int run(const struct cli *c)
+{
+    return c->is_pipeline ? pipeline_run(&c->pipeline) : run_job(&c->job);
+}
+
+static bool is_scheduled(const struct cli *c)
+{
+    return c->is_pipeline ? c->pipeline.steps[0].job.scheduled : c->job.scheduled;
+}
+
 int main(int argc, char **argv)
 {
     struct cli c;
@@ -56,15 +68,14 @@ int main(int argc, char **argv)
     int code =
         wants_json(argc, argv) ? parse_for_json(argc, argv, &c) : cli_parse(argc, argv, &c);
     if (code < 0) switch (c.command) {
-        case CLI_RUN:
-            code = c.is_pipeline ? pipeline_run(&c.pipeline) : run_job(&c.job);
-            break;
+        case CLI_RUN: code = is_scheduled(&c) ? scheduled_run(&c, run) : run(&c); break;
         case CLI_CHECK:
             code = c.is_pipeline ? pipeline_check(&c.pipeline) : run_check(&c.job);
             break;
         case CLI_RUNS: code = run_list(&c.job); break;
         case CLI_CACHE: code = cli_cache(c.argc, c.argv, stdout, stderr); break;
         case CLI_KEYS: code = cli_keys(c.argc, c.argv, stdout, stderr); break;
+        case CLI_SCHEDULE: code = cli_schedule(c.argc, c.argv, stdout, stderr); break;
         case CLI_SCALE: code = cli_scale(c.argc, c.argv, stdout, stderr); break;
         }
     cli_close(&c);

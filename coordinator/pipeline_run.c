@@ -377,5 +377,6 @@ int pipeline_check(const struct pipeline *p)
         int one = j->needs.n ? CLI_OK : run_check(j);
         if (one && !code) code = one;
     }
+    if (code == CLI_OK) run_check_schedule(p->schedule, p->steps[0].job.output);
     return code;
 }

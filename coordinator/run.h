@@ -20,7 +20,9 @@ struct run_sums { // of what this run did
 };
 int run_job_summed(const struct job *j, struct run_sums *sums);
 int run_check(
-    const struct job *j);          // opens the sources, tries the transforms, loads nothing
+    const struct job *j); // opens the sources, tries the transforms, loads nothing
+// Says when the schedule is due next; NULL: there is none.
+void run_check_schedule(const char *when, enum job_output output);
 int run_list(const struct job *j); // `tranche runs`
 
 // The JSON line of a run that never began: its job or its flags are wrong.

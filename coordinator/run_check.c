@@ -1,3 +1,4 @@
+#include "common/cron.h"
 #include "common/say.h"
 #include "coordinator/cli.h"
 #include "coordinator/run_impl.h"
@@ -71,6 +72,26 @@ static err_t check(struct run *r, struct untried *untried, struct err *e)
     return check_merge(r, untried, e);
 }
 
+void run_check_schedule(const char *when, enum job_output output)
+{
+    struct cron c;
+    char next[CRON_TIME];
+    if (!when || output != OUTPUT_HUMAN || cron_parse(when, &c)) return;
+    int64_t at = cron_next(&c, clock_wall_ms() / 1000);
+    say_to(stdout, "schedule %s: due next at %s\n", when,
+           at < 0 ? "no time within 8 years" : cron_time(at, next));
+}
+
+static void schedule_json(const char *when)
+{
+    struct cron c;
+    if (!when || cron_parse(when, &c)) return;
+    printf(",\"schedule\":");
+    json_string(when, stdout);
+    int64_t at = cron_next(&c, clock_wall_ms() / 1000);
+    if (at >= 0) printf(",\"next_ms\":%lld", (long long)at * 1000);
+}
+
 int run_check(const struct job *j)
 {
     struct run r = { .job = j, .started = clock_ns() };
@@ -103,10 +124,13 @@ int run_check(const struct job *j)
         if (untried.merge) say_to(stdout, "merge.sql is tried when a run begins\n");
         say_to(stdout, "into %s%s%s\n", j->into_written, job_into_text(j) ? "" : ", table ",
                job_into_text(j) ? "" : j->table);
+        run_check_schedule(j->schedule, j->output);
     } else if (j->output == OUTPUT_JSON) {
         printf("{\"job\":");
         json_string(j->name, stdout);
-        printf(",\"status\":\"ok\"}\n");
+        printf(",\"status\":\"ok\"");
+        schedule_json(j->schedule);
+        printf("}\n");
     }
     run_close(&r);
     return rc == ERR_OK ? CLI_OK : run_exit_code(rc, &r.totals);

@@ -2,7 +2,7 @@
 """run - the real programs, end to end: run.py [--build DIR] GROUP|NAME...
 
 Groups: all, smoke (a few, for sanitizer builds), threads (fewer, for TSan), load, types, sql, exec, aggregate, bad, kills,
-hosts, http, sources, forecast, pipelines, cache, plugin, examples, small, ways, pg (PostgreSQL), readme, valgrind,
+hosts, http, sources, forecast, pipelines, cache, schedule, plugin, examples, small, ways, pg (PostgreSQL), readme, valgrind,
 crashes (kills at every named point of every way to load).
 SEED=N replays the random ones; KEEP=1 keeps the folders of those that fail.
 """
@@ -44,5 +44,6 @@ import test_valgrind  # noqa: F401
 import test_ways  # noqa: F401
 import test_pipelines  # noqa: F401
 import test_cache  # noqa: F401
+import test_schedule  # noqa: F401
 
 sys.exit(kit.main(sys.argv[1:]))
