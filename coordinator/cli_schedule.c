@@ -103,32 +103,45 @@ static err_t no_flags(void *arg, struct conf *c, struct err *e)
     return ERR_OK;
 }
 
-err_t schedule_read_job(const char *path, struct read_job *out, struct strings *mistakes,
-                        struct err *e)
+// Of the text of a file; what the job owns becomes the caller's.
+static err_t read_text(const char *path, const struct buf *text, struct read_job *out,
+                       struct strings *mistakes, struct err *e)
 {
     bool is_pipeline;
     struct pipeline p = { 0 };
-    struct strings own = { 0 };
     struct job j;
+    struct conf c;
     job_init(&j);
-    if (!mistakes) mistakes = &own;
-    err_t rc = pipeline_is(path, &is_pipeline, e);
+    conf_init(&c, &j, mistakes);
+    err_t rc = pipeline_is(text, &is_pipeline, e);
     if (rc == ERR_OK && is_pipeline)
-        rc = pipeline_read(&p, path, no_flags, NULL, mistakes, e);
+        rc = pipeline_read(&p, path, text, no_flags, NULL, mistakes, e);
     else if (rc == ERR_OK)
-        rc = job_from_file(&j, path, mistakes, e);
+        rc = conf_text(&c, path, (const char *)text->p, text->n, e);
+    if (rc == ERR_OK && !is_pipeline) rc = conf_finish(&c, e);
     char **name = is_pipeline ? &p.name : &j.name;
     char **when = is_pipeline ? &p.schedule : &j.schedule;
     if (rc == ERR_OK) {
         out->name = *name;
         out->when = *when;
         *name = *when = NULL;
-        for (char *t = out->when; t && *t; t++)
-            if (*t == '\t') *t = ' ';
     }
     pipeline_free(&p);
     job_free(&j);
+    return rc;
+}
+
+err_t schedule_read_job(const char *path, struct read_job *out, struct strings *mistakes,
+                        struct err *e)
+{
+    struct strings own = { 0 };
+    struct buf text = { 0 };
+    err_t rc = conf_read_file(path, &text, e);
+    if (rc == ERR_OK) rc = read_text(path, &text, out, mistakes ? mistakes : &own, e);
+    for (char *t = out->when; t && *t; t++)
+        if (*t == '\t') *t = ' ';
     strings_free(&own);
+    buf_free(&text);
     return rc;
 }
 

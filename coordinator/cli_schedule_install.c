@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define QUOTED(s) text_quoted(s, (char[TEXT_QUOTED]){ 0 })
@@ -55,6 +56,11 @@ static err_t fill(struct asked *a, struct read_job *job, struct schedule *s, str
     if (!job->when)
         return err_set(e, ERR_INVALID,
                        "%s has no schedule; write e.g. schedule: weekly into it",
+                       QUOTED(a->what));
+    struct stat st;
+    if (stat(a->what, &st) != 0 || !S_ISREG(st.st_mode))
+        return err_set(e, ERR_INVALID,
+                       "%s is no plain file, and a schedule needs one that stays",
                        QUOTED(a->what));
     if (!schedule_name(job->name, name))
         return err_set(e, ERR_INVALID,

@@ -252,6 +252,8 @@ def mistakes_about_schedules_are_told(t):
     t.says(h.do("install", "back\\slash.yaml", "--cron", want=2), "has a backslash, which crons read differently")
     job(t, "line\nend.yaml", "end")
     t.says(h.do("install", "line\nend.yaml", "--systemd", want=2), "has a character that no schedule can hold; rename it")
+    t.says(h.do("install", "/dev/stdin", "--cron", want=2, input=open(t.path("job.yaml"), "rb").read()),
+           "'/dev/stdin' is no plain file, and a schedule needs one that stays")
     deep = "/".join(["x" * 200] * 5) + "/job.yaml"
     job(t, deep, "deep")
     t.says(h.do("install", deep, "--cron", want=2), "and cron takes 990: shorten the path of the job")

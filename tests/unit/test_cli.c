@@ -57,12 +57,13 @@ static const struct row rows[] = {
     { "misspelt_command", "tranche|rnu",
       "tranche: unknown command 'rnu'; did you mean 'run'?\n" },
     { "strange_command", "tranche|zebra",
-      "tranche: unknown command 'zebra'; it is run, check, runs, cache, keys or scale\n" },
+      "tranche: unknown command 'zebra'; it is run, check, runs, cache, schedule, keys or "
+      "scale\n" },
     { "file_as_command", "tranche|job.yaml",
       "tranche: unknown command 'job.yaml'; did you mean 'tranche run job.yaml'?\n" },
     { "later_command", "tranche|plan|job.yaml",
       "tranche: plan: not in this version of tranche (" TRANCHE_VERSION
-      "); it has run, check, runs, cache, keys and scale\n" },
+      "); it has run, check, runs, cache, schedule, keys and scale\n" },
     { "flag_before_command", "tranche|--csv|x",
       "tranche: '--csv': a command comes first, e.g. tranche run --csv\n" },
     { "misspelt_flag", JOB "--tabel|x",
