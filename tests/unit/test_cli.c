@@ -50,7 +50,8 @@ struct row {
 static const struct row rows[] = {
     { "no_command", "tranche",
       "Usage: tranche run [JOB.yaml] [FLAGS]\n       tranche check [JOB.yaml] [FLAGS]\n"
-      "       tranche runs\n       tranche cache list|clear\n       tranche keys "
+      "       tranche runs\n       tranche cache list|clear\n       tranche schedule "
+      "install|list|remove\n       tranche keys "
       "new|list|allow|revoke\n"
       "       tranche scale --launcher ssh|slurm|compose\n"
       "'tranche --help' explains them\n" },
