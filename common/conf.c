@@ -280,8 +280,23 @@ err_t conf_text(struct conf *c, const char *path, const char *p, size_t n, struc
     return c->no_memory ? err_set(e, ERR_NOMEM, "out of memory") : ERR_OK;
 }
 
+static struct {
+    const char *path;
+    const void *p;
+    size_t n;
+} stand_in;
+
+void conf_stand_in(const char *path, const void *p, size_t n)
+{
+    stand_in.path = path;
+    stand_in.p = p;
+    stand_in.n = n;
+}
+
 err_t conf_read_file(const char *path, struct buf *out, struct err *e)
 {
+    if (stand_in.path && strcmp(path, stand_in.path) == 0)
+        return buf_add(out, stand_in.p, stand_in.n, e);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return err_sys(e, "%s: cannot open the job file", path);
     err_t rc = buf_reserve(out, VALUE_MAX_BYTES + 1, e);

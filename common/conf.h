@@ -63,6 +63,10 @@ MUST_CHECK err_t job_from_file(struct job *j, const char *path, struct strings *
 
 // At most VALUE_MAX_BYTES + 1 bytes: enough to see that a file is too large.
 MUST_CHECK err_t conf_read_file(const char *path, struct buf *out, struct err *e);
+// From now on this process reads these bytes where the file `path`, spelled like that, is
+// to be read: a job that waited in a queue is the one that was put there. Both are borrowed
+// until the next call; NULL: no file is stood in for.
+void conf_stand_in(const char *path, const void *p, size_t n);
 // What a job is called whose file or first source this is; malloced, NULL: nothing is left.
 void conf_derive_name(struct conf *c, const char *path, char **name);
 char *conf_folder(const char *path); // malloced; "." when it names none

@@ -428,8 +428,7 @@ static int unknown_command(struct parsing *p, const char *word)
     for (const char *const *l = cli_later_commands; *l; l++)
         if (strcmp(word, *l) == 0) {
             wrong(p,
-                  "%s: not in this version of tranche (%s); it has run, check, runs, "
-                  "cache, schedule, keys and scale",
+                  "%s: not in this version of tranche (%s); 'tranche --help' lists what is",
                   word, TRANCHE_VERSION);
             return CLI_USAGE;
         }
@@ -438,9 +437,7 @@ static int unknown_command(struct parsing *p, const char *word)
     else if (s.best)
         wrong(p, "unknown command %s; did you mean '%s'?", QUOTED(word), s.best);
     else
-        wrong(p,
-              "unknown command %s; it is run, check, runs, cache, schedule, keys or scale",
-              QUOTED(word));
+        wrong(p, "unknown command %s; 'tranche --help' lists them", QUOTED(word));
     return CLI_USAGE;
 }
 
@@ -466,9 +463,18 @@ int cli_parse_to(int argc, char **argv, struct cli *out, FILE *say, FILE *compla
               "       tranche schedule install|list|remove\n"
               "       tranche keys new|list|allow|revoke\n"
               "       tranche scale --launcher ssh|slurm|compose\n"
+              "       tranche serve\n"
+              "       tranche submit [JOB.yaml] [FLAGS]\n"
+              "       tranche jobs|cancel|wait|logs [ID]\n"
               "'tranche --help' explains them\n",
               complain);
         return CLI_USAGE;
+    }
+    if (strcmp(argv[1], "serve-job") == 0) { // which serve starts, and nobody else
+        out->command = CLI_SERVE_JOB;
+        out->argc = argc - 1;
+        out->argv = argv + 1;
+        return -1;
     }
     if (argv[1][0] == '-') return without_command(&p, argv[1]);
     for (size_t i = 0; i < cli_n_commands; i++)
@@ -477,9 +483,7 @@ int cli_parse_to(int argc, char **argv, struct cli *out, FILE *say, FILE *compla
     out->command = p.command->command;
     out->argc = argc - 1;
     out->argv = argv + 1;
-    bool by_itself =
-        out->command != CLI_RUN && out->command != CLI_CHECK && out->command != CLI_RUNS;
-    if (by_itself) return -1;
+    if (!p.command->opts) return -1; // it reads its words itself
     int code = run_command(&p, argc - 1, argv + 1);
     arena_free(&p.mem);
     return code;

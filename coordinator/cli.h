@@ -15,6 +15,9 @@ enum cli_command {
     CLI_SCALE,
     CLI_CACHE,
     CLI_SCHEDULE,
+    CLI_SERVE,
+    CLI_JOBS, // submit, jobs, ...: what argv[0] says
+    CLI_SERVE_JOB,
 };
 
 enum { // exit codes of every command (PRODUCT.md 4)
@@ -32,7 +35,7 @@ struct cli {
     bool is_pipeline;         // RUN, CHECK: the file has steps, and `job` is none
     struct pipeline pipeline; // read and checked, then
     const char *arg;          // the job file as given, from argv; NULL: none
-    int argc; // KEYS, SCALE, CACHE, SCHEDULE: the arguments, which cli_keys, ... read
+    int argc;                 // of other commands: the arguments, which cli_keys, ... read
     char **argv;
 };
 

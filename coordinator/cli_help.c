@@ -66,11 +66,20 @@ const struct cli_command_row cli_commands[] = {
       "make and revoke the keys of workers on other hosts", "", "" },
     { "scale", CLI_SCALE, 0, "tranche scale --launcher ssh|slurm|compose",
       "start and stop workers on other hosts, as many as the queue wants", "", "" },
+    { "serve", CLI_SERVE, 0, "tranche serve", "run jobs from a queue, until told to stop",
+      "", "" },
+    { "submit", CLI_JOBS, 0, "tranche submit [JOB.yaml] [FLAGS]",
+      "hand a job or pipeline to a server", "", "" },
+    { "jobs", CLI_JOBS, 0, "tranche jobs [ID]", "list the jobs of a server", "", "" },
+    { "cancel", CLI_JOBS, 0, "tranche cancel ID",
+      "take a job out of a server's queue, or stop it", "", "" },
+    { "wait", CLI_JOBS, 0, "tranche wait ID", "wait for the end of a server's job", "",
+      "" },
+    { "logs", CLI_JOBS, 0, "tranche logs ID", "show what a server's job writes", "", "" },
 };
 const size_t cli_n_commands = sizeof cli_commands / sizeof *cli_commands;
 
-const char *const cli_later_commands[] = { "plan",    "explain", "report", "serve",
-                                           "submit",  "jobs",    "cancel", "wait",
+const char *const cli_later_commands[] = { "plan",    "explain", "report",
                                            "workers", "drain",   NULL };
 
 err_t cli_help_overview(struct buf *out, struct err *e)

@@ -11,6 +11,7 @@
 
 const char cli_keys_help[] =
     "Usage: tranche keys new --worker NAME --address tcp://HOST:PORT [-o FILE]\n"
+    "       tranche keys new --client NAME --address tcp://HOST:PORT [-o FILE]\n"
     "       tranche keys list [--output human|json|quiet]\n"
     "       tranche keys allow NAME PUBLICKEY\n"
     "       tranche keys revoke NAME\n"
@@ -19,7 +20,9 @@ const char cli_keys_help[] =
     "that\n"
     "is on the allow list. All keys stand in .tranche/keys in the current folder, or in\n"
     "$TRANCHE_HOME/keys: call it where the job file is. A running coordinator sees every\n"
-    "change; who is revoked is sent away at once.\n"
+    "change; who is revoked is sent away at once. Clients of 'tranche serve --listen' "
+    "have\n"
+    "keys of their own: a worker's opens nothing there, and the other way round.\n"
     "\n"
     "  new      makes a key pair for one worker, puts its public key on the allow list "
     "and\n"
@@ -33,6 +36,9 @@ const char cli_keys_help[] =
     "\n"
     "      --worker NAME       the worker's name in reports: letters, digits, '.', '_', "
     "'-'\n"
+    "      --client NAME       for new, allow and revoke: a client of a server, who may "
+    "submit\n"
+    "                          jobs, and thereby do all that the server's user may\n"
     "      --address ENDPOINT  where the worker finds the coordinator: "
     "tcp://HOST:PORT\n"
     "  -o FILE                 write the access file (mode 0600) instead of printing it\n"
@@ -48,9 +54,10 @@ const char cli_keys_help[] =
     "  2    usage\n";
 
 struct asked {
-    const char *verb, *worker, *address, *file, *output, *operand[2];
+    const char *verb, *worker, *client, *address, *file, *output, *operand[2];
     int n_operands;
     char dir[4200];
+    char clients[4300]; // the allow list of those who come to a server (docs/SERVE.md)
     FILE *say, *complain;
 };
 
@@ -81,6 +88,11 @@ void cli_keys_folder(const char *dir, char *out, size_t size)
         snprintf(out, size, "%s/.tranche/keys", dir);
 }
 
+static const char *list_of(const struct asked *k)
+{
+    return k->client ? k->clients : k->dir;
+}
+
 // ---- the verbs ----
 
 static err_t hand_out(struct asked *k, const struct access *a, struct err *e)
@@ -102,7 +114,10 @@ static int make_new(struct asked *k)
     struct err e, ignored;
     struct key_pair own;
     struct access a = { 0 };
-    if (!k->worker) return usage(k, "give the worker a name: --worker NAME");
+    const char *name = k->client ? k->client : k->worker;
+    if (!name) return usage(k, "give the worker a name: --worker NAME");
+    if (k->client && k->worker)
+        return usage(k, "a key is a worker's or a client's: --worker or --client");
     if (!k->address)
         return usage(k, "where does the worker find the coordinator? --address "
                         "tcp://HOST:PORT");
@@ -112,43 +127,62 @@ static int make_new(struct asked *k)
                      sizeof a.address - 1);
     if (rc == ERR_OK) rc = keys_coordinator(k->dir, true, &own, &e);
     if (rc == ERR_OK) rc = keys_new(&a.own, &e);
-    if (rc == ERR_OK) rc = keys_allow(k->dir, k->worker, a.own.public_key, &e);
+    if (rc == ERR_OK) rc = keys_allow(list_of(k), name, a.own.public_key, &e);
     if (rc == ERR_OK) {
-        snprintf(a.name, sizeof a.name, "%s", k->worker);
+        snprintf(a.name, sizeof a.name, "%s", name);
         snprintf(a.address, sizeof a.address, "%s", k->address);
         memcpy(a.coordinator, own.public_key, KEY_BYTES);
         rc = hand_out(k, &a, &e);
-        if (rc != ERR_OK && keys_revoke(k->dir, k->worker, &ignored) != ERR_OK)
+        if (rc != ERR_OK && keys_revoke(list_of(k), name, &ignored) != ERR_OK)
             say_to(k->complain, "tranche: %s\n", ignored.text);
     }
     keys_wipe(&own, sizeof own);
     keys_wipe(&a, sizeof a);
     if (rc != ERR_OK) return failed(k, rc, &e);
-    if (k->file)
+    if (k->file && k->client)
+        say_to(k->complain,
+               "%s: copy it to the client's host; there: tranche submit --access %s\n",
+               k->file, k->file);
+    else if (k->file)
         say_to(k->complain,
                "%s: copy it to the worker's host; there: tranche-worker --access %s\n",
                k->file, k->file);
     return CLI_OK;
 }
 
+static err_t list_one(struct asked *k, const char *dir, const char *role, size_t *n,
+                      struct err *e)
+{
+    struct allow_list l;
+    bool json = k->output && strcmp(k->output, "json") == 0;
+    bool quiet = k->output && strcmp(k->output, "quiet") == 0;
+    TRY(keys_allowed(dir, &l, e));
+    *n += l.n;
+    for (size_t i = 0; i < l.n && !quiet; i++) {
+        char key[KEY_TEXT]; // Z85 has neither quotes nor backslashes
+        keys_text(l.v[i].key, key);
+        if (json)
+            fprintf(k->say, "{\"%s\":\"%s\",\"public_key\":\"%s\"}\n", role, l.v[i].name,
+                    key);
+        else
+            fprintf(k->say, "%-30s %s%s\n", l.v[i].name, key,
+                    strcmp(role, "client") == 0 ? " (client)" : "");
+    }
+    allow_list_free(&l);
+    return ERR_OK;
+}
+
 static int list(struct asked *k)
 {
     struct err e;
-    struct allow_list l;
-    bool json = k->output && strcmp(k->output, "json") == 0;
-    if (k->output && !json && strcmp(k->output, "human") != 0 &&
+    size_t n = 0;
+    if (k->output && strcmp(k->output, "json") != 0 && strcmp(k->output, "human") != 0 &&
         strcmp(k->output, "quiet") != 0)
         return usage(k, "--output is human, json or quiet");
-    err_t rc = keys_allowed(k->dir, &l, &e);
+    err_t rc = list_one(k, k->dir, "worker", &n, &e);
+    if (rc == ERR_OK) rc = list_one(k, k->clients, "client", &n, &e);
     if (rc != ERR_OK) return failed(k, rc, &e);
-    for (size_t i = 0; i < l.n && !(k->output && !strcmp(k->output, "quiet")); i++) {
-        char key[KEY_TEXT]; // Z85 has neither quotes nor backslashes
-        keys_text(l.v[i].key, key);
-        fprintf(k->say, json ? "{\"worker\":\"%s\",\"public_key\":\"%s\"}\n" : "%-30s %s\n",
-                l.v[i].name, key);
-    }
-    if (l.n == 0 && !k->output) fprintf(k->say, "no workers are allowed in %s\n", k->dir);
-    allow_list_free(&l);
+    if (n == 0 && !k->output) fprintf(k->say, "no workers are allowed in %s\n", k->dir);
     return fflush(k->say) == 0 ? CLI_OK : CLI_INFRASTRUCTURE;
 }
 
@@ -157,20 +191,23 @@ static int allow(struct asked *k)
     struct err e;
     struct key_pair own;
     uint8_t key[KEY_BYTES];
-    if (k->n_operands != 2) return usage(k, "allow takes a name and a public key");
-    if (!keys_parse(k->operand[1], key))
+    int names = k->client ? 0 : 1;
+    if (k->n_operands != names + 1) return usage(k, "allow takes a name and a public key");
+    if (!keys_parse(k->operand[names], key))
         return usage(k, "this is no public key: it has 40 characters (Z85)");
     err_t rc = keys_coordinator(k->dir, true, &own, &e);
     keys_wipe(&own, sizeof own);
-    if (rc == ERR_OK) rc = keys_allow(k->dir, k->operand[0], key, &e);
+    const char *name = k->client ? k->client : k->operand[0];
+    if (rc == ERR_OK) rc = keys_allow(list_of(k), name, key, &e);
     return rc == ERR_OK ? CLI_OK : failed(k, rc, &e);
 }
 
 static int revoke(struct asked *k)
 {
     struct err e;
-    if (k->n_operands != 1) return usage(k, "revoke takes the name of one worker");
-    err_t rc = keys_revoke(k->dir, k->operand[0], &e);
+    if (k->n_operands != (k->client ? 0 : 1))
+        return usage(k, "revoke takes the name of one worker");
+    err_t rc = keys_revoke(list_of(k), k->client ? k->client : k->operand[0], &e);
     return rc == ERR_OK ? CLI_OK : failed(k, rc, &e);
 }
 
@@ -189,16 +226,17 @@ static const char *value_of(const char *name, int argc, char **argv, int *i)
 // A public key may begin with a dash: what follows the name is taken as it is.
 static bool is_operand(const struct asked *k, const char *arg)
 {
-    return arg[0] != '-' || (!strcmp(k->verb, "allow") && k->n_operands == 1);
+    return arg[0] != '-' || (!strcmp(k->verb, "allow") && k->n_operands == 1) ||
+           (!strcmp(k->verb, "allow") && k->client && strlen(arg) == KEY_TEXT - 1);
 }
 
 static int read_flags(struct asked *k, int argc, char **argv)
 {
     const struct {
         const char *name, **at, *verb;
-    } flags[] = { { "--worker", &k->worker, "new" },
-                  { "--address", &k->address, "new" },
-                  { "-o", &k->file, "new" },
+    } flags[] = { { "--worker", &k->worker, "new" },   { "--client", &k->client, "new" },
+                  { "--client", &k->client, "allow" }, { "--client", &k->client, "revoke" },
+                  { "--address", &k->address, "new" }, { "-o", &k->file, "new" },
                   { "--output", &k->output, "list" } };
     for (int i = 2; i < argc; i++) {
         const char *v = NULL;
@@ -236,6 +274,7 @@ int cli_keys(int argc, char **argv, FILE *say, FILE *complain)
     if (argc < 2) return usage(&k, "say what to do: new, list, allow or revoke");
     k.verb = argv[1];
     cli_keys_folder(".", k.dir, sizeof k.dir);
+    snprintf(k.clients, sizeof k.clients, "%s/clients", k.dir);
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         if (strcmp(k.verb, verbs[i].name) != 0) continue;
         int code = read_flags(&k, argc, argv);

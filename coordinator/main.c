@@ -3,13 +3,16 @@
 #include "common/std_fds.h"
 #include "coordinator/cli.h"
 #include "coordinator/cli_cache.h"
+#include "coordinator/cli_jobs.h"
 #include "coordinator/cli_keys.h"
 #include "coordinator/cli_scale.h"
 #include "coordinator/cli_schedule.h"
+#include "coordinator/cli_serve.h"
 #include "coordinator/page_memory.h"
 #include "coordinator/pipeline_run.h"
 #include "coordinator/run.h"
 #include "coordinator/scheduled.h"
+#include "coordinator/serve_job.h"
 
 #include <malloc.h>
 #include <stdlib.h>
@@ -77,6 +80,9 @@ int main(int argc, char **argv)
         case CLI_KEYS: code = cli_keys(c.argc, c.argv, stdout, stderr); break;
         case CLI_SCHEDULE: code = cli_schedule(c.argc, c.argv, stdout, stderr); break;
         case CLI_SCALE: code = cli_scale(c.argc, c.argv, stdout, stderr); break;
+        case CLI_SERVE: code = cli_serve(c.argc, c.argv, stdout, stderr); break;
+        case CLI_JOBS: code = cli_jobs(c.argc, c.argv, stdout, stderr); break;
+        case CLI_SERVE_JOB: code = serve_job(c.argc, c.argv); break;
         }
     cli_close(&c);
     return code;

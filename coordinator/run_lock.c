@@ -93,23 +93,23 @@ err_t run_lock_folder(const char *dir, struct err *e)
     return made(mkdir(path, 0700), path, e);
 }
 
-static err_t open_file(int *fd, const char *dir, const char *key, struct err *e)
+enum { LOCK_PATH = 4200 };
+
+static err_t path_of(char path[LOCK_PATH], const char *dir, const char *key, struct err *e)
 {
-    char path[4200], hex[HASH_HEX];
-    TRY(run_lock_folder(dir, e));
+    char hex[HASH_HEX];
     hash_hex(hash_bytes(key, strlen(key)), hex);
-    snprintf(path, sizeof path, "%s/locks/%s.lock", dir, hex);
-    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    return *fd >= 0 ? ERR_OK : made(-1, path, e);
+    if (snprintf(path, LOCK_PATH, "%s/locks/%s.lock", dir, hex) < LOCK_PATH) return ERR_OK;
+    return err_set(e, ERR_TOOBIG, "%.100s...: the path is too long", dir);
 }
 
-static err_t busy(int fd, struct err *e)
+static err_t open_file(int *fd, const char *dir, const char *key, struct err *e)
 {
-    char who[500];
-    line_of(fd, who, sizeof who);
-    return err_set(e, ERR_BUSY,
-                   "another run of this load is going on%s%s; wait for it or stop it",
-                   who[0] ? ": " : "", who);
+    char path[LOCK_PATH];
+    TRY(run_lock_folder(dir, e));
+    TRY(path_of(path, dir, key, e));
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return *fd >= 0 ? ERR_OK : made(-1, path, e);
 }
 
 // "process 123 (tranche run job.yaml) on host h since 2026-11-22 01:42:05 UTC"
@@ -130,18 +130,21 @@ static void sign(int fd)
         (void)!ftruncate(fd, 0);
 }
 
-err_t run_lock_take(struct run_lock **out, const char *dir, const char *key, struct err *e)
+err_t run_lock_try(struct run_lock **out, const char *dir, const char *key,
+                   char who[RUN_LOCK_WHO], struct err *e)
 {
     int fd;
     *out = NULL;
+    who[0] = '\0';
     TRY(open_file(&fd, dir, key, e));
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         err_t rc = errno == EWOULDBLOCK
-                       ? busy(fd, e)
+                       ? err_set(e, ERR_BUSY, "it is locked")
                        : err_sys(e,
                                  "cannot lock a file in %s/locks (a file system that "
                                  "knows no locks? TRANCHE_HOME can name another folder)",
                                  dir);
+        if (rc == ERR_BUSY) line_of(fd, who, RUN_LOCK_WHO);
         close(fd);
         return rc;
     }
@@ -154,6 +157,31 @@ err_t run_lock_take(struct run_lock **out, const char *dir, const char *key, str
     l->fd = fd;
     *out = l;
     return ERR_OK;
+}
+
+err_t run_lock_take(struct run_lock **out, const char *dir, const char *key, struct err *e)
+{
+    char who[RUN_LOCK_WHO];
+    err_t rc = run_lock_try(out, dir, key, who, e);
+    if (rc != ERR_BUSY) return rc;
+    return err_set(e, ERR_BUSY,
+                   "another run of this load is going on%s%s; wait for it or stop it",
+                   who[0] ? ": " : "", who);
+}
+
+bool run_lock_is_taken(const char *dir, const char *key)
+{
+    char path[LOCK_PATH];
+    if (path_of(path, dir, key, NULL) != ERR_OK) return false;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    bool taken = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (fd >= 0) close(fd);
+    return taken;
+}
+
+int run_lock_fd(const struct run_lock *l)
+{
+    return l->fd;
 }
 
 void run_lock_release(struct run_lock **l)

@@ -23,6 +23,15 @@ MUST_CHECK err_t run_lock_take(struct run_lock **out, const char *dir, const cha
                                struct err *e);
 void run_lock_release(struct run_lock **l);
 
+// As run_lock_take, for what is no load. ERR_BUSY has no sentence but the holder's line, as
+// it stands in the file: "process 123 (tranche serve) on host h since ..."; "": unknown.
+enum { RUN_LOCK_WHO = 500 };
+MUST_CHECK err_t run_lock_try(struct run_lock **out, const char *dir, const char *key,
+                              char who[RUN_LOCK_WHO], struct err *e);
+bool run_lock_is_taken(const char *dir, const char *key); // false: it cannot be told, too
+// Whoever has a copy of this descriptor holds the lock, too.
+int run_lock_fd(const struct run_lock *l);
+
 #define RUN_LOCK_HOLDER 64
 // Names this process on this machine since its boot, for run_lock_holder_lives.
 void run_lock_holder(char out[RUN_LOCK_HOLDER]);

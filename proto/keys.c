@@ -457,8 +457,7 @@ err_t keys_allow(const char *dir, const char *name, const uint8_t key[KEY_BYTES]
         bool same_key = sodium_memcmp(l.v[i].key, key, KEY_BYTES) == 0;
         if (strcmp(l.v[i].name, name) == 0)
             rc = err_set(e, ERR_INVALID,
-                         "worker %s is allowed already: 'tranche keys revoke %s' first",
-                         name, name);
+                         "%s is allowed already: 'tranche keys revoke' it first", name);
         else if (same_key)
             rc = err_set(e, ERR_INVALID, "this is the key of worker %s: one key a worker",
                          l.v[i].name);

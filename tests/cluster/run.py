@@ -2,7 +2,7 @@
 """run - the real programs, end to end: run.py [--build DIR] GROUP|NAME...
 
 Groups: all, smoke (a few, for sanitizer builds), threads (fewer, for TSan), load, types, sql, exec, aggregate, bad, kills,
-hosts, http, sources, forecast, pipelines, cache, schedule, plugin, examples, small, ways, pg (PostgreSQL), readme, valgrind,
+hosts, http, sources, forecast, pipelines, cache, schedule, plugin, examples, small, ways, serve, pg (PostgreSQL), readme, valgrind,
 crashes (kills at every named point of every way to load).
 SEED=N replays the random ones; KEEP=1 keeps the folders of those that fail.
 """
@@ -36,6 +36,7 @@ import test_misbehaviour  # noqa: F401
 import test_python  # noqa: F401
 import test_readme  # noqa: F401
 import test_sandbox  # noqa: F401
+import test_serve  # noqa: F401
 import test_small_batches  # noqa: F401
 import test_sources  # noqa: F401
 import test_sql  # noqa: F401

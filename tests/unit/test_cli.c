@@ -54,17 +54,19 @@ static const struct row rows[] = {
       "install|list|remove\n       tranche keys "
       "new|list|allow|revoke\n"
       "       tranche scale --launcher ssh|slurm|compose\n"
+      "       tranche serve\n"
+      "       tranche submit [JOB.yaml] [FLAGS]\n"
+      "       tranche jobs|cancel|wait|logs [ID]\n"
       "'tranche --help' explains them\n" },
     { "misspelt_command", "tranche|rnu",
       "tranche: unknown command 'rnu'; did you mean 'run'?\n" },
     { "strange_command", "tranche|zebra",
-      "tranche: unknown command 'zebra'; it is run, check, runs, cache, schedule, keys or "
-      "scale\n" },
+      "tranche: unknown command 'zebra'; 'tranche --help' lists them\n" },
     { "file_as_command", "tranche|job.yaml",
       "tranche: unknown command 'job.yaml'; did you mean 'tranche run job.yaml'?\n" },
     { "later_command", "tranche|plan|job.yaml",
       "tranche: plan: not in this version of tranche (" TRANCHE_VERSION
-      "); it has run, check, runs, cache, schedule, keys and scale\n" },
+      "); 'tranche --help' lists what is\n" },
     { "flag_before_command", "tranche|--csv|x",
       "tranche: '--csv': a command comes first, e.g. tranche run --csv\n" },
     { "misspelt_flag", JOB "--tabel|x",

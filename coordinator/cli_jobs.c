@@ -1,0 +1,516 @@
+#include "coordinator/cli_jobs.h"
+
+#include "common/conf.h"
+#include "common/say.h"
+#include "coordinator/backlog.h"
+#include "coordinator/cli.h"
+#include "coordinator/client.h"
+#include "coordinator/report.h"
+#include "coordinator/submission.h"
+#include "coordinator/words.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WHICH_SERVER                                                                   \
+    "      --state DIR         the server's folder on this host (default: "            \
+    "$TRANCHE_HOME,\n"                                                                 \
+    "                          or .tranche)\n"                                         \
+    "      --access FILE       a server on another host: the file that 'tranche keys " \
+    "new\n"                                                                            \
+    "                          --client' made there\n"                                 \
+    "  -h, --help              show this help\n"
+#define OUTPUT_FLAG                     \
+    "      --output human|json|quiet\n" \
+    "                          json: an object a line on standard output\n"
+#define EXITS                                           \
+    "\nExit codes:\n"                                   \
+    "  0    done\n"                                     \
+    "  1    infrastructure: no server, network, disk\n" \
+    "  2    usage, or the server says no\n"
+
+const struct cli_jobs_command cli_jobs_commands[] = {
+    { "submit", "tranche submit [JOB.yaml] [FLAGS]",
+      "hand a job or pipeline to a server's queue",
+      "Usage: tranche submit [JOB.yaml] [FLAGS] [FLAGS OF RUN]\n"
+      "\n"
+      "Hands a job to 'tranche serve': the same words as behind 'tranche run', and the "
+      "same\n"
+      "job. The file is read now; what becomes of it later changes nothing. Paths mean "
+      "what\n"
+      "they mean here, on the host of the server. When this command has said the job's\n"
+      "number, the job is in the queue for good.\n"
+      "\n"
+      "      --priority N        0 to 100, higher ones go first (default: 50)\n"
+      "      --wait              until it is over, with its exit code\n"
+      "      --token TEXT        submitted again with the same text it is the same job: "
+      "for\n"
+      "                          scripts that try again\n" OUTPUT_FLAG WHICH_SERVER "\n"
+      "Examples:\n"
+      "  tranche submit examples/late-flights.yaml\n"
+      "  tranche submit --csv 'data/*.csv' --into sqlite:warehouse.db --priority 80\n"
+      "  tranche submit nightly.yaml --wait --token nightly-2026-11-22\n" EXITS
+      "  with --wait those of 'tranche run'\n" },
+    { "jobs", "tranche jobs [ID]", "list the jobs of a server",
+      "Usage: tranche jobs [ID] [FLAGS]\n"
+      "\n"
+      "Lists the jobs of a server, oldest first: all that wait or run, and the last 20 "
+      "that\n"
+      "are over.\n"
+      "\n"
+      "      --all               the last 1000, over or not\n" OUTPUT_FLAG WHICH_SERVER
+          EXITS },
+    { "cancel", "tranche cancel ID", "take a job out of the queue, or stop it",
+      "Usage: tranche cancel ID [FLAGS]\n"
+      "\n"
+      "A job that waits is not begun; one that runs is stopped as with Ctrl-C: what was\n"
+      "committed is safe, and submitted again it goes on there. Its exit code is 130.\n"
+      "\n" OUTPUT_FLAG WHICH_SERVER EXITS },
+    { "wait", "tranche wait ID", "wait for the end of a job",
+      "Usage: tranche wait ID [FLAGS]\n"
+      "\n"
+      "Waits until the job is over, through restarts of the server, and ends with the "
+      "exit\n"
+      "code of the job, which is that of 'tranche run': 130 when it was cancelled.\n"
+      "\n" OUTPUT_FLAG WHICH_SERVER },
+    { "logs", "tranche logs ID", "show what a job writes",
+      "Usage: tranche logs ID [FLAGS]\n"
+      "\n"
+      "Shows what a job has written to its standard output and error: the last 2 to 4 MiB\n"
+      "are kept, of the last 500 jobs.\n"
+      "\n"
+      "      --follow            go on until the job is over\n" WHICH_SERVER EXITS },
+    { NULL, NULL, NULL, NULL },
+};
+
+enum { LIST_ALL = 1000, LIST_OVER = 20 };
+
+struct asked {
+    struct words words;
+    struct client client;
+    const char *state, *access, *output_text, *id_text;
+    enum job_output output;
+    uint64_t id;
+    struct buf submission; // that is handed over: the client has borrowed it
+    FILE *say, *complain;
+    struct err e;
+    err_t rc;
+};
+
+static int failed(struct asked *k)
+{
+    size_t n = strlen(k->e.text);
+    while (n && k->e.text[n - 1] == '\n') // what the server found may be several lines
+        k->e.text[--n] = 0;
+    if (strncmp(k->e.text, "tranche: ", 9) == 0)
+        say_to(k->complain, "%s\n", k->e.text);
+    else
+        say_to(k->complain, "tranche: %s: %s\n", k->words.command, k->e.text);
+    return k->rc == ERR_INVALID || k->rc == ERR_TOOBIG || k->rc == ERR_PARSE
+               ? CLI_USAGE
+               : CLI_INFRASTRUCTURE;
+}
+
+static int open_client(struct asked *k)
+{
+    k->rc = client_open(&k->client, k->state, k->access, &k->e);
+    return k->rc == ERR_OK ? -1 : failed(k);
+}
+
+static struct slice nothing(void)
+{
+    return (struct slice){ 0 };
+}
+
+static void text_of(struct msg_str s, char *out, size_t size)
+{
+    snprintf(out, size, "%.*s", (int)s.n, s.p);
+}
+
+// ---- one job ----
+
+static void json_member(FILE *to, const char *key, struct msg_str s)
+{
+    char text[4200];
+    text_of(s, text, sizeof text);
+    fprintf(to, ",\"%s\":", key);
+    json_string(text, to);
+}
+
+static void json_job(const struct msg_ENTRY *j, FILE *to)
+{
+    fprintf(to, "{\"job\":%llu,\"state\":\"%s\",\"priority\":%llu,\"starts\":%llu",
+            (unsigned long long)j->job, backlog_state_text(j->state),
+            (unsigned long long)j->priority, (unsigned long long)j->starts);
+    fprintf(to, ",\"stopping\":%s,\"exit_code\":", j->stopping ? "true" : "false");
+    if (backlog_is_over(j->state))
+        fprintf(to, "%d", (int)j->exit_code);
+    else
+        fputs("null", to);
+    fprintf(to, ",\"submitted_ms\":%llu,\"started_ms\":%llu,\"ended_ms\":%llu",
+            (unsigned long long)j->submitted_ms, (unsigned long long)j->started_ms,
+            (unsigned long long)j->ended_ms);
+    json_member(to, "name", j->name);
+    json_member(to, "owner", j->owner);
+    json_member(to, "folder", j->folder);
+    json_member(to, "file", j->file);
+    json_member(to, "run", j->run);
+    json_member(to, "error", j->text);
+    fputs("}\n", to);
+}
+
+static void when(uint64_t ms, char out[32])
+{
+    time_t t = (time_t)(ms / 1000);
+    struct tm tm = { 0 };
+    if (!ms || !localtime_r(&t, &tm) || !strftime(out, 32, "%Y-%m-%d %H:%M:%S", &tm))
+        snprintf(out, 32, "-");
+}
+
+static void show_job(const struct msg_ENTRY *j, bool first, FILE *to)
+{
+    char submitted[32], ended[32], code[16] = "-", name[64], owner[64];
+    when(j->submitted_ms, submitted);
+    when(j->ended_ms, ended);
+    text_of(j->name, name, sizeof name);
+    text_of(j->owner, owner, sizeof owner);
+    if (backlog_is_over(j->state)) snprintf(code, sizeof code, "%d", (int)j->exit_code);
+    if (first)
+        say_to(to, "%6s  %-10s %4s %4s  %-19s  %-19s  %-12s %s\n", "job", "state", "prio",
+               "exit", "submitted", "ended", "owner", "name");
+    say_to(to, "%6llu  %-10s %4llu %4s  %-19s  %-19s  %-12s %s\n",
+           (unsigned long long)j->job,
+           j->stopping ? "stopping" : backlog_state_text(j->state),
+           (unsigned long long)j->priority, code, submitted, ended, owner, name);
+}
+
+static int flushed(struct asked *k, int code)
+{
+    if (fflush(k->say) == 0 && !ferror(k->say)) return code;
+    say_to(k->complain, "tranche: cannot write to standard output\n");
+    return CLI_INFRASTRUCTURE;
+}
+
+// ---- wait ----
+
+struct waiting {
+    struct asked *k;
+    int code;
+};
+
+static void say_end(struct asked *k, const struct msg_ENTRY *j)
+{
+    char name[200], text[1024];
+    text_of(j->name, name, sizeof name);
+    text_of(j->text, text, sizeof text);
+    if (k->output == OUTPUT_JSON) json_job(j, k->say);
+    if (k->output != OUTPUT_HUMAN) return;
+    say_to(k->say, "job %llu (%s) %s, exit code %d%s%s\n", (unsigned long long)j->job, name,
+           j->state == BACKLOG_CANCELLED ? "was cancelled" : "has ended", (int)j->exit_code,
+           text[0] ? ": " : "", text);
+}
+
+static enum client_next on_end(void *arg, const struct msg *m, struct slice payload)
+{
+    struct waiting *w = arg;
+    (void)payload;
+    if (!m || m->type != MSG_ENTRY || !backlog_is_over(m->ENTRY.state)) return CLIENT_MORE;
+    say_end(w->k, &m->ENTRY);
+    w->code = (int)(m->ENTRY.exit_code & 255);
+    return CLIENT_DONE;
+}
+
+static int wait_for(struct asked *k, uint64_t id)
+{
+    struct waiting w = { .k = k };
+    struct msg m = { .type = MSG_WATCH, .WATCH = { id } };
+    k->rc = client_ask(&k->client, &m, nothing(), on_end, &w, &k->e);
+    return k->rc == ERR_OK ? flushed(k, w.code) : failed(k);
+}
+
+static int do_wait(struct asked *k)
+{
+    return wait_for(k, k->id);
+}
+
+// ---- submit ----
+
+static err_t name_folder(struct submission *s, struct err *e)
+{
+    s->folder = getcwd(NULL, 0);
+    return s->folder ? ERR_OK : err_sys(e, "cannot find the current folder");
+}
+
+// What is wrong with the job is said here, every mistake of it.
+static int read_job(struct asked *k, struct submission *s)
+{
+    struct cli c;
+    int code = submission_read(s, NULL, &c, k->say, k->complain);
+    if (code < 0 && c.arg) {
+        k->rc = conf_read_file(c.arg, &s->text, &k->e);
+        if (k->rc == ERR_OK && !(s->file = strdup(c.arg)))
+            k->rc = err_set(&k->e, ERR_NOMEM, "out of memory");
+        if (k->rc != ERR_OK) code = failed(k);
+    }
+    cli_close(&c);
+    return code;
+}
+
+struct taken {
+    uint64_t job;
+    bool again;
+};
+
+static enum client_next on_taken(void *arg, const struct msg *m, struct slice payload)
+{
+    struct taken *t = arg;
+    (void)payload;
+    if (!m || m->type != MSG_TAKEN) return CLIENT_MORE;
+    *t = (struct taken){ m->TAKEN.job, m->TAKEN.again };
+    return CLIENT_DONE;
+}
+
+static void say_taken(struct asked *k, const struct taken *t, bool wait)
+{
+    if (k->output == OUTPUT_JSON && !wait)
+        fprintf(k->say, "{\"job\":%llu,\"again\":%s}\n", (unsigned long long)t->job,
+                t->again ? "true" : "false");
+    else if (k->output == OUTPUT_HUMAN)
+        say_to(k->say, "job %llu%s\n", (unsigned long long)t->job,
+               t->again ? ", as before: it was submitted already" : "");
+    fflush(k->say);
+}
+
+static int hand_over(struct asked *k, const struct submission *s, const char *token,
+                     uint64_t priority, struct taken *t)
+{
+    struct msg m = { .type = MSG_SUBMIT, .SUBMIT = { .priority = priority } };
+    struct hash128 random = { 0 };
+    if (token)
+        random = hash_bytes(token, strlen(token));
+    else if (getrandom(&random, sizeof random, 0) != sizeof random)
+        random.lo = (uint64_t)getpid() ^ (uint64_t)clock_wall_ms() << 16;
+    m.SUBMIT.token = random;
+    k->rc = submission_encode(s, &k->submission, &k->e);
+    int code = k->rc == ERR_OK ? open_client(k) : failed(k);
+    if (code >= 0) return code;
+    struct slice p = { k->submission.p, k->submission.n };
+    k->rc = client_ask(&k->client, &m, p, on_taken, t, &k->e);
+    return k->rc == ERR_OK ? -1 : failed(k);
+}
+
+static int submit(struct asked *k, struct submission *s, const char *token,
+                  uint64_t priority, bool wait)
+{
+    struct taken t = { 0 };
+    int code = read_job(k, s);
+    if (code >= 0) return code ? code : CLI_USAGE;
+    k->rc = name_folder(s, &k->e);
+    code = k->rc == ERR_OK ? hand_over(k, s, token, priority, &t) : failed(k);
+    if (code >= 0) return code;
+    say_taken(k, &t, wait);
+    return wait ? wait_for(k, t.job) : flushed(k, CLI_OK);
+}
+
+static int do_submit(struct asked *k, int argc, char **argv)
+{
+    const char *priority = NULL, *token = NULL;
+    bool wait = false;
+    uint64_t n = BACKLOG_PRIORITY;
+    struct submission s = { 0 };
+    const struct word all[] = {
+        { "--priority", &priority, NULL },
+        { "--wait", NULL, &wait },
+        { "--token", &token, NULL },
+        { "--output", &k->output_text, NULL },
+        { "--state", &k->state, NULL },
+        { "--access", &k->access, NULL },
+        { NULL, NULL, NULL },
+    };
+    k->words.all = all;
+    k->words.rest = &s.words;
+    int code = words_read(&k->words, argc, argv);
+    if (code < 0 && !words_output(&k->words, k->output_text, &k->output)) code = CLI_USAGE;
+    if (code < 0 && priority &&
+        !words_number(&k->words, "--priority", priority, 0, BACKLOG_PRIORITY_MAX, &n))
+        code = CLI_USAGE;
+    if (code < 0) code = submit(k, &s, token, n, wait);
+    submission_free(&s);
+    return code;
+}
+
+// ---- jobs ----
+
+struct listed { // the answers so far, encoded one behind the other
+    struct buf rows;
+    uint64_t n, over, count;
+    bool no_memory;
+};
+
+static enum client_next on_listed(void *arg, const struct msg *m, struct slice payload)
+{
+    struct listed *l = arg;
+    (void)payload;
+    if (!m) l->n = l->over = 0, l->rows.n = 0;
+    if (m && m->type == MSG_ENTRY) {
+        if (msg_append(m, NULL, &l->rows, NULL) != ERR_OK) l->no_memory = true;
+        l->n++;
+        l->over += backlog_is_over(m->ENTRY.state);
+    }
+    if (!m || m->type != MSG_DONE) return CLIENT_MORE;
+    // One that got lost is asked for again, in a while.
+    return m->DONE.count == l->n ? CLIENT_DONE : CLIENT_MORE;
+}
+
+static void show_jobs(struct asked *k, const struct listed *l, bool all)
+{
+    uint64_t left = l->over, n = 0;
+    size_t used = 0;
+    for (size_t at = 0; at < l->rows.n; at += used) {
+        struct msg m;
+        struct slice none;
+        if (msg_decode_next(l->rows.p + at, l->rows.n - at, &m, &none, &used, &k->e)) break;
+        bool over = backlog_is_over(m.ENTRY.state);
+        if (over && !all && left-- > LIST_OVER) continue;
+        if (k->output == OUTPUT_JSON) json_job(&m.ENTRY, k->say);
+        if (k->output == OUTPUT_HUMAN) show_job(&m.ENTRY, n == 0, k->say);
+        n++;
+    }
+    if (!n && k->output == OUTPUT_HUMAN) say_to(k->say, "no jobs yet\n");
+}
+
+static int do_jobs(struct asked *k, bool all)
+{
+    struct listed l = { 0 };
+    struct msg m = { .type = MSG_LIST, .LIST = { k->id, LIST_ALL } };
+    k->rc = client_ask(&k->client, &m, nothing(), on_listed, &l, &k->e);
+    if (k->rc == ERR_OK && l.no_memory) k->rc = err_set(&k->e, ERR_NOMEM, "out of memory");
+    if (k->rc == ERR_OK && k->id && !l.n)
+        k->rc =
+            err_set(&k->e, ERR_INVALID, "there is no job %llu", (unsigned long long)k->id);
+    if (k->rc == ERR_OK) show_jobs(k, &l, all || k->id);
+    buf_free(&l.rows);
+    return k->rc == ERR_OK ? flushed(k, CLI_OK) : failed(k);
+}
+
+// ---- cancel ----
+
+static enum client_next on_done(void *arg, const struct msg *m, struct slice payload)
+{
+    (void)payload;
+    if (!m || m->type != MSG_DONE) return CLIENT_MORE;
+    text_of(m->DONE.text, arg, 1025);
+    return CLIENT_DONE;
+}
+
+static int do_cancel(struct asked *k)
+{
+    char text[1025] = "";
+    struct msg m = { .type = MSG_ABORT, .ABORT = { k->id } };
+    k->rc = client_ask(&k->client, &m, nothing(), on_done, text, &k->e);
+    if (k->rc != ERR_OK) return failed(k);
+    if (k->output == OUTPUT_HUMAN)
+        say_to(k->say, "job %llu %s\n", (unsigned long long)k->id, text);
+    if (k->output == OUTPUT_JSON)
+        fprintf(k->say, "{\"job\":%llu,\"cancelled\":true}\n", (unsigned long long)k->id);
+    return flushed(k, CLI_OK);
+}
+
+// ---- logs ----
+
+struct reading {
+    struct asked *k;
+    struct msg *question;
+    bool follow;
+};
+
+// What a job writes may come from anywhere: nothing of it reaches a terminal as it is.
+static void show_piece(struct asked *k, struct slice p)
+{
+    say_to(k->say, "%.*s", (int)p.n, (const char *)p.p);
+    fflush(k->say);
+}
+
+static enum client_next on_piece(void *arg, const struct msg *m, struct slice payload)
+{
+    struct reading *r = arg;
+    uint64_t *at = &r->question->READ.at;
+    if (!m || m->type != MSG_LOGGED) return CLIENT_MORE;
+    if (m->LOGGED.at > *at)
+        say_to(r->k->say, "... %llu bytes are not kept any more ...\n",
+               (unsigned long long)(m->LOGGED.at - *at));
+    show_piece(r->k, payload);
+    *at = m->LOGGED.at + payload.n;
+    if (*at < m->LOGGED.end) return CLIENT_AGAIN;
+    if (m->LOGGED.over || !r->follow) return CLIENT_DONE;
+    return payload.n ? CLIENT_AGAIN : CLIENT_MORE;
+}
+
+static int do_logs(struct asked *k, bool follow)
+{
+    struct msg m = { .type = MSG_READ, .READ = { .job = k->id, .follow = follow } };
+    struct reading r = { .k = k, .question = &m, .follow = follow };
+    k->rc = client_ask(&k->client, &m, nothing(), on_piece, &r, &k->e);
+    return k->rc == ERR_OK ? flushed(k, CLI_OK) : failed(k);
+}
+
+// ---- the words ----
+
+static int read_others(struct asked *k, bool *all, bool *follow, int argc, char **argv)
+{
+    const char *name = k->words.command;
+    bool jobs = !strcmp(name, "jobs"), logs = !strcmp(name, "logs");
+    const struct word words[] = {
+        { "--state", &k->state, NULL },
+        { "--access", &k->access, NULL },
+        { logs ? "--follow" : "--output", logs ? NULL : &k->output_text,
+          logs ? follow : NULL },
+        { jobs ? "--all" : NULL, NULL, all },
+        { NULL, NULL, NULL },
+    };
+    k->words.all = words;
+    k->words.operand = &k->id_text;
+    k->words.n_operands = 1;
+    int code = words_read(&k->words, argc, argv);
+    if (code >= 0) return code;
+    if (!words_output(&k->words, k->output_text, &k->output)) return CLI_USAGE;
+    if (!k->id_text && !jobs) return words_wrong(&k->words, "which job? give its number");
+    if (k->id_text && !words_number(&k->words, "a job", k->id_text, 1, INT64_MAX, &k->id))
+        return CLI_USAGE;
+    return -1;
+}
+
+static int do_other(struct asked *k, int argc, char **argv)
+{
+    bool all = false, follow = false;
+    int code = read_others(k, &all, &follow, argc, argv);
+    if (code < 0) code = open_client(k);
+    if (code >= 0) return code;
+    switch (k->words.command[0]) {
+    case 'j': return do_jobs(k, all);
+    case 'c': return do_cancel(k);
+    case 'w': return do_wait(k);
+    default: return do_logs(k, follow);
+    }
+}
+
+int cli_jobs(int argc, char **argv, FILE *say, FILE *complain)
+{
+    struct asked k = { .words = { .command = argv[0], .complain = complain },
+                       .state = words_state(),
+                       .say = say,
+                       .complain = complain };
+    const struct cli_jobs_command *c = cli_jobs_commands;
+    while (strcmp(c->name, argv[0]) != 0)
+        c++;
+    if (words_want_help(argc, argv))
+        return fputs(c->help, say) < 0 || fflush(say) ? CLI_INFRASTRUCTURE : CLI_OK;
+    int code = strcmp(argv[0], "submit") == 0 ? do_submit(&k, argc, argv)
+                                              : do_other(&k, argc, argv);
+    client_close(&k.client);
+    buf_free(&k.submission);
+    return code;
+}
