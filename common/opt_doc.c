@@ -55,7 +55,7 @@ err_t opt_help(struct buf *out, unsigned command, struct err *e)
 
 // ---- the reference ----
 
-static const char preamble[] =
+const char opt_preamble[] =
     "# The job file\n"
     "\n"
     "One YAML file says what to read, what to do with it and where the rows go. `tranche "
@@ -171,7 +171,7 @@ static err_t section(struct buf *out, enum opt_section s, struct err *e)
 
 err_t opt_reference(struct buf *out, struct err *e)
 {
-    TRY(buf_printf(out, e, "%s", preamble));
+    TRY(buf_printf(out, e, "%s", opt_preamble));
     for (enum opt_section s = 0; s < OPT_N_SECTIONS; s++)
         TRY(section(out, s, e));
     return ERR_OK;

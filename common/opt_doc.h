@@ -10,6 +10,7 @@ enum { OPT_HELP_WIDTH = 88 };
 // The flags of a command (enum opt_command), grouped by section.
 MUST_CHECK err_t opt_help(struct buf *out, unsigned command, struct err *e);
 
+extern const char opt_preamble[]; // what the reference begins with, in Markdown
 // Markdown: every key and flag.
 MUST_CHECK err_t opt_reference(struct buf *out, struct err *e);
 
