@@ -305,6 +305,8 @@ err_t conf_read_file(const char *path, struct buf *out, struct err *e)
         if (n == 0) break;
         if (n > 0)
             out->n += (size_t)n;
+        else if (errno == EISDIR)
+            rc = err_set(e, ERR_IO, "%s is a folder: name the job file in it", path);
         else if (errno != EINTR)
             rc = err_sys(e, "%s: cannot read the job file", path);
     }

@@ -45,6 +45,7 @@ struct app {
     uint64_t cached_bytes;             // of results that the cache gave, until loaded
     uint64_t isolated;                 // rows rejected because they always fail
     uint32_t local_deaths, told_single;
+    struct hash128 told_words; // of the failure that was told last
     struct fetch *fetch; // reads files for workers that don't see them; made when needed
     struct culprit *strikes; // app_guard.c
     uint64_t complaints;     // since then

@@ -199,18 +199,26 @@ static struct work *leased(struct app *a, const struct from *f, const struct lea
 
 static void tell_failure(struct app *a, struct work *k, const struct msg_FAIL *f)
 {
-    char name[300], line[1400];
+    char name[300], words[960], line[1400];
     int tail = (int)(f->stderr_tail.n < 400 ? f->stderr_tail.n : 400);
     snprintf(k->failure, sizeof k->failure, "%.*s",
              (int)(f->text.n < 500 ? f->text.n : 500), f->text.p);
-    snprintf(line, sizeof line, "%s: attempt %llu failed after %llu ms: %s%s%.*s",
-             app_chunk_name(a, k, name, sizeof name), (unsigned long long)f->attempt,
-             (unsigned long long)f->run_ms, k->failure, tail ? "; stderr: " : "", tail,
+    snprintf(words, sizeof words, "%s%s%.*s", k->failure, tail ? "; stderr: " : "", tail,
              f->stderr_tail.p + f->stderr_tail.n - tail);
+    // A mistake that every row meets would fill the screen with its traceback.
+    struct hash128 last = a->told_words;
+    a->told_words = hash_bytes(words, strlen(words));
+    bool again = hash_equal(last, a->told_words);
+    snprintf(line, sizeof line, "%s: attempt %llu failed after %llu ms%s%s",
+             app_chunk_name(a, k, name, sizeof name), (unsigned long long)f->attempt,
+             (unsigned long long)f->run_ms, again ? ", in the same words" : ": ",
+             again ? "" : words);
     // The first words of a poison chunk are news; the hundredth bisection of it is not.
     bool single = chunk_data_parts(k->chunk->data) == 1;
     if (a->t->splits < 4 || (single && a->told_single < TOLD_SINGLE))
         app_say(a, "attempt", line);
+    else
+        a->told_words = last;
     if (single && ++a->told_single == TOLD_SINGLE)
         app_say(a, "attempt", "more failures of single rows follow; they are not told");
 }

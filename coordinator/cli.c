@@ -345,6 +345,18 @@ static err_t flags_of_step(void *arg, struct conf *c, struct err *e)
     return apply_flags(arg, c, e);
 }
 
+static err_t find_step(const struct pipeline *p, const char *name, struct err *e)
+{
+    struct suggest near = { .word = name };
+    for (uint32_t i = 0; i < p->n; i++) {
+        if (strcmp(p->steps[i].job.name, name) == 0) return ERR_OK;
+        suggest_offer(&near, p->steps[i].job.name);
+    }
+    return err_set(e, ERR_INVALID, "--from: no step is called %s%s%s%s", QUOTED(name),
+                   near.best ? "; did you mean " : "", near.best ? QUOTED(near.best) : "",
+                   near.best ? "?" : "");
+}
+
 static err_t read_pipeline(struct parsing *p, const struct buf *text,
                            struct strings *mistakes, struct err *e)
 {
@@ -357,10 +369,7 @@ static err_t read_pipeline(struct parsing *p, const struct buf *text,
     if (p->wrong) return err_set(e, ERR_INVALID, "%s", "flags that are about one job");
     TRY(pipeline_read(&out->pipeline, out->arg, text, flags_of_step, p, mistakes, e));
     const char *from = out->pipeline.steps[0].job.from;
-    for (uint32_t i = 0; from && i < out->pipeline.n; i++)
-        if (strcmp(out->pipeline.steps[i].job.name, from) == 0) from = NULL;
-    return from ? err_set(e, ERR_INVALID, "--from: no step is called %s", QUOTED(from))
-                : ERR_OK;
+    return from ? find_step(&out->pipeline, from, e) : ERR_OK;
 }
 
 // `text` is that of the job file, if there is one.

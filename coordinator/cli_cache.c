@@ -11,11 +11,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 static const char help[] =
-    "Usage: tranche cache list|clear [JOB.yaml] [--output human|json|quiet]\n"
+    "Usage: tranche cache list|clear [JOB.yaml|FOLDER] [--output human|json|quiet]\n"
     "\n"
     "Jobs with 'cache: true' keep the results of their batches in .tranche/cache beside "
     "the\n"
@@ -135,7 +136,9 @@ int cli_cache(int argc, char **argv, FILE *say, FILE *complain)
                strerror(errno));
         return CLI_USAGE;
     }
-    char *folder = conf_folder(a.job ? a.job : "");
+    struct stat st;
+    bool whole = a.job && stat(a.job, &st) == 0 && S_ISDIR(st.st_mode);
+    char *folder = whole ? strdup(a.job) : conf_folder(a.job ? a.job : "");
     err_t rc = folder ? ERR_OK : err_set(&e, ERR_NOMEM, "out of memory");
     if (rc == ERR_OK) run_state_dir(folder, a.dir);
     free(folder);

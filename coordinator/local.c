@@ -22,7 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { GOODBYE_MS = 2000 };
+enum { GOODBYE_MS = 2000, PATIENCE_MS = 2000 };
 
 static const char *tmp_folder(void)
 {
@@ -225,10 +225,19 @@ static void write_all(int fd, const void *p, size_t n)
     }
 }
 
+// A slow program has 20 s for a thousand rows: nobody should have to guess.
+static void say_what_takes_so_long(const struct local *l, int from)
+{
+    struct pollfd p = { from, POLLIN, 0 };
+    if (l->say && poll(&p, 1, PATIENCE_MS) == 0)
+        l->say(l->say_arg, "the transforms are being tried on a sample of the input, to "
+                           "learn what columns they give");
+}
+
 // The worker reads all of its input before it answers, so plain blocking I/O cannot lock
 // up.
-static err_t converse(int to, int from, const struct buf *spec, const struct buf *sample,
-                      struct buf *answer, struct err *e)
+static err_t converse(const struct local *l, int to, int from, const struct buf *spec,
+                      const struct buf *sample, struct buf *answer, struct err *e)
 {
     static const uint8_t pad[CSV_PAD];
     uint64_t n = spec->n;
@@ -238,6 +247,7 @@ static err_t converse(int to, int from, const struct buf *spec, const struct buf
     write_all(to, sample->p, sample->n);
     write_all(to, pad, CSV_PAD);
     close(to);
+    say_what_takes_so_long(l, from);
     for (;;) {
         TRY(buf_reserve(answer, 4096, e));
         ssize_t k = read(from, answer->p + answer->n, answer->cap - answer->n);
@@ -281,7 +291,7 @@ static err_t describe_once(struct local *l, const struct buf *spec,
     if (pid <= 0) return err_sys(e, "no worker can be started");
     l->adviser.pid = 0;
     void (*old)(int) = signal(SIGPIPE, SIG_IGN);
-    err_t rc = converse(l->adviser.to, l->adviser.from, spec, sample, &answer, e);
+    err_t rc = converse(l, l->adviser.to, l->adviser.from, spec, sample, &answer, e);
     signal(SIGPIPE, old);
     close(l->adviser.from);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {

@@ -22,6 +22,8 @@ struct local {
         pid_t pid;      // 0: none
         int to, from;   // its standard input and output
     } adviser;
+    void (*say)(void *arg, const char *line); // to the user; NULL: nobody listens
+    void *say_arg;
 };
 
 // Makes the private folder (and removes those of dead runs of this user), finds the worker
@@ -44,7 +46,7 @@ void local_expect_describe(struct local *l);
 // Asks a worker process what columns a job gives: `tranche-worker --describe`.
 // The request is a spec; the sample whole records. *out, the caller's to free, has its
 // columns and those that steps were found to give, but no params and tables. ERR_* and the
-// sentence are the worker's.
+// sentence are the worker's. Says what it waits for when that takes seconds.
 MUST_CHECK err_t local_describe(struct local *l, const struct buf *spec,
                                 const struct buf *sample, struct spec *out, struct err *e);
 

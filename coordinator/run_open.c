@@ -101,6 +101,8 @@ static void record_sandboxes(struct run *r)
 err_t run_settle_output(struct run *r, struct err *e)
 {
     size_t said = r->plan.notes.n;
+    r->local.say = run_say;
+    r->local.say_arg = r;
     TRY(plan_output(&r->plan, r->job, &r->local, e));
     say_notes(r, said);
     record_sandboxes(r);

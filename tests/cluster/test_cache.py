@@ -72,6 +72,7 @@ def a_second_run_works_on_nothing(t):
     exact(t)
     r = t.run("cache", "list")
     t.says(r, "job", str(first["chunks"]))
+    t.equal(r.out, t.run("cache", "list", t.dir).out, "what is kept in the folder that is named")
     t.says(t.run("cache", "clear"), f"removed {first['chunks']} results")
     t.says(t.run("cache", "list"), "no results are kept in ./.tranche/cache")
     run(t, "--fresh")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from kit import scenario
+from test_hosts import Program
 
 PYTHON = sys.executable
 
@@ -584,3 +585,23 @@ load: {{into: 'sqlite:../wh.db', table: k}}
     t.run("run", "--csv", "job/k.csv", "--into", "sqlite:x.db", "--table", "t", "--exec", "./job/clean.py", "--exec-file", "job",
           "--exec-file", "in.csv", want=2)  # the words are looked for here, in the current folder
     t.says(t.last, "data/words.txt")
+
+
+@scenario("exec")
+def a_mistake_that_every_row_meets_is_told_in_its_words_once(t):
+    t.write("bug.py", "import os, sys\nprint(sys.stdin.read() if os.environ.get('TRANCHE_SAMPLE') else {}['late'])\n")
+    done = t.run("run", "--range", 100, "--batch-rows", 10, "--exec", "python3 bug.py", "--into", "sqlite:wh.db", "--table", "t",
+                 "--retries", 1, want=4)
+    t.says(done, "attempt 1 failed after", "ms, in the same words", "limits.bad_rows allows 0, but the transform failed on 20 rows")
+    t.equal(2, done.err.count("KeyError: 'late'"), "times that the words are there: at the first failure and at the end")
+
+
+@scenario("exec")
+def a_program_that_is_tried_for_long_is_named_as_what_is_waited_for(t):
+    t.write("slow.py", "import os, sys, time\nrows = sys.stdin.read()\n"
+            "while not os.path.exists('go on'):\n    time.sleep(0.01)\nsys.stdout.write(rows)\n")
+    c = Program(t, [t.tranche, "run", "--range", "10", "--exec", "python3 slow.py", "--into", "sqlite:wh.db", "--table", "t"])
+    c.says("the transforms are being tried on a sample of the input, to learn what columns they give")
+    t.write("go on", "")
+    c.ends(0)
+    t.equal(10, t.one("wh.db", "SELECT count(*) FROM t"), "rows")

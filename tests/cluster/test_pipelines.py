@@ -296,7 +296,8 @@ def an_incremental_step_that_finds_nothing_new_changes_nothing(t):
 def mistakes_about_pipelines_are_told(t):
     make(t)
     for args, says in (
-        (("--from", "totasl"), "--from: no step is called 'totasl'"),
+        (("--from", "totasl"), "--from: no step is called 'totasl'; did you mean 'totals'?"),
+        (("--from", "x"), "--from: no step is called 'x'"),
         (("--into", "null:"), "--into is about one job; in a pipeline it stands in the step"),
         (("--sql", "SELECT 1"), "a pipeline's transforms stand in its steps, not in flags"),
         (("-j", "x"), "--workers: 'x' is no count"),

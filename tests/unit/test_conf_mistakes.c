@@ -602,7 +602,7 @@ static void a_file_that_is_not_there_is_named(void **state)
         "/nowhere/job.yaml: cannot open the job file: No such file or directory", e.text);
     job_free(&j);
     EXPECT(ERR_IO, &e, job_from_file(&j, "/", NULL, &e));
-    assert_string_equal("/: cannot read the job file: Is a directory", e.text);
+    assert_string_equal("/ is a folder: name the job file in it", e.text);
     job_free(&j);
 }
 
