@@ -1,5 +1,6 @@
 """The README's commands do what it says, as written."""
 
+import csv
 import os
 import re
 import shutil
@@ -25,6 +26,10 @@ def every_tranche_command_of_the_readme_runs(t):
         r = subprocess.run(c, shell=True, cwd=t.dir, env=env, capture_output=True, text=True)
         if r.returncode:
             raise Failed(f"$ {c}\nexit code {r.returncode}\n{r.stdout}\n{r.stderr}")
+    with open(os.path.join(ROOT, "examples/data/flights-slice.csv")) as f:
+        want = [(r["origin"], int(r["delay"])) for r in csv.DictReader(f)]
+    got = t.rows("examples/flights.db", "SELECT count(*), count(DISTINCT origin), sum(delay) FROM flights")
+    t.equal([(len(want), len({o for o, _ in want}), sum(d for _, d in want))], got, "flights")
     t.equal(9994, t.one("examples/superstore.db", "SELECT count(*) FROM orders"), "orders")
     t.equal(10, t.one("stats.db", "SELECT count(*) FROM busiest"), "busiest airports")
     t.equal(3, t.one("stats.db", "SELECT count(*) FROM loud WHERE MEDIAN > 0"), "medians")
