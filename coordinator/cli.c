@@ -14,6 +14,8 @@
 
 #define QUOTED(s) text_quoted(s, (char[TEXT_QUOTED]){ 0 })
 
+const char *cli_commit = "";
+
 enum { FIRST_LONG = 1000 }; // getopt_long's value of opt_table[i]: FIRST_LONG + i
 
 struct parsing {
@@ -74,7 +76,10 @@ static int show_help(struct parsing *p)
 static int show_version(struct parsing *p)
 {
     struct buf text = { 0 };
-    return show(p, &text, buf_printf(&text, NULL, "tranche %s\n", TRANCHE_VERSION));
+    const char *of = *cli_commit ? " (" : "", *end = *cli_commit ? ")" : "";
+    return show(p, &text,
+                buf_printf(&text, NULL, "tranche %s%s%s%s\n", TRANCHE_VERSION, of,
+                           cli_commit, end));
 }
 
 // ---- flags ----

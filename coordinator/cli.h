@@ -39,6 +39,9 @@ struct cli {
     char **argv;
 };
 
+// What --version tells behind the version; "": nothing. Set by main.
+extern const char *cli_commit;
+
 // -1: go on with *out. Else the exit code: everything has been said on `say` (help,
 // version) or `complain` (one line a mistake). `out` is closed by the caller in any case.
 int cli_parse_to(int argc, char **argv, struct cli *out, FILE *say, FILE *complain);

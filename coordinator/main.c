@@ -1,6 +1,7 @@
 // tranche - the coordinator and everything a person types.
 
 #include "common/std_fds.h"
+#include "common/version.h"
 #include "coordinator/cli.h"
 #include "coordinator/cli_cache.h"
 #include "coordinator/cli_jobs.h"
@@ -65,6 +66,7 @@ static bool is_scheduled(const struct cli *c)
 int main(int argc, char **argv)
 {
     struct cli c;
+    cli_commit = version_commit;
     keep_memory();
     page_memory_open();
     if (!std_fds_keep()) return CLI_INFRASTRUCTURE;

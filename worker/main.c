@@ -4,6 +4,7 @@
 #include "common/say.h"
 #include "common/std_fds.h"
 #include "common/units.h"
+#include "common/version.h"
 #include "worker/app.h"
 #include "worker/channel.h"
 #include "worker/describe.h"
@@ -57,6 +58,13 @@ static const char help[] =
     "SIGTERM drains: what runs is finished, nothing new is taken. Exit codes: 0 the run "
     "is\n"
     "over, 1 the coordinator is gone or refused this worker, 2 usage.\n";
+
+static int say_version(void)
+{
+    const char *c = version_commit;
+    return printf("tranche-worker %s%s%s%s\n", TRANCHE_VERSION, *c ? " (" : "", c,
+                  *c ? ")" : "");
+}
 
 static int usage(const char *text, const char *arg)
 {
@@ -196,8 +204,7 @@ int main(int argc, char **argv)
     for (int c; (c = getopt_long(argc, argv, ":", options, NULL)) != -1;) {
         if (c == DESCRIBE) return describe_main();
         if (c == HELP) return fputs(help, stdout) < 0 || fflush(stdout);
-        if (c == VERSION)
-            return puts("tranche-worker " TRANCHE_VERSION) < 0 || fflush(stdout);
+        if (c == VERSION) return say_version() < 0 || fflush(stdout);
         if (c == ':') return usage("an argument is missing after", argv[optind - 1]);
         if (c == '?') return usage("unknown option", argv[optind - 1]);
         int code = set_option(&o, c, &access_file);
