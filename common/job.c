@@ -66,6 +66,7 @@ void job_free(struct job *j)
     strings_free(&j->labels);
     free(j->listen);
     strings_free(&j->needs);
+    free(j->write);
     free(j->from);
     free(j->schedule);
     *j = (struct job){ 0 };

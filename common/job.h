@@ -30,6 +30,17 @@ enum job_place { JOB_ALONE, JOB_STEP, JOB_STEP_BESIDE /* others, at the same tim
 enum job_output { OUTPUT_HUMAN, OUTPUT_JSON, OUTPUT_QUIET };
 enum job_progress { PROGRESS_AUTO, PROGRESS_JSON, PROGRESS_NONE };
 
+// A run of a part of the input, which tells what a run of all of it will be like
+// (`tranche plan`).
+struct job_trial {
+    const struct schema
+        *types; // of the columns as all of the input has them; NULL: inferred
+    // Called for each result before it is loaded, with the list of its rejects (rejects.h).
+    void (*on_result)(void *arg, size_t image_bytes, const void *rejects,
+                      size_t rejects_bytes);
+    void *arg;
+};
+
 struct job {
     char *file; // NULL: flags only
     char *dir;  // folder of the job file, in which its relative paths stand; "." for flags
@@ -96,14 +107,18 @@ struct job {
     char *listen;          // "tcp://0.0.0.0:5555"; NULL: only this machine
     bool insecure;         // --insecure
 
-    uint64_t cache_bytes; // of results that are kept for later runs; 0: none are
-    enum job_place place; // of a pipeline, or not
-    bool stdout_taken;    // by the rows of another step
-    struct strings needs; // names of the steps that come before it
-    char *schedule;       // as written, and good for cron_parse; NULL: none
-    bool scheduled;       // --scheduled
-    char *from;           // --from; NULL: all steps
-    bool fresh;           // --fresh
+    bool closely; // plan: values are looked at for people, too (source_extents)
+    const struct job_trial *trial; // NULL: a run; borrowed
+    uint64_t cache_bytes;          // of results that are kept for later runs; 0: none are
+    enum job_place place;          // of a pipeline, or not
+    bool stdout_taken;             // by the rows of another step
+    struct strings needs;          // names of the steps that come before it
+    char *schedule;                // as written, and good for cron_parse; NULL: none
+    bool scheduled;                // --scheduled
+    char *from;                    // --from; NULL: all steps
+    bool fresh;                    // --fresh
+    char *write;                   // plan: the job file to write; NULL: none
+    bool force;                    // plan: even if it is there
     enum job_output output;
     enum job_progress progress;
 };

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RUN_CHECK (OPT_RUN | OPT_CHECK)
-#define EVERY     (OPT_RUN | OPT_CHECK | OPT_RUNS)
+#define RUN_CHECK (OPT_RUN | OPT_CHECK | OPT_PLAN)
+#define EVERY     (OPT_RUN | OPT_CHECK | OPT_RUNS | OPT_PLAN)
 #define MEMBER(m) .at = offsetof(struct job, m)
 #define KEY(k, f) .key = k, .flag = f, .commands = RUN_CHECK
 
@@ -496,6 +496,21 @@ const struct opt opt_table[] = {
               "missed, and be refused while an earlier scheduled run goes on",
       .set = set_switch,
       MEMBER(scheduled) },
+    { .flag = "write",
+      .commands = OPT_PLAN,
+      .section = OPT_THIS_RUN,
+      .metavar = "FILE",
+      .form = OPT_ONE,
+      .help = "Write the job, with what was found as comments, into this job file",
+      .set = set_any_text,
+      MEMBER(write) },
+    { .flag = "force",
+      .commands = OPT_PLAN,
+      .section = OPT_THIS_RUN,
+      .form = OPT_SWITCH,
+      .help = "Let --write replace a file that is there",
+      .set = set_switch,
+      MEMBER(force) },
     { .flag = "fresh",
       .commands = RUN_CHECK,
       .section = OPT_THIS_RUN,

@@ -36,7 +36,7 @@ enum opt_form {   // what the occurrences of a flag make together
     OPT_MAP_LAST, // NAME=VALUE, cut at the last '='
 };
 
-enum opt_command { OPT_RUN = 1, OPT_CHECK = 2, OPT_RUNS = 4 };
+enum opt_command { OPT_RUN = 1, OPT_CHECK = 2, OPT_RUNS = 4, OPT_PLAN = 8 };
 
 struct opt {
     const char *key;  // "limits.bad_rows"; NULL: a flag only

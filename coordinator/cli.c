@@ -377,15 +377,32 @@ static err_t read_pipeline(struct parsing *p, const struct buf *text,
     return from ? find_step(&out->pipeline, from, e) : ERR_OK;
 }
 
+// What is planned need not be told yet where it goes.
+static err_t assume_warehouse(struct parsing *p, struct conf *c, struct err *e)
+{
+    const struct opt *o = opt_by_key("load.into");
+    struct value *v = NULL;
+    if (conf_given(c, o->key)) return ERR_OK;
+    v = value_new(&p->mem, VALUE_TEXT, "sqlite:warehouse.db");
+    return v ? conf_flag(c, o, v, e) : err_set(e, ERR_NOMEM, "out of memory");
+}
+
 // `text` is that of the job file, if there is one.
 static err_t read_text(struct parsing *p, struct conf *c, const struct buf *text,
                        struct err *e)
 {
     struct cli *out = p->out;
     if (out->arg) TRY(pipeline_is(text, &out->is_pipeline, e));
+    if (out->is_pipeline && p->command->command == CLI_PLAN)
+        return err_set(
+            e, ERR_INVALID,
+            "%s is a pipeline: plan takes one job; its steps read what others of "
+            "them write",
+            QUOTED(out->arg));
     if (out->is_pipeline) return read_pipeline(p, text, c->mistakes, e);
     if (out->arg) TRY(conf_text(c, out->arg, (const char *)text->p, text->n, e));
     TRY(apply_flags(p, c, e));
+    if (p->command->command == CLI_PLAN) TRY(assume_warehouse(p, c, e));
     return conf_finish(c, e);
 }
 
@@ -471,6 +488,7 @@ int cli_parse_to(int argc, char **argv, struct cli *out, FILE *say, FILE *compla
     job_init(&out->job);
     if (argc < 2) {
         fputs("Usage: tranche run [JOB.yaml] [FLAGS]\n"
+              "       tranche plan [JOB.yaml] [FLAGS]\n"
               "       tranche check [JOB.yaml] [FLAGS]\n"
               "       tranche runs\n"
               "       tranche cache list|clear\n"

@@ -10,6 +10,7 @@
 enum cli_command {
     CLI_RUN,
     CLI_CHECK,
+    CLI_PLAN,
     CLI_RUNS,
     CLI_KEYS,
     CLI_SCALE,
@@ -31,8 +32,8 @@ enum { // exit codes of every command (PRODUCT.md 4)
 
 struct cli {
     enum cli_command command;
-    struct job job;           // RUN, CHECK: read and checked; RUNS: only `output` and `dir`
-    bool is_pipeline;         // RUN, CHECK: the file has steps, and `job` is none
+    struct job job;   // RUN, CHECK, PLAN: read and checked; RUNS: only `output` and `dir`
+    bool is_pipeline; // RUN, CHECK: the file has steps, and `job` is none
     struct pipeline pipeline; // read and checked, then
     const char *arg;          // the job file as given, from argv; NULL: none
     int argc;                 // of other commands: the arguments, which cli_keys, ... read

@@ -14,6 +14,11 @@ static const char check_exits[] = "Exit codes:\n"
                                   "  0    the job is good\n"
                                   "  1    infrastructure: disk, network, database\n"
                                   "  2    usage, or a mistake in the job\n";
+static const char plan_exits[] = "Exit codes:\n"
+                                 "  0    planned\n"
+                                 "  1    infrastructure: disk, network, database\n"
+                                 "  2    usage, or a mistake in the job\n"
+                                 "  4    nothing can be foretold: batches are lost\n";
 static const char runs_exits[] = "Exit codes:\n"
                                  "  0    listed\n"
                                  "  1    infrastructure: disk, database\n"
@@ -43,6 +48,23 @@ const struct cli_command_row cli_commands[] = {
       "  tranche run --csv 'data/*.csv' --by origin --compute 'mean=avg(delay)' \\\n"
       "              --into sqlite:means.db\n",
       run_exits },
+    { "plan", CLI_PLAN, OPT_PLAN, "tranche plan [JOB.yaml] [FLAGS]",
+      "try a job on a part of its input; say what a run will take",
+      "Samples the input at head, middle and tail, and runs the job on what it found, "
+      "with\n"
+      "real workers, into a scratch folder. Says which type each column has and why, how\n"
+      "many rows a second go through, how long a run will take with 1, 4 and 16 workers\n"
+      "and what it waits for then, how much memory and output to expect, and which rows\n"
+      "will be rejected. Nothing is written into the warehouse. Transforms are really "
+      "run:\n"
+      "a program or a request does what it does. Takes the flags of run; without --into a\n"
+      "warehouse.db is assumed. docs/PLAN.md says what the figures assume.\n"
+      "\n"
+      "Examples:\n"
+      "  tranche plan --csv 'data/*.csv'\n"
+      "  tranche plan --csv 'data/*.csv' --write flights.yaml\n"
+      "  tranche plan job.yaml --output json\n",
+      plan_exits },
     { "check", CLI_CHECK, OPT_CHECK, "tranche check [JOB.yaml] [FLAGS]",
       "check a job without running it",
       "Reads the job file and the flags, opens the sources, and checks the "
@@ -79,8 +101,7 @@ const struct cli_command_row cli_commands[] = {
 };
 const size_t cli_n_commands = sizeof cli_commands / sizeof *cli_commands;
 
-const char *const cli_later_commands[] = { "plan",    "explain", "report",
-                                           "workers", "drain",   NULL };
+const char *const cli_later_commands[] = { "explain", "report", "workers", "drain", NULL };
 
 err_t cli_help_overview(struct buf *out, struct err *e)
 {

@@ -77,6 +77,7 @@ int main(int argc, char **argv)
         case CLI_CHECK:
             code = c.is_pipeline ? pipeline_check(&c.pipeline) : run_check(&c.job);
             break;
+        case CLI_PLAN: code = run_plan(&c.job); break;
         case CLI_RUNS: code = run_list(&c.job); break;
         case CLI_CACHE: code = cli_cache(c.argc, c.argv, stdout, stderr); break;
         case CLI_KEYS: code = cli_keys(c.argc, c.argv, stdout, stderr); break;

@@ -305,6 +305,12 @@ static void sum_up(const struct run *r, struct run_sums *s)
                             .chunks_cached = t->chunks_cached,
                             .retries = t->retries,
                             .bytes_read = t->bytes_read,
+                            .seconds = (double)(clock_ns() - r->started) / (double)NS_S,
+                            .slots = r->slots,
+                            .coordinator_seconds = (double)clock_cpu_ns() / (double)NS_S,
+                            .loading_seconds = (double)t->commit_ns / (double)NS_S,
+                            .worker_cpu_ns = t->worker_cpu_ns,
+                            .busy_ns = t->parse_ns + t->apply_ns + t->encode_ns,
                             .changed = t->rows_loaded || !was_complete(r) };
     snprintf(s->run, sizeof s->run, "%s", r->record.id);
 }

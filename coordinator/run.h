@@ -1,4 +1,5 @@
-// run - `tranche run` and `tranche check`: a job from its first check to its exit code.
+// run - `tranche run`, `tranche check` and `tranche plan`: a job from its first check to
+// its exit code.
 
 #ifndef COORDINATOR_RUN_H
 #define COORDINATOR_RUN_H
@@ -16,7 +17,11 @@ struct run_sums { // of what this run did
     char run[40]; // its id; "": it has none
     uint64_t rows_read, rows_parsed, rows_rejected, rows_emitted, rows_loaded, rows_refused;
     uint64_t chunks, chunks_cached, retries, bytes_read;
-    bool changed; // what it loads into is not as it was
+    double seconds;
+    uint32_t slots;                              // of the worker of this machine
+    double coordinator_seconds, loading_seconds; // CPU; by the clock of the loader
+    uint64_t worker_cpu_ns, busy_ns;             // CPU; by the clock of all batches
+    bool changed;                                // what it loads into is not as it was
 };
 int run_job_summed(const struct job *j, struct run_sums *sums);
 int run_check(
@@ -24,6 +29,7 @@ int run_check(
 // Says when the schedule is due next; NULL: there is none.
 void run_check_schedule(const char *when, enum job_output output);
 int run_list(const struct job *j); // `tranche runs`
+int run_plan(const struct job *j); // run_plan.c: `tranche plan`
 
 // The JSON line of a run that never began: its job or its flags are wrong.
 void run_refused(const struct job *j, const char *complaints);

@@ -21,7 +21,7 @@ static void print_schema(const char *title, const struct schema *s)
 }
 
 // Their values are read when a run begins: until then NULL does.
-static err_t stand_ins(struct run *r, struct err *e)
+err_t run_stand_ins(struct run *r, struct err *e)
 {
     const struct job_pairs *given = &r->job->params;
     r->plan.spec.params = calloc(given->n, sizeof *r->plan.spec.params);
@@ -38,12 +38,12 @@ static err_t check_params(struct run *r, struct untried *untried, struct err *e)
 {
     const struct job_pairs *given = &r->job->params;
     if (given->n == 0) return ERR_OK;
-    TRY(stand_ins(r, e));
+    TRY(run_stand_ins(r, e));
     for (size_t i = 0; i < given->n; i++) {
         bool tried = false;
         err_t rc = ERR_OK;
         if (r->ops->try_value)
-            rc = r->ops->try_value(r->job->into, given->v[i].value, &tried, e);
+            rc = r->ops->try_value(r->job->into, given->v[i].value, NULL, NULL, &tried, e);
         if (rc != ERR_OK) return err_wrap(e, rc, "params.%s", given->v[i].name);
         if (!tried) untried->params = true;
     }

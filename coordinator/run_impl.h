@@ -53,6 +53,8 @@ err_t run_settle_output(struct run *r, struct err *e);  // transforms, and what 
 err_t run_open_all(struct run *r, struct err *e);       // all of it: ready for app_run
 
 void run_record_place(struct run *r); // run_place.c; after name_load
+// run_check.c: NULL for each param, whose value is read only when a run begins.
+MUST_CHECK err_t run_stand_ins(struct run *r, struct err *e);
 
 void run_close(struct run *r);                           // whatever is open, in any state
 int run_exit_code(err_t rc, const struct app_totals *t); // of a run that failed

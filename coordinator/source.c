@@ -47,6 +47,7 @@ void source_close(struct source **sp)
         free(s->in[i].path);
     }
     free(s->evidence);
+    free(s->extents);
     if (s->stop_fd >= 0) close(s->stop_fd);
     free(s->in);
     free(s);
@@ -129,6 +130,11 @@ const struct infer_column *source_evidence(const struct source *s, uint32_t *n)
 {
     *n = s->n_evidence;
     return s->evidence;
+}
+
+const struct column_extent *source_extents(const struct source *s)
+{
+    return s->extents;
 }
 
 err_t source_names(struct source *s, struct schema *names_as_text, struct strings *notes,

@@ -14,6 +14,7 @@
 
 #include "common/batch.h"
 #include "common/csv.h"
+#include "common/extent.h"
 #include "common/hash.h"
 #include "common/job.h"
 #include "common/rejects.h"
@@ -106,9 +107,38 @@ MUST_CHECK err_t source_infer(struct source *s, const struct job *j, struct sche
 // What a chunk counts as where batches are cut by bytes.
 uint64_t source_chunk_bytes(const struct source *s, const struct chunk_data *c);
 
+// A part of csv, lines or jsonl for a trial: about `bytes` of whole records (at most
+// EXCERPT_BYTES_MAX), a third each from head, middle and tail of all plain files, written
+// to fd; without plain files from the heads of the compressed ones. No header. After
+// source_infer, before source_next. Records of more than 8 MiB are left out.
+enum { EXCERPT_PIECES = 256, EXCERPT_BYTES_MAX = 64 << 20 };
+struct excerpt {
+    struct excerpt_piece {
+        uint32_t input;
+        uint64_t from, at; // offsets in the input, and in the excerpt
+    } v[EXCERPT_PIECES];
+    size_t n;
+    uint64_t bytes;
+    uint64_t unpacked;     // decompressed bytes that were read ...
+    double unpack_seconds; // ... in this time
+};
+MUST_CHECK err_t source_excerpt(struct source *s, uint32_t n_columns, uint64_t bytes,
+                                int fd, struct excerpt *out, struct err *e);
+// Where a byte of it came from; false: from nowhere.
+bool excerpt_origin(const struct excerpt *x, uint64_t at, uint32_t *input, uint64_t *byte);
+
 // What the samples of source_infer said of each column; lives as long as the source.
 struct infer_column;
 const struct infer_column *source_evidence(const struct source *s, uint32_t *n);
+// With job.closely, of each column of csv and jsonl: how far its values reach, and where
+// the value stands that made it what it is (infer_column.because). NULL: not looked at.
+struct column_extent {
+    struct extent values;
+    bool placed; // input and byte are known
+    uint32_t input;
+    uint64_t byte; // of its record
+};
+const struct column_extent *source_extents(const struct source *s);
 
 // After source_infer, before anything is written: whoever reads what the job loads into
 // takes its rows out of the way. ERR_FULL: no space for them.

@@ -88,6 +88,7 @@ struct source {
     struct strings names; // as in the header, not mended
     struct infer_column *evidence;
     uint32_t n_evidence;
+    struct column_extent *extents; // NULL: not looked at
     struct cutter cut;
     int stop_fd; // source_stop
 };
@@ -114,6 +115,11 @@ uint8_t *source_block(size_t n);
 // in `names` (empty: there is none).
 MUST_CHECK err_t source_read_head(struct source *s, uint32_t input, struct stream *in,
                                   struct strings *names, struct err *e);
+
+// The first place in the bytes, from the middle of a text, where a record begins; 0: it is
+// in doubt.
+MUST_CHECK err_t source_find_record(struct source *s, uint32_t n_columns, const uint8_t *p,
+                                    size_t n, size_t *at, struct err *e);
 
 // Gives the columns the types that the job says.
 MUST_CHECK err_t source_give_types(const struct job *j, struct schema *schema,

@@ -31,12 +31,15 @@ struct sampler {
     struct csv_scan scan; // at the start of anything
     uint8_t *block;       // CSV_PAD, cap bytes, CSV_PAD
     size_t cap;
-    uint64_t rows, bytes;      // sampled, blank lines not counted as rows
-    uint64_t whole_rows;       // of inputs that were read to their end
-    uint64_t other_bytes;      // of the other inputs, as far as known
-    uint64_t packed, unpacked; // compressed bytes that were read, and what came out
-    uint64_t packed_left;      // compressed bytes of inputs that were not looked at
-    bool all;                  // every input was read to its end
+    struct column_extent *extents; // NULL: not wanted
+    uint32_t input;                // that is read ...
+    uint64_t base;                 // ... from this byte on
+    uint64_t rows, bytes;          // sampled, blank lines not counted as rows
+    uint64_t whole_rows;           // of inputs that were read to their end
+    uint64_t other_bytes;          // of the other inputs, as far as known
+    uint64_t packed, unpacked;     // compressed bytes that were read, and what came out
+    uint64_t packed_left;          // compressed bytes of inputs that were not looked at
+    bool all;                      // every input was read to its end
 };
 
 // ---- records ----
@@ -61,28 +64,47 @@ static bool is_text(const uint8_t *p, size_t n)
     return !memchr(p, 0, n) && text_is_utf8((const char *)p, n);
 }
 
+static void look_closely(struct sampler *m, uint32_t i, uint64_t at, bool known,
+                         const char *p, size_t n)
+{
+    struct column_extent *x = &m->extents[i];
+    extent_value(&x->values, infer_type(&m->columns[i]), p, n);
+    if (known || !m->columns[i].was) return;
+    x->placed = true;
+    x->input = m->input;
+    x->byte = m->base + at;
+}
+
 // Rows that will be rejected anyway say nothing about types.
-static void learn(struct sampler *m, const uint8_t *p, size_t n,
+static void learn(struct sampler *m, uint64_t at, const uint8_t *p, size_t n,
                   const struct csv_value *fields, size_t n_fields)
 {
     if (n_fields != m->n_columns || !is_text(p, n)) return;
     for (uint32_t i = 0; i < m->n_columns; i++) {
-        if (is_null(&m->s->dialect, &fields[i]))
+        bool known = m->columns[i].was;
+        if (is_null(&m->s->dialect, &fields[i])) {
             infer_null(&m->columns[i]);
-        else
-            infer_value(&m->columns[i], &fields[i]);
+            continue;
+        }
+        infer_value(&m->columns[i], &fields[i]);
+        if (m->extents) look_closely(m, i, at, known, fields[i].p, fields[i].n);
     }
 }
 
-static err_t learn_json(struct sampler *m, const uint8_t *p, size_t n, struct err *e)
+static err_t learn_json(struct sampler *m, uint64_t at, const uint8_t *p, size_t n,
+                        struct err *e)
 {
     const struct json_value *values;
     char why[JSON_LINE_WHY];
     bool good;
     json_line_reset(m->s->json);
     TRY(json_line_read(m->s->json, p, n, &values, &good, why, e));
-    for (uint32_t i = 0; good && i < m->n_columns; i++)
+    for (uint32_t i = 0; good && i < m->n_columns; i++) {
+        bool known = m->columns[i].was, null = values[i].kind == JSON_NULL;
         infer_json(&m->columns[i], &values[i]);
+        if (m->extents && !null)
+            look_closely(m, i, at, known, (const char *)values[i].p, values[i].n);
+    }
     return ERR_OK;
 }
 
@@ -96,7 +118,7 @@ static err_t read_lines(struct sampler *m, const uint8_t *p, size_t n, bool last
         size_t used = lf ? (size_t)(lf - (p + at)) + 1 : n - at;
         m->bytes += used;
         m->rows++;
-        if (m->s->json) TRY(learn_json(m, p + at, used, e));
+        if (m->s->json) TRY(learn_json(m, at, p + at, used, e));
         at += used;
     }
     return ERR_OK;
@@ -117,7 +139,7 @@ static err_t read_records(struct sampler *m, const uint8_t *p, size_t n, bool la
         m->bytes += used;
         if (m->n_columns == 1 || !is_blank(p + at, used)) {
             m->rows++;
-            learn(m, p + at, used, fields, n_fields);
+            learn(m, at, p + at, used, fields, n_fields);
         }
         at += used;
     }
@@ -189,6 +211,16 @@ static err_t guess_record(struct sampler *m, const uint8_t *p, size_t n, size_t 
     return ERR_OK;
 }
 
+err_t source_find_record(struct source *s, uint32_t n_columns, const uint8_t *p, size_t n,
+                         size_t *at, struct err *e)
+{
+    struct sampler m = { .s = s, .n_columns = n_columns };
+    csv_scan_init(&m.scan, &s->dialect, NULL);
+    err_t rc = guess_record(&m, p, n, at, e);
+    arena_free(&m.mem);
+    return rc;
+}
+
 // ---- inputs ----
 
 static err_t room(struct sampler *m, size_t n, struct err *e)
@@ -239,6 +271,8 @@ static err_t sample_stream(struct sampler *m, uint32_t input, size_t bytes,
     uint64_t disk = stream_disk_offset(stream), told = stream_told_size(stream);
     stream_close(&stream);
     TRY(rc);
+    m->input = input;
+    m->base = in->data_begin;
     m->packed += disk;
     m->unpacked += got;
     if (got == bytes) { // as compressible as its head, unless it tells its size
@@ -259,6 +293,8 @@ static err_t sample_whole_file(struct sampler *m, uint32_t input, struct err *e)
     err_t rc = stream_read(stream, m->block + CSV_PAD, n, &got, e);
     stream_close(&stream);
     TRY(rc);
+    m->input = input;
+    m->base = in->data_begin;
     return sample_head(m, m->block + CSV_PAD, got, true, UINT64_MAX, e);
 }
 
@@ -277,6 +313,8 @@ static err_t sample_place(struct sampler *m, const struct source_input *in, int 
         TRY(guess_record(m, p, n, &at, e));
         if (at == 0) return ERR_OK;
     }
+    m->input = (uint32_t)(in - m->s->in);
+    m->base = offset + at;
     return read_records(m, p + at, n - at, n == left, records, e);
 }
 
@@ -402,9 +440,15 @@ static err_t sample(struct sampler *m, const struct job *j, struct schema *schem
     m->n_columns = schema->n;
     m->columns = calloc(schema->n, sizeof *m->columns);
     if (!m->columns) return err_set(e, ERR_NOMEM, "out of memory");
+    if (j->closely && !(m->extents = calloc(schema->n, sizeof *m->extents)))
+        return err_set(e, ERR_NOMEM, "out of memory");
     TRY(sample_all(m, e));
+    const struct schema *known = j->trial ? j->trial->types : NULL;
     for (uint32_t i = 0; i < schema->n; i++)
-        if (!schema->f[i].given) schema->f[i].type = infer_type(&m->columns[i]);
+        if (known && i < known->n)
+            schema->f[i].type = known->f[i].type;
+        else if (!schema->f[i].given)
+            schema->f[i].type = infer_type(&m->columns[i]);
     return ERR_OK;
 }
 
@@ -419,11 +463,14 @@ err_t text_infer(struct source *s, const struct job *j, struct schema *out,
     free(m.block);
     if (rc != ERR_OK) {
         free(m.columns);
+        free(m.extents);
         schema_free(&schema);
         return rc;
     }
     free(s->evidence);
+    free(s->extents);
     s->evidence = m.columns;
+    s->extents = m.extents;
     s->n_evidence = m.n_columns;
     *estimate_rows = estimate(&m);
     *out = schema;

@@ -120,9 +120,10 @@ struct warehouse_ops {
     // columns of what it gives: ERR_INVALID.
     err_t (*try_merge)(struct load_merge *m, const struct strings *indexes,
                        size_t n_indexes, struct err *e);
-    // Whether a param's SQL is good; it is not run. *tried = false: the warehouse is not
-    // there yet, or cannot be asked now.
-    err_t (*try_value)(const char *url, const char *sql, bool *tried, struct err *e);
+    // Whether a param's SQL is good; it is run only if `value` is not NULL (text in mem).
+    // *tried = false: the warehouse is not there yet, or cannot be asked now.
+    err_t (*try_value)(const char *url, const char *sql, struct arena *mem,
+                       struct cell *value, bool *tried, struct err *e);
     // Opens or creates, hardened as RELIABILITY.md 3.3. Nothing is written yet.
     err_t (*open)(struct warehouse **w, const char *url, warehouse_say *say, void *say_arg,
                   struct err *e);

@@ -373,8 +373,8 @@ void wsq_close(struct warehouse **w);
 MUST_CHECK err_t wsq_query_value(struct warehouse *w, const char *sql, struct arena *mem,
                                  struct cell *value, struct err *e);
 // See warehouse_ops.
-MUST_CHECK err_t wsq_try_value(const char *url, const char *sql, bool *tried,
-                               struct err *e);
+MUST_CHECK err_t wsq_try_value(const char *url, const char *sql, struct arena *mem,
+                               struct cell *value, bool *tried, struct err *e);
 MUST_CHECK err_t wsq_try_merge(struct load_merge *m, const struct strings *indexes,
                                size_t n_indexes, struct err *e);
 MUST_CHECK err_t wsq_begin(struct warehouse *w, const struct load_identity *id,

@@ -80,14 +80,15 @@ err_t wsq_query_value(struct warehouse *w, const char *sql, struct arena *mem,
     return rc;
 }
 
-err_t wsq_try_value(const char *url, const char *sql, bool *tried, struct err *e)
+err_t wsq_try_value(const char *url, const char *sql, struct arena *mem, struct cell *value,
+                    bool *tried, struct err *e)
 {
     const char *path = strchr(url, ':') + 1;
     struct warehouse *w = NULL;
     *tried = false;
     if (access(path, F_OK) != 0) return ERR_OK; // opening it would make it
     err_t rc = wsq_open(&w, path, &wsq_tables, NULL, NULL, e);
-    if (rc == ERR_OK) rc = wsq_query_value(w, sql, NULL, NULL, e);
+    if (rc == ERR_OK) rc = wsq_query_value(w, sql, mem, value, e);
     wsq_close(&w);
     *tried = rc == ERR_OK;
     return rc == ERR_INVALID || rc == ERR_NOMEM ? rc : ERR_OK;
