@@ -105,6 +105,26 @@ static double trial_work(const struct estimate_in *in, const struct trial_cost *
     return t->busy / at_a_time;
 }
 
+// Seconds of one, from a trial in which so many were under way.
+static double of_request(const struct estimate *x, const struct trial_cost *t)
+{
+    double under_way = fmin(x->in.requests, (double)t->rows);
+    return a_row(trial_work(&x->in, t) * under_way, t->rows);
+}
+
+// Requests: what all of them take when so many are under way, and what a batch waits for
+// its slowest one.
+static double requests(const struct estimate *x, uint32_t slots)
+{
+    const struct trial_cost *a = &x->in.first, *t = &x->in.last;
+    double rows = (double)x->in.rows, n = (double)batches(x);
+    double lanes = (double)(slots ? slots : 1) * (x->in.lanes ? x->in.lanes : 1);
+    double one = fmin(of_request(x, a), of_request(x, t));
+    double slowest = t->chunks ? t->busy / (double)t->chunks : 0;
+    double all = fmax(rows * one / x->in.requests, ceil(n / lanes) * slowest);
+    return fmax(all, rows * x->in.gap);
+}
+
 void estimate_init(struct estimate *x, const struct estimate_in *in)
 {
     enum estimate_bound b;
@@ -144,17 +164,16 @@ double estimate_wall(const struct estimate *x, uint32_t slots, enum estimate_bou
     const struct trial_cost *t = &x->in.last;
     double rows = (double)x->in.rows, wall;
     double work = rows * model(x, slots, &b) * x->factor;
-    bool as_tried = slots == x->in.slots || (x->waits && x->in.shared);
+    bool as_tried = slots == x->in.slots;
     if (as_tried && whole(x)) {
         wall = t->wall;
         if (x->waits) b = ESTIMATE_WAITING;
-    } else if (x->waits && !x->in.shared) {
-        double w = waiting(x, slots);
+    } else if (x->waits) {
+        double w = x->in.requests ? requests(x, slots) : waiting(x, slots);
         if (w > work) b = ESTIMATE_WAITING;
         wall = x->begin + fmax(w, work);
     } else if (as_tried && x->slope > 0) {
         wall = t->wall + (rows - (double)t->rows) * x->slope;
-        if (x->waits) b = ESTIMATE_WAITING;
     } else {
         wall = x->begin + work;
     }

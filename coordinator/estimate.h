@@ -30,9 +30,10 @@ struct estimate_in {
     uint32_t slots;                // of the trials, and of the run
     uint32_t lanes;                // batches at a time in a slot that waits
     uint32_t cores;                // of this machine
-    double source;  // reading and unpacking all of the input, beyond what the trials did
-    double loading; // likewise, of a destination that trials cannot load into
-    bool shared;    // what is waited for is shared by all slots: requests
+    double source;     // reading and unpacking all of the input, beyond what the trials did
+    double loading;    // likewise, of a destination that trials cannot load into
+    uint32_t requests; // at a time, of all slots together; 0: the transforms make none
+    double gap;        // seconds from one request to the next, at least
 };
 
 enum estimate_bound { // what more of would make the run shorter

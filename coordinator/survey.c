@@ -5,6 +5,7 @@
 #include "coordinator/cli.h"
 #include "coordinator/survey_params.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 
 enum {
     FIRST_ROWS = 24,
+    FIRST_REQUESTS = 8,
     TRIALS_MOST = 5,
     WHOLE_BYTES = 96 << 20, // an input of so many is tried where it stands
     ROW_BYTES_GUESS = 128,  // of a compressed input, until the first trial
@@ -68,6 +70,7 @@ static void measure_input(struct surveyor *v)
 static uint64_t most_rows(const struct surveyor *v)
 {
     double all = (double)v->s->rows * v->row_bytes;
+    if (has_step(v->j, STEP_HTTP)) return v->j->batch_rows; // somebody else's server
     if (v->row_bytes <= 0 || all <= WHOLE_BYTES) return v->s->rows;
     return (uint64_t)((double)EXCERPT_BYTES_MAX / v->row_bytes);
 }
@@ -129,7 +132,8 @@ static err_t try_growing(struct surveyor *v, struct estimate_in *in, struct err 
 {
     struct survey *s = v->s;
     ns_t began = clock_ns();
-    uint64_t rows = s->rows < FIRST_ROWS ? s->rows : FIRST_ROWS;
+    uint64_t rows = in->requests ? FIRST_REQUESTS : FIRST_ROWS;
+    if (rows > s->rows) rows = s->rows;
     for (int i = 0; i < TRIALS_MOST && (rows || i == 0); i++) {
         struct trial t;
         struct excerpt x;
@@ -228,8 +232,13 @@ static err_t survey(struct surveyor *v, const struct warehouse_ops *ops, struct 
     struct estimate_in in = { .rows = v->s->rows,
                               .batch_rows = j->batch_rows,
                               .lanes = j->workers_concurrency,
-                              .cores = cores > 0 ? (uint32_t)cores : 1,
-                              .shared = has_step(j, STEP_HTTP) };
+                              .cores = cores > 0 ? (uint32_t)cores : 1 };
+    for (size_t i = 0; i < j->n_steps; i++) {
+        const struct step_http *h = &j->steps[i].http;
+        if (j->steps[i].kind != STEP_HTTP) continue;
+        if (!in.requests || h->concurrency < in.requests) in.requests = h->concurrency;
+        in.gap = fmax(in.gap, (double)h->gap_ns / (double)NS_S);
+    }
     measure_input(v);
     TRY(survey_params(&v->params, j, ops, e));
     TRY(try_growing(v, &in, e));
