@@ -370,7 +370,7 @@ static err_t load(struct writer *w, struct err *e)
     static const char *const modes[] = { "append", "replace", "upsert", "incremental" };
     const struct job *j = w->j;
     TRY(destination(w, e));
-    text(w, "load.table", j->table);
+    if (!job_into_text(j)) text(w, "load.table", j->table);
     if (j->mode != MODE_APPEND && !j->merge_sql && !job_aggregates(j))
         text(w, "load.mode", modes[j->mode]);
     list(w, "load.key", &j->key);
@@ -431,6 +431,7 @@ static err_t write_all(struct writer *w, const struct job_comments *c, struct er
     for (size_t i = 0; i < c->about.n; i++)
         yaml_comment(&w->y, c->about.v[i]);
     text(w, "name", j->name);
+    text(w, "schedule", j->schedule);
     size(w, "cache", j->cache_bytes, 0);
     TRY(source(w, c, e));
     TRY(transforms(w, e));

@@ -31,6 +31,7 @@ import test_pg_load  # noqa: F401
 import test_pg_others  # noqa: F401
 import test_pg_faults  # noqa: F401
 import test_pg_same  # noqa: F401
+import test_plan  # noqa: F401
 import test_plugin  # noqa: F401
 import test_misbehaviour  # noqa: F401
 import test_python  # noqa: F401

@@ -49,7 +49,8 @@ struct row {
 
 static const struct row rows[] = {
     { "no_command", "tranche",
-      "Usage: tranche run [JOB.yaml] [FLAGS]\n       tranche check [JOB.yaml] [FLAGS]\n"
+      "Usage: tranche run [JOB.yaml] [FLAGS]\n       tranche plan [JOB.yaml] [FLAGS]\n"
+      "       tranche check [JOB.yaml] [FLAGS]\n"
       "       tranche runs\n       tranche cache list|clear\n       tranche schedule "
       "install|list|remove\n       tranche keys "
       "new|list|allow|revoke\n"
@@ -64,8 +65,8 @@ static const struct row rows[] = {
       "tranche: unknown command 'zebra'; 'tranche --help' lists them\n" },
     { "file_as_command", "tranche|job.yaml",
       "tranche: unknown command 'job.yaml'; did you mean 'tranche run job.yaml'?\n" },
-    { "later_command", "tranche|plan|job.yaml",
-      "tranche: plan: not in this version of tranche (" TRANCHE_VERSION
+    { "later_command", "tranche|explain|job.yaml",
+      "tranche: explain: not in this version of tranche (" TRANCHE_VERSION
       "); 'tranche --help' lists what is\n" },
     { "flag_before_command", "tranche|--csv|x",
       "tranche: '--csv': a command comes first, e.g. tranche run --csv\n" },
