@@ -235,8 +235,8 @@ static void rate_of(int64_t gap_ns, char out[UNITS_TEXT])
         int64_t ns;
     } units[] = { { "/s", 1000000000 }, { "/m", 60000000000 }, { "/h", 3600000000000 } };
     size_t i = 0;
-    while (i < 2 && (units[i].ns / gap_ns == 0 ||
-                     units[i].ns / (units[i].ns / gap_ns) != gap_ns))
+    while (i < 2 &&
+           (units[i].ns / gap_ns == 0 || units[i].ns / (units[i].ns / gap_ns) != gap_ns))
         i++;
     snprintf(out, UNITS_TEXT, "%lld%s", (long long)(units[i].ns / gap_ns), units[i].unit);
 }

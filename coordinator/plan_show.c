@@ -68,7 +68,8 @@ void plan_evidence(const struct plan_found *f, uint32_t i, char out[PLAN_EVIDENC
     const struct infer_column *c = source_evidence(f->plan->source, &n);
     const struct column_extent *x = source_extents(f->plan->source);
     const struct field *of = &f->plan->spec.in.f[i];
-    char values[TEXT], empty[TEXT], reach[2 * EXTENT_SHOWN + 16] = "", why[240 + PLAN_PLACE];
+    char values[TEXT], empty[TEXT], reach[2 * EXTENT_SHOWN + 16] = "",
+                                                             why[240 + PLAN_PLACE];
     *out = 0;
     if (!c || i >= n) {
         if (of->given) snprintf(out, PLAN_EVIDENCE, "as given");
