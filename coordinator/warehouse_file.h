@@ -55,13 +55,13 @@ MUST_CHECK err_t wf_no_values(struct warehouse *w, const char *sql, struct arena
                               struct cell *value, struct err *e);
 extern const struct warehouse_ops warehouse_csv_merged, warehouse_jsonl_merged;
 
-// ---- a table of the ledger as text (warehouse_stage_text.c)
+// ---- what a merge gives as text (warehouse_stage_text.c)
 
 typedef err_t wf_put(struct warehouse *w, const uint8_t *p, size_t n, struct err *e);
-// All its rows in their order, as w->files->format with the columns of w->schema, without
-// a header; in bounded memory.
-MUST_CHECK err_t wf_table_text(struct warehouse *w, const char *table, wf_put *put,
-                               struct err *e);
+// All rows that wsq_merge_step gets of it, as w->files->format with the columns of
+// w->schema, without a header; in bounded memory.
+MUST_CHECK err_t wf_rows_text(struct warehouse *w, sqlite3_stmt *rows, wf_put *put,
+                              struct err *e);
 
 // ---- on the disk (warehouse_file_disk.c)
 

@@ -286,6 +286,15 @@ void wsq_merge_done(struct warehouse *w);
 // In it: a table is made of the target, which is dropped. *result is its name, malloced.
 // The schema and the indexes are those of the result from now on.
 MUST_CHECK err_t wsq_merge(struct warehouse *w, char **result, struct err *e);
+// The same for those that keep its rows elsewhere: `take` gets a statement that gives them,
+// and steps it by wsq_merge_step, which counts them.
+typedef err_t wsq_take_rows(struct warehouse *w, sqlite3_stmt *rows, void *arg,
+                            struct err *e);
+MUST_CHECK err_t wsq_merge_rows(struct warehouse *w, wsq_take_rows *take, void *arg,
+                                struct err *e);
+// ERR_INVALID: merge.sql fails.
+MUST_CHECK err_t wsq_merge_step(struct warehouse *w, sqlite3_stmt *st, bool *row,
+                                struct err *e);
 
 // ---- keys and indexes (warehouse_sqlite_index.c)
 

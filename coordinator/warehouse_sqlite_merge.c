@@ -100,7 +100,7 @@ static err_t prepare_parts(struct warehouse *w, uint32_t n_keys, sqlite3_stmt **
     return rc;
 }
 
-static err_t aggregate_sorted(struct warehouse *w, const char *table, struct err *e)
+static err_t aggregate(struct warehouse *w, const char *table, struct err *e)
 {
     const struct load_merge *m = w->merge;
     sqlite3_stmt *from = NULL;
@@ -116,16 +116,6 @@ static err_t aggregate_sorted(struct warehouse *w, const char *table, struct err
     sqlite3_finalize(from);
     sqlite3_finalize(x.st);
     return rc;
-}
-
-// SQLite's sorter fills as much memory as the cache may take before it sorts it. What fits
-// into the processor's own cache is sorted faster, by a seventh, though it makes more runs.
-static err_t aggregate(struct warehouse *w, const char *table, struct err *e)
-{
-    enum { SORT_KIB = 8 << 10 };
-    TRY(wsq_page_cache(w, SORT_KIB, e));
-    TRY(aggregate_sorted(w, table, e));
-    return wsq_page_cache(w, 0, e);
 }
 
 // ---- a chunk's states are looked at before they are taken in
@@ -213,36 +203,65 @@ static err_t prepare_sql(struct warehouse *w, struct buf *names, sqlite3_stmt **
     return rc == ERR_TRANSFORM ? ERR_INVALID : rc;
 }
 
-static err_t copy_rows(struct warehouse *w, sqlite3_stmt *from, sqlite3_stmt *into,
-                       struct err *e)
+err_t wsq_merge_step(struct warehouse *w, sqlite3_stmt *st, bool *row, struct err *e)
 {
-    int rc, n = sqlite3_column_count(from);
-    while ((rc = sqlite3_step(from)) == SQLITE_ROW) {
-        for (int i = 0; i < n; i++) {
-            rc = sqlite3_bind_value(into, i + 1, sqlite3_column_value(from, i));
-            if (rc != SQLITE_OK) return wsq_fail(w, rc, e, "binding a value");
-        }
-        TRY(insert_row(w, into, e));
-    }
-    if (rc == SQLITE_DONE) return ERR_OK;
+    int rc = sqlite3_step(st);
+    *row = rc == SQLITE_ROW;
+    if (*row) w->merge->rows_out++;
+    if (*row || rc == SQLITE_DONE) return ERR_OK;
     if ((rc & 0xff) == SQLITE_ERROR)
         return err_set(e, ERR_INVALID, "merge: %s", sqlite3_errmsg(w->db));
     return wsq_fail(w, rc, e, "merging");
 }
 
-static err_t run_sql(struct warehouse *w, const char *parts, const char *table,
-                     struct schema *columns, struct err *e)
+static err_t copy_rows(struct warehouse *w, sqlite3_stmt *from, sqlite3_stmt *into,
+                       struct err *e)
 {
-    sqlite3_stmt *from = NULL, *into = NULL;
+    bool row, none;
+    int n = sqlite3_column_count(from);
+    for (;;) {
+        TRY(wsq_merge_step(w, from, &row, e));
+        if (!row) return ERR_OK;
+        for (int i = 0; i < n; i++) {
+            int rc = sqlite3_bind_value(into, i + 1, sqlite3_column_value(from, i));
+            if (rc != SQLITE_OK) return wsq_fail(w, rc, e, "binding a value");
+        }
+        TRY(wsq_step(w, into, &none, e, "adding a row of the result"));
+        sqlite3_reset(into);
+    }
+}
+
+static err_t make_table(struct warehouse *w, sqlite3_stmt *from, void *table, struct err *e)
+{
+    sqlite3_stmt *into = NULL;
+    TRY(wsq_table_create(w, table, &w->schema, e));
+    TRY(prepare_insert(w, table, w->schema.n, &into, e));
+    err_t rc = copy_rows(w, from, into, e);
+    sqlite3_finalize(into);
+    return rc;
+}
+
+// load.indexes are those of the table, whose columns are known only now.
+static err_t take_columns(struct warehouse *w, const struct schema *columns, struct err *e)
+{
+    schema_free(&w->schema);
+    TRY(schema_copy(&w->schema, columns, e));
+    return wsq_indexes_take(w, w->merge_indexes, w->n_merge_indexes, e);
+}
+
+static err_t run_sql(struct warehouse *w, const char *parts, wsq_take_rows *take, void *arg,
+                     struct err *e)
+{
+    sqlite3_stmt *from = NULL;
+    struct schema columns = { 0 };
     TRY(wsq_exec(w, e, "merging", "CREATE TEMP VIEW %s AS SELECT * FROM main.\"%w\"", PARTS,
                  parts));
     w->merge->rows_out = 0;
-    err_t rc = prepare_sql(w, &w->lookups, &from, columns, e);
-    if (rc == ERR_OK) rc = wsq_table_create(w, table, columns, e);
-    if (rc == ERR_OK) rc = prepare_insert(w, table, columns->n, &into, e);
-    if (rc == ERR_OK) rc = copy_rows(w, from, into, e);
+    err_t rc = prepare_sql(w, &w->lookups, &from, &columns, e);
+    if (rc == ERR_OK) rc = take_columns(w, &columns, e);
+    if (rc == ERR_OK) rc = take(w, from, arg, e);
     sqlite3_finalize(from);
-    sqlite3_finalize(into);
+    schema_free(&columns);
     if (rc == ERR_OK) rc = wsq_exec(w, e, "merging", "DROP VIEW temp.%s", PARTS);
     return rc == ERR_INVALID ? err_wrap(e, rc, "merge.sql") : rc;
 }
@@ -288,50 +307,94 @@ void wsq_merge_done(struct warehouse *w)
 
 // ---- the whole
 
-// load.indexes are those of the table, whose columns are known only now.
-static err_t take_columns(struct warehouse *w, const struct schema *columns, struct err *e)
+static err_t drop(struct warehouse *w, const char *table, struct err *e)
 {
-    schema_free(&w->schema);
-    TRY(schema_copy(&w->schema, columns, e));
-    return wsq_indexes_take(w, w->merge_indexes, w->n_merge_indexes, e);
+    return wsq_exec(w, e, "dropping the parts", "DROP TABLE main.\"%w\"", table);
 }
 
+// `parts` is for what an aggregate gives to merge.sql, `result` for what it gives without.
+//
+// SQLite's sorter fills as much memory as the cache may take before it sorts it. What fits
+// into the processor's own cache is sorted faster, by a seventh, though it makes more runs.
 static err_t merge(struct warehouse *w, const char *parts, const char *result,
-                   struct err *e)
+                   wsq_take_rows *take, void *arg, struct err *e)
 {
+    enum { SORT_KIB = 8 << 10 };
     const struct load_merge *m = w->merge;
-    struct schema columns = { 0 };
     bool aggregates = agg_given(&m->spec->aggregate);
+    TRY(wsq_page_cache(w, SORT_KIB, e));
     w->merge->rows_out = 0;
     crash_point("merge-before");
     if (aggregates) TRY(aggregate(w, m->sql ? parts : result, e));
     crash_point("merge-after-aggregate");
-    err_t rc = ERR_OK;
     if (m->sql)
-        rc = run_sql(w, aggregates ? parts : w->target, result, &columns, e);
+        TRY(run_sql(w, aggregates ? parts : w->target, take, arg, e));
     else
-        rc = schema_copy(&columns, m->rows, e);
+        TRY(take_columns(w, m->rows, e));
     crash_point("merge-after-sql");
-    if (rc == ERR_OK) rc = take_columns(w, &columns, e);
-    schema_free(&columns);
-    TRY(rc);
-    if (aggregates && m->sql)
-        TRY(wsq_exec(w, e, "dropping the parts", "DROP TABLE main.\"%w\"", parts));
-    return wsq_exec(w, e, "dropping the parts", "DROP TABLE main.\"%w\"", w->target);
+    if (aggregates && m->sql) TRY(drop(w, parts, e));
+    TRY(drop(w, w->target, e));
+    return wsq_page_cache(w, 0, e);
+}
+
+static err_t name_parts(const struct warehouse *w, char **parts, struct err *e)
+{
+    if (asprintf(parts, "%s_parts", w->target) >= 0) return ERR_OK;
+    *parts = NULL;
+    return err_set(e, ERR_NOMEM, "out of memory");
 }
 
 err_t wsq_merge(struct warehouse *w, char **out, struct err *e)
 {
-    char *parts = NULL;
+    char *parts;
     *out = NULL;
-    if (asprintf(&parts, "%s_parts", w->target) < 0) parts = NULL;
+    TRY(name_parts(w, &parts, e));
     if (asprintf(out, "%s_result", w->target) < 0) *out = NULL;
-    err_t rc =
-        parts && *out ? merge(w, parts, *out, e) : err_set(e, ERR_NOMEM, "out of memory");
+    err_t rc = *out ? merge(w, parts, *out, make_table, *out, e)
+                    : err_set(e, ERR_NOMEM, "out of memory");
     free(parts);
     if (rc == ERR_OK) return ERR_OK;
     free(*out);
     *out = NULL;
+    return rc;
+}
+
+// ---- without a table of the result
+
+// A column is of the type of the one that it shows. In a compound only that of the first
+// SELECT is looked at, and a table would change the values of the others to it.
+static bool needs_table(const struct load_merge *m)
+{
+    static const char *const words[] = { "union", "except", "intersect", "values" };
+    if (!m->sql) return true;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcasestr(m->sql, words[i])) return true;
+    return false;
+}
+
+static err_t take_table(struct warehouse *w, const char *table, wsq_take_rows *take,
+                        void *arg, struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+    TRY(wsq_prepare(w, &st, e, "SELECT * FROM main.\"%w\" ORDER BY rowid", table));
+    w->merge->rows_out = 0;
+    err_t rc = take(w, st, arg, e);
+    sqlite3_finalize(st);
+    return rc == ERR_OK ? drop(w, table, e) : rc;
+}
+
+err_t wsq_merge_rows(struct warehouse *w, wsq_take_rows *take, void *arg, struct err *e)
+{
+    char *name;
+    if (needs_table(w->merge)) {
+        TRY(wsq_merge(w, &name, e));
+        err_t rc = take_table(w, name, take, arg, e);
+        free(name);
+        return rc;
+    }
+    TRY(name_parts(w, &name, e));
+    err_t rc = merge(w, name, NULL, take, arg, e);
+    free(name);
     return rc;
 }
 

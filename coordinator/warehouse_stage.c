@@ -1,5 +1,5 @@
 // Aggregates and merge.sql into text: states and parts are staged in a SQLite database, and
-// the table that is made of them is written out in the last transaction.
+// what is made of them is written out in the last transaction.
 //
 // For csv: and jsonl: the database is the ledger beside the output. A crash before the end
 // of that transaction leaves what was staged, whether or not the new file has taken the old
@@ -42,17 +42,22 @@ static err_t put_file(struct warehouse *w, const uint8_t *p, size_t n, struct er
     return wf_write(w->files, p, n, e);
 }
 
-static err_t write_file(struct warehouse *w, const char *table, const char *path,
-                        uint64_t *ino, struct err *e)
+struct new_file {
+    const char *path;
+    uint64_t ino;
+};
+
+static err_t write_file(struct warehouse *w, sqlite3_stmt *rows, void *arg, struct err *e)
 {
+    struct new_file *to = arg;
     struct wf *f = w->files;
     TRY(text_header(f->format, &w->schema, &f->header, e));
-    TRY(wf_create(f, path, false, ino, e));
-    err_t rc = wf_open_at(f, path, f->header.n, e);
-    if (rc == ERR_OK) rc = wf_table_text(w, table, put_file, e);
+    TRY(wf_create(f, to->path, false, &to->ino, e));
+    err_t rc = wf_open_at(f, to->path, f->header.n, e);
+    if (rc == ERR_OK) rc = wf_rows_text(w, rows, put_file, e);
     if (rc == ERR_OK) rc = wf_sync(f, e);
     wf_close_fd(f);
-    if (rc != ERR_OK) unlink(path); // it takes room that may be short
+    if (rc != ERR_OK) unlink(to->path); // it takes room that may be short
     return rc;
 }
 
@@ -65,30 +70,25 @@ static err_t note_file(struct warehouse *w, uint64_t ino, struct err *e)
                     (long long)ino);
 }
 
-static err_t replace_file(struct warehouse *w, const char *table, struct err *e)
+static err_t replace_file(struct warehouse *w, struct err *e)
 {
     struct wf *f = w->files;
-    uint64_t ino = 0;
+    struct new_file to_write = { 0 };
     char *from = wf_path(f, w->target, false), *to = wf_path(f, f->base, false);
     err_t rc = from && to ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory");
-    if (rc == ERR_OK) rc = write_file(w, table, from, &ino, e);
+    to_write.path = from;
+    if (rc == ERR_OK) rc = wsq_merge_rows(w, write_file, &to_write, e);
     crash_point("stage-after-write");
     if (rc == ERR_OK) rc = wf_rename(f, from, to, false, e);
     crash_point("stage-after-rename");
     free(from);
     free(to);
-    return rc == ERR_OK ? note_file(w, ino, e) : rc;
+    return rc == ERR_OK ? note_file(w, to_write.ino, e) : rc;
 }
 
 static err_t complete(struct warehouse *w, bool swaps, bool drops, struct err *e)
 {
-    char *result = NULL;
-    if (drops || !swaps) return wf_store.drop_staged(w, w->target, e);
-    TRY(wsq_merge(w, &result, e));
-    err_t rc = replace_file(w, result, e);
-    if (rc == ERR_OK) rc = drop_table(w, result, e);
-    free(result);
-    return rc;
+    return drops || !swaps ? wf_store.drop_staged(w, w->target, e) : replace_file(w, e);
 }
 
 // What was staged may have been many times as large as everything else. Nothing depends on
@@ -192,7 +192,12 @@ static err_t print_table(struct warehouse *w, struct err *e)
     struct wf *f = w->files;
     TRY(text_header(f->format, &w->schema, &f->header, e));
     TRY(stdout_write(f->header.p, f->header.n, e));
-    return wf_table_text(w, w->target, put_stdout, e);
+    sqlite3_stmt *rows = NULL;
+    TRY(wsq_prepare(w, &rows, e, "SELECT * FROM main.\"%w\" ORDER BY rowid", w->target));
+    w->merge->rows_out = 0;
+    err_t rc = wf_rows_text(w, rows, put_stdout, e);
+    sqlite3_finalize(rows);
+    return rc;
 }
 
 static err_t done_table(struct warehouse *w, bool swaps, bool is_complete, struct err *e)

@@ -1,4 +1,4 @@
-// A table as text, in the words that workers use for rows.
+// Rows of a statement as text, in the words that workers use for rows.
 
 #include "coordinator/warehouse_file.h"
 
@@ -69,20 +69,17 @@ static err_t print_all(struct printer *p, sqlite3_stmt *st, struct err *e)
         p->row_bytes += VALUE_MAX + ESCAPED_MAX * strlen(s->f[i].name);
     TRY(start(p, e));
     for (;;) {
-        TRY(wsq_step(p->w, st, &row, e, "reading the result"));
+        TRY(wsq_merge_step(p->w, st, &row, e));
         if (!row) return print(p, e);
         TRY(take_row(p, st, e));
     }
 }
 
-err_t wf_table_text(struct warehouse *w, const char *table, wf_put *put, struct err *e)
+err_t wf_rows_text(struct warehouse *w, sqlite3_stmt *rows, wf_put *put, struct err *e)
 {
     struct printer p = { .w = w, .sink = sink_find(w->files->format), .put = put };
-    sqlite3_stmt *st = NULL;
     TRY(p.sink->open(&p.encoder, &w->schema, e));
-    err_t rc = wsq_prepare(w, &st, e, "SELECT * FROM main.\"%w\" ORDER BY rowid", table);
-    if (rc == ERR_OK) rc = print_all(&p, st, e);
-    sqlite3_finalize(st);
+    err_t rc = print_all(&p, rows, e);
     p.sink->close(&p.encoder);
     batch_free(&p.batch);
     buf_free(&p.out);

@@ -376,6 +376,36 @@ def merge_sql_into_text_keeps_its_order(t):
 
 
 @scenario("aggregate")
+def text_gets_the_values_that_a_table_of_the_result_would_have(t):
+    t.write("in.csv", "d,b,r,i,s\n2024-01-02,true,1.5,7,x\n2024-01-01,false,2.0,8,\n,,,,y\n")
+    for n, sql in enumerate((
+            "SELECT * FROM parts", "SELECT r, i FROM parts UNION ALL SELECT 3, 4.0", "SELECT s FROM parts Union SELECT 5",
+            "SELECT r FROM (SELECT r FROM parts UNION ALL SELECT i FROM parts)", "WITH v(r, b) AS (VALUES (1, 1)) SELECT * FROM v",
+            "SELECT b, max(r) AS r FROM parts GROUP BY b ORDER BY b", "SELECT r * 2 AS r, count(*) AS n, b FROM parts GROUP BY s",
+            "SELECT i FROM parts EXCEPT SELECT 8", "SELECT * FROM parts WHERE i > 100")):
+        args = ("run", "--csv", "in.csv", "--merge-sql", sql)
+        t.run(*args, "--into", "sqlite:wh.db", "--table", f"t{n}")
+        t.run(*args, "--into", f"csv:{n}.csv", "--output", "json")
+        t.equal(t.one("wh.db", f"SELECT count(*) FROM t{n}"), t.last.json["rows_merged"], f"rows of {sql}")
+        want = t.run("run", "--sqlite", "wh.db", "--sqlite-table", f"t{n}", "--into", "stdout:").out
+        with open(t.path(f"{n}.csv")) as f:
+            t.equal(want, f.read(), sql)
+        t.equal(want, t.run(*args, "--into", "stdout:").out, f"standard output: {sql}")
+
+
+@scenario("aggregate")
+def a_merge_that_fails_in_the_middle_leaves_the_old_file(t):
+    t.write("out.jsonl", '{"x":1}\n')
+    t.write("in.csv", "v\n" + "".join(f"{i}\n" for i in range(2000)))
+    sql = "SELECT abs(CASE WHEN v = 1999 THEN -9223372036854775807 - 1 ELSE v END) AS x FROM parts"
+    r = t.run("run", "--csv", "in.csv", "--merge-sql", sql, "--into", "jsonl:out.jsonl", "--mode", "replace", want=2)
+    t.says(r, "merge.sql: merge: integer overflow")
+    with open(t.path("out.jsonl")) as f:
+        t.equal('{"x":1}\n', f.read(), "the file")
+    t.equal([], [x for x in os.listdir(t.dir) if "__tranche" in x], "what was written of the new one")
+
+
+@scenario("aggregate")
 def what_text_cannot_take_of_an_aggregate_is_said(t):
     shutil.copy(t.data("flights-slice.csv"), t.path("in.csv"))
     by = ("--csv", "in.csv", "--by", "origin")
