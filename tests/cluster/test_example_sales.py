@@ -134,8 +134,10 @@ def a_day_more_of_sales_is_read_alone(t):
 @scenario("examples", "pipelines", "forecast")
 def the_readme_of_sales_does_what_it_says(t):
     x = Example(t, "sales")
-    ran = x.follow()
-    t.says(ran[-1], "orders: 7 rows into", "totals: 3 rows into", "rows read                 3 = parsed 3")
+    again, check, install = x.follow()[-3:]
+    t.says(again, "orders: 7 rows into", "totals: 3 rows into", "rows read                 3 = parsed 3")
+    t.says(check, "schedule weekly: due next at ")
+    t.says(install, "0 0 * * 1 ", x.path("sales.yaml"))
     exact(t, x)
 
 
