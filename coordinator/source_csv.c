@@ -4,6 +4,7 @@
 #include "coordinator/source_impl.h"
 #include "coordinator/source_names.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -147,9 +148,10 @@ err_t source_check_same(const struct source_input *in, int fd, bool *grown, stru
     TRY(compare(in, &st, grown, e));
     if (in->by_value) return ERR_OK;
     // Workers open it by its path, which may lead to another file by now.
-    if (stat(in->path, &st) != 0)
-        return err_set(e, ERR_CHANGED, "%s was removed during the run", in->name);
-    return compare(in, &st, grown, e);
+    if (stat(in->path, &st) == 0) return compare(in, &st, grown, e);
+    return errno == ENOENT || errno == ENOTDIR
+               ? err_set(e, ERR_CHANGED, "%s was removed during the run", in->name)
+               : err_sys(e, "cannot examine %s", in->name);
 }
 
 err_t source_reopen(const struct source_input *in, struct stream **out, struct err *e)

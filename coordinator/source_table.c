@@ -48,7 +48,8 @@ static err_t kind_of(const struct source *s, const char *name, const char **why_
     sqlite3_stmt *st = NULL;
     *why_not = "this SQLite does not tell what it is";
     int rc = sqlite3_prepare_v2(q->db, sql, -1, &st, NULL);
-    if (rc != SQLITE_OK) return rc == SQLITE_NOMEM ? sqlite_source_fail(s, rc, e) : ERR_OK;
+    if (rc == SQLITE_ERROR) return ERR_OK; // it has no such table
+    if (rc != SQLITE_OK) return sqlite_source_fail(s, rc, e);
     rc = sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
     if (rc == SQLITE_OK) rc = sqlite3_step(st);
     if (rc == SQLITE_ROW) {
@@ -184,11 +185,11 @@ void source_table_close(struct by_rowid *t)
 
 // ---- statements: between lock and unlock ----
 
-static void bind_range(sqlite3_stmt *st, struct range r)
+static int bind_range(sqlite3_stmt *st, struct range r)
 {
     sqlite3_reset(st);
-    sqlite3_bind_int64(st, 1, (sqlite3_int64)r.begin);
-    sqlite3_bind_int64(st, 2, (sqlite3_int64)r.end);
+    int rc = sqlite3_bind_int64(st, 1, (sqlite3_int64)r.begin);
+    return rc == SQLITE_OK ? sqlite3_bind_int64(st, 2, (sqlite3_int64)r.end) : rc;
 }
 
 // Of the rows in the range the rows-th: its rowid, if there are so many.
@@ -197,9 +198,9 @@ static err_t rowid_of(const struct source *s, struct range r, uint64_t rows, boo
 {
     const struct sqlite_source *q = s->own;
     sqlite3_stmt *st = q->table->last;
-    bind_range(st, r);
-    sqlite3_bind_int64(st, 3, (sqlite3_int64)rows);
-    int rc = sqlite3_step(st);
+    int rc = bind_range(st, r);
+    if (rc == SQLITE_OK) rc = sqlite3_bind_int64(st, 3, (sqlite3_int64)rows);
+    if (rc == SQLITE_OK) rc = sqlite3_step(st);
     *there = rc == SQLITE_ROW;
     if (*there) *rowid = (uint64_t)sqlite3_column_int64(st, 0);
     sqlite3_reset(st);
@@ -211,8 +212,8 @@ static err_t count_rows(const struct source *s, struct range r, uint64_t *rows,
 {
     const struct sqlite_source *q = s->own;
     sqlite3_stmt *st = q->table->count;
-    bind_range(st, r);
-    int rc = sqlite3_step(st);
+    int rc = bind_range(st, r);
+    if (rc == SQLITE_OK) rc = sqlite3_step(st);
     if (rc == SQLITE_ROW) *rows = (uint64_t)sqlite3_column_int64(st, 0);
     sqlite3_reset(st);
     return rc == SQLITE_ROW ? ERR_OK : sqlite_source_fail(s, rc, e);
@@ -226,9 +227,9 @@ static err_t read_rows(const struct source *s, struct range r, struct buf *row,
 {
     const struct sqlite_source *q = s->own;
     bool enough = false;
-    int rc = SQLITE_ROW;
     err_t code = ERR_OK;
-    bind_range(q->st, r);
+    int rc = bind_range(q->st, r);
+    if (rc != SQLITE_OK) return sqlite_source_fail(s, rc, e);
     while (code == ERR_OK && !enough && (rc = sqlite3_step(q->st)) == SQLITE_ROW) {
         code = row_step_put(q->st, q->rows.lead + q->rows.n_cols, row, e);
         if (code == ERR_OK) code = each(arg, row, &enough, e);
@@ -262,8 +263,8 @@ err_t source_table_begin(struct source *s, struct err *e)
     struct sqlite_source *q = s->own;
     s->ops = &source_table;
     s->in->by_value = false;
-    bind_range(q->st, (struct range){ 0, 0, s->in->size });
-    return show_state(s, e);
+    int rc = bind_range(q->st, (struct range){ 0, 0, s->in->size });
+    return rc == SQLITE_OK ? show_state(s, e) : sqlite_source_fail(s, rc, e);
 }
 
 uint64_t source_table_sampled(struct source *s, uint64_t rows)

@@ -82,6 +82,7 @@ void wf_close_fd(struct wf *f);
 MUST_CHECK err_t wf_write(struct wf *f, const uint8_t *p, size_t n, struct err *e);
 MUST_CHECK err_t wf_sync(struct wf *f, struct err *e);
 MUST_CHECK err_t wf_cut(struct wf *f, uint64_t bytes, struct err *e); // and on the disk
+MUST_CHECK err_t wf_sync_folder(const struct wf *f, struct err *e);
 // For good. `new_name`: nothing may have it yet.
 MUST_CHECK err_t wf_rename(const struct wf *f, const char *from, const char *to,
                            bool new_name, struct err *e);

@@ -44,7 +44,7 @@ err_t wf_stat(const struct wf *f, const char *path, struct stat *st, bool *there
                                           : "no file");
 }
 
-static err_t sync_folder(const struct wf *f, struct err *e)
+err_t wf_sync_folder(const struct wf *f, struct err *e)
 {
     int fd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return fail(f, e, "opening its folder");
@@ -96,7 +96,7 @@ err_t wf_create(const struct wf *f, const char *path, bool visible, uint64_t *in
     if (rc != ERR_OK && fd >= 0) unlink(first);
     crash_point("file-after-create");
     if (rc == ERR_OK && visible) rc = rename(first, path) ? fail(f, e, "naming") : ERR_OK;
-    if (rc == ERR_OK) rc = sync_folder(f, e);
+    if (rc == ERR_OK) rc = wf_sync_folder(f, e);
     free(first);
     return rc;
 }
@@ -160,7 +160,7 @@ err_t wf_rename(const struct wf *f, const char *from, const char *to, bool new_n
         if (errno != EINVAL) return fail(f, e, "renaming"); // EINVAL: no such flag here
         if (access(to, F_OK) == 0 || rename(from, to) != 0) return fail(f, e, "renaming");
     }
-    return sync_folder(f, e);
+    return wf_sync_folder(f, e);
 }
 
 // ---- a file that was there before

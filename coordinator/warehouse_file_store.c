@@ -400,27 +400,39 @@ static err_t fill(struct warehouse *w, unsigned slot, struct result *const *r, s
     return ERR_OK;
 }
 
-// The part that is open, in the ledger or made now.
-static err_t find_part(struct warehouse *w, struct err *e)
+// The part that the ledger calls open, if there is one. One that has its name already was
+// named by a finish() that failed behind that: it is done.
+static err_t open_part(struct warehouse *w, bool *any, struct err *e)
 {
     struct wf *f = w->files;
+    struct stat file;
     sqlite3_stmt *st;
-    bool row;
-    TRY(name_parts(w, "'full'", e));
+    *any = false;
     TRY(wsq_prepare(
         w, &st, e,
         "SELECT name, bytes FROM main.tranche_output WHERE load = %lld AND state "
         "= 'open'",
         (long long)w->load_id));
-    err_t rc = wsq_step(w, st, &row, e, "reading tranche_output");
-    const char *name = row ? (const char *)sqlite3_column_text(st, 0) : NULL;
-    char *path = name ? wf_path(f, name, true) : NULL;
-    if (rc == ERR_OK && name) rc = path ? set_current(f, name, e) : nomem(e);
-    if (rc == ERR_OK && name)
-        rc = wf_open_at(f, path, (uint64_t)sqlite3_column_int64(st, 1), e);
-    free(path);
+    err_t rc = wsq_step(w, st, any, e, "reading tranche_output");
+    const char *name = *any ? (const char *)sqlite3_column_text(st, 0) : NULL;
+    uint64_t bytes = *any ? (uint64_t)sqlite3_column_int64(st, 1) : 0;
+    if (rc == ERR_OK && *any) rc = name ? set_current(f, name, e) : nomem(e);
     sqlite3_finalize(st);
-    return rc == ERR_OK && !row ? start_part(w, e) : rc;
+    if (rc != ERR_OK || !*any) return rc;
+    char *path = wf_path(f, f->current, true);
+    rc = path ? wf_stat(f, path, &file, any, e) : nomem(e);
+    if (rc == ERR_OK)
+        rc = *any ? wf_open_at(f, path, bytes, e) : name_part(w, f->current, e);
+    free(path);
+    return rc;
+}
+
+static err_t find_part(struct warehouse *w, struct err *e)
+{
+    bool any;
+    TRY(name_parts(w, "'full'", e));
+    TRY(open_part(w, &any, e));
+    return any ? ERR_OK : start_part(w, e);
 }
 
 // Where the last transaction that is in ended: one that was rolled back left more.
@@ -476,12 +488,26 @@ static err_t prepare(struct warehouse *w, bool swaps, struct err *e)
     return ERR_OK;
 }
 
+// It may have its name since an earlier try, which failed behind that.
+static err_t take_name(struct warehouse *w, const char *from, const char *to, struct err *e)
+{
+    struct wf *f = w->files;
+    struct output o;
+    struct stat st;
+    bool there;
+    TRY(wf_stat(f, from, &st, &there, e));
+    if (there) return wf_rename(f, from, to, false, e);
+    TRY(read_output(w, w->target, &o, e));
+    TRY(swapped_already(w, &o, e));
+    return wf_sync_folder(f, e);
+}
+
 static err_t swap(struct warehouse *w, struct err *e)
 {
     struct wf *f = w->files;
     char *from = wf_path(f, w->target, false), *to = wf_path(f, f->base, false);
     err_t rc = from && to ? ERR_OK : nomem(e);
-    if (rc == ERR_OK && !f->swapped) rc = wf_rename(f, from, to, false, e);
+    if (rc == ERR_OK && !f->swapped) rc = take_name(w, from, to, e);
     free(from);
     free(to);
     if (rc != ERR_OK) return rc;
@@ -516,7 +542,8 @@ static err_t complete(struct warehouse *w, bool swaps, bool drops, struct err *e
 {
     if (drops) return drop_staged(w, w->target, e);
     if (w->files->parts) {
-        if (w->files->fd >= 0) TRY(find_part(w, e)); // cut to what is committed
+        bool any;
+        if (w->files->fd >= 0) TRY(open_part(w, &any, e)); // cut to what is committed
         return name_parts(w, "'full','open'", e);
     }
     if (!w->files->swapped) TRY(cut_what_is_extra(w, e));

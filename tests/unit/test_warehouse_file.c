@@ -429,6 +429,44 @@ static void parts_get_their_names_when_they_are_whole(void **state)
     kit_free(&k);
 }
 
+static void nothing_follows_a_last_part_that_is_just_full(void **state)
+{
+    (void)state;
+    struct kit k;
+    text_kit(&k, "csv", "part-*.csv");
+    kit_open(&k);
+    k.w->files->part_bytes = 12;
+    kit_begin(&k);
+    kit_commit(&k, 0, 10, 30); // 14: full
+    finish(&k, 30);
+    is(&k, "part-00001.csv", "a,b\n1,r1\n2,r2\n");
+    is(&k, "part-00002.csv", NULL);
+    kit_free(&k);
+}
+
+// The end of the load failed behind the name, and the file has grown since.
+static void a_part_that_has_its_name_already_is_left_as_it_is(void **state)
+{
+    (void)state;
+    struct kit k;
+    char from[256], to[256];
+    text_kit(&k, "csv", "part-*.csv");
+    kit_open(&k);
+    kit_begin(&k);
+    kit_commit(&k, 0, 10, 20);
+    kit_close(&k);
+    snprintf(from, sizeof from, "%s/part-00001.csv.tranche", k.dir);
+    snprintf(to, sizeof to, "%s/part-00001.csv", k.dir);
+    assert_int_equal(rename(from, to), 0);
+    kit_open(&k);
+    kit_begin(&k);
+    kit_commit(&k, 0, 20, 30);
+    finish(&k, 30);
+    is(&k, "part-00001.csv", "a,b\n1,r1\n");
+    is(&k, "part-00002.csv", "a,b\n2,r2\n");
+    kit_free(&k);
+}
+
 static void a_part_of_somebody_else_is_not_overwritten(void **state)
 {
     (void)state;
@@ -592,6 +630,8 @@ int main(void)
         EACH(replace_without_a_swap_leaves_nothing_behind),
         cmocka_unit_test(parts_get_their_names_when_they_are_whole),
         cmocka_unit_test(a_part_of_somebody_else_is_not_overwritten),
+        cmocka_unit_test(nothing_follows_a_last_part_that_is_just_full),
+        cmocka_unit_test(a_part_that_has_its_name_already_is_left_as_it_is),
         EACH(rejects_stand_in_a_file_of_their_own),
         EACH(links_that_others_put_in_our_way_are_not_followed),
         EACH(rejects_are_written_under_the_ledgers_lock),
