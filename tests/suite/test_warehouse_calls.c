@@ -222,13 +222,15 @@ static err_t ask_value(void *arg, struct err *e)
 {
     struct load *l = arg;
     struct arena mem = { 0 };
-    struct cell v;
-    bool tried;
+    struct cell v = { 0 }, again = { 0 };
+    bool tried = false;
     err_t rc = l->k.ops->query_value(l->k.w, "SELECT 40 + 2", &mem, &v, e);
     if (rc == ERR_OK) EQ_I64(42, v.i);
+    if (rc == ERR_OK && l->k.ops->try_value)
+        rc = l->k.ops->try_value(l->k.url, "SELECT 40 + 2", &mem, &again, &tried, e);
+    if (rc == ERR_OK && tried) EQ_I64(42, again.i);
     arena_free(&mem);
-    if (rc != ERR_OK || !l->k.ops->try_value) return rc;
-    return l->k.ops->try_value(l->k.url, "SELECT 40 + 2", &tried, e);
+    return rc;
 }
 
 static err_t try_merge(void *arg, struct err *e)
