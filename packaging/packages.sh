@@ -13,6 +13,7 @@ packages_compose="docker.io docker-compose iptables debootstrap slirp4netns pyth
 packages_engines="openssh-server openssh-client munge slurmctld slurmd slurm-client python3"
 packages_model="spin gcc libc6-dev python3"
 packages_lint="clang-tidy-14 cppcheck valgrind llvm-14 python3"
+packages_deb="dpkg-dev file"
 packages_bench="curl python3-joblib python3-statsmodels python3-pandas python3-dask sqlite3 zstd time"
 
 install_packages() {

@@ -190,12 +190,23 @@ def what_cannot_be_done_is_said_and_done_when_it_can(t):
         t.says(h.do("install", "job.yaml", "--cron", want=1), f"line {line} of the crontab is the", "crontab -e")
         t.equal(text.encode(), h.crontab(), "a crontab that nobody understands")
     t.write("crontab", "")
-    t.write("bin/crontab", CRONTAB.replace("exit 1", "exit 0"))  # so that only systemctl fails
+    t.write("bin/crontab", "#!/bin/sh\necho 'You (anna) are not allowed to use this program (crontab)' >&2; exit 1\n")
+    t.says(h.do("install", "job.yaml", "--cron", want=1), "crontab ended with code 1: You (anna) are not allowed to use")
+    t.says(h.do("list"), "nothing is scheduled here")
+    t.write("config/systemd", "")
+    t.says(h.do("install", "job.yaml", "--systemd", "--user", want=1), f"cannot read {t.path('config/systemd')}")
+    os.unlink(t.path("config/systemd"))
+    t.says(h.do("install", "job.yaml", "--systemd", "--user", want=1, env={"PATH": "/nowhere"}),
+           "the units are written, but not enabled: cannot start systemctl: No such file or directory")
     t.write("broken", "")
     t.says(h.do("install", "job.yaml", "--systemd", "--user", want=1),
            "the units are written, but not enabled: systemctl ended with code 1: Failed to connect to bus")
     os.unlink(t.path("broken"))
     t.says(h.do("install", "job.yaml", "--systemd", "--user"), "sales: unchanged (systemd --user)")
+    t.write("broken", "")
+    t.says(h.do("remove", "sales", want=1), "systemctl ended with code 1: Failed to connect to bus")
+    os.unlink(t.path("broken"))
+    t.equal(["sales"], [x["name"] for x in h.listed()], "what could not be removed is still there")
     t.write("config/systemd/user/tranche-other.timer", "# tranche-schedule 1 other\n# half a file")
     t.equal(["sales"], [x["name"] for x in h.listed()], "a timer that says nothing is not ours")
 
@@ -339,6 +350,22 @@ def a_scheduled_run_that_is_killed_was_interrupted_and_goes_on(t):
     t.equal("interrupted", h.one("sales")["last_status"], "last_status")
     t.run("run", "job.yaml", "--scheduled", env=h.env)
     t.equal("loaded", h.one("sales")["last_status"], "last_status")
+
+
+@scenario("schedule")
+def a_history_that_cannot_be_kept_is_said_and_stops_no_run(t):
+    h = Host(t)
+    job(t, when="hourly")
+    os.makedirs(t.path(".tranche", "runs.db"))
+    r = t.run("run", "job.yaml", "--scheduled", env=h.env)
+    t.says(r, "sales: which runs were missed is not known: ", "sales: no history is kept of this scheduled run: ")
+    t.equal(10, t.one("wh.db", "SELECT count(*) FROM t"), "rows")
+    h.do("install", "job.yaml", "--cron")
+    t.says(h.do("list", want=1), "runs.db")
+    # A home that is no folder: there is no lock either, and so no run.
+    t.write("file", "")
+    r = t.run("run", "job.yaml", "--scheduled", env=dict(h.env, TRANCHE_HOME=t.path("file")), want=1)
+    t.says(r, "is in the way: a folder is needed there")
 
 
 @scenario("schedule")
