@@ -299,7 +299,7 @@ static void a_full_queue_takes_no_more(void **state)
 static void live(void)
 {
     bool again, runs;
-    int64_t a, c, id;
+    int64_t a, c = 0, id;
     uint32_t n;
     struct backlog_new new = { .token = { 1, 1 },
                                .priority = 50,
