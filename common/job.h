@@ -60,11 +60,11 @@ struct job {
     char *sqlite_table;    // ... or a whole table
     char *postgres_table;
     uint8_t delimiter, quote;
+    bool nulls_given;
     enum job_header header;
     struct strings header_names;
     struct job_pairs types;
     struct strings nulls;
-    bool nulls_given;
 
     uint64_t batch_bytes; // 0: auto
     uint64_t batch_rows;  // 0: batches are cut by bytes
@@ -112,13 +112,13 @@ struct job {
     uint64_t cache_bytes;          // of results that are kept for later runs; 0: none are
     enum job_place place;          // of a pipeline, or not
     bool stdout_taken;             // by the rows of another step
+    bool scheduled;                // --scheduled
+    bool fresh;                    // --fresh
+    bool force;                    // plan: `write` even if it is there
     struct strings needs;          // names of the steps that come before it
     char *schedule;                // as written, and good for cron_parse; NULL: none
-    bool scheduled;                // --scheduled
     char *from;                    // --from; NULL: all steps
-    bool fresh;                    // --fresh
     char *write;                   // plan: the job file to write; NULL: none
-    bool force;                    // plan: even if it is there
     enum job_output output;
     enum job_progress progress;
 };
