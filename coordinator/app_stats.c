@@ -217,6 +217,11 @@ void app_stats_tick(struct app *a, ns_t now)
 {
     if (!a->in->journal || a->journal_failed) return;
     if (now - a->stats.sampled >= a->stats.sample_every) sample(a, now);
+    // Who asks while it goes on shall see what was said.
+    if (now - a->stats.flushed >= NS_S) {
+        a->stats.flushed = now;
+        if (journal_flush(a->in->journal, &a->scratch) != ERR_OK) app_journal_failed(a);
+    }
     if (now - a->stats.written >= WRITE_WORKERS) {
         write_workers(a, now);
         write_reused(a);

@@ -26,7 +26,7 @@ struct app_stats {
     struct stat_worker *workers;
     uint64_t sample, sample_step; // numbers: of the next, and from one to the next
     uint32_t kept;                // samples
-    ns_t sample_every, sampled, written;
+    ns_t sample_every, sampled, written, flushed;
     struct { // ranges that the cache had, or had not, until something else comes
         struct range range;
         uint64_t chunks;

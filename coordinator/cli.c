@@ -491,6 +491,8 @@ int cli_parse_to(int argc, char **argv, struct cli *out, FILE *say, FILE *compla
               "       tranche plan [JOB.yaml] [FLAGS]\n"
               "       tranche check [JOB.yaml] [FLAGS]\n"
               "       tranche runs\n"
+              "       tranche explain RUN [CHUNK]\n"
+              "       tranche report RUN [--html FILE]\n"
               "       tranche cache list|clear\n"
               "       tranche schedule install|list|remove\n"
               "       tranche keys new|list|allow|revoke\n"

@@ -12,6 +12,8 @@ enum cli_command {
     CLI_CHECK,
     CLI_PLAN,
     CLI_RUNS,
+    CLI_EXPLAIN,
+    CLI_REPORT,
     CLI_KEYS,
     CLI_SCALE,
     CLI_CACHE,

@@ -80,6 +80,10 @@ const struct cli_command_row cli_commands[] = {
       "JOB.yaml\n"
       "that in the job file's folder. $TRANCHE_HOME names another place.\n",
       runs_exits },
+    { "explain", CLI_EXPLAIN, 0, "tranche explain RUN [CHUNK]",
+      "say what a run waited for, and why a chunk was tried again", "", "" },
+    { "report", CLI_REPORT, 0, "tranche report RUN [--html FILE]",
+      "show a run at a glance, as text or as a page with charts", "", "" },
     { "cache", CLI_CACHE, 0, "tranche cache list|clear",
       "show or remove the results that jobs with cache: true keep", "", "" },
     { "schedule", CLI_SCHEDULE, 0, "tranche schedule install|list|remove",
@@ -101,7 +105,7 @@ const struct cli_command_row cli_commands[] = {
 };
 const size_t cli_n_commands = sizeof cli_commands / sizeof *cli_commands;
 
-const char *const cli_later_commands[] = { "explain", "report", "workers", "drain", NULL };
+const char *const cli_later_commands[] = { "workers", "drain", NULL };
 
 err_t cli_help_overview(struct buf *out, struct err *e)
 {

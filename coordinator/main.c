@@ -6,6 +6,7 @@
 #include "coordinator/cli_cache.h"
 #include "coordinator/cli_jobs.h"
 #include "coordinator/cli_keys.h"
+#include "coordinator/cli_past.h"
 #include "coordinator/cli_scale.h"
 #include "coordinator/cli_schedule.h"
 #include "coordinator/cli_serve.h"
@@ -79,6 +80,8 @@ int main(int argc, char **argv)
             break;
         case CLI_PLAN: code = run_plan(&c.job); break;
         case CLI_RUNS: code = run_list(&c.job); break;
+        case CLI_EXPLAIN:
+        case CLI_REPORT: code = cli_past(c.argc, c.argv, stdout, stderr); break;
         case CLI_CACHE: code = cli_cache(c.argc, c.argv, stdout, stderr); break;
         case CLI_KEYS: code = cli_keys(c.argc, c.argv, stdout, stderr); break;
         case CLI_SCHEDULE: code = cli_schedule(c.argc, c.argv, stdout, stderr); break;

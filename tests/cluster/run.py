@@ -46,6 +46,7 @@ import test_valgrind  # noqa: F401
 import test_ways  # noqa: F401
 import test_pipelines  # noqa: F401
 import test_cache  # noqa: F401
+import test_report  # noqa: F401
 import test_schedule  # noqa: F401
 
 sys.exit(kit.main(sys.argv[1:]))

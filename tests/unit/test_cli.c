@@ -51,7 +51,9 @@ static const struct row rows[] = {
     { "no_command", "tranche",
       "Usage: tranche run [JOB.yaml] [FLAGS]\n       tranche plan [JOB.yaml] [FLAGS]\n"
       "       tranche check [JOB.yaml] [FLAGS]\n"
-      "       tranche runs\n       tranche cache list|clear\n       tranche schedule "
+      "       tranche runs\n       tranche explain RUN [CHUNK]\n"
+      "       tranche report RUN [--html FILE]\n       tranche cache list|clear\n       "
+      "tranche schedule "
       "install|list|remove\n       tranche keys "
       "new|list|allow|revoke\n"
       "       tranche scale --launcher ssh|slurm|compose\n"
@@ -65,8 +67,8 @@ static const struct row rows[] = {
       "tranche: unknown command 'zebra'; 'tranche --help' lists them\n" },
     { "file_as_command", "tranche|job.yaml",
       "tranche: unknown command 'job.yaml'; did you mean 'tranche run job.yaml'?\n" },
-    { "later_command", "tranche|explain|job.yaml",
-      "tranche: explain: not in this version of tranche (" TRANCHE_VERSION
+    { "later_command", "tranche|drain|w",
+      "tranche: drain: not in this version of tranche (" TRANCHE_VERSION
       "); 'tranche --help' lists what is\n" },
     { "flag_before_command", "tranche|--csv|x",
       "tranche: '--csv': a command comes first, e.g. tranche run --csv\n" },

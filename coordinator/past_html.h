@@ -1,0 +1,13 @@
+// past_html - `tranche report --html`: the same as one page that needs nothing else: no
+// script, no font, no picture from anywhere, charts in SVG with their numbers in tables.
+
+#ifndef COORDINATOR_PAST_HTML_H
+#define COORDINATOR_PAST_HTML_H
+
+#include "common/buf.h"
+#include "coordinator/past.h"
+
+// ERR_NOMEM. The size does not depend on the run's: lists are cut, and say so.
+MUST_CHECK err_t past_html(const struct past *p, struct buf *out, struct err *e);
+
+#endif
