@@ -7,6 +7,7 @@
 #include "coordinator/plan.h"
 #include "coordinator/source_files.h"
 
+#include <errno.h>
 #include <glob.h>
 #include <sqlite3.h>
 #include <stdarg.h>
@@ -44,12 +45,21 @@ static err_t hash_fact(struct strings *to, const char *what, struct hash128 h,
 
 // ---- files ----
 
+static err_t look_at(const char *path, struct stat *st, bool *there, struct err *e)
+{
+    *there = stat(path, st) == 0;
+    if (*there || errno == ENOENT || errno == ENOTDIR) return ERR_OK;
+    return err_sys(e, "cannot examine %s", path);
+}
+
 static err_t file_fact(struct strings *to, const char *name, const char *path,
                        struct err *e)
 {
     struct stat st;
+    bool there;
     char stamp[160];
-    if (stat(path, &st) != 0) return fact(to, e, nothing_there, "the file %s", name);
+    TRY(look_at(path, &st, &there, e));
+    if (!there) return fact(to, e, nothing_there, "the file %s", name);
     snprintf(stamp, sizeof stamp, "%lld %lld.%09ld %lld.%09ld %llu", (long long)st.st_size,
              (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, (long long)st.st_ctim.tv_sec,
              st.st_ctim.tv_nsec, (unsigned long long)st.st_ino);
@@ -251,8 +261,9 @@ static err_t table_fact(const struct job *j, const char *path, struct strings *t
     struct buf found = { 0 };
     char what[500];
     snprintf(what, sizeof what, "the table %.80s of %.300s", j->table, j->into_written);
-    err_t rc = ERR_OK;
-    if (stat(path, &st) == 0) rc = look_at_table(path, j->table, &found, e);
+    bool there;
+    err_t rc = look_at(path, &st, &there, e);
+    if (rc == ERR_OK && there) rc = look_at_table(path, j->table, &found, e);
     if (rc == ERR_OK)
         rc = found.n ? hash_fact(to, what, hash_bytes(found.p, found.n), e)
                      : fact(to, e, nothing_there, "%s", what);
