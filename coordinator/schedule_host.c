@@ -174,7 +174,9 @@ static err_t systemctl_words(const struct schedule *s, const char *verb,
     if (s->by == SCHEDULE_SYSTEMD_USER) TRY(engine_add(words, e, "--user", NULL));
     TRY(engine_add(words, e, verb, NULL));
     if (strcmp(verb, "daemon-reload") == 0) return ERR_OK;
-    if (strcmp(verb, "restart") != 0) TRY(engine_add(words, e, "--now", NULL));
+    if (strcmp(verb, "clean") == 0) TRY(engine_add(words, e, "--what=state", NULL));
+    if (strcmp(verb, "enable") == 0 || strcmp(verb, "disable") == 0)
+        TRY(engine_add(words, e, "--now", NULL));
     return engine_addf(words, e, "tranche-%s.timer", s->name);
 }
 
@@ -185,6 +187,15 @@ static err_t systemctl(const struct schedule *s, const char *verb, struct err *e
     if (rc == ERR_OK) rc = engine_call(&words, NULL, e);
     strings_free(&words);
     return rc;
+}
+
+// systemd keeps when a timer last elapsed, and makes up for what it has missed since: of
+// another schedule, or of one that was taken out for a while, it is to make up for nothing.
+// An old systemd cannot forget that; then one run begins at once.
+static void forget_the_last(const struct schedule *s)
+{
+    struct err ignored;
+    (void)!systemctl(s, "clean", &ignored);
 }
 
 // An empty one when the user has none, or may have none: then nothing can be written, too.
@@ -361,8 +372,9 @@ err_t schedule_host_install(const struct schedule *s, bool *changed, struct err 
     TRY(write_unit(s, "timer", schedule_timer, &timer, e));
     *changed = service || timer;
     err_t rc = systemctl(s, "daemon-reload", e);
+    if (rc == ERR_OK && timer) rc = systemctl(s, "stop", e); // it may run by other times
+    if (rc == ERR_OK && timer) forget_the_last(s);
     if (rc == ERR_OK) rc = systemctl(s, "enable", e);
-    if (rc == ERR_OK && timer) rc = systemctl(s, "restart", e); // it may run by other times
     return rc == ERR_OK ? rc : err_wrap(e, rc, "the units are written, but not enabled");
 }
 
@@ -373,6 +385,7 @@ err_t schedule_host_remove(const struct schedule *s, struct err *e)
     static const char *const kinds[] = { "timer", "service" };
     if (s->by == SCHEDULE_CRON) return crontab_change(s->name, NULL, &changed, e);
     TRY(systemctl(s, "disable", e));
+    forget_the_last(s);
     for (int i = 0; i < 2; i++) {
         TRY(unit_path(s, kinds[i], path, e));
         if (unlink(path) != 0 && errno != ENOENT)

@@ -140,8 +140,8 @@ def a_job_stands_with_systemd_and_is_taken_out_again(t):
     h = Host(t)
     job(t, when="'30 4 1 * fri'")
     t.says(h.do("install", "job.yaml", "--systemd", "--user"), "sales: installed (systemd --user), 30 4 1 * fri")
-    t.equal(["--user daemon-reload", "--user enable --now tranche-sales.timer", "--user restart tranche-sales.timer"],
-            [c for c in h.calls() if c != "-l"], "calls")
+    t.equal(["--user daemon-reload", "--user stop tranche-sales.timer", "--user clean --what=state tranche-sales.timer",
+             "--user enable --now tranche-sales.timer"], [c for c in h.calls() if c != "-l"], "calls")
     timer = h.unit("tranche-sales.timer")
     for line in ("OnCalendar=*-*-01 04:30:00", "OnCalendar=Fri *-*-* 04:30:00", "Persistent=true", "WantedBy=timers.target"):
         t.true(f"\n{line}\n" in timer, f"{line} in {timer}")
@@ -152,7 +152,8 @@ def a_job_stands_with_systemd_and_is_taken_out_again(t):
     t.says(h.do("install", "job.yaml", "--cron", want=2),
            "this job is scheduled already, as sales by systemd --user; take that out first")
     h.do("remove", "sales")
-    t.equal(["--user disable --now tranche-sales.timer", "--user daemon-reload"], [c for c in h.calls() if c != "-l"], "calls")
+    t.equal(["--user disable --now tranche-sales.timer", "--user clean --what=state tranche-sales.timer",
+             "--user daemon-reload"], [c for c in h.calls() if c != "-l"], "calls")
     t.equal([], os.listdir(t.path("config", "systemd", "user")), "units left")
 
 
