@@ -25,11 +25,12 @@ static void add(struct gathered *g, const char *p, size_t n) // of a few bytes
     g->n += n;
 }
 
-static void put(FILE *to, const char *s, const char *line_end, const char *last)
+static void put(FILE *to, const char *s, size_t left, const char *line_end,
+                const char *last)
 {
     struct gathered g = { .to = to };
     char hex[8];
-    for (size_t left = strlen(s), k; left; s += k, left -= k) {
+    for (size_t k; left; s += k, left -= k) {
         k = text_harmless(s, left);
         if (k || *s == '\t')
             add(&g, s, k ? k : 1);
@@ -52,7 +53,7 @@ void say_to_v(FILE *to, const char *fmt, va_list ap)
     if (n >= (int)sizeof room && vasprintf(&text, fmt, again) < 0)
         text = room; // without memory the end is cut
     va_end(again);
-    if (n >= 0) put(to, text, "\n", "");
+    if (n >= 0) put(to, text, strlen(text), "\n", "");
     if (text != room) free(text);
 }
 
@@ -66,5 +67,10 @@ void say_to(FILE *to, const char *fmt, ...)
 
 void say_line(FILE *to, const char *text)
 {
-    put(to, text, "\n  ", "\n");
+    put(to, text, strlen(text), "\n  ", "\n");
+}
+
+void say_bytes(FILE *to, const void *p, size_t n)
+{
+    put(to, p, n, "\n", "");
 }

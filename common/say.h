@@ -18,4 +18,7 @@ void say_to_v(FILE *to, const char *fmt, va_list ap) __attribute__((format(print
 // that no value with line ends in it looks like a message of its own.
 void say_line(FILE *to, const char *text);
 
+// Of what may have zero bytes: they become \x00.
+void say_bytes(FILE *to, const void *p, size_t n);
+
 #endif

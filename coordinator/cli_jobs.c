@@ -299,6 +299,8 @@ static int hand_over(struct asked *k, const struct submission *s, const char *to
     if (code >= 0) return code;
     struct slice p = { k->submission.p, k->submission.n };
     k->rc = client_ask(&k->client, &m, p, on_taken, t, &k->e);
+    // A token of our own was known because the first answer came too late.
+    t->again &= token != NULL;
     return k->rc == ERR_OK ? -1 : failed(k);
 }
 
@@ -430,7 +432,7 @@ struct reading {
 // What a job writes may come from anywhere: nothing of it reaches a terminal as it is.
 static void show_piece(struct asked *k, struct slice p)
 {
-    say_to(k->say, "%.*s", (int)p.n, (const char *)p.p);
+    say_bytes(k->say, p.p, p.n);
     fflush(k->say);
 }
 
@@ -444,7 +446,7 @@ static enum client_next on_piece(void *arg, const struct msg *m, struct slice pa
                (unsigned long long)(m->LOGGED.at - *at));
     show_piece(r->k, payload);
     *at = m->LOGGED.at + payload.n;
-    if (*at < m->LOGGED.end) return CLIENT_AGAIN;
+    if (*at < m->LOGGED.end) return payload.n ? CLIENT_AGAIN : CLIENT_MORE;
     if (m->LOGGED.over || !r->follow) return CLIENT_DONE;
     return payload.n ? CLIENT_AGAIN : CLIENT_MORE;
 }

@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,13 +51,12 @@ static err_t find_parts(const char *folder, struct parts *out, struct err *e)
     return ERR_OK;
 }
 
-static err_t open_part(struct job_log *l, int flags, struct err *e)
+static err_t open_part(const struct job_log *l, uint64_t base, int *fd, struct err *e)
 {
     char path[PATH_BYTES];
-    path_of(l->folder, l->base, path);
-    l->fd =
-        open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
-    return l->fd < 0 ? err_sys(e, "cannot write the log %s", path) : ERR_OK;
+    path_of(l->folder, base, path);
+    *fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return *fd < 0 ? err_sys(e, "cannot write the log %s", path) : ERR_OK;
 }
 
 err_t job_log_open(struct job_log *l, const char *dir, int64_t id, struct err *e)
@@ -72,7 +70,7 @@ err_t job_log_open(struct job_log *l, const char *dir, int64_t id, struct err *e
     TRY(find_parts(l->folder, &parts, e));
     if (parts.n > 0) l->base = parts.base[parts.n - 1];
     if (parts.n > 1) l->older = parts.base[0];
-    TRY(open_part(l, 0, e));
+    TRY(open_part(l, l->base, &l->fd, e));
     if (fstat(l->fd, &st) != 0) {
         err_sys(e, "cannot read the log %s", l->folder);
         job_log_close(l);
@@ -82,13 +80,16 @@ err_t job_log_open(struct job_log *l, const char *dir, int64_t id, struct err *e
     return ERR_OK;
 }
 
+// Where it cannot be begun the log goes on as soon as it can.
 static err_t next_part(struct job_log *l, struct err *e)
 {
     char path[PATH_BYTES];
     uint64_t before = l->base;
+    int fd;
+    TRY(open_part(l, l->end, &fd, e));
     close(l->fd);
+    l->fd = fd;
     l->base = l->end;
-    TRY(open_part(l, 0, e));
     if (l->older != NONE) {
         path_of(l->folder, l->older, path);
         unlink(path);
@@ -141,6 +142,7 @@ err_t job_log_read(const char *dir, int64_t id, uint64_t *at, size_t max, struct
     struct stat st;
     char folder[4200], path[PATH_BYTES];
     int fd[FILES_MAX] = { -1, -1 };
+    uint64_t older_end = 0;
     err_t rc;
     *end = 0;
     folder_of(dir, id, folder);
@@ -148,18 +150,34 @@ err_t job_log_read(const char *dir, int64_t id, uint64_t *at, size_t max, struct
     for (int i = 0; i < parts.n; i++) {
         path_of(folder, parts.base[i], path);
         fd[i] = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        older_end = *end;
         if (fd[i] >= 0 && fstat(fd[i], &st) == 0)
             *end = parts.base[i] + (uint64_t)st.st_size;
     }
     if (parts.n && *at < parts.base[0]) *at = parts.base[0];
     if (*at > *end) *at = *end;
-    bool in_last = parts.n > 1 && *at >= parts.base[1];
+    // After a power cut the older part may end before the newer one begins.
+    bool in_last = parts.n > 1 && *at >= older_end;
+    if (in_last && *at < parts.base[1]) *at = parts.base[1];
     int i = in_last;
     rc = ERR_OK;
     if (parts.n && fd[i] >= 0) rc = read_part(fd[i], *at - parts.base[i], max, out, e);
     for (i = 0; i < FILES_MAX; i++)
         if (fd[i] >= 0) close(fd[i]);
     return rc;
+}
+
+void job_log_prune(const char *dir, int64_t below, job_log_keep_fn *keep, const void *arg)
+{
+    DIR *d = opendir(dir);
+    if (!d) return;
+    for (struct dirent *x; (x = readdir(d));) {
+        char *end;
+        long long id = strtoll(x->d_name, &end, 10);
+        if (*end || id <= 0 || id >= below || keep(arg, id)) continue;
+        job_log_remove(dir, id);
+    }
+    closedir(d);
 }
 
 void job_log_remove(const char *dir, int64_t id)

@@ -12,6 +12,7 @@
 #include "common/buf.h"
 #include "common/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { JOB_LOG_MAX = 4 << 20 };
@@ -35,5 +36,8 @@ void job_log_close(struct job_log *l);
 MUST_CHECK err_t job_log_read(const char *dir, int64_t id, uint64_t *at, size_t max,
                               struct buf *out, uint64_t *end, struct err *e);
 void job_log_remove(const char *dir, int64_t id);
+// Removes those of all jobs before `below`, but for what is to be kept.
+typedef bool job_log_keep_fn(const void *arg, int64_t id);
+void job_log_prune(const char *dir, int64_t below, job_log_keep_fn *keep, const void *arg);
 
 #endif

@@ -21,7 +21,7 @@
 enum { LOGS_KEPT = 500 };
 static const ns_t TELL_AGAIN = 10 * NS_S; // to stop: who is stuck is ended by a second word
 
-struct child *serve_child_of(struct serve *s, int64_t id)
+struct child *serve_child_of(const struct serve *s, int64_t id)
 {
     for (struct child *c = s->children; c; c = c->next)
         if (c->id == id) return c;
@@ -54,13 +54,16 @@ void serve_hear_child(struct serve *s, struct child *c)
     c->out = -1;
 }
 
-// All that it has written; what it has left behind may keep the pipe open.
+// All that it has written stands in the pipe. What it has left behind may keep that open,
+// and may write faster than we read.
 static void hear_the_rest(struct serve *s, struct child *c)
 {
     char bytes[64 << 10];
-    ssize_t n;
-    while (c->out >= 0 && (n = read(c->out, bytes, sizeof bytes)) > 0)
+    int room = c->out < 0 ? 0 : fcntl(c->out, F_GETPIPE_SZ);
+    for (ssize_t n; room > 0; room -= (int)n) {
+        if ((n = read(c->out, bytes, sizeof bytes)) <= 0) break;
         log_add(s, c, bytes, (size_t)n);
+    }
     if (c->out >= 0) close(c->out);
     c->out = -1;
 }
@@ -136,6 +139,12 @@ static err_t spawn(struct serve *s, struct child *c, const struct buf *spec, str
     return rc;
 }
 
+// Of a job that runs, or is the one to run: a low priority may have kept it for long.
+static bool log_is_in_use(const void *arg, int64_t id)
+{
+    return serve_child_of(arg, id) != NULL;
+}
+
 static err_t prepare(struct serve *s, int64_t id, struct child **out, struct buf *spec,
                      struct err *e)
 {
@@ -148,7 +157,7 @@ static err_t prepare(struct serve *s, int64_t id, struct child **out, struct buf
             .id = id, .out = -1, .log = { .fd = -1 }, .loads = (char *)loads.p
         };
         loads = (struct buf){ 0 };
-        if (id > LOGS_KEPT) job_log_remove(s->logs, id - LOGS_KEPT);
+        job_log_prune(s->logs, id - LOGS_KEPT, log_is_in_use, s);
         rc = job_log_open(&c->log, s->logs, id, e);
     }
     buf_free(&loads);

@@ -87,7 +87,7 @@ void serve_record_ends(struct serve *s);
 void serve_stop_child(struct serve *s, struct child *c);
 void serve_mind_children(struct serve *s, ns_t now); // those that were told to stop
 void serve_kill_children(struct serve *s);
-struct child *serve_child_of(struct serve *s, int64_t id); // NULL: it does not run
+struct child *serve_child_of(const struct serve *s, int64_t id); // NULL: it does not run
 
 // serve_talk.c
 bool serve_take_messages(struct serve *s); // false: there was none

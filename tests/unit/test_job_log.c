@@ -99,6 +99,69 @@ static void a_log_that_cannot_be_written_says_so(void **state)
     job_log_close(&l);
 }
 
+static void fill_half(struct job_log *l)
+{
+    static char bytes[JOB_LOG_MAX / 2];
+    memset(bytes, 'x', sizeof bytes);
+    PASS(&e, job_log_add(l, bytes, sizeof bytes, &e));
+}
+
+static void after_a_power_cut_the_hole_in_it_is_passed_over(void **state)
+{
+    (void)state;
+    struct job_log l;
+    char path[PATH_SPACE];
+    PASS(&e, job_log_open(&l, dir.path, 7, &e));
+    fill_half(&l);
+    PASS(&e, job_log_add(&l, "tail", 4, &e));
+    job_log_close(&l);
+    assert_int_equal(0, truncate(in_folder(&dir, "7/00000000000000000000.log", path), 3));
+    reads(0, 100, 0, "xxx");
+    reads(3, 100, JOB_LOG_MAX / 2, "tail");
+    EQ_I64(JOB_LOG_MAX / 2 + 4, end);
+}
+
+static void it_goes_on_when_its_next_file_can_be_made_again(void **state)
+{
+    (void)state;
+    struct job_log l;
+    char next[PATH_SPACE], name[40];
+    PASS(&e, job_log_open(&l, dir.path, 7, &e));
+    fill_half(&l);
+    snprintf(name, sizeof name, "7/%020d.log", JOB_LOG_MAX / 2);
+    assert_int_equal(0, symlink("nowhere", in_folder(&dir, name, next)));
+    EXPECT(ERR_IO, &e, job_log_add(&l, "lost", 4, &e));
+    assert_int_equal(0, unlink(next));
+    PASS(&e, job_log_add(&l, "kept", 4, &e));
+    job_log_close(&l);
+    reads(JOB_LOG_MAX / 2, 100, JOB_LOG_MAX / 2, "kept");
+}
+
+static bool keep(const void *arg, int64_t id)
+{
+    return id == *(const int64_t *)arg;
+}
+
+static void old_ones_are_removed_but_for_those_in_use(void **state)
+{
+    (void)state;
+    const int64_t used = 3;
+    char path[PATH_SPACE];
+    struct job_log l;
+    for (int64_t id = 1; id <= 9; id++) {
+        PASS(&e, job_log_open(&l, dir.path, id, &e));
+        job_log_close(&l);
+    }
+    put_file(&dir, "notes", "", 0);
+    job_log_prune(dir.path, 7, keep, &used);
+    for (int64_t id = 1; id <= 9; id++) {
+        char name[8];
+        snprintf(name, sizeof name, "%d", (int)id);
+        EQ_I64(id == used || id >= 7, access(in_folder(&dir, name, path), F_OK) == 0);
+    }
+    EQ_I64(0, access(in_folder(&dir, "notes", path), F_OK));
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, fresh, finish)
@@ -106,6 +169,9 @@ int main(void)
         T(it_is_read_from_anywhere),
         T(it_keeps_the_newest_half_at_least),
         T(a_log_that_cannot_be_written_says_so),
+        T(after_a_power_cut_the_hole_in_it_is_passed_over),
+        T(it_goes_on_when_its_next_file_can_be_made_again),
+        T(old_ones_are_removed_but_for_those_in_use),
     };
     return test_main("job_log", tests, N_OF(tests), NULL, 0);
 }

@@ -51,12 +51,22 @@ static void a_value_with_line_ends_looks_like_no_message_of_its_own(void **state
     assert_string_equal("rejected: 'x\n  tranche: all is well\n  '\n", said);
 }
 
+static void zero_bytes_end_nothing(void **state)
+{
+    (void)state;
+    FILE *f = open_said();
+    say_bytes(f, "a\0b\n\x1b", 5);
+    fclose(f);
+    assert_string_equal("a\\x00b\n\\x1b", said);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(control_characters_and_broken_utf8_are_written_out),
         cmocka_unit_test(text_of_any_length_is_said_whole),
         cmocka_unit_test(a_value_with_line_ends_looks_like_no_message_of_its_own),
+        cmocka_unit_test(zero_bytes_end_nothing),
     };
     int failed = test_main("say", tests, N_OF(tests), NULL, 0);
     free(said);
