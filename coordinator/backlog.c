@@ -18,8 +18,7 @@ static const char tables[] =
     "TEXT NOT NULL, file TEXT NOT NULL, loads TEXT, spec BLOB, submitted_ms INT NOT NULL, "
     "started_ms "
     "INT, ended_ms INT, exit_code INT, run TEXT, error TEXT);"
-    "CREATE INDEX IF NOT EXISTS jobs_to_do ON jobs(state) WHERE state IN ('queued', "
-    "'running')";
+    "CREATE INDEX IF NOT EXISTS jobs_queued ON jobs(id) WHERE state = 'queued'";
 
 struct backlog {
     sqlite3 *db;
@@ -97,6 +96,13 @@ static const char *text(sqlite3_stmt *q, int i)
 {
     const char *s = (const char *)sqlite3_column_text(q, i);
     return s ? s : "";
+}
+
+// Of what has `id`, or of all when it is 0. A range is found without reading what is over,
+// and that is never removed.
+static int64_t last_of(int64_t id)
+{
+    return id ? id : INT64_MAX;
 }
 
 // ---- the queue ----
@@ -246,7 +252,7 @@ static err_t move(struct backlog *b, const struct move *m, int *rows, struct err
         " spec = CASE WHEN ?2 IN ('ended', 'cancelled') OR stopping THEN NULL ELSE spec "
         "END,"
         " stopping = 0"
-        " WHERE (?1 = 0 OR id = ?1) AND ((state = 'queued' AND ?7) OR"
+        " WHERE id BETWEEN ?1 AND ?9 AND ((state = 'queued' AND ?7) OR"
         "  (state = 'running' AND ?8))",
         e));
     sqlite3_bind_int64(q, 1, m->id);
@@ -257,6 +263,7 @@ static err_t move(struct backlog *b, const struct move *m, int *rows, struct err
     bind_text(q, 6, m->error);
     sqlite3_bind_int(q, 7, (m->from & FROM_QUEUED) != 0);
     sqlite3_bind_int(q, 8, (m->from & FROM_RUNNING) != 0);
+    sqlite3_bind_int64(q, 9, last_of(m->id));
     TRY(finish(b, q, rows, e));
     crash_point("backlog-moved");
     return ERR_OK;
@@ -405,10 +412,12 @@ err_t backlog_each(struct backlog *b, int64_t id, uint32_t most, backlog_fn *fn,
     TRY(prepare(b, &q,
                 "SELECT * FROM (SELECT id, state, priority, starts, stopping, exit_code,"
                 " submitted_ms, started_ms, ended_ms, name, owner, folder, file, run, error"
-                " FROM jobs WHERE ?1 = 0 OR id = ?1 ORDER BY id DESC LIMIT ?2) ORDER BY id",
+                " FROM jobs WHERE id BETWEEN ?1 AND ?3 ORDER BY id DESC LIMIT ?2)"
+                " ORDER BY id",
                 e));
     sqlite3_bind_int64(q, 1, id);
     sqlite3_bind_int64(q, 2, most);
+    sqlite3_bind_int64(q, 3, last_of(id));
     int rc;
     while ((rc = sqlite3_step(q)) == SQLITE_ROW)
         if (!tell(q, fn, arg)) {

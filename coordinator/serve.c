@@ -125,6 +125,13 @@ static err_t open_backlog(struct serve *s, struct err *e)
     return ERR_OK;
 }
 
+// As nohup has it. A blocked signal would come all the same.
+static bool is_ignored(int signo)
+{
+    struct sigaction now;
+    return sigaction(signo, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 static err_t open_signals(struct serve *s, struct err *e)
 {
     sigset_t set;
@@ -132,12 +139,24 @@ static err_t open_signals(struct serve *s, struct err *e)
     sigaddset(&set, SIGCHLD);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
+    if (!is_ignored(SIGHUP)) sigaddset(&set, SIGHUP);
     signal(SIGCHLD, SIG_DFL); // who started us may have ignored it
     signal(SIGPIPE, SIG_IGN);
     sigprocmask(SIG_BLOCK, &set, NULL); // before there are threads
     s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return s->signals < 0 ? err_sys(e, "cannot receive signals") : ERR_OK;
+}
+
+// Whoever can enter it can submit programs, which run as we do.
+static err_t check_folder(int fd, const char *path, struct err *e)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0) return err_sys(e, "cannot open %s", path);
+    if (st.st_uid == geteuid() && !(st.st_mode & (S_IRWXG | S_IRWXO))) return ERR_OK;
+    return err_set(e, ERR_INVALID,
+                   "%s is open to other users, who could submit jobs there: make it yours "
+                   "(chown) and yours alone (chmod 700)",
+                   path);
 }
 
 // The path of a socket has 107 bytes at most, and that of the folder may be longer.
@@ -146,8 +165,9 @@ static err_t open_local(struct serve *s, struct err *e)
     char path[SERVE_PATH + 16], endpoint[64];
     struct link_opts o = { .message_max_bytes = SERVE_MESSAGE_MAX, .hwm = HWM };
     snprintf(path, sizeof path, "%s/" SERVE_FOLDER, s->state);
-    s->folder = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    s->folder = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (s->folder < 0) return err_sys(e, "cannot open %s", path);
+    TRY(check_folder(s->folder, path, e));
     snprintf(endpoint, sizeof endpoint, "ipc:///proc/self/fd/%d/socket", s->folder);
     err_t rc = link_listen(&s->link[SERVE_IPC], endpoint, &o, e);
     return rc == ERR_OK ? rc : err_wrap(e, rc, "%s", path);

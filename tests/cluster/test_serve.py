@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import sqlite3
 import stat
+import subprocess
 
 from kit import scenario
 from test_hosts import Program
@@ -332,6 +334,52 @@ def strange_bytes_at_the_socket_change_nothing(t):
         c.close()
     t.run("submit", "--wait", "--range", 3, "--into", "null:")
     t.true(s.p.poll() is None, "the server is there")
+
+
+@scenario("serve")
+def a_folder_that_others_can_enter_is_refused(t):
+    os.makedirs(t.path(".tranche/serve"))
+    os.chmod(t.path(".tranche/serve"), 0o755)
+    t.says(t.run("serve", want=2), ".tranche/serve is open to other users, who could submit jobs there")
+    shutil.rmtree(t.path(".tranche/serve"))
+    os.mkdir(t.path("theirs"))
+    os.symlink(t.path("theirs"), t.path(".tranche/serve"))
+    t.says(t.run("serve", want=1), ".tranche/serve")
+    t.equal(["logs"], os.listdir(t.path("theirs")), "no socket there")
+
+
+@scenario("serve")
+def a_server_begun_with_nohup_outlives_its_terminal(t):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        s = serve(t)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    s.p.send_signal(signal.SIGHUP)
+    t.run("submit", "--wait", "--range", 3, "--into", "null:")
+    s.p.send_signal(signal.SIGTERM)
+    s.ends(0)
+
+
+@scenario("serve")
+def what_a_job_leaves_behind_may_write_for_ever(t):
+    s = serve(t)
+    job = number(t, *held(t, "a"))
+    runs(t, "a")
+    with open(f"/proc/{s.p.pid}/task/{s.p.pid}/children") as f:
+        child = int(f.read().split()[0])
+    # As a program would that was begun in the background and has the job's standard error.
+    log = os.open(f"/proc/{child}/fd/2", os.O_WRONLY)
+    noise = subprocess.Popen(["yes", "noise"], stdout=log)
+    os.close(log)
+    try:
+        os.kill(child, signal.SIGKILL)
+        t.run("wait", job, want=1)
+        t.run("submit", "--wait", "--range", 3, "--into", "null:")
+        t.true(noise.wait(60) != 0, "nobody reads it any more")
+    finally:
+        noise.kill()
+        noise.wait()
 
 
 @scenario("serve")
