@@ -97,7 +97,7 @@ class Case:
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                 env=self.env(**(env or {})), start_new_session=True)
 
-    def finish(self, p, timeout=120, input=None):
+    def finish(self, p, timeout=240, input=None):
         began = time.monotonic()
         try:
             out, err = p.communicate(input, timeout=timeout)
@@ -154,7 +154,7 @@ class Case:
             if t not in done.err and t not in done.out:
                 raise Failed(f"wanted the output to say {t!r}\n{done}")
 
-    def wait_until(self, condition, what, seconds=90):
+    def wait_until(self, condition, what, seconds=180):
         """Waits for a condition, with a deadline; never for a guess at a time."""
         end = time.monotonic() + seconds
         while not condition():

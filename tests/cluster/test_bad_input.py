@@ -168,7 +168,7 @@ def wrong_usage_is_two_and_says_what_would_be_right(t):
         ("run", "--csv", "x.csv", "--into", "sqlite:x.db", "--mode", "upsert"): ["upsert", "--key"],
         ("run", "missing.yaml"): ["missing.yaml"],
         ("run", "--csv", "x.csv"): ["--into"],
-        ("serve",): ["serve"],
+        ("serve", "--jbos", "2"): ["--jobs"],
     }.items():
         t.says(t.run(*args, want=2), *texts)
     t.write("j.yaml", "sorce:\n  csv: x.csv\n")
@@ -326,7 +326,7 @@ def closed_and_full_standard_streams_do_no_harm(t):
 def a_bomb_is_unpacked_no_further_than_a_record_may_go(t):
     t.write("in.csv.gz", gzip.compress(b"a,b\n1,2\n") + 600 * gzip.compress(b"x" * (1 << 20)))
     argv = ["prlimit", f"--data={400 << 20}", t.tranche, "run", "--csv", "in.csv.gz", "--into", "sqlite:wh.db", "--table", "t"]
-    r = subprocess.run(argv, cwd=t.dir, env=t.env(), capture_output=True, text=True, timeout=120)
+    r = subprocess.run(argv, cwd=t.dir, env=t.env(), capture_output=True, text=True, timeout=240)
     t.true(r.returncode == 4 and "is longer than 33554432 bytes" in r.stderr, f"exit code {r.returncode}\n{r.stderr}")
     t.equal([(1, 2)], t.rows("wh.db", "SELECT * FROM t"), "rows before it")
 

@@ -33,13 +33,13 @@ class Program:
         for line in self.p.stdout:
             self.text += line.decode(errors="replace")
 
-    def says(self, part, seconds=90):
+    def says(self, part, seconds=180):
         self.t.wait_until(lambda: part in self.text or self.p.poll() is not None, f"{part!r} in:\n{self.text}", seconds)
         self.reader.join(5 if self.p.poll() is not None else 0)
         if part not in self.text:
             raise Failed(f"wanted {part!r}, and it ended with {self.p.returncode}:\n{self.text}")
 
-    def ends(self, want, seconds=60):
+    def ends(self, want, seconds=240):
         try:
             self.p.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -108,7 +108,7 @@ class Held:
         except BrokenPipeError:
             pass  # its own words say why it ended
 
-    def says(self, part, seconds=90):
+    def says(self, part, seconds=180):
         self.program.says(part, seconds)
 
     def release(self):

@@ -322,7 +322,7 @@ def a_job_or_a_pipeline_may_come_through_a_pipe(t):
         p = t.start("check", "job")
         with open(t.path("job"), "w") as f:  # waits until it is opened
             f.write(text)
-        done = t.finish(p, timeout=30)
+        done = t.finish(p, timeout=240)
         t.equal(0, done.code, done)
         t.says(done, says)
 

@@ -41,7 +41,7 @@ if __name__ == "__main__":
 def ask(t, expression, want=0):
     t.write("use.py", SCRIPT)
     env = t.env(PYTHONPATH=os.path.join(ROOT, "examples", "python"), TRANCHE=t.tranche)
-    r = subprocess.run([PYTHON, "use.py", expression], cwd=t.dir, env=env, capture_output=True, text=True, timeout=120)
+    r = subprocess.run([PYTHON, "use.py", expression], cwd=t.dir, env=env, capture_output=True, text=True, timeout=240)
     if r.returncode != want:
         raise Failed(f"{expression}: wanted {want}, got {r.returncode}\n{r.stdout}\n{r.stderr}")
     return json.loads(r.stdout) if want == 0 else r.stderr
@@ -98,7 +98,7 @@ def a_program_that_cannot_be_started_is_the_only_thing_said(t):
 def a_script_without_a_guard_is_told(t):
     t.write("bare.py", "import tranche\ndef f(x):\n    return x\nprint(list(tranche.map(f, [1])))\n")
     env = t.env(PYTHONPATH=os.path.join(ROOT, "examples", "python"), TRANCHE=t.tranche)
-    r = subprocess.run([PYTHON, "bare.py"], cwd=t.dir, env=env, capture_output=True, text=True, timeout=60)
+    r = subprocess.run([PYTHON, "bare.py"], cwd=t.dir, env=env, capture_output=True, text=True, timeout=240)
     t.equal(1, r.returncode, r.stderr)
     t.true("if __name__ == '__main__'" in r.stderr, r.stderr)
 
@@ -118,7 +118,7 @@ if __name__ == "__main__":
     print(sum(calls.values()))
 """)
     env = t.env(PYTHONPATH=os.path.join(ROOT, "examples", "python"), TRANCHE=t.tranche)
-    r = subprocess.run([PYTHON, "slow.py"], cwd=t.dir, env=env, capture_output=True, text=True, timeout=60)
+    r = subprocess.run([PYTHON, "slow.py"], cwd=t.dir, env=env, capture_output=True, text=True, timeout=240)
     t.equal("20\n", r.stdout, r.stderr)
 
 
@@ -126,7 +126,7 @@ if __name__ == "__main__":
 
 def python(t, *argv, want=0):
     env = t.env(PYTHONPATH=os.path.join(ROOT, "examples", "python"), TRANCHE=t.tranche)
-    r = subprocess.run([PYTHON, *argv], cwd=t.dir, env=env, capture_output=True, text=True, timeout=120)
+    r = subprocess.run([PYTHON, *argv], cwd=t.dir, env=env, capture_output=True, text=True, timeout=240)
     if r.returncode != want:
         raise Failed(f"{argv}: wanted {want}, got {r.returncode}\n{r.stdout}\n{r.stderr}")
     return r.stdout

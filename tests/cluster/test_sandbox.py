@@ -31,7 +31,7 @@ def strict(t, *args, table="t", under=(), want=0, home=None):
     """A run with --sandbox strict."""
     argv = [*under, t.tranche, "run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", table, "--output", "json", *args,
             "--sandbox", "strict"]
-    r = subprocess.run(argv, cwd=t.dir, env=t.env(**(home or {})), capture_output=True, text=True, timeout=120)
+    r = subprocess.run(argv, cwd=t.dir, env=t.env(**(home or {})), capture_output=True, text=True, timeout=240)
     if r.returncode == 2 and REFUSED in r.stderr:
         refused(r.stderr, under)
     if want != r.returncode:

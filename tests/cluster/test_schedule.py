@@ -67,7 +67,7 @@ def as_cron_does(t, line, env):
     command = line.split(None, 5)[5]
     t.true(not re.search(r"(?<!\\)%", command), f"a bare % in {command}")
     p = subprocess.run(["/bin/sh", "-c", command.replace("\\%", "%")], cwd="/", env=dict(t.env(), **env), capture_output=True,
-                       text=True, timeout=120)
+                       text=True, timeout=240)
     t.equal(0, p.returncode, f"exit code of {command}: {p.stderr}")
     return p
 
@@ -161,14 +161,14 @@ def a_job_stands_with_systemd_and_is_taken_out_again(t):
 def systemd_itself_is_content_with_the_units(t):
     h = Host(t)
     try:
-        subprocess.run(["systemd-analyze", "--version"], capture_output=True, timeout=60, check=True)
+        subprocess.run(["systemd-analyze", "--version"], capture_output=True, timeout=240, check=True)
     except (OSError, subprocess.SubprocessError):
         raise Skipped("there is no systemd-analyze")
     file = "a 100% $HOME 'q' \"d\"/it's.yaml"
     job(t, file, when="'*/7 1-5 */2 feb-nov mon'")
     h.do("install", file, "--systemd", "--user", env={"TRANCHE_HOME": "s t%"})
     units = [t.path("config", "systemd", "user", f"tranche-sales.{k}") for k in ("timer", "service")]
-    p = subprocess.run(["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, timeout=120,
+    p = subprocess.run(["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, timeout=240,
                        env=t.env())
     about = [line for line in p.stderr.splitlines() if "tranche-sales" in line]
     t.equal([], about, "what it says of them")

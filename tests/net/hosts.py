@@ -82,7 +82,7 @@ class Program:
                 raise Failed(f"not said within {seconds} s: {part!r}\n{self}")
             time.sleep(0.005)
 
-    def ends(self, want, seconds=60):
+    def ends(self, want, seconds=180):
         try:
             self.p.wait(seconds)
         except subprocess.TimeoutExpired:
