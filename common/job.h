@@ -113,6 +113,7 @@ struct job {
     enum job_place place;          // of a pipeline, or not
     bool stdout_taken;             // by the rows of another step
     bool scheduled;                // --scheduled
+    bool served;                   // a server runs it: its workers wait for the next job
     bool fresh;                    // --fresh
     bool force;                    // plan: `write` even if it is there
     struct strings needs;          // names of the steps that come before it

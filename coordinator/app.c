@@ -163,6 +163,7 @@ static ns_t tick(struct app *a)
     sched_count(a->sched, &c);
     a->t->retries = c.retries;
     app_tell_live(a, &c, false, now);
+    app_mind_retired(a, now);
     struct progress_view v = { .bytes_done = a->bytes_done,
                                .bytes_total = a->bytes_total,
                                .in_rows = source_inputs(a->in->source, &n)->in_rows,
@@ -305,6 +306,10 @@ static void stop_workers(struct app *a)
     struct session *s, *tmp;
     HASH_ITER(by_sid, a->sessions.sids, s, tmp)
     {
+        if (app_keeps_for_next(a, s)) {
+            app_reset(a, &s->peer, s->sid, "the job is over: another one comes");
+            continue;
+        }
         struct msg m = { .type = MSG_STOP, .STOP = { msg_str(reason, sizeof reason - 1) } };
         bool told = app_post(a, s, &m, NULL, 0, NULL, NULL);
         if (s->peer.link == APP_IPC) a->in->local->told_to_stop |= told;

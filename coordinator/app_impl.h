@@ -5,7 +5,8 @@
 // app_guard.c (who is shut out), app_lines.c (slow connections), app_send.c (chunks on
 // their way out),
 // app_live.c (what waits), app_stall.c (for what a run without
-// progress waits), app_stats.c (what is remembered of workers and time).
+// progress waits), app_stats.c (what is remembered of workers and time),
+// app_retire.c (workers that are sent away, or wait for a server's next job).
 
 #ifndef COORDINATOR_APP_IMPL_H
 #define COORDINATOR_APP_IMPL_H
@@ -57,7 +58,7 @@ struct app {
     uint64_t fed_bytes, fed_chunks, ledger_bytes; // ledger: committed by earlier runs
     bool gathered;                                // workers.min are there, or were
     ns_t began, gate_checked, lines_seen;
-    ns_t peers_seen;
+    ns_t peers_seen, retired_seen;
     unsigned packing;                                // sessions whose line is packed
     uint64_t lost_seen;                              // connections that ended
     uint64_t endless_seen, deaf_seen, too_many_seen; // that were cut
@@ -132,6 +133,11 @@ void app_look_at_gate(struct app *a, bool in_any_case, ns_t now);
 void app_join_ready(struct app *a, ns_t now); // who can have batches now
 void app_gather(struct app *a, ns_t now);     // workers.min and workers.wait
 void app_explain_workers(struct app *a, char *out, size_t cap); // "" : they could work
+
+// ---- app_retire.c ----
+void app_mind_retired(struct app *a, ns_t now);
+// It is not told to end when the run is over: a server has other jobs for it.
+bool app_keeps_for_next(const struct app *a, const struct session *s);
 
 // ---- app_share.c ----
 MUST_CHECK err_t app_share_open(struct app *a, struct err *e);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 static const ns_t SAMPLE_FIRST = NS_S / 10, WRITE_WORKERS = 10 * NS_S;
+static const ns_t WRITE_SERVED = NS_S; // who asks a server wants to see them now
 enum { WRITTEN_AT_ONCE = 64 };
 
 static int64_t since_ms(const struct app *a, ns_t now)
@@ -222,7 +223,7 @@ void app_stats_tick(struct app *a, ns_t now)
         a->stats.flushed = now;
         if (journal_flush(a->in->journal, &a->scratch) != ERR_OK) app_journal_failed(a);
     }
-    if (now - a->stats.written >= WRITE_WORKERS) {
+    if (now - a->stats.written >= (a->in->job->served ? WRITE_SERVED : WRITE_WORKERS)) {
         write_workers(a, now);
         write_reused(a);
     }

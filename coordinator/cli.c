@@ -456,13 +456,6 @@ static int unknown_command(struct parsing *p, const char *word)
     struct suggest s = { .word = word };
     for (size_t i = 0; i < cli_n_commands; i++)
         suggest_offer(&s, cli_commands[i].name);
-    for (const char *const *l = cli_later_commands; *l; l++)
-        if (strcmp(word, *l) == 0) {
-            wrong(p,
-                  "%s: not in this version of tranche (%s); 'tranche --help' lists what is",
-                  word, TRANCHE_VERSION);
-            return CLI_USAGE;
-        }
     if (is_yaml(word))
         wrong(p, "unknown command %s; did you mean 'tranche run %s'?", QUOTED(word), word);
     else if (s.best)
@@ -500,6 +493,7 @@ int cli_parse_to(int argc, char **argv, struct cli *out, FILE *say, FILE *compla
               "       tranche serve\n"
               "       tranche submit [JOB.yaml] [FLAGS]\n"
               "       tranche jobs|cancel|wait|logs [ID]\n"
+              "       tranche workers|drain [WORKER]\n"
               "'tranche --help' explains them\n",
               complain);
         return CLI_USAGE;

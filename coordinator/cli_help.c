@@ -102,10 +102,12 @@ const struct cli_command_row cli_commands[] = {
     { "wait", CLI_JOBS, 0, "tranche wait ID", "wait for the end of a server's job", "",
       "" },
     { "logs", CLI_JOBS, 0, "tranche logs ID", "show what a server's job writes", "", "" },
+    { "workers", CLI_JOBS, 0, "tranche workers", "list the workers of a server's jobs", "",
+      "" },
+    { "drain", CLI_JOBS, 0, "tranche drain WORKER", "send a worker of a server away", "",
+      "" },
 };
 const size_t cli_n_commands = sizeof cli_commands / sizeof *cli_commands;
-
-const char *const cli_later_commands[] = { "workers", "drain", NULL };
 
 err_t cli_help_overview(struct buf *out, struct err *e)
 {

@@ -17,8 +17,6 @@ struct cli_command_row {
 };
 extern const struct cli_command_row cli_commands[];
 extern const size_t cli_n_commands;
-// Commands of a later version, NULL-terminated.
-extern const char *const cli_later_commands[];
 
 MUST_CHECK err_t cli_help_overview(struct buf *out, struct err *e);
 MUST_CHECK err_t cli_help_command(struct buf *out, const struct cli_command_row *c,

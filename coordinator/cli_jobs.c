@@ -15,77 +15,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WHICH_SERVER                                                                   \
-    "      --state DIR         the server's folder on this host (default: "            \
-    "$TRANCHE_HOME,\n"                                                                 \
-    "                          or .tranche)\n"                                         \
-    "      --access FILE       a server on another host: the file that 'tranche keys " \
-    "new\n"                                                                            \
-    "                          --client' made there\n"                                 \
-    "  -h, --help              show this help\n"
-#define OUTPUT_FLAG                     \
-    "      --output human|json|quiet\n" \
-    "                          json: an object a line on standard output\n"
-#define EXITS                                           \
-    "\nExit codes:\n"                                   \
-    "  0    done\n"                                     \
-    "  1    infrastructure: no server, network, disk\n" \
-    "  2    usage, or the server says no\n"
-
-const struct cli_jobs_command cli_jobs_commands[] = {
-    { "submit", "tranche submit [JOB.yaml] [FLAGS]",
-      "hand a job or pipeline to a server's queue",
-      "Usage: tranche submit [JOB.yaml] [FLAGS] [FLAGS OF RUN]\n"
-      "\n"
-      "Hands a job to 'tranche serve': the same words as behind 'tranche run', and the "
-      "same\n"
-      "job. The file is read now; what becomes of it later changes nothing. Paths mean "
-      "what\n"
-      "they mean here, on the host of the server. When this command has said the job's\n"
-      "number, the job is in the queue for good.\n"
-      "\n"
-      "      --priority N        0 to 100, higher ones go first (default: 50)\n"
-      "      --wait              until it is over, with its exit code\n"
-      "      --token TEXT        submitted again with the same text it is the same job: "
-      "for\n"
-      "                          scripts that try again\n" OUTPUT_FLAG WHICH_SERVER "\n"
-      "Examples:\n"
-      "  tranche submit examples/late-flights.yaml\n"
-      "  tranche submit --csv 'data/*.csv' --into sqlite:warehouse.db --priority 80\n"
-      "  tranche submit nightly.yaml --wait --token nightly-2026-11-22\n" EXITS
-      "  with --wait those of 'tranche run'\n" },
-    { "jobs", "tranche jobs [ID]", "list the jobs of a server",
-      "Usage: tranche jobs [ID] [FLAGS]\n"
-      "\n"
-      "Lists the jobs of a server, oldest first: all that wait or run, and the last 20 "
-      "that\n"
-      "are over.\n"
-      "\n"
-      "      --all               the last 1000, over or not\n" OUTPUT_FLAG WHICH_SERVER
-          EXITS },
-    { "cancel", "tranche cancel ID", "take a job out of the queue, or stop it",
-      "Usage: tranche cancel ID [FLAGS]\n"
-      "\n"
-      "A job that waits is not begun; one that runs is stopped as with Ctrl-C: what was\n"
-      "committed is safe, and submitted again it goes on there. Its exit code is 130.\n"
-      "\n" OUTPUT_FLAG WHICH_SERVER EXITS },
-    { "wait", "tranche wait ID", "wait for the end of a job",
-      "Usage: tranche wait ID [FLAGS]\n"
-      "\n"
-      "Waits until the job is over, through restarts of the server, and ends with the "
-      "exit\n"
-      "code of the job, which is that of 'tranche run': 130 when it was cancelled.\n"
-      "\n" OUTPUT_FLAG WHICH_SERVER },
-    { "logs", "tranche logs ID", "show what a job writes",
-      "Usage: tranche logs ID [FLAGS]\n"
-      "\n"
-      "Shows what a job has written to its standard output and error: the last 2 to 4 MiB\n"
-      "are kept, of the last 500 jobs.\n"
-      "\n"
-      "      --follow            go on until the job is over\n" WHICH_SERVER EXITS },
-    { NULL, NULL, NULL, NULL },
-};
-
 enum { LIST_ALL = 1000, LIST_OVER = 20 };
 
 struct asked {
@@ -248,7 +177,9 @@ static err_t name_folder(struct submission *s, struct err *e)
 static int read_job(struct asked *k, struct submission *s)
 {
     struct cli c;
-    int code = submission_read(s, NULL, &c, k->say, k->complain);
+    static char listen_flag[] = "--listen", somewhere[] = "tcp://127.0.0.1:0";
+    char *more[] = { listen_flag, somewhere, NULL }; // the server has a port, or says so
+    int code = submission_read(s, more, &c, k->say, k->complain);
     if (code < 0 && c.arg) {
         k->rc = conf_read_file(c.arg, &s->text, &k->e);
         if (k->rc == ERR_OK && !(s->file = strdup(c.arg)))
@@ -347,8 +278,9 @@ static int do_submit(struct asked *k, int argc, char **argv)
 // ---- jobs ----
 
 struct listed { // the answers so far, encoded one behind the other
+    enum msg_type what;
     struct buf rows;
-    uint64_t n, over, count;
+    uint64_t n, over;
     bool no_memory;
 };
 
@@ -357,10 +289,10 @@ static enum client_next on_listed(void *arg, const struct msg *m, struct slice p
     struct listed *l = arg;
     (void)payload;
     if (!m) l->n = l->over = 0, l->rows.n = 0;
-    if (m && m->type == MSG_ENTRY) {
+    if (m && m->type == l->what) {
         if (msg_append(m, NULL, &l->rows, NULL) != ERR_OK) l->no_memory = true;
         l->n++;
-        l->over += backlog_is_over(m->ENTRY.state);
+        l->over += m->type == MSG_ENTRY && backlog_is_over(m->ENTRY.state);
     }
     if (!m || m->type != MSG_DONE) return CLIENT_MORE;
     // One that got lost is asked for again, in a while.
@@ -386,7 +318,7 @@ static void show_jobs(struct asked *k, const struct listed *l, bool all)
 
 static int do_jobs(struct asked *k, bool all)
 {
-    struct listed l = { 0 };
+    struct listed l = { .what = MSG_ENTRY };
     struct msg m = { .type = MSG_LIST, .LIST = { k->id, LIST_ALL } };
     k->rc = client_ask(&k->client, &m, nothing(), on_listed, &l, &k->e);
     if (k->rc == ERR_OK && l.no_memory) k->rc = err_set(&k->e, ERR_NOMEM, "out of memory");
@@ -394,6 +326,53 @@ static int do_jobs(struct asked *k, bool all)
         k->rc =
             err_set(&k->e, ERR_INVALID, "there is no job %llu", (unsigned long long)k->id);
     if (k->rc == ERR_OK) show_jobs(k, &l, all || k->id);
+    buf_free(&l.rows);
+    return k->rc == ERR_OK ? flushed(k, CLI_OK) : failed(k);
+}
+
+// ---- workers ----
+
+static void json_worker(const struct msg_MEMBER *w, FILE *to)
+{
+    fprintf(to, "{\"job\":%llu,\"slots\":%llu,\"since_ms\":%llu,\"leaving\":%s",
+            (unsigned long long)w->job, (unsigned long long)w->slots,
+            (unsigned long long)w->since_ms, w->leaving ? "true" : "false");
+    json_member(to, "worker", w->name);
+    json_member(to, "host", w->host);
+    json_member(to, "doing", w->doing);
+    fputs("}\n", to);
+}
+
+static void show_worker(const struct msg_MEMBER *w, bool first, FILE *to)
+{
+    char since[32], name[65], host[65], doing[301];
+    when(w->since_ms, since);
+    text_of(w->name, name, sizeof name);
+    text_of(w->host, host, sizeof host);
+    text_of(w->doing, doing, sizeof doing);
+    if (first)
+        say_to(to, "%-20s %-20s %5s  %-19s %6s  %s\n", "worker", "host", "slots", "since",
+               "job", "works on");
+    say_to(to, "%-20s %-20s %5llu  %-19s %6llu  %s%s\n", name, host,
+           (unsigned long long)w->slots, since, (unsigned long long)w->job, doing,
+           w->leaving ? " (leaving)" : "");
+}
+
+static int do_workers(struct asked *k)
+{
+    struct listed l = { .what = MSG_MEMBER };
+    struct msg m = { .type = MSG_CREW, .CREW = { LIST_ALL } }, row;
+    struct slice none;
+    size_t used = 0;
+    k->rc = client_ask(&k->client, &m, nothing(), on_listed, &l, &k->e);
+    if (k->rc == ERR_OK && l.no_memory) k->rc = err_set(&k->e, ERR_NOMEM, "out of memory");
+    for (size_t at = 0; k->rc == ERR_OK && at < l.rows.n; at += used) {
+        if (msg_decode_next(l.rows.p + at, l.rows.n - at, &row, &none, &used, &k->e)) break;
+        if (k->output == OUTPUT_JSON) json_worker(&row.MEMBER, k->say);
+        if (k->output == OUTPUT_HUMAN) show_worker(&row.MEMBER, at == 0, k->say);
+    }
+    if (k->rc == ERR_OK && !l.n && k->output == OUTPUT_HUMAN)
+        say_to(k->say, "no job runs, or none has workers yet\n");
     buf_free(&l.rows);
     return k->rc == ERR_OK ? flushed(k, CLI_OK) : failed(k);
 }
@@ -418,6 +397,22 @@ static int do_cancel(struct asked *k)
         say_to(k->say, "job %llu %s\n", (unsigned long long)k->id, text);
     if (k->output == OUTPUT_JSON)
         fprintf(k->say, "{\"job\":%llu,\"cancelled\":true}\n", (unsigned long long)k->id);
+    return flushed(k, CLI_OK);
+}
+
+static int do_drain(struct asked *k)
+{
+    char text[1025] = "";
+    struct msg m = { .type = MSG_RETIRE,
+                     .RETIRE = { msg_str(k->id_text, strlen(k->id_text)) } };
+    k->rc = client_ask(&k->client, &m, nothing(), on_done, text, &k->e);
+    if (k->rc != ERR_OK) return failed(k);
+    if (k->output == OUTPUT_HUMAN) say_to(k->say, "worker %s %s\n", k->id_text, text);
+    if (k->output == OUTPUT_JSON) {
+        fputs("{\"worker\":", k->say);
+        json_string(k->id_text, k->say);
+        fputs(",\"leaving\":true}\n", k->say);
+    }
     return flushed(k, CLI_OK);
 }
 
@@ -475,11 +470,16 @@ static int read_others(struct asked *k, bool *all, bool *follow, int argc, char 
     };
     k->words.all = words;
     k->words.operand = &k->id_text;
-    k->words.n_operands = 1;
+    k->words.n_operands = strcmp(name, "workers") != 0;
     int code = words_read(&k->words, argc, argv);
     if (code >= 0) return code;
     if (!words_output(&k->words, k->output_text, &k->output)) return CLI_USAGE;
-    if (!k->id_text && !jobs) return words_wrong(&k->words, "which job? give its number");
+    if (!strcmp(name, "drain"))
+        return k->id_text ? -1
+                          : words_wrong(&k->words, "which worker? 'tranche workers' lists "
+                                                   "them");
+    if (!k->id_text && !jobs && strcmp(name, "workers") != 0)
+        return words_wrong(&k->words, "which job? give its number");
     if (k->id_text && !words_number(&k->words, "a job", k->id_text, 1, INT64_MAX, &k->id))
         return CLI_USAGE;
     return -1;
@@ -488,15 +488,15 @@ static int read_others(struct asked *k, bool *all, bool *follow, int argc, char 
 static int do_other(struct asked *k, int argc, char **argv)
 {
     bool all = false, follow = false;
+    const char *name = k->words.command;
     int code = read_others(k, &all, &follow, argc, argv);
     if (code < 0) code = open_client(k);
     if (code >= 0) return code;
-    switch (k->words.command[0]) {
-    case 'j': return do_jobs(k, all);
-    case 'c': return do_cancel(k);
-    case 'w': return do_wait(k);
-    default: return do_logs(k, follow);
-    }
+    if (!strcmp(name, "jobs")) return do_jobs(k, all);
+    if (!strcmp(name, "cancel")) return do_cancel(k);
+    if (!strcmp(name, "wait")) return do_wait(k);
+    if (!strcmp(name, "workers")) return do_workers(k);
+    return strcmp(name, "drain") == 0 ? do_drain(k) : do_logs(k, follow);
 }
 
 int cli_jobs(int argc, char **argv, FILE *say, FILE *complain)

@@ -1,4 +1,5 @@
-// cli_jobs - the commands that talk to a server: submit, jobs, cancel, wait, logs.
+// cli_jobs - the commands that talk to a server: submit, jobs, cancel, wait,
+// logs, workers, drain.
 
 #ifndef COORDINATOR_CLI_JOBS_H
 #define COORDINATOR_CLI_JOBS_H

@@ -62,8 +62,9 @@ struct journal {
     struct buf queue;        // of struct entry, each followed by its texts
     size_t last_attempt;     // in the queue: the entry that spans.last is written by
     struct spans spans;
-    bool has_live;   // the table is there
-    bool has_stats;  // those of journal_stats are
+    bool has_live;  // the table is there
+    bool has_stats; // those of journal_stats are
+    bool has_retired;
     char *load_name; // whose seq is known
     int64_t load_seq;
 };

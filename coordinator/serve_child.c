@@ -28,6 +28,28 @@ struct child *serve_child_of(const struct serve *s, int64_t id)
     return NULL;
 }
 
+static pid_t parent_of(pid_t pid)
+{
+    char path[40], line[400];
+    int parent = 0;
+    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+    FILE *f = fopen(path, "re");
+    if (!f) return 0;
+    // The program's name may hold anything but stands in the only parentheses.
+    const char *end = fgets(line, sizeof line, f) ? strrchr(line, ')') : NULL;
+    if (!end || sscanf(end, ") %*c %d", &parent) != 1) parent = 0;
+    fclose(f);
+    return parent;
+}
+
+struct child *serve_child_with(struct serve *s, const char *holder)
+{
+    pid_t pid = (pid_t)strtol(holder, NULL, 10), parent = parent_of(pid);
+    for (struct child *c = s->children; c; c = c->next)
+        if (!c->over && (c->pid == pid || c->pid == parent)) return c;
+    return NULL;
+}
+
 // ---- what it writes ----
 
 static void log_add(struct serve *s, struct child *c, const void *p, size_t n)

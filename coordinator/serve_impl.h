@@ -88,6 +88,18 @@ void serve_stop_child(struct serve *s, struct child *c);
 void serve_mind_children(struct serve *s, ns_t now); // those that were told to stop
 void serve_kill_children(struct serve *s);
 struct child *serve_child_of(const struct serve *s, int64_t id); // NULL: it does not run
+// The one whose run this process makes: itself, or a step of its pipeline. NULL: none.
+struct child *serve_child_with(struct serve *s, const char *holder);
+
+// serve_crew.c
+struct question { // of a client
+    const struct link_peer *peer;
+    uint64_t ask; // its number
+    struct link *link;
+};
+MUST_CHECK err_t serve_crew(struct serve *s, const struct question *q, uint32_t most,
+                            uint64_t *n, struct err *e);
+MUST_CHECK err_t serve_retire(struct serve *s, struct msg_str name, struct err *e);
 
 // serve_talk.c
 bool serve_take_messages(struct serve *s); // false: there was none

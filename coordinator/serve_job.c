@@ -43,6 +43,9 @@ static err_t take(struct submission *s, struct err *e)
 
 static int run(struct cli *c, int code)
 {
+    c->job.served = true;
+    for (uint32_t i = 0; code < 0 && c->is_pipeline && i < c->pipeline.n; i++)
+        c->pipeline.steps[i].job.served = true;
     if (code < 0) code = c->is_pipeline ? pipeline_run(&c->pipeline) : run_job(&c->job);
     cli_close(c);
     return code;

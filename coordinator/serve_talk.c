@@ -18,12 +18,6 @@ enum {
 };
 static const ns_t WATCH = 60 * NS_S; // who still waits has asked again by then
 
-struct question {
-    const struct link_peer *peer;
-    uint64_t ask;
-    struct link *link;
-};
-
 // ---- answers ----
 
 static void free_piece(void *data, void *hint)
@@ -174,14 +168,14 @@ static err_t check_job(struct serve *s, const struct submission *x, struct cli *
     size_t n = 0;
     FILE *f = open_memstream(&text, &n);
     if (!f) return err_set(e, ERR_NOMEM, "out of memory");
-    char *more[] = { NULL };
-    (void)s;
-    int code = submission_read(x, more, c, f, f);
+    static char listen_flag[] = "--listen";
+    char *more[] = { listen_flag, (char *)(uintptr_t)s->opts->listen_workers, NULL };
+    int code = submission_read(x, more[1] ? more : NULL, c, f, f);
     err_t rc = fclose(f) == 0 && text ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory");
     if (rc == ERR_OK && code >= 0)
         rc = err_set(e, ERR_INVALID, "%s", n ? text : "this is no job");
     free(text);
-    return rc == ERR_OK ? submission_fits(c, e) : rc;
+    return rc == ERR_OK ? submission_fits(x, c, e) : rc;
 }
 
 static err_t take_job(struct serve *s, const struct question *q, struct link_in *in,
@@ -296,6 +290,23 @@ static err_t on_read(struct serve *s, const struct question *q, const struct msg
     return ERR_OK;
 }
 
+static err_t on_crew(struct serve *s, const struct question *q, uint64_t most,
+                     struct err *e)
+{
+    uint64_t n = 0;
+    TRY(serve_crew(s, q, most < LIST_MAX ? (uint32_t)most : LIST_MAX, &n, e));
+    done(s, q, n, "");
+    return ERR_OK;
+}
+
+static err_t on_retire(struct serve *s, const struct question *q, struct msg_str name,
+                       struct err *e)
+{
+    TRY(serve_retire(s, name, e));
+    done(s, q, 1, "ends what it has, and leaves");
+    return ERR_OK;
+}
+
 static err_t act(struct serve *s, const struct question *q, struct link_in *in,
                  struct err *e)
 {
@@ -306,6 +317,8 @@ static err_t act(struct serve *s, const struct question *q, struct link_in *in,
     case MSG_WATCH: return on_watch(s, q, m->WATCH.job, e);
     case MSG_ABORT: return on_abort(s, q, m->ABORT.job, e);
     case MSG_READ: return on_read(s, q, &m->READ, e);
+    case MSG_CREW: return on_crew(s, q, m->CREW.most, e);
+    case MSG_RETIRE: return on_retire(s, q, m->RETIRE.name, e);
     default:
         return err_set(e, ERR_PROTO, "%s is no question of a client",
                        msg_type_name(m->type));

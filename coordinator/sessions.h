@@ -25,6 +25,7 @@ struct session {
     bool gone;             // nothing reaches it any more
     bool missed;           // for want of memory something did not: it has to begin anew
     bool silent;           // nothing came from it for too long, and it was said
+    bool retired;          // it was told to leave
     bool refuses;          // it gets no more batches, and it was said
     unsigned hellos;       // of this connection, about one a second forgotten
     bool to_come;          // not all that was sent has arrived there

@@ -183,11 +183,6 @@ static err_t job_fits(const struct job *j, struct err *e)
         return err_set(e, ERR_INVALID,
                        "--scheduled is for the host's scheduler: leave it out, and give "
                        "--token TEXT to submit a job once");
-    if (j->listen)
-        return err_set(e, ERR_INVALID,
-                       "--listen: the server has the port for workers: tranche serve "
-                       "--listen-workers %s",
-                       j->listen);
     for (size_t i = 0; i < j->files.n; i++)
         if (strcmp(j->files.v[i], "-") == 0)
             return err_set(e, ERR_INVALID,
@@ -197,8 +192,23 @@ static err_t job_fits(const struct job *j, struct err *e)
     return input_is_here(j, e);
 }
 
-err_t submission_fits(const struct cli *c, struct err *e)
+// Whether some word of the command line is this flag, or an abbreviation of it that the
+// command line takes.
+static bool has_flag(const struct submission *s, const char *flag, size_t least)
 {
+    for (size_t i = 0; i < s->words.n; i++) {
+        size_t n = strcspn(s->words.v[i], "=");
+        if (n >= least && strncmp(s->words.v[i], flag, n) == 0) return true;
+    }
+    return false;
+}
+
+err_t submission_fits(const struct submission *s, const struct cli *c, struct err *e)
+{
+    if (has_flag(s, "--listen", 5) || has_flag(s, "--insecure", 5))
+        return err_set(e, ERR_INVALID,
+                       "--listen and --insecure: the server has the port for workers: "
+                       "tranche serve --listen-workers tcp://HOST:PORT");
     if (!c->is_pipeline) return job_fits(&c->job, e);
     for (uint32_t i = 0; i < c->pipeline.n; i++) {
         err_t rc = job_fits(&c->pipeline.steps[i].job, e);

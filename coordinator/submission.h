@@ -44,7 +44,8 @@ int submission_read(const struct submission *s, char *const *more, struct cli *o
                     FILE *say, FILE *complain);
 // Whether a server can run the job, in the current folder: it has no terminal to read from
 // or to write to, it has the port for workers, and the input is here. ERR_INVALID.
-MUST_CHECK err_t submission_fits(const struct cli *c, struct err *e);
+MUST_CHECK err_t submission_fits(const struct submission *s, const struct cli *c,
+                                 struct err *e);
 // Appends what the job writes to, a line for each load: two jobs that share one cannot run
 // at the same time.
 MUST_CHECK err_t submission_loads(const struct cli *c, struct buf *out, struct err *e);

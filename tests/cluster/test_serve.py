@@ -20,6 +20,16 @@ sys.stdout.write(sys.stdin.read())
 """
 
 
+# Lets the first call pass: it learns the columns.
+HELD_LATER = """
+import os, sys
+if not os.path.exists(sys.argv[1] + ".sample"):
+    open(sys.argv[1] + ".sample", "w").close()
+    sys.stdout.write(sys.stdin.read())
+    sys.exit()
+""" + HELD
+
+
 class Server(Program):
     def __init__(self, t, *args, env=None):
         self.env = env or {}
@@ -53,6 +63,12 @@ def held(t, name, table=None):
     t.write("held.py", HELD)
     return ("--range", 5, "--exec", f"python3 held.py {t.path(name + '.runs')} {t.path(name + '.go')}",
             "--sandbox", "none", "--into", "sqlite:wh.db", "--table", table or name, "--name", name, "-j", 1)
+
+
+def held_in_worker(t, name):
+    args = held(t, name)
+    t.write("held.py", HELD_LATER)
+    return args
 
 
 def runs(t, name):
@@ -433,3 +449,60 @@ def a_client_of_another_host_comes_in_with_a_key_of_its_own_until_it_is_revoked(
 def without_keys_no_port_is_opened(t):
     t.says(t.run("serve", "--listen", "tcp://127.0.0.1:0", want=2), "tranche keys new")
     t.says(t.run("serve", "--listen", "nonsense", want=2), "--listen: nonsense is not tcp://HOST:PORT")
+
+
+def free_port(t):
+    """Below those that the kernel hands out by itself."""
+    while True:
+        port = t.random.randrange(12000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
+
+
+def crew(t):
+    return {w["worker"]: w for w in map(json.loads, t.run("workers", "--output", "json").out.splitlines())}
+
+
+@scenario("serve")
+def a_worker_of_another_host_waits_for_the_next_job_until_it_is_drained(t):
+    address = f"tcp://127.0.0.1:{free_port(t)}"
+    t.run("keys", "new", "--worker", "anna", "--address", address, "-o", "anna.access")
+    s = serve(t, "--listen-workers", address)
+    t.says(t.run("workers"), "no job runs, or none has workers yet")
+    w = Program(t, [os.path.join(t.build, "tranche-worker"), "--access", "anna.access", "--slots", 1])
+    first = number(t, "--range", 1000, "--into", "sqlite:wh.db", "--table", "first", "-j", 0)
+    t.run("wait", first)
+    second = number(t, *held_in_worker(t, "a")[:-2], "-j", 0, "--batch-rows", 10)
+    runs(t, "a")
+    t.true(w.p.poll() is None, f"the worker has waited: {w.text}")
+    anna = lambda: crew(t).get("anna", {})  # a line may break and come about again at any time
+    t.wait_until(lambda: anna().get("doing") == "range rows 0-5", "what it works on is listed")
+    t.wait_until(lambda: (second, 1, False) == tuple(anna().get(k) for k in ("job", "slots", "leaving")), "anna")
+    t.says(t.run("drain", "berta", want=2), "no job that runs has a worker 'berta'")
+    t.says(t.run("drain", want=2), "which worker?")
+    t.wait_until(lambda: t.run("drain", "anna", want=None).code == 0
+                 and "worker anna was drained" in t.run("logs", second).out, "the job knows")
+    t.says(t.run("logs", second), "it ends what it has, and leaves")
+    s.says("worker anna is drained")
+    t.wait_until(lambda: anna().get("leaving"), "anna leaves")
+    go(t, "a")
+    w.ends(0)
+    t.run("wait", second)
+    t.equal([(1000,), (5,)], t.rows("wh.db", "SELECT count(*) FROM first UNION ALL SELECT count(*) FROM a"), "rows")
+
+
+@scenario("serve")
+def the_worker_of_this_machine_leaves_with_its_job_only(t):
+    serve(t)
+    job = number(t, *held_in_worker(t, "a"))
+    runs(t, "a")
+    t.wait_until(lambda: "local" in crew(t), "the worker is listed")
+    t.says(t.run("drain", "local", want=2), "'local' is the job's own worker on the server's host")
+    t.says(t.run("workers"), "worker", "local")
+    go(t, "a")
+    t.run("wait", job)
+    t.equal({}, crew(t), "workers")

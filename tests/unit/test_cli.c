@@ -60,6 +60,7 @@ static const struct row rows[] = {
       "       tranche serve\n"
       "       tranche submit [JOB.yaml] [FLAGS]\n"
       "       tranche jobs|cancel|wait|logs [ID]\n"
+      "       tranche workers|drain [WORKER]\n"
       "'tranche --help' explains them\n" },
     { "misspelt_command", "tranche|rnu",
       "tranche: unknown command 'rnu'; did you mean 'run'?\n" },
@@ -67,9 +68,6 @@ static const struct row rows[] = {
       "tranche: unknown command 'zebra'; 'tranche --help' lists them\n" },
     { "file_as_command", "tranche|job.yaml",
       "tranche: unknown command 'job.yaml'; did you mean 'tranche run job.yaml'?\n" },
-    { "later_command", "tranche|drain|w",
-      "tranche: drain: not in this version of tranche (" TRANCHE_VERSION
-      "); 'tranche --help' lists what is\n" },
     { "flag_before_command", "tranche|--csv|x",
       "tranche: '--csv': a command comes first, e.g. tranche run --csv\n" },
     { "misspelt_flag", JOB "--tabel|x",

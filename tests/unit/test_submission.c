@@ -135,7 +135,7 @@ static void fits(const char *file, const char *text, const char *words, const ch
     struct submission s = make(file, text, words);
     struct cli c;
     EQ_I64(-1, submission_read(&s, NULL, &c, stdout, stderr));
-    err_t rc = submission_fits(&c, &e);
+    err_t rc = submission_fits(&s, &c, &e);
     assert_string_equal(want, rc == ERR_OK ? "" : e.text);
     EQ_I64(*want ? ERR_INVALID : ERR_OK, rc);
     cli_close(&c);
@@ -153,8 +153,8 @@ static void a_server_says_what_it_cannot_run(void **state)
     fits(NULL, NULL, "--range|3|--into|stdout:",
          "stdout:: a job in a queue has no standard output: load into a file or a table");
     fits(NULL, NULL, "--range|3|--into|null:|--listen|tcp://127.0.0.1:0",
-         "--listen: the server has the port for workers: tranche serve --listen-workers "
-         "tcp://127.0.0.1:0");
+         "--listen and --insecure: the server has the port for workers: tranche serve "
+         "--listen-workers tcp://HOST:PORT");
     fits("s.yaml", "source: {range: 3}\nload: {into: 'null:'}\nschedule: weekly\n",
          "s.yaml|--scheduled",
          "--scheduled is for the host's scheduler: leave it out, and give --token TEXT to "
@@ -192,7 +192,7 @@ static void steps_of_a_pipeline_may_make_what_others_read(void **state)
     struct cli c;
     EQ_I64(-1, submission_read(&s, NULL, &c, stdout, stderr));
     assert_true(c.is_pipeline);
-    EXPECT(ERR_INVALID, &e, submission_fits(&c, &e));
+    EXPECT(ERR_INVALID, &e, submission_fits(&s, &c, &e));
     assert_non_null(strstr(e.text, "step c: a job reads files of the host where the"));
     assert_non_null(strstr(e.text, "none.csv"));
     struct buf loads = { 0 };
