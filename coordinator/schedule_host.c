@@ -148,6 +148,24 @@ static err_t put_unit(const char *path, const struct buf *text, struct err *e)
     return sync_folder(path, e);
 }
 
+// A unit of somebody else is not written over, and later not removed as one of ours.
+static err_t check_unit(const struct schedule *s, const char *kind, struct err *e)
+{
+    char path[PATH_BYTES];
+    struct buf there = { 0 };
+    struct schedule was = { 0 };
+    TRY(unit_path(s, kind, path, e));
+    err_t rc = read_unit(path, &there, e);
+    if (rc == ERR_OK && there.n && !schedule_read((struct slice){ there.p, there.n }, &was))
+        rc = err_set(e, ERR_INVALID,
+                     "%s is not of tranche schedule: give the job another name, or remove "
+                     "that unit",
+                     path);
+    schedule_free(&was);
+    buf_free(&there);
+    return rc;
+}
+
 typedef err_t unit_text(const struct schedule *s, struct buf *out, struct err *e);
 
 static err_t write_unit(const struct schedule *s, const char *kind, unit_text *make,
@@ -368,6 +386,8 @@ err_t schedule_host_install(const struct schedule *s, bool *changed, struct err 
 {
     bool service = false, timer = false;
     if (s->by == SCHEDULE_CRON) return crontab_change(s->name, s, changed, e);
+    TRY(check_unit(s, "service", e));
+    TRY(check_unit(s, "timer", e));
     TRY(write_unit(s, "service", schedule_service, &service, e));
     TRY(write_unit(s, "timer", schedule_timer, &timer, e));
     *changed = service || timer;

@@ -95,7 +95,10 @@ static void say_missed(const struct going *g)
     }
     if (!past.began || past.began > g->now) return; // nothing to compare with
     scheduled_times(&c, past.began, g->now, &t);
-    scheduled_times(&c, past.began, t.last - 1, &missed);
+    if (t.n < SCHEDULED_TIMES_MAX)
+        scheduled_times(&c, past.began, t.last - 1, &missed);
+    else
+        missed = t;
     if (missed.n) say(g, "%s", scheduled_missed(&c, &missed, sentence));
     if (t.n && t.n < SCHEDULED_TIMES_MAX && g->now - t.last > LATE_S)
         say(g, "due at %s, it begins %s late", cron_time(t.last, due),

@@ -213,6 +213,20 @@ def what_cannot_be_done_is_said_and_done_when_it_can(t):
 
 
 @scenario("schedule")
+def a_unit_of_somebody_else_is_neither_overwritten_nor_removed(t):
+    h = Host(t)
+    job(t)
+    for kind in ("service", "timer"):
+        path = t.write(f"config/systemd/user/tranche-sales.{kind}", "[Unit]\nDescription=mine\n")
+        t.says(h.do("install", "job.yaml", "--systemd", "--user", want=2),
+               f"tranche-sales.{kind} is not of tranche schedule: give the job another name, or remove that unit")
+        t.equal("[Unit]\nDescription=mine\n", h.unit(f"tranche-sales.{kind}"), "the unit")
+        t.equal([f"tranche-sales.{kind}"], os.listdir(os.path.dirname(path)), "units")
+        os.unlink(path)
+    h.do("install", "job.yaml", "--systemd", "--user")
+
+
+@scenario("schedule")
 def a_dry_run_shows_all_and_writes_nothing(t):
     h = Host(t)
     job(t)
@@ -315,6 +329,10 @@ def a_missed_run_is_said_by_the_next_one_and_by_list(t):
     back(t, ".tranche/runs.db", 23)
     r = t.run("run", "job.yaml", "--scheduled", env=h.env)
     t.true(re.search(r"sales: due at \S+ \S+, it begins [23] h \d+ min late", r.err), r)
+    job(t, when="'* * * * *'")
+    back(t, ".tranche/runs.db", 2000)
+    r = t.run("run", "job.yaml", "--scheduled", env=h.env)
+    t.says(r, "sales: more than 100000 runs were missed, due 20", " to now")
 
 
 @scenario("schedule")
