@@ -110,7 +110,7 @@ class Case:
         self.last = done
         return done
 
-    def run(self, *args, want=0, timeout=120, input=None, env=None):
+    def run(self, *args, want=0, timeout=240, input=None, env=None):
         p = self.start(*args, env=env,
                        stdin=subprocess.DEVNULL if input is None else subprocess.PIPE)
         done = self.finish(p, timeout, input)
