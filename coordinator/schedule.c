@@ -60,33 +60,31 @@ err_t schedule_head(const struct schedule *s, struct buf *out, struct err *e)
 
 // ---- reading ----
 
-// Behind "# KEY: ", without the quotes around it; NULL: another line, or no memory.
-static char *value_of(struct slice line, const char *key)
+// Behind "# KEY: ", without the quotes around it, takes the place of *to; another line
+// changes nothing.
+static err_t value_of(struct slice line, const char *key, char **to, struct err *e)
 {
     size_t n = strlen(key);
     const char *p = (const char *)line.p;
     if (line.n < n + 4 || memcmp(p, "# ", 2) != 0 || memcmp(p + 2, key, n) != 0 ||
         memcmp(p + 2 + n, ": ", 2) != 0)
-        return NULL;
+        return ERR_OK;
     p += n + 4;
     n = line.n - n - 4;
     bool quoted = n >= 2 && p[0] == '"' && p[n - 1] == '"';
-    return quoted ? strndup(p + 1, n - 2) : strndup(p, n);
-}
-
-static void keep(char **to, char *text)
-{
-    if (!text) return;
     free(*to);
-    *to = text;
+    *to = quoted ? strndup(p + 1, n - 2) : strndup(p, n);
+    return *to ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory");
 }
 
-static void read_since(struct schedule *s, struct slice line)
+static err_t read_since(struct schedule *s, struct slice line, struct err *e)
 {
     struct tm t = { 0 };
-    char *text = value_of(line, "since");
+    char *text = NULL;
+    err_t rc = value_of(line, "since", &text, e);
     if (text && strptime(text, "%Y-%m-%dT%H:%M:%SZ", &t)) s->since = timegm(&t);
     free(text);
+    return rc;
 }
 
 static struct slice line_at(struct slice text, size_t at)
@@ -95,23 +93,31 @@ static struct slice line_at(struct slice text, size_t at)
     return (struct slice){ p, end ? (size_t)(end - p) : text.n - at };
 }
 
-bool schedule_read(struct slice text, struct schedule *out)
+static err_t read_line(struct schedule *s, struct slice line, struct err *e)
+{
+    TRY(value_of(line, "job", &s->job, e));
+    TRY(value_of(line, "schedule", &s->when, e));
+    TRY(value_of(line, "program", &s->program, e));
+    TRY(value_of(line, "home", &s->home, e));
+    return read_since(s, line, e);
+}
+
+err_t schedule_read(struct slice text, struct schedule *out, bool *found, struct err *e)
 {
     const size_t first = strlen(FIRST);
+    err_t rc = ERR_OK;
+    *found = false;
     *out = (struct schedule){ 0 };
-    if (text.n <= first || memcmp(text.p, FIRST, first) != 0) return false;
+    if (text.n <= first || memcmp(text.p, FIRST, first) != 0) return ERR_OK;
     struct slice line = line_at(text, 0);
     out->name = strndup((const char *)line.p + first, line.n - first);
-    for (size_t at = line.n + 1; at < text.n; at += line.n + 1) {
+    if (!out->name) return err_set(e, ERR_NOMEM, "out of memory");
+    for (size_t at = line.n + 1; at < text.n && rc == ERR_OK; at += line.n + 1) {
         line = line_at(text, at);
         if (line.n == 0 || line.p[0] != '#') break;
-        keep(&out->job, value_of(line, "job"));
-        keep(&out->when, value_of(line, "schedule"));
-        keep(&out->program, value_of(line, "program"));
-        keep(&out->home, value_of(line, "home"));
-        read_since(out, line);
+        rc = read_line(out, line, e);
     }
-    if (out->name && *out->name && out->job && out->when && out->program) return true;
-    schedule_free(out);
-    return false;
+    *found = rc == ERR_OK && *out->name && out->job && out->when && out->program;
+    if (!*found) schedule_free(out);
+    return rc;
 }

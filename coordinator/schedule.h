@@ -40,8 +40,9 @@ bool schedule_same(const struct schedule *a, const struct schedule *b);
 
 // Appends the lines above.
 MUST_CHECK err_t schedule_head(const struct schedule *s, struct buf *out, struct err *e);
-// Reads them where a text begins with them. False: it does not, or there is no memory.
-bool schedule_read(struct slice text, struct schedule *out);
+// Reads them where a text begins with all of them; else *found is false, and *out empty.
+MUST_CHECK err_t schedule_read(struct slice text, struct schedule *out, bool *found,
+                               struct err *e);
 
 // The units: tranche-NAME.service and tranche-NAME.timer. ERR_INVALID: a path that cannot
 // stand in them.

@@ -279,9 +279,10 @@ static err_t list_unit(struct found *f, const char *path, enum schedule_by by,
 {
     struct buf text = { 0 };
     struct schedule s;
+    bool found = false;
     err_t rc = read_unit(path, &text, e);
-    if (rc == ERR_OK && schedule_read((struct slice){ text.p, text.n }, &s))
-        rc = add(f, &s, by, e);
+    if (rc == ERR_OK) rc = schedule_read((struct slice){ text.p, text.n }, &s, &found, e);
+    if (found) rc = add(f, &s, by, e);
     buf_free(&text);
     return rc;
 }
@@ -311,12 +312,13 @@ static err_t list_crontab(struct found *f, struct err *e)
     struct slice lines;
     struct schedule s;
     size_t at = 0;
-    bool more = true;
+    bool more = true, found;
     err_t rc = in_path("crontab") ? crontab_read(&text, e) : ERR_OK;
     while (rc == ERR_OK && more) {
         rc = schedule_find((struct slice){ text.p, text.n }, &at, &more, &lines, e);
-        if (rc == ERR_OK && more && schedule_read(lines, &s))
-            rc = add(f, &s, SCHEDULE_CRON, e);
+        found = false;
+        if (rc == ERR_OK && more) rc = schedule_read(lines, &s, &found, e);
+        if (found) rc = add(f, &s, SCHEDULE_CRON, e);
     }
     buf_free(&text);
     return rc;
