@@ -154,9 +154,12 @@ static err_t check_unit(const struct schedule *s, const char *kind, struct err *
     char path[PATH_BYTES];
     struct buf there = { 0 };
     struct schedule was = { 0 };
+    bool ours = false;
     TRY(unit_path(s, kind, path, e));
     err_t rc = read_unit(path, &there, e);
-    if (rc == ERR_OK && there.n && !schedule_read((struct slice){ there.p, there.n }, &was))
+    if (rc == ERR_OK)
+        rc = schedule_read((struct slice){ there.p, there.n }, &was, &ours, e);
+    if (rc == ERR_OK && there.n && !ours)
         rc = err_set(e, ERR_INVALID,
                      "%s is not of tranche schedule: give the job another name, or remove "
                      "that unit",
