@@ -26,7 +26,7 @@ const char page_style[] =
     "th{text-align:left;font-weight:500}\n"
     "th,td{padding:.3rem .75rem .3rem 0;border-bottom:1px solid var(--line);"
     "vertical-align:top;min-width:4rem}\n"
-    "td{overflow-wrap:break-word}\n"
+    "td{overflow-wrap:break-word}td:first-child{min-width:9rem}\n"
     ".n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}\n"
     "figure{margin:.75rem 0}\n"
     "figcaption{font-size:.875rem}\n"
