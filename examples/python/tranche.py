@@ -34,6 +34,7 @@ import io
 import itertools
 import json
 import os
+import pickle
 import shlex
 import shutil
 import sqlite3
@@ -216,12 +217,26 @@ def _names(code):
 def _parts(value):
     """Code objects of a function, or of the methods of a class."""
     functions = vars(value).values() if isinstance(value, type) else [value]
+    functions = (getattr(f, "__func__", None) or getattr(f, "fget", None) or f for f in functions)
     return [f.__code__ for f in functions if isinstance(f, types.FunctionType)]
+
+
+def _constant(value):
+    """The same text for the same value in every process: sets have no order there."""
+    if isinstance(value, dict):
+        return "{%s}" % ",".join(f"{_constant(k)}:{_constant(v)}" for k, v in value.items())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        parts = [_constant(v) for v in value]
+        return type(value).__name__ + str(sorted(parts) if isinstance(value, (set, frozenset)) else parts)
+    try:
+        return pickle.dumps(value, 4).hex()
+    except Exception:  # a module, a lock, an open file: no constant
+        return str(type(value))
 
 
 def _code(function):
     """A digest of its source, and of the functions, classes and constants of its module that it uses, and they."""
-    seen, todo, digest = set(), [("", inspect.unwrap(function))], hashlib.blake2b(digest_size=16)
+    seen, todo, digest = set(), [("", function)], hashlib.blake2b(digest_size=16)
     module = vars(sys.modules.get(function.__module__, types))
     while todo:
         name, value = todo.pop()
@@ -231,14 +246,18 @@ def _code(function):
         try:
             if isinstance(value, (type, types.FunctionType)):
                 text = inspect.getsource(value) if value.__module__ == function.__module__ else value.__module__
+                text += _constant([getattr(value, "__defaults__", None), getattr(value, "__kwdefaults__", None)])
             else:
-                text = json.dumps(value, sort_keys=True)
-        except (OSError, TypeError, ValueError):  # no constant, and nothing that has a source
+                text = _constant(value)
+        except (OSError, TypeError, RecursionError):  # no constant, and nothing that has a source
             text = str(type(value))
-        digest.update(f"{name}\0{text}\0".encode())
+        digest.update(f"{name}\0{text}\0".encode(errors="surrogatepass"))
         if getattr(value, "__module__", None) == function.__module__:
             used = set().union(*(_names(c) for c in _parts(value)))
             todo += [(n, module[n]) for n in sorted(used) if n in module]
+            todo += [(f"{name} of {b.__qualname__}", b) for b in getattr(value, "__bases__", ())]
+            if hasattr(value, "__wrapped__"):  # as functools.wraps and lru_cache leave it
+                todo.append((f"{name} inside", value.__wrapped__))
     return digest.hexdigest()
 
 

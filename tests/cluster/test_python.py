@@ -208,6 +208,60 @@ def a_function_is_called_once_for_each_item_until_it_is_changed(t):
     t.leaves_nothing()
 
 
+USES = """import datetime, functools, re, sys, threading
+import tranche
+
+PAIRS = {("a", "b"): 1}
+KEYS = {1: "x"}
+DAY = datetime.date(2020, 1, 1)
+NAMES = {"c", "d", "e", "f"}
+WORD = re.compile("w+")
+LIMIT = 10
+LOCK = threading.Lock()
+
+def within(x):
+    return x + 0
+
+class Base:
+    def base(self):
+        return 1
+
+class Shape(Base):
+    @staticmethod
+    def fixed(x):
+        return helped(x)
+
+def helped(x):
+    return 5 * x
+
+@functools.lru_cache
+def kept(x, most=LIMIT):
+    return within(x)
+
+def f(x):
+    with LOCK:
+        return PAIRS, KEYS, DAY, NAMES, WORD, kept(x), Shape.fixed(x)
+
+print(tranche._code(f))
+"""
+
+
+@scenario("python")
+def whatever_a_function_uses_of_its_file_makes_it_another_one(t):
+    def code(old="", new=""):
+        t.true(old in USES, f"{old!r} stands in the script")
+        t.write("uses.py", USES.replace(old, new))
+        return python(t, "uses.py")
+
+    before = code()
+    for _ in range(2):
+        t.equal(before, code(), "its code, unchanged, in another process")
+    for old, new in (('"b"): 1', '"b"): 2'), ('{1: "x"}', '{"1": "x"}'), ("2020, 1, 1", "2021, 1, 1"), ('"f"}', '"g"}'),
+                     ('"w+"', '"v+"'), ("LIMIT = 10", "LIMIT = 11"), ("x + 0", "0 + x"), ("return 1", "return 2"),
+                     ("5 * x", "6 * x")):
+        t.true(code(old, new) != before, f"{old!r} became {new!r}")
+
+
 @scenario("python", "exec")
 def a_function_that_was_changed_is_another_load(t):
     t.write("in.csv", "id\n1\n2\n")
