@@ -92,22 +92,23 @@ def _read_jsonl(text):
     return [], (json.loads(x) for x in text.split("\n") if x)
 
 
-def _values(rows, keys):
+def _values(rows, keys, empties):
     for row in rows:
         if list(row) != keys:
             raise ValueError(f"a row has the keys {list(row)}, the first had {keys}")
         values = list(row.values())
         if "" in values:  # csv writes None and "" alike
+            empties.append(values.count(""))
             yield ["\0" if v == "" else v for v in values]
         else:
             yield values
 
 
 def _write_csv(rows, names):
-    out, counted = io.StringIO(), itertools.count()
+    out, counted, empties = io.StringIO(), itertools.count(), []
     w = csv.writer(out, lineterminator="\n")
     w.writerow(names)
-    values = (v for v, _ in zip(_values(rows, list(names)), counted))
+    values = (v for v, _ in zip(_values(rows, list(names), empties), counted))
     if len(names) > 1:
         w.writerows(values)
     else:
@@ -116,7 +117,10 @@ def _write_csv(rows, names):
                 out.write("\n")
             else:
                 w.writerow(v)
-    return out.getvalue().replace("\0", '""'), next(counted)
+    text, empty = out.getvalue(), sum(empties)
+    if empty and text.count("\0") != empty:
+        raise ValueError("a value has a zero byte beside empty texts, which this CSV cannot say; take format: jsonl")
+    return text.replace("\0", '""') if empty else text, next(counted)
 
 
 def _write_jsonl(rows, names):

@@ -412,6 +412,18 @@ def a_python_function_with_the_helper(t):
         t.true("ValueError: what is 977" in t.one("wh.db", f"SELECT reason FROM t{len(args)}_rejects"), "the reason")
 
 
+@scenario("exec")
+def a_zero_byte_of_a_python_function_is_never_taken_for_an_empty_text(t):
+    import shutil
+    from kit import ROOT
+    shutil.copy(os.path.join(ROOT, "examples", "python", "tranche.py"), t.path("tranche.py"))
+    t.write("in.csv", "id\n1\n")
+    t.write("f.py", 'import tranche\n@tranche.transform\ndef f(rows):\n    return [{"v": "a\\0b", "w": ""} for _ in rows]\n')
+    t.run("run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", "t", "--exec", "python3 f.py", "--retries", "0",
+          "--bad-rows", "1", want=3)
+    t.true("a value has a zero byte beside empty texts" in t.one("wh.db", "SELECT reason FROM t_rejects"), "the reason")
+
+
 @scenario("exec", "kills")
 def what_programs_started_ends_with_a_runner_that_is_killed(t):
     numbers(t, 2000)
