@@ -190,7 +190,8 @@ uint64_t estimate_next_rows(const struct estimate_in *in, double wanted, double 
     const struct trial_cost *t = &in->last;
     double work = trial_work(in, t);
     if (most > in->rows) most = in->rows;
-    if (t->rows >= most || work > wanted / 3 || spent > SPENT_MOST) return 0;
+    bool slow = t->wall > 2 * wanted || spent > SPENT_MOST; // failed batches do no work
+    if (t->rows >= most || work > wanted / 3 || slow) return 0;
     double by = work > 0 ? wanted / work : GROW_MOST;
     by = fmin(fmax(by, GROW_LEAST), GROW_MOST);
     double rows = fmax((double)t->rows, 1) * by;

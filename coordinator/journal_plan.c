@@ -91,6 +91,15 @@ static err_t find(sqlite3 *db, const char *job, struct journal_plan *out, bool *
     return rc;
 }
 
+err_t journal_plan_of(struct journal *j, const char *spec_text, struct journal_plan *out,
+                      bool *found, struct err *e)
+{
+    char job[HASH_HEX];
+    *found = false;
+    name_job(spec_text, job);
+    return find(j->db, job, out, found, e);
+}
+
 err_t journal_plan_find(const char *dir, const char *spec_text, struct journal_plan *out,
                         bool *found, struct err *e)
 {

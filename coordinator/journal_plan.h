@@ -26,6 +26,11 @@ MUST_CHECK err_t journal_plan_put(const char *dir, const char *spec_text,
 MUST_CHECK err_t journal_plan_find(const char *dir, const char *spec_text,
                                    struct journal_plan *out, bool *found, struct err *e);
 
+// The same in the history that a run has open.
+struct journal;
+MUST_CHECK err_t journal_plan_of(struct journal *j, const char *spec_text,
+                                 struct journal_plan *out, bool *found, struct err *e);
+
 // How far a run that took so many seconds is from what was planned: +0.25 is a quarter
 // longer.
 static inline double journal_plan_error(const struct journal_plan *p, double seconds)

@@ -146,11 +146,21 @@ static void costs(const struct report *r, FILE *out)
                (unsigned long long)t->worker_deaths, (unsigned long long)t->splits);
 }
 
+static void against_plan(const struct report *r, FILE *out)
+{
+    if (!r->plan) return;
+    double error = 100 * journal_plan_error(r->plan, r->seconds);
+    say_to(out, "  planned: %.2f s with %u worker%s; it took %.0f %% %s\n",
+           r->plan->seconds, r->plan->workers, r->plan->workers == 1 ? "" : "s",
+           error < 0 ? -error : error, error < 0 ? "less" : "more");
+}
+
 void report_human(const struct report *r, FILE *out)
 {
     headline(r, out);
     if (r->by_input) sheet(r, out);
     costs(r, out);
+    against_plan(r, out);
 }
 
 void json_string(const char *s, FILE *out)
@@ -206,6 +216,7 @@ void report_json(const struct report *r, FILE *out)
     fputs(",\"table\":", out);
     json_string(r->job->table ? r->job->table : "", out);
     fprintf(out, ",\"resumed\":%s", r->resumed ? "true" : "false");
+    if (r->plan) fprintf(out, ",\"planned_seconds\":%.4f", r->plan->seconds);
     NUMBER("misfits", t->misfits);
     fprintf(out, ",\"cpu_seconds\":{\"coordinator\":%.3f,\"workers\":%.3f}",
             r->coordinator_cpu_seconds, (double)t->worker_cpu_ns / 1e9);

@@ -5,6 +5,7 @@
 #define COORDINATOR_REPORT_H
 
 #include "coordinator/app.h"
+#include "coordinator/journal_plan.h"
 
 #include <stdio.h>
 
@@ -19,6 +20,7 @@ struct report {
     const struct load_merge *merge;    // NULL: the rows are the table
     const struct ledger_row *by_input; // of the whole load, proven by the warehouse; NULL:
                                        // the run did not get so far
+    const struct journal_plan *plan;   // what was planned of this job; NULL: nothing
     bool resumed, nothing_new, balanced;
     double seconds, coordinator_cpu_seconds;
 };

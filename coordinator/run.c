@@ -122,6 +122,28 @@ static FILE *report_stream(const struct job *j)
     return taken ? stderr : stdout;
 }
 
+// Each run of an incremental load is one of its own: a watermark says that there was one
+// before.
+static bool was_complete(const struct run *r)
+{
+    return r->load.complete_before || (r->watermark.kind != CELL_NULL && !r->job->fresh);
+}
+
+// A plan of just this job, if the run did all of it. Without a history there is none.
+static const struct journal_plan *find_plan(struct run *r, struct journal_plan *plan)
+{
+    struct err e;
+    struct buf text = { 0 };
+    bool found = false, whole = r->by_input && !r->load.resumed && !was_complete(r);
+    if (!r->journal || !whole || r->totals.chunks_cached) return NULL;
+    err_t rc = job_canonical(r->job, &text, &e);
+    if (rc == ERR_OK) rc = buf_add(&text, "", 1, &e);
+    if (rc == ERR_OK)
+        rc = journal_plan_of(r->journal, (const char *)text.p, plan, &found, &e);
+    buf_free(&text);
+    return rc == ERR_OK && found && plan->workers == r->slots ? plan : NULL;
+}
+
 // False: it could not be written. Whoever waits for it must not take silence for success.
 static bool print_report(struct run *r, const char *status, const char *error,
                          bool balanced)
@@ -129,10 +151,12 @@ static bool print_report(struct run *r, const char *status, const char *error,
     uint32_t n = 0;
     const struct source_input *in =
         r->plan.source ? source_inputs(r->plan.source, &n) : NULL;
+    struct journal_plan plan;
     struct report x = { .job = r->job,
                         .run = r->record.id,
                         .status = status,
                         .error = error,
+                        .plan = find_plan(r, &plan),
                         .run_totals = &r->totals,
                         .inputs = in,
                         .n_inputs = n,
@@ -283,13 +307,6 @@ static void stop_at_once(void *arg, int signo)
     if (json && write(fileno(report_stream(r->job)), json, n) < 0) n = 0; // nobody reads it
     local_abandon(&r->local);
     _exit(CLI_INTERRUPTED);
-}
-
-// Each run of an incremental load is one of its own: a watermark says that there was one
-// before.
-static bool was_complete(const struct run *r)
-{
-    return r->load.complete_before || (r->watermark.kind != CELL_NULL && !r->job->fresh);
 }
 
 static void sum_up(const struct run *r, struct run_sums *s)

@@ -10,6 +10,8 @@
 enum {
     BLOCK_LEAST = 64 << 10,
     BLOCK_MOST = 8 << 20, // longer records are left out
+    PLACES_TRIED = 16,    // where quotes leave in doubt what is a record
+    NEXT_PLACE = 509,     // bytes on
 };
 
 struct copier {
@@ -78,6 +80,7 @@ static err_t copy_file(struct copier *c, uint32_t input, int fd, uint64_t from,
     const struct source_input *in = &c->s->in[input];
     size_t block = BLOCK_LEAST;
     bool head = from == in->data_begin;
+    int places = 0;
     *got = 0;
     while (from < in->size && *got < want && c->out->n < EXCERPT_PIECES) {
         size_t n, at = 0, took = 0;
@@ -89,8 +92,11 @@ static err_t copy_file(struct copier *c, uint32_t input, int fd, uint64_t from,
         TRY(stream_pread(fd, in->name, c->block + CSV_PAD, block, from, &n, e));
         bool last = from + n >= in->size;
         if (!head) TRY(source_find_record(c->s, c->n_columns, p, n, &at, e));
-        bool lost = !head && at == 0;
-        if (!lost)
+        if (!head && at == 0 && places++ < PLACES_TRIED && in->size - from > NEXT_PLACE) {
+            from += NEXT_PLACE;
+            continue;
+        }
+        if (head || at)
             TRY(copy_block(c, input, from + at, p + at, n - at, last, want - *got, &took,
                            e));
         if (took == 0 && (last || n < block || block >= BLOCK_MOST)) break;

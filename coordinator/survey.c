@@ -1,15 +1,19 @@
 #include "coordinator/survey.h"
 
 #include "common/clock.h"
+#include "common/rmtree.h"
 #include "common/scratch.h"
 #include "coordinator/cli.h"
+#include "coordinator/journal_plan.h"
 #include "coordinator/survey_params.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -30,6 +34,7 @@ struct surveyor {
     struct plan *p;
     struct job_pairs params;
     struct scratch scratch;
+    char room[4200], home[4200]; // in it
     double row_bytes;
     bool streams; // nothing but compressed files
     bool without_merge;
@@ -84,12 +89,14 @@ static err_t try_once(struct surveyor *v, uint64_t rows, struct trial *t, struct
                            .source = v->p->source,
                            .types = &v->p->spec.in,
                            .params = &v->params,
-                           .room = v->scratch.room,
+                           .room = v->room,
+                           .home = v->home,
                            .rows = rows,
                            .row_bytes = v->row_bytes,
                            .whole = rows >= v->s->rows,
                            .without_merge = v->without_merge };
-    TRY(scratch_empty(&v->scratch, e));
+    rmtree(v->room);
+    if (mkdir(v->room, 0700)) return err_sys(e, "cannot create %s", v->room);
     TRY(trial_run(&in, t, x, e));
     if (t->code == CLI_OK || t->code == CLI_REJECTS) return ERR_OK;
     v->s->code = t->code;
@@ -250,6 +257,22 @@ static err_t survey(struct surveyor *v, const struct warehouse_ops *ops, struct 
     return notes(v, e);
 }
 
+// A run finds a history: plan keeps its prediction there. Made by another process: pages of
+// memory that SQLite has used here would be copied in each trial, and in no run.
+static err_t make_folders(struct surveyor *v, struct err *e)
+{
+    static const struct journal_plan none;
+    int status = 0;
+    snprintf(v->room, sizeof v->room, "%s/trial", v->scratch.room);
+    snprintf(v->home, sizeof v->home, "%s/home", v->scratch.room);
+    pid_t pid = fork();
+    if (pid == 0) _exit(journal_plan_put(v->home, "", &none, e) != ERR_OK);
+    if (pid < 0) return err_sys(e, "cannot begin a trial");
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    return status ? err_set(e, ERR_IO, "cannot keep a history in %s", v->home) : ERR_OK;
+}
+
 err_t survey_run(struct survey *s, const struct job *j, struct plan *p,
                  const struct warehouse_ops *ops, struct err *e)
 {
@@ -257,7 +280,8 @@ err_t survey_run(struct survey *s, const struct job *j, struct plan *p,
     *s = (struct survey){ .rows = p->estimate_rows };
     TRY(survey_count(j, &s->rows, &s->counted, e));
     TRY(scratch_open(&v.scratch, e));
-    err_t rc = survey(&v, ops, e);
+    err_t rc = make_folders(&v, e);
+    if (rc == ERR_OK) rc = survey(&v, ops, e);
     scratch_close(&v.scratch);
     job_pairs_free(&v.params);
     return rc;

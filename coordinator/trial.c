@@ -59,6 +59,7 @@ static void leave_out(struct job *t)
     t->bad_rows_share = -1;
     t->cache_bytes = 0;
     t->listen = NULL;
+    t->closely = false;
     t->insecure = t->workers_remote = t->fresh = t->stdout_taken = false;
     t->workers_min = 0;
     t->labels = (struct strings){ 0 };
@@ -204,8 +205,7 @@ __attribute__((noreturn)) static void child(const struct trial_in *in, struct jo
     log_path(in, path);
     int log = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (log < 0 || dup2(log, STDERR_FILENO) < 0) _exit(CLI_INFRASTRUCTURE);
-    snprintf(path, sizeof path, "%s/home", in->room);
-    if (setenv("TRANCHE_HOME", path, 1)) _exit(CLI_INFRASTRUCTURE);
+    if (setenv("TRANCHE_HOME", in->home, 1)) _exit(CLI_INFRASTRUCTURE);
     j->trial = &trial;
     t.code = run_job_summed(j, &sums);
     fflush(NULL);

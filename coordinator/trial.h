@@ -21,6 +21,7 @@ struct trial_in { // all borrowed
     const struct schema *types;
     const struct job_pairs *params; // SQL that needs no warehouse
     const char *room;               // an empty folder
+    const char *home;               // another, for the history; there when trials begin
     uint64_t rows;                  // about so many of them
     double row_bytes;               // of text
     bool whole;                     // all of the input, where it stands

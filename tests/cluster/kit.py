@@ -85,10 +85,11 @@ class Case:
         return os.path.join(ROOT, "examples", "data", name)
 
     def env(self, **more):
-        env = dict(os.environ, TMPDIR=self.path("tmp"), HOME=self.dir, LC_ALL="C.UTF-8", **more)
+        env = dict(os.environ, TMPDIR=self.path("tmp"), HOME=self.dir, LC_ALL="C.UTF-8")
+        env.update(more)
         if "TRANCHE_HOME" not in more:
             env.pop("TRANCHE_HOME", None)
-        os.makedirs(env["TMPDIR"], exist_ok=True)
+        os.makedirs(self.path("tmp"), exist_ok=True)
         return env
 
     def start(self, *args, env=None, stdin=subprocess.DEVNULL):

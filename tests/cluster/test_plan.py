@@ -159,3 +159,39 @@ def an_empty_input_has_a_plan(t):
     p = plan(t, "--csv", "in.csv")
     t.equal(0, p["rows"], "rows")
     t.true("no value among 0 sampled rows" in column(p, "a")["evidence"], p["columns"])
+
+
+@scenario("plan")
+def a_run_says_how_far_it_is_from_its_plan(t):
+    mixed(t)
+    job = ["--csv", "in.csv", "--into", "sqlite:wh.db", "--table", "t", "-j", "2"]
+    p = plan(t, *job)
+    done = t.run("run", *job, "--output", "json").json
+    t.equal(round(p["seconds"], 4), done["planned_seconds"], "what was planned")
+    t.true("planned_seconds" not in t.run("run", *job, "--output", "json").json, "nothing was new")
+    t.says(t.run("run", *job, "--fresh"), "planned: ", "with 2 workers; it took ")
+    t.true("planned_seconds" not in t.run("run", *job, "--fresh", "-j", "1", "--output", "json").json, "other workers")
+    t.true("planned_seconds" not in t.run("run", *job[:-3], "u", "--output", "json").json, "another job")
+
+
+@scenario("plan")
+def a_prediction_that_cannot_be_kept_is_still_told(t):
+    mixed(t, 100)
+    r = t.run("plan", "--csv", "in.csv", env={"TRANCHE_HOME": "/proc/none"})
+    t.says(r, "the prediction is not kept for a report: ", "wall time")
+
+
+@scenario("plan")
+def without_a_place_for_trials_nothing_is_foretold(t):
+    mixed(t, 100)
+    r = t.run("plan", "--csv", "in.csv", env={"TMPDIR": "/proc/none"}, want=1)
+    t.says(r, "in /proc/none")
+    t.true("wall time" not in r.out, "no prediction")
+
+
+@scenario("plan")
+def what_fails_in_a_trial_is_told_as_a_run_would(t):
+    t.write("in.csv", "a,b\n1,{}\n2,{x\n3,{}\n")
+    p = plan(t, "--csv", "in.csv", "--sql", "SELECT a, json_extract(b, '$') AS x FROM batch", "--bad-rows", "1")
+    t.equal([(3, 1, False)], [(p["rows"], p["rows_rejected"], p["past_bad_rows"])], "rows")
+    t.equal([("in.csv, line 3", "malformed JSON")], [(r["where"], r["reason"]) for r in p["rejects"]], "rejects")

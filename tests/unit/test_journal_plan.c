@@ -83,6 +83,23 @@ static void a_history_without_plans_has_none(void **state)
     assert_false(find("job", &p));
 }
 
+static void a_run_finds_it_in_the_history_that_it_has_open(void **state)
+{
+    (void)state;
+    bool found;
+    struct journal_plan p;
+    struct journal *j = NULL;
+    PASS(&e, journal_open(&j, dir, "key", &e));
+    PASS(&e, journal_plan_of(j, "job", &p, &found, &e));
+    assert_false(found);
+    journal_close(&j);
+    PASS(&e, journal_plan_put(dir, "job", &some, &e));
+    PASS(&e, journal_open(&j, dir, "key", &e));
+    PASS(&e, journal_plan_of(j, "job", &p, &found, &e));
+    assert_true(found && p.seconds == 1.5);
+    journal_close(&j);
+}
+
 static void a_folder_that_cannot_be_made_is_an_error(void **state)
 {
     (void)state;
@@ -105,6 +122,7 @@ int main(void)
         T(a_later_plan_of_the_same_job_takes_its_place),
         T(without_a_history_nothing_is_found_and_none_is_made),
         T(a_history_without_plans_has_none),
+        T(a_run_finds_it_in_the_history_that_it_has_open),
         T(a_folder_that_cannot_be_made_is_an_error),
         T(the_error_is_a_share_of_what_was_planned),
     };
