@@ -179,7 +179,9 @@ err_t past_open(struct past *p, const char *dir, const char *run, struct err *e)
                    &PAST_NUMBER(p->seq), 1, &first, e));
     p->first_attempt = (int64_t)first;
     p->merged = strstr(p->spec, "\ncompute ") || strstr(p->spec, "\nmerge");
-    return journal_plan_find(dir, p->spec, &p->plan, &p->planned, e);
+    TRY(journal_plan_find(dir, p->spec, &p->plan, &p->planned, e));
+    p->planned &= p->plan.at_ms <= p->started_ms; // a later plan foretold nothing of it
+    return ERR_OK;
 }
 
 void past_close(struct past *p)

@@ -168,10 +168,13 @@ def a_run_says_how_far_it_is_from_its_plan(t):
     p = plan(t, *job)
     done = t.run("run", *job, "--output", "json").json
     t.equal(round(p["seconds"], 4), done["planned_seconds"], "what was planned")
+    t.says(t.run("report", "last"), "plan ", "was expected with 2 batches at a time")
     t.true("planned_seconds" not in t.run("run", *job, "--output", "json").json, "nothing was new")
     t.says(t.run("run", *job, "--fresh"), "planned: ", "with 2 workers; it took ")
     t.true("planned_seconds" not in t.run("run", *job, "--fresh", "-j", "1", "--output", "json").json, "other workers")
     t.true("planned_seconds" not in t.run("run", *job[:-3], "u", "--output", "json").json, "another job")
+    plan(t, *job[:-3], "u")
+    t.true("was expected" not in t.run("report", "last").out, "a later plan is no plan of it")
 
 
 @scenario("plan")
