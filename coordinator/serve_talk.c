@@ -172,8 +172,11 @@ static err_t check_job(struct serve *s, const struct submission *x, struct cli *
     char *more[] = { listen_flag, (char *)(uintptr_t)s->opts->listen_workers, NULL };
     int code = submission_read(x, more[1] ? more : NULL, c, f, f);
     err_t rc = fclose(f) == 0 && text ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory");
+    // There is no port for workers of other hosts, and only those are wanted.
+    bool port = rc == ERR_OK && n && !more[1] && strstr(text, "through --listen");
     if (rc == ERR_OK && code >= 0)
-        rc = err_set(e, ERR_INVALID, "%s", n ? text : "this is no job");
+        rc = err_set(e, ERR_INVALID, "%s%s", n ? text : "this is no job",
+                     port ? "here: tranche serve --listen-workers tcp://HOST:PORT" : "");
     free(text);
     return rc == ERR_OK ? submission_fits(x, c, e) : rc;
 }
@@ -386,8 +389,8 @@ static int take_from(struct serve *s, uint8_t link)
 bool serve_take_messages(struct serve *s)
 {
     int n = 0;
-    for (uint8_t i = 0; i < SERVE_LINKS; i++)
-        n += take_from(s, i);
+    for (int i = 0; i < SERVE_LINKS; i++)
+        n += take_from(s, (uint8_t)i);
     return n > 0;
 }
 

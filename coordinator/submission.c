@@ -222,7 +222,8 @@ static err_t add_load(const struct job *j, struct buf *out, struct err *e)
 {
     char *dir = NULL;
     const char *colon = strchr(j->into, ':');
-    bool has_path = colon && colon[1] && colon[1] != '/' && strncmp(j->into, "postgres", 8);
+    bool has_path =
+        colon && colon[1] && colon[1] != '/' && strncmp(j->into, "postgres", 8) != 0;
     if (has_path && !(dir = realpath(".", NULL)))
         return err_sys(e, "cannot find the current folder");
     err_t rc = has_path ? buf_printf(out, e, "%.*s%s/%s %s\n", (int)(colon + 1 - j->into),

@@ -126,6 +126,10 @@ def mistakes_are_told_before_anything_is_queued(t):
     t.says(t.run("submit", "--range", 3, "--into", "stdout:", want=2), "a job in a queue has no standard output")
     t.says(t.run("submit", "--range", 3, "--into", "null:", "--priority", 101, want=2),
            "--priority is a number from 0 to 100, and not '101'")
+    t.says(t.run("submit", "--range", 3, "--into", "null:", "-j", 0, want=2),
+           "they come in through --listen", "here: tranche serve --listen-workers tcp://HOST:PORT")
+    t.says(t.run("submit", "--range", 3, "--into", "null:", "--listen", "tcp://127.0.0.1:0", want=2),
+           "--listen and --insecure: the server has the port for workers")
     t.says(t.run("jobs"), "no jobs yet")
     t.says(t.run("wait", 5, want=2), "there is no job 5")
     t.says(t.run("cancel", 5, want=2), "there is no job 5")
