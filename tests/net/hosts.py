@@ -308,11 +308,11 @@ class Hosts:
         return time.monotonic()
 
     def leased(self, worker):
-        """What a worker was given and has not answered for: [begin, end, batches], neighbours perhaps as one."""
+        """What a worker was given and did not answer for, now or before it was gone: [begin, end, batches], neighbours perhaps as one."""
         db = os.path.join(self.t.dir, ".tranche", "runs.db")
         con = sqlite3.connect(f"file:{db}?mode=ro", uri=True, timeout=10)
         try:
-            return con.execute('SELECT begin, "end", chunks FROM attempts WHERE worker = ? AND outcome IS NULL', (worker,)).fetchall()
+            return con.execute('SELECT begin, "end", chunks FROM attempts WHERE worker = ? AND (outcome IS NULL OR outcome IN (\'lost\', \'expired\'))', (worker,)).fetchall()
         finally:
             con.close()
 
