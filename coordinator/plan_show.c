@@ -136,13 +136,13 @@ static void say_memory(const struct plan_found *f, char out[PLAN_LINE])
 {
     const struct trial *t = &f->survey->last;
     char a[TEXT], b[TEXT], c[TEXT], d[TEXT];
-    uint32_t slots = t->slots ? t->slots : 1;
+    uint64_t share = f->job->worker_memory_bytes / (t->slots ? t->slots : 1);
     snprintf(out, PLAN_LINE,
              "memory       coordinator %s in the trial, at most %s of batches; a worker %s "
              "in the trial, at most %s",
              bytes((double)t->coordinator_kib * 1024, a),
              bytes((double)f->job->memory_bytes, b), bytes((double)t->runner_kib * 1024, c),
-             bytes((double)(f->job->worker_memory_bytes / slots), d));
+             bytes((double)share, d));
 }
 
 static void say_output(const struct plan_found *f, char out[PLAN_LINE])

@@ -219,8 +219,8 @@ static err_t about_disks(struct surveyor *v, struct err *e)
     struct stat scratch, into;
     const char *path = strchr(v->j->into, ':') + 1, *slash = strrchr(path, '/');
     char dir[4096];
-    if (strncmp(v->j->into, "sqlite:", 7) && strncmp(v->j->into, "csv:", 4) &&
-        strncmp(v->j->into, "jsonl:", 6))
+    if (strncmp(v->j->into, "sqlite:", 7) != 0 && strncmp(v->j->into, "csv:", 4) != 0 &&
+        strncmp(v->j->into, "jsonl:", 6) != 0)
         return ERR_OK;
     snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) + 1 : 1,
              slash ? path : ".");

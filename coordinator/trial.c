@@ -196,10 +196,11 @@ static int log_path(const struct trial_in *in, char path[PATH])
 __attribute__((noreturn)) static void child(const struct trial_in *in, struct job *j,
                                             pid_t parent, int fd)
 {
+    static struct trial t;
+    static struct job_trial trial;
     char path[PATH];
-    struct trial t = { 0 };
     struct run_sums sums = { 0 };
-    struct job_trial trial = { in->types, on_result, &t };
+    trial = (struct job_trial){ in->types, on_result, &t };
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(CLI_INTERRUPTED);
     log_path(in, path);
