@@ -218,19 +218,34 @@ err_t submission_fits(const struct submission *s, const struct cli *c, struct er
     return ERR_OK;
 }
 
-static err_t add_load(const struct job *j, struct buf *out, struct err *e)
+// One file by whatever path: through links, "./" and "../", and also before it is there.
+static err_t add_path(const char *path, struct buf *out, struct err *e)
 {
-    char *dir = NULL;
-    const char *colon = strchr(j->into, ':');
-    bool has_path =
-        colon && colon[1] && colon[1] != '/' && strncmp(j->into, "postgres", 8) != 0;
-    if (has_path && !(dir = realpath(".", NULL)))
-        return err_sys(e, "cannot find the current folder");
-    err_t rc = has_path ? buf_printf(out, e, "%.*s%s/%s %s\n", (int)(colon + 1 - j->into),
-                                     j->into, dir, colon + 1, j->table)
-                        : buf_printf(out, e, "%s %s\n", j->into, j->table);
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    char *full = realpath(path, NULL), *dir = NULL;
+    err_t rc = ERR_OK;
+    if (full) {
+        rc = buf_printf(out, e, "%s", full);
+    } else {
+        char *folder = slash ? strndup(path, (size_t)(slash + 1 - path)) : strdup(".");
+        dir = folder ? realpath(folder, NULL) : NULL;
+        free(folder);
+        rc =
+            buf_printf(out, e, "%s%s%s", dir ? dir : "", dir ? "/" : "", dir ? name : path);
+    }
+    free(full);
     free(dir);
     return rc;
+}
+
+static err_t add_load(const struct job *j, struct buf *out, struct err *e)
+{
+    const char *colon = strchr(j->into, ':'), *table = j->table ? j->table : "";
+    bool has_path = colon && colon[1] && strncmp(j->into, "postgres", 8) != 0;
+    if (!has_path) return buf_printf(out, e, "%s %s\n", j->into, table);
+    TRY(buf_printf(out, e, "%.*s", (int)(colon + 1 - j->into), j->into));
+    TRY(add_path(colon + 1, out, e));
+    return buf_printf(out, e, " %s\n", table);
 }
 
 err_t submission_loads(const struct cli *c, struct buf *out, struct err *e)

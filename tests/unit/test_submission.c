@@ -205,6 +205,41 @@ static void steps_of_a_pipeline_may_make_what_others_read(void **state)
     submission_free(&s);
 }
 
+static char *load_of(char *into)
+{
+    char *argv[] = { (char *)"tranche", (char *)"run", (char *)"--range",
+                     (char *)"1",       into,          (char *)"--table",
+                     (char *)"t",       NULL };
+    struct cli c;
+    struct buf loads = { 0 };
+    EQ_I64(-1, cli_parse_to(7, argv, &c, stdout, stderr));
+    PASS(&e, submission_loads(&c, &loads, &e));
+    cli_close(&c);
+    return (char *)loads.p;
+}
+
+// Two jobs that write there take turns, however it is spelled.
+static void one_file_is_one_load_by_any_path(void **state)
+{
+    (void)state;
+    static char *const ways[] = { (char *)"--into=sqlite:./wh.db",
+                                  (char *)"--into=sqlite:link/wh.db" };
+    char path[PATH_SPACE], full[PATH_SPACE + 40];
+    assert_int_equal(0, symlink(".", in_folder(&dir, "link", path)));
+    snprintf(full, sizeof full, "--into=sqlite:%s/link/wh.db", dir.path);
+    for (int there = 0; there < 2; there++) {
+        char *want = load_of((char *)"--into=sqlite:wh.db"), *got;
+        for (int i = 0; i < 2; i++) {
+            assert_string_equal(want, got = load_of(ways[i]));
+            free(got);
+        }
+        assert_string_equal(want, got = load_of(full));
+        free(got);
+        free(want);
+        put_file(&dir, "wh.db", "", 0);
+    }
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, fresh, finish)
@@ -215,6 +250,7 @@ int main(void)
         T(a_server_says_what_it_cannot_run),
         T(the_text_that_was_submitted_counts),
         T(steps_of_a_pipeline_may_make_what_others_read),
+        T(one_file_is_one_load_by_any_path),
     };
     struct CMUnitTest *table = TABLE(hostiles, hostile_bytes_are_refused);
     return test_main("submission", tests, N_OF(tests), table, N_OF(hostiles));
