@@ -203,7 +203,6 @@ static err_t begin(struct serve *s, int64_t id, struct err *e)
 {
     struct buf spec = { 0 };
     struct child *c = NULL;
-    struct err why;
     err_t rc = prepare(s, id, &c, &spec, e);
     if (rc == ERR_OK) rc = backlog_start(s->backlog, id, e);
     bool started = rc == ERR_OK;
@@ -213,18 +212,19 @@ static err_t begin(struct serve *s, int64_t id, struct err *e)
         rc = spawn(s, c, &spec, e);
     }
     buf_free(&spec);
-    if (rc == ERR_OK) {
-        crash_point("serve-forked");
-        name_holder(c);
-        c->next = s->children;
-        s->children = c;
-        s->n_children++;
-        serve_say(s, "begin", id, "begins");
-        return ERR_OK;
+    if (!started) {
+        child_free(c);
+        return rc;
     }
-    child_free(c);
-    if (started && backlog_requeue(s->backlog, id, &why) != ERR_OK) serve_trouble(s, &why);
-    return rc;
+    c->next = s->children;
+    s->children = c;
+    s->n_children++;
+    c->over = c->unbegun = rc != ERR_OK; // queued again as soon as that can be written
+    if (rc != ERR_OK) return rc;
+    crash_point("serve-forked");
+    name_holder(c);
+    serve_say(s, "begin", id, "begins");
+    return ERR_OK;
 }
 
 // No line of theirs is one of these. Tables of SQLite have no upper and lower case; who
@@ -310,16 +310,19 @@ static int exit_code(const struct child *c, char *text, size_t size)
     return CLI_INFRASTRUCTURE;
 }
 
-static err_t record(struct serve *s, struct child *c, struct err *e)
+// *ended: else it goes on one day.
+static err_t record(struct serve *s, struct child *c, bool *ended, struct err *e)
 {
     char run[40], text[200], line[300];
     int code = exit_code(c, text, sizeof text);
-    TRY(backlog_run_of(s->backlog, c->holder, c->began_ms, run, e));
-    if (s->stopping && code == CLI_INTERRUPTED) {
+    *ended = !c->unbegun && !(s->stopping && code == CLI_INTERRUPTED);
+    if (!*ended) {
         TRY(backlog_requeue(s->backlog, c->id, e));
-        serve_say(s, "requeued", c->id, "is interrupted, and queued again");
+        if (!c->unbegun)
+            serve_say(s, "requeued", c->id, "is interrupted, and queued again");
         return ERR_OK;
     }
+    TRY(backlog_run_of(s->backlog, c->holder, c->began_ms, run, e));
     TRY(backlog_end(s->backlog, c->id, code, run, text, e));
     snprintf(line, sizeof line, "has ended with exit code %d%s%s", code,
              text[0] ? ": " : "", text);
@@ -332,7 +335,8 @@ void serve_record_ends(struct serve *s)
     struct err e;
     for (struct child **at = &s->children; *at;) {
         struct child *c = *at;
-        err_t rc = c->over ? record(s, c, &e) : ERR_BUSY;
+        bool ended = false;
+        err_t rc = c->over ? record(s, c, &ended, &e) : ERR_BUSY;
         if (c->over && rc != ERR_OK) serve_trouble(s, &e);
         if (rc != ERR_OK) {
             at = &c->next;
@@ -340,8 +344,8 @@ void serve_record_ends(struct serve *s)
         }
         *at = c->next;
         s->n_children--;
-        s->look = true;
-        serve_tell_watchers(s, c->id, true);
+        s->look |= ended; // what could not begin is tried again in a while
+        serve_tell_watchers(s, c->id, ended);
         child_free(c);
     }
 }

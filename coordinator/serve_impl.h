@@ -29,8 +29,9 @@ struct child { // a job that runs
     char *loads;
     char holder[RUN_LOCK_HOLDER];
     int64_t began_ms;
-    ns_t told; // to stop, the last time; 0: never
-    bool over; // reaped; not yet recorded, if it is still here
+    ns_t told;    // to stop, the last time; 0: never
+    bool over;    // reaped; not yet recorded, if it is still here
+    bool unbegun; // and it never had a process
     int status;
     struct child *next;
 };

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -297,6 +298,39 @@ def a_server_that_is_told_to_stop_keeps_what_runs_for_the_next(t):
     t.run("wait", job)
     t.equal(5, t.one("wh.db", "SELECT count(*) FROM a"), "rows")
     t.equal(2, jobs(t)[job]["starts"], "starts")
+
+
+@scenario("serve")
+def a_log_is_followed_from_one_server_to_the_next(t):
+    s = serve(t)
+    job = number(t, *held(t, "a"))
+    runs(t, "a")
+    reader = Program(t, [t.tranche, "logs", str(job), "--follow"])
+    reader.says(f"job {job} begins")
+    s.p.send_signal(signal.SIGTERM)
+    s.ends(0)
+    go(t, "a")
+    serve(t)
+    reader.says("rows into sqlite:")
+    reader.ends(0)
+
+
+@scenario("serve")
+def a_job_whose_process_cannot_be_made_waits_until_it_can(t):
+    s = serve(t)
+    first, second = number(t, *held(t, "a")), number(t, *held(t, "b"))
+    runs(t, "a")
+    # Room for the log, and for nothing that a process needs.
+    there = {int(x) for x in os.listdir(f"/proc/{s.p.pid}/fd")}
+    before = resource.prlimit(s.p.pid, resource.RLIMIT_NOFILE)
+    free = min(set(range(1000)) - there)
+    resource.prlimit(s.p.pid, resource.RLIMIT_NOFILE, (free + 1, before[1]))
+    go(t, "a")
+    s.says("cannot begin a job: Too many open files; trying again")
+    resource.prlimit(s.p.pid, resource.RLIMIT_NOFILE, before)
+    go(t, "b")
+    t.run("wait", second)
+    t.equal(["ended", "ended"], [jobs(t)[j]["state"] for j in (first, second)], "states")
 
 
 @scenario("serve")
