@@ -240,8 +240,9 @@ static void close_all(struct serve *s)
 static void on_signal(struct serve *s, int signo)
 {
     ns_t now = clock_ns();
-    if (signo == SIGHUP && s->gate) {
-        if (gate_reload(s->gate, true, &s->scratch)) serve_mind_peers(s, now);
+    // Services are told to reload by it, terminals say that they go.
+    if (signo == SIGHUP && (s->gate || !isatty(STDERR_FILENO))) {
+        if (s->gate && gate_reload(s->gate, true, &s->scratch)) serve_mind_peers(s, now);
         return;
     }
     if (s->stopping && now - s->stop_asked >= PATIENCE) {

@@ -403,6 +403,15 @@ def a_folder_that_others_can_enter_is_refused(t):
 
 
 @scenario("serve")
+def a_server_that_is_told_to_reload_goes_on_also_without_a_port(t):
+    s = serve(t)
+    s.p.send_signal(signal.SIGHUP)
+    t.run("submit", "--wait", "--range", 3, "--into", "null:")
+    s.p.send_signal(signal.SIGTERM)
+    s.ends(0)
+
+
+@scenario("serve")
 def a_server_begun_with_nohup_outlives_its_terminal(t):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
