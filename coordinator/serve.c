@@ -1,6 +1,7 @@
 #include "coordinator/serve_impl.h"
 
 #include "coordinator/report.h"
+#include "coordinator/serve_job.h"
 #include "proto/endpoint.h"
 
 #include <errno.h>
@@ -204,9 +205,26 @@ static void name_owner(struct serve *s)
         snprintf(s->owner, sizeof s->owner, "uid %u", (unsigned)geteuid());
 }
 
+// A job has the lock under a number that its process must be allowed to have.
+static err_t allow_files(struct err *e)
+{
+    enum { LEAST = SERVE_JOB_LOCK + 56, GOOD = 1024 };
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+        return err_sys(e, "cannot find out how many files may be open");
+    if (r.rlim_cur >= GOOD) return ERR_OK;
+    r.rlim_cur = r.rlim_max < GOOD ? r.rlim_max : GOOD;
+    if (r.rlim_cur >= LEAST && setrlimit(RLIMIT_NOFILE, &r) == 0) return ERR_OK;
+    return err_set(e, ERR_INVALID,
+                   "%llu files may be open at a time, and jobs need %d: raise that limit "
+                   "(ulimit -n)",
+                   (unsigned long long)r.rlim_max, (int)LEAST);
+}
+
 static err_t open_all(struct serve *s, struct err *e)
 {
     char line[SERVE_PATH + 40];
+    TRY(allow_files(e));
     TRY(settle_state(s, e));
     TRY(take_lock(s, e));
     TRY(open_signals(s, e));

@@ -412,6 +412,18 @@ def a_server_that_is_told_to_reload_goes_on_also_without_a_port(t):
 
 
 @scenario("serve")
+def a_low_limit_of_open_files_is_raised_or_told(t):
+    def limited(to):
+        return Program(t, ["sh", "-c", f'ulimit {to} && exec "$0" serve', t.tranche])
+
+    s = limited("-n 200")
+    s.says("200 files may be open at a time, and jobs need 256: raise that limit (ulimit -n)")
+    s.ends(2)
+    limited("-Sn 150").says("serving ")
+    t.run("submit", "--wait", "--range", 3, "--into", "null:")
+
+
+@scenario("serve")
 def a_server_begun_with_nohup_outlives_its_terminal(t):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
