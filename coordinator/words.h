@@ -1,5 +1,5 @@
-// words - reads the words of the commands that have no job: flags, each at most once, and
-// operands between them.
+// words - reads the words of the commands that have no job: flags, of which the
+// last one counts when it stands there twice, and operands between them.
 
 #ifndef COORDINATOR_WORDS_H
 #define COORDINATOR_WORDS_H

@@ -447,10 +447,11 @@ err_t keys_allow(const char *dir, const char *name, const uint8_t key[KEY_BYTES]
     struct allow_list l = { 0 };
     int lock;
     if (!keys_name_is_good(name))
-        return err_set(e, ERR_INVALID,
-                       "'%.60s' is no name for a worker: 1 to %d letters, digits, '.', '_' "
-                       "and '-', not beginning with '.' or '-'",
-                       name, KEYS_NAME - 1);
+        return err_set(
+            e, ERR_INVALID,
+            "'%.60s' is no name of a worker or client: 1 to %d letters, digits, '.', '_' "
+            "and '-', not beginning with '.' or '-'",
+            name, KEYS_NAME - 1);
     TRY(lock_folder(dir, &lock, e));
     err_t rc = keys_allowed(dir, &l, e);
     for (size_t i = 0; rc == ERR_OK && i < l.n; i++) {
