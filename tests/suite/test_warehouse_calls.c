@@ -455,13 +455,17 @@ static void drop(struct load *l, const struct failing_way *f)
 
 static const struct way *now;
 
-// That the disk is full or damaged is asked where it is not as any other error.
+// Errors and refusals are tried in all ways; a full or damaged disk and lines that are cut,
+// each of which takes a new session, where they are not as all others.
 static bool concerns(const struct way *w, const struct failing_way *f)
 {
-    static const char *const thorough[] = { "sqlite", "csv_replace", "csv_parts" };
+    static const char *const thorough[] = { "sqlite",           "csv_replace",
+                                            "csv_parts",        "postgres",
+                                            "postgres_replace", "postgres_aggregated" };
+    bool served = strcmp(w->scheme, "postgres") == 0;
     if (f->kinds & FAILING_MEMORY) return true;
-    if (strcmp(w->scheme, "postgres") == 0) return f->kinds & FAILING_POSTGRES;
-    if (f->sqlite == SQLITE_IOERR) return !(f->kinds & FAILING_POSTGRES);
+    if (served != !!(f->kinds & FAILING_POSTGRES)) return false;
+    if (f->sqlite == SQLITE_IOERR && !f->cut) return true;
     for (size_t i = 0; i < N_OF(thorough); i++)
         if (strcmp(w->name, thorough[i]) == 0) return true;
     return false;
