@@ -175,13 +175,13 @@ static err_t tell(struct asked *a, struct past *p, struct err *e)
 
 static err_t open_and_tell(struct asked *a, struct err *e)
 {
-    char state_dir[RUN_STATE_DIR];
+    char history[RUN_STATE_DIR];
     struct past p = { 0 };
     char *folder = conf_folder(a->job ? a->job : "");
     if (!folder) return err_set(e, ERR_NOMEM, "out of memory");
-    run_state_dir(folder, state_dir);
+    run_state_dir(folder, history);
     free(folder);
-    err_t rc = past_open(&p, state_dir, a->run, e);
+    err_t rc = past_open(&p, history, a->run, e);
     if (rc == ERR_OK) rc = tell(a, &p, e);
     past_close(&p);
     if (rc == ERR_OK && fflush(a->say) != 0)

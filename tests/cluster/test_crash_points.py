@@ -6,7 +6,7 @@ import signal
 from collections import Counter
 
 from kit import scenario
-from test_kills import named_points
+from test_kills import named_points, points_without_a_test
 
 ROWS = 1500
 
@@ -140,6 +140,7 @@ def every_named_point_of_every_way_to_load(t):
     seen = crash_everywhere(t, WAYS)
     missed = set(named_points()) - seen
     t.equal(set(), missed, "points that nothing passes")
+    t.equal(set(), points_without_a_test(), "points of servers and pipelines that no test names")
 
 
 @scenario("kills")

@@ -71,7 +71,7 @@ class Lane:
             sentence = (r.err.strip().splitlines() or [""])[-1]
             if died_by_itself(f.text):
                 raise kit.Failed("it crashed")
-            if r.code in (-6, -11) and not died_by_itself(f.text) or stacks:
+            if r.code in (-6, -11) and not died_by_itself(f.text) or stacks or loader_gave_up(r):
                 r.code, sentence = ENDED, "a library ended it"
             t.true(r.code in (DONE, ENDED), f"exit code {r.code}")
             t.true(r.code == DONE or sentence, "it ended without a sentence")
@@ -138,6 +138,11 @@ def stacks_if_it_hangs(t, p, f):
 def died_by_itself(text):
     """Some libraries end the process when they get no memory, which is like kill -9; nothing else may."""
     return "died of" in text and not any(x in text.splitlines()[0] for x in LIBRARIES_THAT_GIVE_UP)
+
+
+def loader_gave_up(r):
+    """glibc makes a thread's variables of a library when they are first used, if need be in its destructor."""
+    return r.code == 127 and "cannot allocate memory for thread-local data: ABORT" in r.err
 
 
 def sweep(t, way, role, call, error, step=1, start=None, count=1, under=None, say=None, most=None):
