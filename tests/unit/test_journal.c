@@ -1,10 +1,10 @@
 #include "coordinator/journal.h"
 #include "coordinator/journal_spans.h"
 #include "coordinator/run_lock.h"
+#include "tests/folder.h"
 #include "tests/test.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <glob.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char top[64], dir[80], db_path[100];
+static char top[TEST_FOLDER], dir[80], db_path[100];
 static struct err e;
 static const struct range r1 = { 0, 0, 100 }, r2 = { 0, 100, 200 };
 static const char load[] = "sqlite:wh.db flights 1";
@@ -25,25 +25,16 @@ static const char load[] = "sqlite:wh.db flights 1";
 static int fresh(void **state)
 {
     (void)state;
-    strcpy(top, "/tmp/test_journal_XXXXXX");
-    if (!mkdtemp(top)) return -1;
+    if (folder_make(top, "test_journal") != 0) return -1;
     snprintf(dir, sizeof dir, "%s/.tranche", top);
     snprintf(db_path, sizeof db_path, "%s/runs.db", dir);
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-    (void)st;
-    (void)type;
-    (void)f;
-    return remove(path);
-}
-
 static int finish(void **state)
 {
     (void)state;
-    return nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return folder_remove(top);
 }
 
 static struct journal *open_journal(const char *key)

@@ -1,8 +1,8 @@
 #include "common/clock.h"
 #include "coordinator/journal.h"
+#include "tests/folder.h"
 #include "tests/test.h"
 
-#include <ftw.h>
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -11,30 +11,21 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char top[64], dir[80];
+static char top[TEST_FOLDER], dir[80];
 static struct err e;
 
 static int fresh(void **state)
 {
     (void)state;
-    strcpy(top, "/tmp/test_journal_live_XXXXXX");
-    if (!mkdtemp(top)) return -1;
+    if (folder_make(top, "test_journal_live") != 0) return -1;
     snprintf(dir, sizeof dir, "%s/.tranche", top);
     return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-    (void)st;
-    (void)type;
-    (void)f;
-    return remove(path);
 }
 
 static int finish(void **state)
 {
     (void)state;
-    return nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return folder_remove(top);
 }
 
 static struct journal *begin(struct journal_run *run)

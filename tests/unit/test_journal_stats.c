@@ -1,39 +1,30 @@
 // What runs.db keeps for explain and report.
 
 #include "coordinator/journal_stats.h"
+#include "tests/folder.h"
 #include "tests/test.h"
 
-#include <ftw.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static char top[64], dir[80], db_path[100];
+static char top[TEST_FOLDER], dir[80], db_path[100];
 static struct err e;
 
 static int fresh(void **state)
 {
     (void)state;
-    strcpy(top, "/tmp/test_journal_stats_XXXXXX");
-    if (!mkdtemp(top)) return -1;
+    if (folder_make(top, "test_journal_stats") != 0) return -1;
     snprintf(dir, sizeof dir, "%s/.tranche", top);
     snprintf(db_path, sizeof db_path, "%s/runs.db", dir);
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-    (void)st;
-    (void)type;
-    (void)f;
-    return remove(path);
-}
-
 static int finish(void **state)
 {
     (void)state;
-    return nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return folder_remove(top);
 }
 
 static struct journal *begin(struct journal_run *run)

@@ -1,16 +1,16 @@
 // The launchers with engines that are scripts: what the real ones say seldom.
 
 #include "coordinator/launcher.h"
+#include "tests/folder.h"
 #include "tests/test.h"
 
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char dir[64], logs[96], old_path[4096];
+static char dir[TEST_FOLDER], logs[96], old_path[4096];
 static struct err e;
 static struct launcher_opts opts;
 
@@ -54,8 +54,7 @@ static int fresh(void **state)
 {
     char path[4300];
     (void)state;
-    strcpy(dir, "/tmp/test_launcher_XXXXXX");
-    if (!mkdtemp(dir)) return -1;
+    if (folder_make(dir, "test_launcher") != 0) return -1;
     snprintf(logs, sizeof logs, "%s/logs", dir);
     snprintf(old_path, sizeof old_path, "%s", getenv("PATH"));
     snprintf(path, sizeof path, "%s:%s", dir, old_path);
@@ -68,19 +67,11 @@ static int fresh(void **state)
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-    (void)st;
-    (void)type;
-    (void)f;
-    return remove(path);
-}
-
 static int finish(void **state)
 {
     (void)state;
     setenv("PATH", old_path, 1);
-    return nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return folder_remove(dir);
 }
 
 static struct launcher *launch(const struct launcher_ops *ops)

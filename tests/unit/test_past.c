@@ -3,38 +3,29 @@
 
 #include "coordinator/past.h"
 #include "coordinator/past_html.h"
+#include "tests/folder.h"
 #include "tests/test.h"
 
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static char top[64], dir[80];
+static char top[TEST_FOLDER], dir[80];
 static struct err e;
 static const char load[] = "sqlite:wh.db#t@1-0";
 
 static int fresh(void **state)
 {
     (void)state;
-    strcpy(top, "/tmp/test_past_XXXXXX");
-    if (!mkdtemp(top)) return -1;
+    if (folder_make(top, "test_past") != 0) return -1;
     snprintf(dir, sizeof dir, "%s/.tranche", top);
     return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-    (void)st;
-    (void)type;
-    (void)f;
-    return remove(path);
 }
 
 static int finish(void **state)
 {
     (void)state;
-    return nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return folder_remove(top);
 }
 
 static void attempt(struct journal *j, struct range r, uint32_t n, const char *outcome,

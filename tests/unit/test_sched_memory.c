@@ -3,9 +3,9 @@
 
 #include "coordinator/journal.h"
 #include "coordinator/sched.h"
+#include "tests/folder.h"
 #include "tests/test.h"
 
-#include <ftw.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,15 +125,7 @@ static void a_failed_allocation_of_the_scheduler_costs_one_call(void **state)
 
 // ---- the journal ----
 
-static char top[64], dir[80];
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-    (void)st;
-    (void)type;
-    (void)f;
-    return remove(path);
-}
+static char top[TEST_FOLDER], dir[80];
 
 static int keep_history(int at)
 {
@@ -165,8 +157,7 @@ static int keep_history(int at)
 static void a_failed_allocation_of_the_journal_costs_one_call(void **state)
 {
     (void)state;
-    strcpy(top, "/tmp/test_sched_memory_XXXXXX");
-    assert_non_null(mkdtemp(top));
+    assert_int_equal(folder_make(top, "test_sched_memory"), 0);
     snprintf(dir, sizeof dir, "%s/.tranche", top);
     int before = live, n = 0;
     while (keep_history(n)) {
@@ -175,7 +166,7 @@ static void a_failed_allocation_of_the_journal_costs_one_call(void **state)
     }
     assert_true(n >= 4); // the journal, its lock, the queue, the load's name
     EQ_I64(before, live);
-    nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    folder_remove(top);
 }
 
 int main(void)

@@ -1,9 +1,9 @@
 // A file that is there as a whole, or not at all.
 
 #include "common/whole_file.h"
+#include "tests/folder.h"
 #include "tests/test.h"
 
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,30 +12,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char top[64], path[100];
+static char top[TEST_FOLDER], path[100];
 static struct err e;
 
 static int fresh(void **state)
 {
     (void)state;
-    strcpy(top, "/tmp/test_whole_file_XXXXXX");
-    if (!mkdtemp(top)) return -1;
+    if (folder_make(top, "test_whole_file") != 0) return -1;
     snprintf(path, sizeof path, "%s/r.html", top);
     return 0;
-}
-
-static int remove_one(const char *p, const struct stat *st, int type, struct FTW *f)
-{
-    (void)st;
-    (void)type;
-    (void)f;
-    return remove(p);
 }
 
 static int finish(void **state)
 {
     (void)state;
-    return nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return folder_remove(top);
 }
 
 static void holds(const char *want)
