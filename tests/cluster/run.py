@@ -42,6 +42,7 @@ import test_small_batches  # noqa: F401
 import test_sources  # noqa: F401
 import test_sql  # noqa: F401
 import test_tables  # noqa: F401
+import test_tutorial  # noqa: F401
 import test_valgrind  # noqa: F401
 import test_ways  # noqa: F401
 import test_pipelines  # noqa: F401
