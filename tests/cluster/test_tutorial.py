@@ -1,5 +1,6 @@
-"""The tutorial's commands, in order, in an empty folder: they end as it says and print what it shows."""
+"""The tutorial's commands, in order, in an empty folder: they end as it says and print what it shows. And links of all pages."""
 
+import glob
 import os
 import re
 import shlex
@@ -74,3 +75,25 @@ def the_tutorial_does_what_it_says(t):
         t.equal(rows, t.one("shop/shop.db", f"SELECT count(*) FROM {table}"), table)
     with open(t.path("shop", "report.html")) as f:
         t.true("</html>" in f.read(), "the report is whole")
+
+
+def anchors(path):
+    with open(path) as f:
+        titles = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", f.read(), flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@scenario("readme")
+def every_link_of_the_documentation_leads_somewhere(t):
+    links, lost = 0, []
+    for page in [os.path.join(ROOT, "README.md"), *glob.glob(os.path.join(ROOT, "docs", "*.md"))]:
+        with open(page) as f:
+            found = re.findall(r"\]\(([^)\s]+)\)", re.sub(r"^```.*?^```$", "", f.read(), flags=re.M | re.S))
+        for link in (x for x in found if not re.match(r"\w+://", x)):
+            path, _, anchor = link.partition("#")
+            target = os.path.join(os.path.dirname(page), path) if path else page
+            if not os.path.exists(target) or (anchor and anchor not in anchors(target)):
+                lost.append(f"{os.path.relpath(page, ROOT)}: {link}")
+            links += 1
+    t.true(links > 100, f"{links} links")
+    t.equal([], lost, "links that lead nowhere")
