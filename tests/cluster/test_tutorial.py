@@ -31,9 +31,10 @@ def script(commands):
 
 
 def missing(shown, printed):
-    """The first line of what is shown that was not printed. One that ends in ... has more to it."""
+    """The first line of what is shown that was not printed. One that ends in ... has more to it. How much a plan tries,
+    and so what it foretells, depends on how fast the machine is."""
     lines = [VARIES.sub("#", line).strip() for line in printed.splitlines()]
-    for line in shown.splitlines():
+    for line in shown.partition("\nprediction\n")[0].splitlines():
         want = VARIES.sub("#", line).strip()
         if not any(x.startswith(want[:-3]) if want.endswith("...") else x == want for x in lines):
             return line
