@@ -209,6 +209,16 @@ static const char *first_source(const struct job *j)
     return strcmp(j->files.v[0], "-") == 0 ? "stdin" : j->files.v[0];
 }
 
+// Of "data/*.csv", whose last part has no letters, the folder's.
+static char *folder_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? strndup(path, (size_t)(slash - path)) : strdup("");
+    char *base = folder ? base_name(folder) : NULL;
+    free(folder);
+    return base;
+}
+
 // From the name, which is given or the job file's; without both from the first source.
 static void derive_table(struct conf *c)
 {
@@ -220,6 +230,12 @@ static void derive_table(struct conf *c)
     if (!conf_ok(c, base ? ERR_OK : ERR_NOMEM)) return;
     bool made = text_to_identifier(base, table, sizeof table);
     free(base);
+    if (!made && !j->name) {
+        base = folder_name(first);
+        if (!conf_ok(c, base ? ERR_OK : ERR_NOMEM)) return;
+        made = text_to_identifier(base, table, sizeof table);
+        free(base);
+    }
     if (made && opt_table_name_wrong(table)) {
         snprintf(safe, sizeof safe, "t_%.*s", OPT_TABLE_NAME_MAX - 2, table);
         memcpy(table, safe, sizeof table);

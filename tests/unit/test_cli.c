@@ -159,6 +159,8 @@ static const struct row rows[] = {
       "tranche: --param: 'a' is given twice\n" },
     { "no_table_can_be_made", "tranche|run|--csv|*.csv|--into|sqlite:x.db",
       "tranche: no name for the table can be made from '*.csv'; give --table NAME\n" },
+    { "no_table_can_be_made_of_a_folder", "tranche|run|--csv|../*.csv|--into|sqlite:x.db",
+      "tranche: no name for the table can be made from '../*.csv'; give --table NAME\n" },
     { "flag_of_another_command", "tranche|runs|--csv|a.csv",
       "tranche: --csv is no flag of 'runs'\n"
       "'tranche runs --help' shows all flags\n" },
@@ -411,6 +413,8 @@ static void tables_are_named_after_the_first_file(void **state)
         { "x/2008.csv.gz", "t_2008" },
         { "a.tsv.zst", "a" },
         { "plain", "plain" },
+        { "data/*.csv", "data" },
+        { "/in/day-1.csv/*.jsonl", "day_1" },
     };
     for (size_t i = 0; i < N_OF(names); i++) {
         char line[128];
