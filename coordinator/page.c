@@ -1,7 +1,7 @@
 #include "coordinator/page.h"
 
 #include "common/html.h"
-#include "coordinator/page_style.h"
+#include "coordinator/page_files.h"
 #include "coordinator/progress.h"
 
 #include <stdarg.h>
@@ -61,7 +61,7 @@ void page_begin(struct page *p, const char *title)
                  "<meta name=\"referrer\" content=\"no-referrer\">\n");
     page_element(p, "title", title);
     page_html(p, "<style>\n");
-    page_html(p, page_style);
+    page_html(p, page_style_css);
     page_html(p, "</style>\n</head>\n<body>\n<main>\n");
 }
 
