@@ -37,7 +37,7 @@ static void paragraph(struct page *g, const char *label, const char *text)
     page_html(g, "</p>\n");
 }
 
-static void head(struct page *g, const struct past *p)
+void past_html_head(struct page *g, const struct past *p)
 {
     char began[PAST_TIME], took[PAST_SPAN], line[100];
     const struct journal_run *r = &p->run;
@@ -287,23 +287,28 @@ static void events(struct page *g, const struct past *p)
     more(g, p->all_events - p->n_events, "lines, from between");
 }
 
+void past_html_parts(struct page *g, const struct past *p)
+{
+    int64_t end = series_end_ms(p->samples, p->n_samples, p->workers, p->n_workers);
+    throughput(g, p, end);
+    workers(g, p, end);
+    slowest(g, p);
+    retries(g, p);
+    rejects(g, p);
+    balance(g, p);
+    cache(g, p);
+    hosts(g, p);
+    events(g, p);
+}
+
 err_t past_html(const struct past *p, struct buf *out, struct err *e)
 {
     struct page g;
     char title[300];
-    int64_t end = series_end_ms(p->samples, p->n_samples, p->workers, p->n_workers);
     snprintf(title, sizeof title, "%.100s, run %s: %.100s", p->run.name, p->run.id,
              p->run.status);
     page_begin(&g, title);
-    head(&g, p);
-    throughput(&g, p, end);
-    workers(&g, p, end);
-    slowest(&g, p);
-    retries(&g, p);
-    rejects(&g, p);
-    balance(&g, p);
-    cache(&g, p);
-    hosts(&g, p);
-    events(&g, p);
+    past_html_head(&g, p);
+    past_html_parts(&g, p);
     return page_end(&g, out, e);
 }

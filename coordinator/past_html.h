@@ -5,9 +5,15 @@
 #define COORDINATOR_PAST_HTML_H
 
 #include "common/buf.h"
+#include "coordinator/page.h"
 #include "coordinator/past.h"
 
 // ERR_NOMEM. The size does not depend on the run's: lists are cut, and say so.
 MUST_CHECK err_t past_html(const struct past *p, struct buf *out, struct err *e);
+
+// The two halves of it, for other pages that show a run: what it is and how it ended, and
+// charts and tables.
+void past_html_head(struct page *g, const struct past *p);
+void past_html_parts(struct page *g, const struct past *p);
 
 #endif
