@@ -250,7 +250,8 @@ def main(argv):
         except Exception as e:  # one broken scenario must not hide the others
             failed += 1
             text = str(e) if isinstance(e, Failed) else traceback.format_exc()
-            print(f"FAILED  {name} in {case.dir}\n{text}", flush=True)
+            again = f"SEED={seed} {os.path.relpath(sys.argv[0], ROOT)} --build {os.path.relpath(build, ROOT)} {name}"
+            print(f"FAILED  {name} in {case.dir}\nagain: {again}\n{text}", flush=True)
         finally:
             case.close(passed + skipped == before)
     print(f"{passed} passed, {failed} failed", flush=True)
