@@ -4,6 +4,7 @@
 #include "common/crash.h"
 #include "coordinator/cli.h"
 #include "coordinator/journal_db.h"
+#include "coordinator/journal_prune.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
@@ -99,7 +100,7 @@ static const char *text(sqlite3_stmt *q, int i)
 }
 
 // Of what has `id`, or of all when it is 0. A range is found without reading what is over,
-// and that is never removed.
+// which may be thousands.
 static int64_t last_of(int64_t id)
 {
     return id ? id : INT64_MAX;
@@ -163,6 +164,7 @@ err_t backlog_add(struct backlog *b, const struct backlog_new *n, int64_t *id, b
     TRY(finish(b, q, &rows, e));
     *id = sqlite3_last_insert_rowid(b->db);
     crash_point("backlog-added");
+    journal_prune_jobs(b->db);
     return ERR_OK;
 }
 

@@ -1,5 +1,6 @@
 // journal - .tranche/runs.db: runs, attempts, events, log tails. History for people and the
-// durable attempt numbers of R10; never needed for exactly-once.
+// durable attempt numbers of R10; never needed for exactly-once. The newest runs are kept
+// (journal_prune.h).
 
 #ifndef COORDINATOR_JOURNAL_H
 #define COORDINATOR_JOURNAL_H

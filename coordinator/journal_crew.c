@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "coordinator/journal_impl.h"
+#include "coordinator/journal_prune.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
@@ -103,6 +104,7 @@ err_t journal_retire(const char *dir, int64_t run, const char *name, struct err 
         if (sqlite3_step(q) != SQLITE_DONE) rc = journal_db_fail(db, e);
     }
     sqlite3_finalize(q);
+    if (rc == ERR_OK) journal_prune_retired(db);
     sqlite3_close(db);
     return rc;
 }

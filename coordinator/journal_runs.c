@@ -1,6 +1,7 @@
 #include "coordinator/journal_impl.h"
 
 #include "common/clock.h"
+#include "coordinator/journal_prune.h"
 
 #include <sqlite3.h>
 #include <stdbool.h>
@@ -94,6 +95,7 @@ err_t journal_run_begin(struct journal *j, struct journal_run *run, const char *
     TRY(journal_step(j, S_BEGIN, e));
     err_t rc = journal_finish(j, begin_run(j, run, spec_text, e), e);
     if (rc != ERR_OK) j->run = 0;
+    if (rc == ERR_OK) journal_prune_runs(j->db);
     return rc;
 }
 

@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "coordinator/journal.h"
 #include "coordinator/journal_db.h"
+#include "coordinator/journal_prune.h"
 #include "coordinator/run_lock.h"
 #include "coordinator/scheduled.h"
 
@@ -24,7 +25,10 @@ static err_t change(const char *dir, char *sql, int64_t *row, struct err *e)
     if (rc == ERR_OK) rc = journal_db_open(&db, dir, true, note, sizeof note, e);
     if (rc == ERR_OK) rc = journal_db_exec(db, table, e);
     if (rc == ERR_OK) rc = journal_db_exec(db, sql, e);
-    if (rc == ERR_OK && row) *row = sqlite3_last_insert_rowid(db);
+    if (rc == ERR_OK && row) {
+        *row = sqlite3_last_insert_rowid(db);
+        journal_prune_scheduled(db);
+    }
     sqlite3_close(db);
     sqlite3_free(sql);
     return rc;
