@@ -1,5 +1,6 @@
 #include "coordinator/past_html.h"
 
+#include "coordinator/charts.h"
 #include "coordinator/page.h"
 #include "coordinator/past_say.h"
 #include "coordinator/progress.h"
@@ -301,7 +302,12 @@ void past_html_parts(struct page *g, const struct past *p)
     events(g, p);
 }
 
-err_t past_html(const struct past *p, struct buf *out, struct err *e)
+void past_html_charts(struct page *g, struct past *p)
+{
+    if (g->rc == ERR_OK) g->rc = charts_html(p, &g->out, &g->e);
+}
+
+err_t past_html(struct past *p, struct buf *out, struct err *e)
 {
     struct page g;
     char title[300];
@@ -309,6 +315,7 @@ err_t past_html(const struct past *p, struct buf *out, struct err *e)
              p->run.status);
     page_begin(&g, title);
     past_html_head(&g, p);
+    past_html_charts(&g, p);
     past_html_parts(&g, p);
     return page_end(&g, out, e);
 }

@@ -8,12 +8,14 @@
 #include "coordinator/page.h"
 #include "coordinator/past.h"
 
-// ERR_NOMEM. The size does not depend on the run's: lists are cut, and say so.
-MUST_CHECK err_t past_html(const struct past *p, struct buf *out, struct err *e);
+// ERR_NOMEM, and what charts_html fails for. The size does not depend on the run's: lists
+// are cut, and say so.
+MUST_CHECK err_t past_html(struct past *p, struct buf *out, struct err *e);
 
-// The two halves of it, for other pages that show a run: what it is and how it ended, and
-// charts and tables.
+// The parts of it, for other pages that show a run: what it is and how it ended; the
+// figures that its job asks for (charts_html); charts and tables of how it went.
 void past_html_head(struct page *g, const struct past *p);
+void past_html_charts(struct page *g, struct past *p);
 void past_html_parts(struct page *g, const struct past *p);
 
 #endif
