@@ -178,6 +178,18 @@ static bool print_report(struct run *r, const char *status, const char *error,
     return false;
 }
 
+// What the same command would do, after something that another attempt may help.
+static void say_what_stands(const struct run *r, err_t rc)
+{
+    if (!r->load.load_id || r->ops->forgets) return;
+    if (r->totals.chunks + r->load.n_ledger > 0)
+        say_to(stderr,
+               "tranche: what was committed is safe; the same command continues there\n");
+    else if (rc == ERR_CLOSED && !r->totals.interrupted)
+        say_to(stderr, "tranche: nothing is known to be committed yet; the same command "
+                       "tries it again\n");
+}
+
 static int end_badly(struct run *r, err_t rc, const struct err *e)
 {
     int code = run_exit_code(rc, &r->totals);
@@ -188,9 +200,7 @@ static int end_badly(struct run *r, err_t rc, const struct err *e)
     progress_end(&r->progress);
     say_to(stderr, "tranche: %s%s", step ? r->job->name : "", step ? ": " : "");
     say_line(stderr, e->text);
-    if (r->load.load_id && !r->ops->forgets && r->totals.chunks + r->load.n_ledger > 0)
-        say_to(stderr,
-               "tranche: what was committed is safe; the same command continues there\n");
+    say_what_stands(r, rc);
     keep_record(r, status, code, e->text);
     (void)print_report(r, status, e->text, false); // the code says that it went wrong
     return code;

@@ -3,6 +3,7 @@ and what happens when the server or the line to it breaks."""
 
 import os
 import signal
+import sqlite3
 
 from kit import scenario
 from pg import Postgres
@@ -176,28 +177,52 @@ def a_password_is_used_and_never_kept(t):
 # ---- what breaks
 
 
-def broken(t, how):
+def batches(t):
+    """How many are committed; None: the load has not begun."""
+    con = sqlite3.connect(f"file:{t.path('wh.db')}?mode=ro", uri=True, timeout=60)
+    try:
+        begun = con.execute("SELECT count(*) FROM tranche_runs").fetchone()[0]
+        return con.execute("SELECT count(*) FROM tranche_ledger").fetchone()[0] if begun else None
+    except sqlite3.OperationalError:
+        return None
+    finally:
+        con.close()
+
+
+def broken(t, how, rows=1000, until=lambda n: n, what="a batch is committed"):
     """A run whose server is held after a megabyte and then broken: nothing is lost or doubled."""
     pg = Postgres(t)
     pg.do(MAKE + "UPDATE t SET x = repeat('x', 200);")  # more than sockets hold
     line = Proxy(t, pg)
     line.pause_after(1 << 20)
-    p = t.start(*args(line.at()))
+    command = args(line.at(), "--batch-rows", rows)
+    p = t.start(*command)
     line.wait_paused()
+    t.wait_until(lambda: p.poll() is not None or os.path.exists(t.path("wh.db")) and until(batches(t)), what)
     how(pg, line)
     line.go()
     done = t.finish(p)
     t.equal(1, done.code, "exit code")
-    loaded(t, args(line.at()))
+    loaded(t, command)
     t.equal(TOTALS, totals(t), "rows")
     return done
 
 
-@scenario("pg", "faults")
-def a_killed_backend_of_the_source_loses_nothing(t):
+def kill_backends(t):
     def how(pg, line):
         t.true(pg.kill_backends(), "a backend, and those that help it")
-    t.says(broken(t, how), "tranche: postgresql://", "the same command continues there")
+    return how
+
+
+@scenario("pg", "faults")
+def a_killed_backend_of_the_source_loses_nothing(t):
+    t.says(broken(t, kill_backends(t)), "tranche: postgresql://", "the same command continues there")
+
+
+@scenario("pg", "faults")
+def a_backend_that_is_killed_before_anything_is_committed_costs_another_try(t):
+    done = broken(t, kill_backends(t), rows=MANY, until=lambda n: n is not None, what="the load has begun")
+    t.says(done, "tranche: postgresql://", "nothing is known to be committed yet; the same command tries it again")
 
 
 @scenario("pg", "faults")
