@@ -114,6 +114,7 @@ struct job {
     bool stdout_taken;             // by the rows of another step
     bool scheduled;                // --scheduled
     bool served;                   // a server runs it: its workers wait for the next job
+    int64_t served_job;            // number of the job in its queue; 0: none
     bool fresh;                    // --fresh
     bool force;                    // plan: `write` even if it is there
     struct strings needs;          // names of the steps that come before it

@@ -163,6 +163,7 @@ static ns_t tick(struct app *a)
     sched_count(a->sched, &c);
     a->t->retries = c.retries;
     app_tell_live(a, &c, false, now);
+    app_tell_now(a, &c, now);
     app_mind_retired(a, now);
     struct progress_view v = { .bytes_done = a->bytes_done,
                                .bytes_total = a->bytes_total,

@@ -63,7 +63,7 @@ struct app {
     uint64_t lost_seen;                              // connections that ended
     uint64_t endless_seen, deaf_seen, too_many_seen; // that were cut
     uint64_t bytes_done, bytes_total, seq;
-    ns_t last_result, last_loaded, last_fed, last_loop, live_told;
+    ns_t last_result, last_loaded, last_fed, last_loop, live_told, now_told;
     struct app_stats stats;
     uint32_t tails_kept; // of standard error, in the journal
     bool fed, over, journal_failed;
@@ -174,6 +174,7 @@ void app_is_on_its_way(struct app *a, struct session *s, const struct work *k,
 // To the journal, once a second, when the run takes workers from other hosts: how much
 // waits for them. `last`: in any case, nothing does any more.
 void app_tell_live(struct app *a, const struct sched_counts *c, bool last, ns_t now);
+void app_tell_now(struct app *a, const struct sched_counts *c, ns_t now);
 
 // ---- app_stall.c ----
 void app_mind_stall(struct app *a, ns_t now);

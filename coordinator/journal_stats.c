@@ -21,9 +21,16 @@ static const char tables[] =
     " bucket_ms INT, busy TEXT, PRIMARY KEY(run, name)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS run_reused(run INT NOT NULL, input INT NOT NULL,"
     " begin INT NOT NULL, \"end\" INT NOT NULL, chunks INT NOT NULL, why TEXT NOT NULL,"
-    " PRIMARY KEY(run, input, begin)) WITHOUT ROWID";
+    " PRIMARY KEY(run, input, begin)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS run_jobs(run INTEGER PRIMARY KEY REFERENCES runs(seq),"
+    " job INT NOT NULL);"
+    "CREATE INDEX IF NOT EXISTS run_jobs_of ON run_jobs(job);"
+    "CREATE TABLE IF NOT EXISTS run_now(run INTEGER PRIMARY KEY REFERENCES runs(seq),"
+    " at_ms INT, rows_read INT, rows_rejected INT, rows_loaded INT, chunks INT,"
+    " retries INT, in_rows INT, bytes INT, bytes_total INT, running INT, waiting INT,"
+    " to_come INT, workers INT, slots INT, busy INT, results INT)";
 
-enum { VALUES_MAX = 16 };
+enum { VALUES_MAX = 17 };
 
 struct value { // text, or a number when that is NULL
     const char *text;
@@ -69,7 +76,9 @@ static err_t put_place(struct journal *j, const struct journal_place *p, struct 
 {
     const struct value place[] = { NUMBER(j->run), TEXT(p->load), NUMBER(p->load_id),
                                    TEXT(p->database) };
+    const struct value job[] = { NUMBER(j->run), NUMBER(p->job) };
     TRY(insert(j, "INSERT OR REPLACE INTO run_places VALUES(?,?,?,?)", place, 4, e));
+    if (p->job) TRY(insert(j, "INSERT OR REPLACE INTO run_jobs VALUES(?,?)", job, 2, e));
     for (uint32_t i = 0; i < p->n_inputs && i < JOURNAL_INPUTS_MAX; i++) {
         const struct journal_input *in = &p->inputs[i];
         const struct value v[] = { NUMBER(j->run),          NUMBER(i),
@@ -110,19 +119,35 @@ err_t journal_samples_thin(struct journal *j, uint64_t every, struct err *e)
     return insert(j, "DELETE FROM run_samples WHERE run = ? AND n % ? != 0", v, 2, e);
 }
 
+err_t journal_now_put(struct journal *j, const struct journal_now *n, struct err *e)
+{
+    TRY(ready(j, e));
+    const struct value v[VALUES_MAX] = {
+        NUMBER(j->run),           NUMBER(n->at_ms),       NUMBER(n->rows_read),
+        NUMBER(n->rows_rejected), NUMBER(n->rows_loaded), NUMBER(n->chunks),
+        NUMBER(n->retries),       NUMBER(n->in_rows),     NUMBER(n->bytes),
+        NUMBER(n->bytes_total),   NUMBER(n->running),     NUMBER(n->waiting),
+        NUMBER(n->to_come),       NUMBER(n->workers),     NUMBER(n->slots),
+        NUMBER(n->busy),          NUMBER(n->results)
+    };
+    return insert(
+        j, "INSERT OR REPLACE INTO run_now VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", v,
+        17, e);
+}
+
 static err_t put_worker(struct journal *j, const struct journal_worker *w, struct err *e)
 {
-    const struct value v[VALUES_MAX] = { NUMBER(j->run),       TEXT(w->name),
-                                         TEXT(w->role),        TEXT(w->host),
-                                         TEXT(w->cpu),         NUMBER(w->cores),
-                                         NUMBER(w->slots),     NUMBER(w->memory_bytes),
-                                         NUMBER(w->sessions),  NUMBER(w->came_ms),
-                                         NUMBER(w->left_ms),   NUMBER(w->chunks),
-                                         NUMBER(w->failed),    NUMBER(w->busy_ms),
-                                         NUMBER(w->bucket_ms), TEXT(w->busy) };
+    const struct value v[] = { NUMBER(j->run),       TEXT(w->name),
+                               TEXT(w->role),        TEXT(w->host),
+                               TEXT(w->cpu),         NUMBER(w->cores),
+                               NUMBER(w->slots),     NUMBER(w->memory_bytes),
+                               NUMBER(w->sessions),  NUMBER(w->came_ms),
+                               NUMBER(w->left_ms),   NUMBER(w->chunks),
+                               NUMBER(w->failed),    NUMBER(w->busy_ms),
+                               NUMBER(w->bucket_ms), TEXT(w->busy) };
     return insert(
         j, "INSERT OR REPLACE INTO run_workers VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", v,
-        VALUES_MAX, e);
+        16, e);
 }
 
 err_t journal_workers_put(struct journal *j, const struct journal_worker *v, size_t n,

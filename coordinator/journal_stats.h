@@ -5,6 +5,8 @@
 //   run_inputs   the inputs as this run numbers them, the first JOURNAL_INPUTS_MAX
 //   run_samples  counters over time, at most JOURNAL_SAMPLES_MAX a run
 //   run_workers  each worker: its host, when it was here, how busy it was
+//   run_now      what the run has done so far, one row a run, replaced every second
+//   run_jobs     which job of a server's queue a run belongs to
 //   run_reused   ranges whose chunks the cache had, and ranges where it had none, and why
 //
 // Times are milliseconds since the run began. Like `live` they are no part of the version
@@ -32,11 +34,23 @@ struct journal_place {
     const char *database; // path of the SQLite file that they stand in; "": none
     const struct journal_input *inputs;
     uint32_t n_inputs;
+    int64_t job; // of a server's queue (backlog.h); 0: none
 };
 
 struct journal_sample { // of this run so far, but workers, slots, busy, results: right now
     int64_t at_ms;
     uint64_t rows_read, rows_rejected, bytes, chunks, chunks_cached, retries;
+    uint32_t workers, slots, busy;
+    uint64_t results; // that wait for the warehouse
+};
+
+struct journal_now { // of this run so far, but bytes: with what earlier runs have loaded
+    int64_t at_ms;
+    uint64_t rows_read, rows_rejected, rows_loaded, chunks, retries;
+    bool in_rows;                // the bytes are rows of a source that has no bytes
+    uint64_t bytes, bytes_total; // total 0: unknown
+    uint64_t running, waiting;   // batches that workers have, and that wait for one
+    int64_t to_come;             // batches that will still be cut, about; -1: nobody knows
     uint32_t workers, slots, busy;
     uint64_t results; // that wait for the warehouse
 };
@@ -61,6 +75,8 @@ MUST_CHECK err_t journal_stats_begin(struct journal *j, const struct journal_pla
 MUST_CHECK err_t journal_sample_put(struct journal *j, uint64_t n,
                                     const struct journal_sample *s, struct err *e);
 MUST_CHECK err_t journal_samples_thin(struct journal *j, uint64_t every, struct err *e);
+MUST_CHECK err_t journal_now_put(struct journal *j, const struct journal_now *n,
+                                 struct err *e);
 MUST_CHECK err_t journal_workers_put(struct journal *j, const struct journal_worker *v,
                                      size_t n,
                                      struct err *e); // in the place of earlier ones

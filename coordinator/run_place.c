@@ -48,7 +48,8 @@ void run_record_place(struct run *r)
                                .load_id = r->load.load_id,
                                .database = database,
                                .inputs = v,
-                               .n_inputs = n };
+                               .n_inputs = n,
+                               .job = r->job->served_job };
     if (journal_stats_begin(r->journal, &p, &e) != ERR_OK) run_say(r, e.text);
     free(v);
 }

@@ -114,11 +114,11 @@ static void child_free(struct child *c)
 }
 
 // Between fork and exec, with threads in the parent: system calls only.
-__attribute__((noreturn)) static void become(const struct serve *s, pid_t parent, int in,
-                                             int out)
+__attribute__((noreturn)) static void become(const struct serve *s, char *id, pid_t parent,
+                                             int in, int out)
 {
     static char name[] = "tranche", word[] = "serve-job";
-    char *argv[] = { name, word, (char *)(uintptr_t)s->opts->listen_workers, NULL };
+    char *argv[] = { name, word, id, (char *)(uintptr_t)s->opts->listen_workers, NULL };
     sigset_t none;
     prctl(PR_SET_PDEATHSIG, SIGKILL); // what was committed is safe: it goes on
     if (getppid() != parent) _exit(CLI_INTERRUPTED);
@@ -153,8 +153,10 @@ static err_t spawn(struct serve *s, struct child *c, const struct buf *spec, str
         c->out = out[0];
         fcntl(c->out, F_SETFL, O_NONBLOCK);
         pid_t parent = getpid();
+        char id[24];
+        snprintf(id, sizeof id, "%lld", (long long)c->id);
         c->pid = fork();
-        if (c->pid == 0) become(s, parent, in, out[1]);
+        if (c->pid == 0) become(s, id, parent, in, out[1]);
         if (c->pid < 0) rc = err_sys(e, "cannot begin a job: fork");
     }
     if (out[1] >= 0) close(out[1]);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -41,11 +42,17 @@ static err_t take(struct submission *s, struct err *e)
     return rc;
 }
 
-static int run(struct cli *c, int code)
+static void mark(struct job *j, int64_t id)
 {
-    c->job.served = true;
+    j->served = true;
+    j->served_job = id;
+}
+
+static int run(struct cli *c, int64_t id, int code)
+{
+    mark(&c->job, id);
     for (uint32_t i = 0; code < 0 && c->is_pipeline && i < c->pipeline.n; i++)
-        c->pipeline.steps[i].job.served = true;
+        mark(&c->pipeline.steps[i].job, id);
     if (code < 0) code = c->is_pipeline ? pipeline_run(&c->pipeline) : run_job(&c->job);
     cli_close(c);
     return code;
@@ -57,8 +64,8 @@ int serve_job(int argc, char **argv)
     struct err e;
     struct cli c;
     static char listen_flag[] = "--listen";
-    char *more[] = { listen_flag, argc > 1 ? argv[1] : NULL, NULL };
-    if (fcntl(SERVE_JOB_LOCK, F_SETFD, FD_CLOEXEC) != 0) {
+    char *more[] = { listen_flag, argc > 2 ? argv[2] : NULL, NULL };
+    if (argc < 2 || fcntl(SERVE_JOB_LOCK, F_SETFD, FD_CLOEXEC) != 0) {
         say_to(stderr, "tranche: serve-job is for the server, not for people; "
                        "see 'tranche submit --help'\n");
         return CLI_USAGE;
@@ -68,7 +75,8 @@ int serve_job(int argc, char **argv)
     err_t rc = take(&s, &e);
     int code = CLI_INFRASTRUCTURE;
     if (rc == ERR_OK)
-        code = run(&c, submission_read(&s, argc > 1 ? more : NULL, &c, stdout, stderr));
+        code = run(&c, strtoll(argv[1], NULL, 10),
+                   submission_read(&s, argc > 2 ? more : NULL, &c, stdout, stderr));
     else
         say_to(stderr, "tranche: %s\n", e.text);
     submission_free(&s);

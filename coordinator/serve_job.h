@@ -12,7 +12,8 @@
 // Processes close their descriptors from below as they end: the locks of a load go first.
 enum { SERVE_JOB_LOCK = 200 };
 
-// argv[1], if there is one: where workers of other hosts come in. Exit codes of cli.h.
+// argv[1] is the number of the job; argv[2], if there is one: where workers of other hosts
+// come in. Exit codes of cli.h.
 int serve_job(int argc, char **argv);
 
 #endif

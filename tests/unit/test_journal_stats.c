@@ -60,13 +60,14 @@ static void inputs_are_kept_up_to_a_limit(void **state)
     assert_non_null(v);
     for (uint32_t i = 0; i < n; i++)
         v[i] = (struct journal_input){ .name = "a'b\x01.csv", .begin = 3, .size = i };
-    struct journal_place p = { "load", 7, "/x/wh.db", v, n };
+    struct journal_place p = { "load", 7, "/x/wh.db", v, n, 12 };
     PASS(&e, journal_stats_begin(j, &p, &e));
     PASS(&e, journal_stats_begin(j, &p, &e)); // again does no harm
     free(v);
     journal_close(&j);
     EQ_I64(JOURNAL_INPUTS_MAX, query("SELECT count(*) FROM run_inputs"));
     EQ_I64(7, query("SELECT load_id FROM run_places WHERE database = '/x/wh.db'"));
+    EQ_I64(12, query("SELECT job FROM run_jobs"));
 }
 
 static void thinning_keeps_the_samples_whose_numbers_it_names(void **state)
@@ -104,6 +105,20 @@ static void a_worker_has_one_row_and_the_cache_one_a_stretch(void **state)
     EQ_I64(8, query("SELECT sum(chunks) FROM run_reused WHERE why = ''"));
 }
 
+static void what_a_run_has_done_so_far_is_one_row(void **state)
+{
+    (void)state;
+    struct journal_run run;
+    struct journal *j = begin(&run);
+    struct journal_now n = { .at_ms = 1000, .rows_read = 5, .to_come = -1 };
+    PASS(&e, journal_now_put(j, &n, &e));
+    n = (struct journal_now){ .at_ms = 2000, .rows_read = 9, .results = 3 };
+    PASS(&e, journal_now_put(j, &n, &e));
+    journal_close(&j);
+    EQ_I64(1, query("SELECT count(*) FROM run_now"));
+    EQ_I64(2012, query("SELECT at_ms + rows_read + to_come + results FROM run_now"));
+}
+
 static void without_a_run_there_is_nothing_to_keep(void **state)
 {
     (void)state;
@@ -122,6 +137,7 @@ int main(void)
         T(inputs_are_kept_up_to_a_limit),
         T(thinning_keeps_the_samples_whose_numbers_it_names),
         T(a_worker_has_one_row_and_the_cache_one_a_stretch),
+        T(what_a_run_has_done_so_far_is_one_row),
         T(without_a_run_there_is_nothing_to_keep),
     };
     return test_main("journal_stats", plain, N_OF(plain), NULL, 0);

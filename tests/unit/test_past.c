@@ -43,7 +43,7 @@ static void make(struct journal_run *run)
     const struct journal_input in[] = { { .name = "a/x.csv", .size = 900000 },
                                         { .name = "b/x.csv", .size = 10 },
                                         { .name = "<i>", .in_rows = true } };
-    struct journal_place p = { load, 1, "", in, 3 };
+    struct journal_place p = { load, 1, "", in, 3, 0 };
     *run = (struct journal_run){ .name = "n", .status = "running", .into = "null:" };
     PASS(&e, journal_open(&j, dir, "k", &e));
     PASS(&e, journal_run_begin(j, run, "spec", &e));
