@@ -8,6 +8,7 @@
 #define COORDINATOR_PAST_H
 
 #include "common/arena.h"
+#include "common/buf.h"
 #include "coordinator/journal_plan.h"
 #include "coordinator/journal_stats.h"
 #include "coordinator/range.h"
@@ -97,6 +98,19 @@ MUST_CHECK err_t past_load_stats(struct past *p, struct err *e);  // workers, sa
 MUST_CHECK err_t past_load_chunks(struct past *p, struct err *e); // slowest, troubled
 MUST_CHECK err_t past_load_events(struct past *p, struct err *e);
 MUST_CHECK err_t past_load_rejects(struct past *p, struct err *e); // out of the warehouse
+
+struct past_reject { // borrowed, for the time of the call
+    int64_t id;      // later ones have higher ones
+    struct slice file, column, reason;
+    struct slice raw;    // as it stood: any bytes
+    uint64_t line, byte; // 0: no line; REJECT_NO_BYTE (rejects.h): no place in the input
+};
+// The rejected rows of the run's load with ids above `after`, in the order in which they
+// were committed; calls back until it returns false. *unknown says why they cannot be read;
+// NULL: they can.
+typedef bool past_reject_fn(void *arg, const struct past_reject *r);
+MUST_CHECK err_t past_each_reject(struct past *p, int64_t after, past_reject_fn *fn,
+                                  void *arg, const char **unknown, struct err *e);
 
 // Where a chunk's rows are, as the ledger has it.
 struct past_rows {

@@ -31,5 +31,7 @@ void *past_grow(struct past *p, void **v, uint32_t n, size_t size);
 MUST_CHECK err_t past_count(sqlite3 *db, const char *sql, const struct past_value *v, int n,
                             uint64_t *out,
                             struct err *e); // column 0 of the first row, or 0
+// Of the warehouse, only to read. NULL: *why says why not.
+sqlite3 *past_open_ledger(struct past *p, const char **why);
 
 #endif

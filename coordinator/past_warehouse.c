@@ -17,8 +17,7 @@ static const char *say(struct past *p, const char *text)
     return copy ? copy : "out of memory";
 }
 
-// NULL: *why says why not.
-static sqlite3 *open_ledger(struct past *p, const char **why)
+sqlite3 *past_open_ledger(struct past *p, const char **why)
 {
     sqlite3 *db = NULL;
     char text[4500];
@@ -127,7 +126,7 @@ err_t past_ledger_at(struct past *p, uint32_t input, uint64_t *byte, uint64_t li
 {
     int64_t id;
     *rows = (struct past_rows){ .first = -1, .last = -1 };
-    sqlite3 *db = open_ledger(p, &rows->unknown);
+    sqlite3 *db = past_open_ledger(p, &rows->unknown);
     if (!db) return ERR_OK;
     err_t rc = number_of(p, db, input, &id, e);
     if (rc == ERR_OK && id < 0) rows->unknown = "the ledger no longer has this load";
@@ -231,7 +230,7 @@ static err_t read_reasons(struct past *p, sqlite3 *db, struct err *e)
 err_t past_load_rejects(struct past *p, struct err *e)
 {
     bool text = strncmp(p->run.into, "sqlite:", 7) != 0;
-    sqlite3 *db = text ? NULL : open_ledger(p, &p->no_reasons);
+    sqlite3 *db = text ? NULL : past_open_ledger(p, &p->no_reasons);
     if (text) p->no_reasons = "rejected rows are not kept in a database that is read here";
     if (!db) return ERR_OK;
     err_t rc = read_reasons(p, db, e);

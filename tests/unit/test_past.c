@@ -1,14 +1,17 @@
 // Runs as runs.db remembers them: which one is meant, which of its chunks, what became of
 // it; and a page of hostile names.
 
+#include "common/rejects.h"
 #include "coordinator/past.h"
 #include "coordinator/past_html.h"
 #include "tests/folder.h"
 #include "tests/test.h"
 
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static char top[TEST_FOLDER], dir[80];
 static struct err e;
@@ -182,6 +185,97 @@ static void a_page_of_hostile_names_has_no_tag_of_theirs(void **state)
     past_close(&p);
 }
 
+// ---- rejects ----
+
+static char warehouse[160];
+
+static void make_with_rejects(const char *into, const char *sql)
+{
+    struct journal *j = NULL;
+    sqlite3 *db;
+    snprintf(warehouse, sizeof warehouse, "%s/wh.db", top);
+    struct journal_place p = { .load = load, .load_id = 7, .database = warehouse };
+    struct journal_run run = {
+        .name = "n", .status = "running", .into = into, .table = "a\"b"
+    };
+    assert_int_equal(SQLITE_OK, sqlite3_open(warehouse, &db));
+    assert_int_equal(SQLITE_OK, sqlite3_exec(db, sql, NULL, NULL, NULL));
+    sqlite3_close(db);
+    PASS(&e, journal_open(&j, dir, "k", &e));
+    PASS(&e, journal_run_begin(j, &run, "spec", &e));
+    PASS(&e, journal_stats_begin(j, &p, &e));
+    PASS(&e, journal_run_end(j, &run, &e));
+    journal_close(&j);
+}
+
+static const char with_rejects[] =
+    "CREATE TABLE tranche_runs(x);"
+    "CREATE TABLE \"a\"\"b_rejects\"(run INTEGER, file TEXT, line INTEGER,"
+    " byte_offset INTEGER, \"column\" TEXT, reason TEXT, raw BLOB);"
+    "INSERT INTO \"a\"\"b_rejects\" VALUES(7,'f',3,0,'c','r',x'ff00'),(8,'f',4,9,'','',''),"
+    "(7,'f',NULL,NULL,NULL,NULL,NULL),(7,x'00ff',-5,'z','<i>',5,1.5)";
+
+struct seen {
+    struct past_reject r[8];
+    uint32_t n, most;
+    uint8_t raw[8];
+};
+
+static bool see(void *arg, const struct past_reject *r)
+{
+    struct seen *s = arg;
+    if (r->raw.n) memcpy(s->raw, r->raw.p, r->raw.n < 8 ? r->raw.n : 8);
+    s->r[s->n++] = *r;
+    return s->n < s->most;
+}
+
+static void rejected_rows_come_one_after_the_other(void **state)
+{
+    (void)state;
+    const char *unknown;
+    struct seen s = { .most = 1 };
+    make_with_rejects("sqlite:wh.db", with_rejects);
+    struct past p = open_past("last");
+    PASS(&e, past_each_reject(&p, 0, see, &s, &unknown, &e));
+    assert_null(unknown);
+    EQ_I64(1, s.n);
+    EQ_I64(3, s.r[0].line);
+    EQ_I64(0, s.r[0].byte);
+    EQ_I64(2, s.r[0].raw.n);
+    assert_memory_equal("\xff\0", s.raw, 2);
+    s.most = 8;
+    PASS(&e, past_each_reject(&p, s.r[0].id, see, &s, &unknown, &e));
+    EQ_I64(3, s.n); // not that of another load
+    EQ_I64(0, s.r[1].line);
+    assert_true(s.r[1].byte == REJECT_NO_BYTE);
+    EQ_I64(0, s.r[1].raw.n);
+    EQ_I64(0, s.r[2].line); // whatever somebody wrote there
+    PASS(&e, past_each_reject(&p, s.r[2].id, see, &s, &unknown, &e));
+    EQ_I64(3, s.n);
+    past_close(&p);
+}
+
+static void why_rejected_rows_cannot_be_read_is_said(void **state)
+{
+    (void)state;
+    const char *unknown;
+    struct seen s = { .most = 8 };
+    make_with_rejects("sqlite:wh.db", "CREATE TABLE tranche_runs(x)");
+    struct past p = open_past("last");
+    PASS(&e, past_each_reject(&p, 0, see, &s, &unknown, &e));
+    assert_string_equal("the table of rejected rows is gone", unknown);
+    assert_int_equal(0, unlink(warehouse));
+    PASS(&e, past_each_reject(&p, 0, see, &s, &unknown, &e));
+    assert_non_null(strstr(unknown, "cannot be read"));
+    past_close(&p);
+    make_with_rejects("csv:out.csv", "CREATE TABLE tranche_runs(x)");
+    p = open_past("last");
+    PASS(&e, past_each_reject(&p, 0, see, &s, &unknown, &e));
+    assert_non_null(strstr(unknown, "not kept in a database"));
+    past_close(&p);
+    EQ_I64(0, s.n);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, fresh, finish)
@@ -189,6 +283,8 @@ int main(void)
         T(a_run_is_known_by_its_id_its_beginning_and_as_the_last),
         T(a_chunk_has_all_its_attempts),
         T(a_page_of_hostile_names_has_no_tag_of_theirs),
+        T(rejected_rows_come_one_after_the_other),
+        T(why_rejected_rows_cannot_be_read_is_said),
     };
     return test_main("past", plain, N_OF(plain), TABLE(wrongs, is_told), N_OF(wrongs));
 }
