@@ -114,6 +114,7 @@ static void close_all(struct engine_child *c)
     close_one(&c->errors);
 }
 
+// *input is what its standard input is made of; it is open already, or -1.
 static err_t open_files(struct engine_child *c, unsigned keep, int *input, int report[2],
                         struct err *e)
 {
@@ -143,15 +144,16 @@ static err_t begun(struct engine_child *c, const char *program, int report, stru
     return err_sys(e, "cannot start %s", program);
 }
 
-err_t engine_start(const struct strings *command, unsigned keep, struct engine_child *out,
-                   struct err *e)
+// Closes `input`.
+static err_t start(const struct strings *command, unsigned keep, int input,
+                   struct engine_child *out, struct err *e)
 {
-    int input = -1, report[2] = { -1, -1 };
+    int report[2] = { -1, -1 };
     char **argv = calloc(command->n + 1, sizeof *argv);
     *out = (struct engine_child){ .input = -1, .out = -1, .errors = -1 };
-    if (!argv) return err_set(e, ERR_NOMEM, "out of memory");
-    if (command->n) memcpy(argv, command->v, command->n * sizeof *argv);
-    err_t rc = open_files(out, keep, &input, report, e);
+    if (argv && command->n) memcpy(argv, command->v, command->n * sizeof *argv);
+    err_t rc = argv ? open_files(out, keep, &input, report, e)
+                    : err_set(e, ERR_NOMEM, "out of memory");
     if (rc == ERR_OK) {
         out->pid = fork();
         if (out->pid == 0) become(argv, out, input, report[1]);
@@ -167,6 +169,12 @@ err_t engine_start(const struct strings *command, unsigned keep, struct engine_c
     if (rc != ERR_OK) close_all(out);
     free(argv);
     return rc;
+}
+
+err_t engine_start(const struct strings *command, unsigned keep, struct engine_child *out,
+                   struct err *e)
+{
+    return start(command, keep, -1, out, e);
 }
 
 // ---- its end ----
@@ -185,15 +193,18 @@ bool engine_ended(struct engine_child *c, int *code)
     return true;
 }
 
+// Without a descriptor for it, it is asked again and again.
 bool engine_wait(struct engine_child *c, ns_t at_most, int *code)
 {
-    ns_t until = clock_ns() + at_most;
+    enum { ASK_MS = 10 };
+    ns_t until = clock_ns() + at_most, left;
     int fd = (int)syscall(SYS_pidfd_open, c->pid, 0);
     struct pollfd p = { fd, POLLIN, 0 };
-    for (ns_t left; fd >= 0 && (left = until - clock_ns()) > 0;)
-        if (poll(&p, 1, (int)(left / NS_MS) + 1) > 0) break;
+    bool ended;
+    while (!(ended = engine_ended(c, code)) && c->pid && (left = until - clock_ns()) > 0)
+        poll(&p, 1, fd >= 0 || left < ASK_MS * NS_MS ? (int)(left / NS_MS) + 1 : ASK_MS);
     close_one(&fd);
-    return engine_ended(c, code);
+    return ended;
 }
 
 void engine_signal(const struct engine_child *c, int signo)
@@ -252,7 +263,8 @@ void engine_said(const struct engine_child *c, char out[ENGINE_SAID])
 static err_t read_all(int fd, struct buf *out, struct err *e)
 {
     off_t end = lseek(fd, 0, SEEK_END);
-    if (end < 0 || end > ENGINE_OUT_MAX)
+    if (end < 0) return err_sys(e, "its answer cannot be read");
+    if (end > ENGINE_OUT_MAX)
         return err_set(e, ERR_TOOBIG, "its answer is longer than %d MiB",
                        ENGINE_OUT_MAX >> 20);
     TRY(buf_reserve(out, (size_t)end + 1, e));
@@ -294,20 +306,28 @@ err_t engine_call(const struct strings *command, struct buf *out, struct err *e)
     return ends(&c, command->v[0], out, e);
 }
 
+// Written before there is anybody to read it: a part of it would be taken for all.
+static err_t put_input(int fd, struct slice input, struct err *e)
+{
+    for (size_t n = 0; n < input.n;) {
+        ssize_t k = write(fd, input.p + n, input.n - n);
+        if (k < 0 && errno == EINTR) continue;
+        if (k <= 0) return err_sys(e, "cannot hand its input over");
+        n += (size_t)k;
+    }
+    return lseek(fd, 0, SEEK_SET) == 0 ? ERR_OK : err_sys(e, "cannot hand its input over");
+}
+
 err_t engine_give(const struct strings *command, struct slice input, struct err *e)
 {
     struct engine_child c;
-    TRY(engine_start(command, ENGINE_INPUT, &c, e));
-    err_t taken = ERR_OK;
-    for (size_t n = 0; n < input.n && taken == ERR_OK;) {
-        ssize_t k = write(c.input, input.p + n, input.n - n);
-        if (k > 0)
-            n += (size_t)k;
-        else if (errno != EINTR)
-            taken = err_sys(e, "%s took a part of its input only", command->v[0]);
+    int fd = memfd_create("input", MFD_CLOEXEC);
+    if (fd < 0) return err_sys(e, "cannot hand its input over");
+    err_t rc = put_input(fd, input, e);
+    if (rc != ERR_OK) {
+        close(fd);
+        return rc;
     }
-    close_one(&c.input);
-    struct err why; // of an end that is no good end; that says more
-    err_t rc = ends(&c, command->v[0], NULL, &why);
-    return rc == ERR_OK ? taken : err_set(e, rc, "%s", why.text);
+    TRY(start(command, 0, fd, &c, e));
+    return ends(&c, command->v[0], NULL, e);
 }

@@ -60,7 +60,7 @@ void engine_forget(struct engine_child *c); // closes its files; kills it when i
 // output (NULL: nobody wants it). ERR_IO: it cannot be started, took too long, or its exit
 // code was not 0: the sentence has its last words.
 MUST_CHECK err_t engine_call(const struct strings *command, struct buf *out, struct err *e);
-// The same, with a text on its standard input. The caller ignores SIGPIPE.
+// The same, with a text on its standard input: all of it, or the command is not started.
 MUST_CHECK err_t engine_give(const struct strings *command, struct slice input,
                              struct err *e);
 

@@ -6,7 +6,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,10 +234,8 @@ static err_t crontab_read(struct buf *out, struct err *e)
 static err_t crontab_write(const struct buf *text, struct err *e)
 {
     struct strings words = { 0 };
-    void (*before)(int) = signal(SIGPIPE, SIG_IGN);
     err_t rc = engine_add(&words, e, "crontab", "-", NULL);
     if (rc == ERR_OK) rc = engine_give(&words, (struct slice){ text->p, text->n }, e);
-    signal(SIGPIPE, before);
     strings_free(&words);
     return rc;
 }
