@@ -59,6 +59,15 @@ err_t backlog_open(struct backlog **out, const char *dir, char *note, size_t not
     return rc;
 }
 
+err_t backlog_peek(struct backlog **out, sqlite3 *db, struct err *e)
+{
+    *out = NULL;
+    TRY(journal_db_exec(db, tables, e));
+    if (!(*out = calloc(1, sizeof **out))) return err_set(e, ERR_NOMEM, "out of memory");
+    (*out)->db = db;
+    return ERR_OK;
+}
+
 void backlog_close(struct backlog **b)
 {
     if (!*b) return;
@@ -216,6 +225,8 @@ err_t backlog_spec(struct backlog *b, int64_t id, struct buf *spec, struct buf *
 }
 
 // ---- moves ----
+
+_Static_assert(BACKLOG_CANCELLED == 3, "the SQL of backlog_list knows the numbers");
 
 enum { FROM_QUEUED = 1 << BACKLOG_QUEUED, FROM_RUNNING = 1 << BACKLOG_RUNNING };
 
@@ -407,25 +418,63 @@ static bool tell(sqlite3_stmt *q, backlog_fn *fn, void *arg)
     return fn(arg, &j);
 }
 
-err_t backlog_each(struct backlog *b, int64_t id, uint32_t most, backlog_fn *fn, void *arg,
-                   struct err *e)
+#define LOOK                                                                 \
+    "SELECT id, state, priority, starts, stopping, exit_code, submitted_ms," \
+    " started_ms, ended_ms, name, owner, folder, file, run, error FROM jobs "
+
+static err_t tell_all(struct backlog *b, sqlite3_stmt *q, backlog_fn *fn, void *arg,
+                      struct err *e)
 {
-    sqlite3_stmt *q;
-    TRY(prepare(b, &q,
-                "SELECT * FROM (SELECT id, state, priority, starts, stopping, exit_code,"
-                " submitted_ms, started_ms, ended_ms, name, owner, folder, file, run, error"
-                " FROM jobs WHERE id BETWEEN ?1 AND ?3 ORDER BY id DESC LIMIT ?2)"
-                " ORDER BY id",
-                e));
-    sqlite3_bind_int64(q, 1, id);
-    sqlite3_bind_int64(q, 2, most);
-    sqlite3_bind_int64(q, 3, last_of(id));
     int rc;
     while ((rc = sqlite3_step(q)) == SQLITE_ROW)
         if (!tell(q, fn, arg)) {
             rc = SQLITE_DONE;
             break;
         }
+    err_t end = rc == SQLITE_DONE ? ERR_OK : journal_db_fail(b->db, e);
+    sqlite3_finalize(q);
+    return end;
+}
+
+err_t backlog_each(struct backlog *b, int64_t id, uint32_t most, backlog_fn *fn, void *arg,
+                   struct err *e)
+{
+    sqlite3_stmt *q;
+    TRY(prepare(b, &q,
+                "SELECT * FROM (" LOOK "WHERE id BETWEEN ?1 AND ?3 ORDER BY id DESC"
+                " LIMIT ?2) ORDER BY id",
+                e));
+    sqlite3_bind_int64(q, 1, id);
+    sqlite3_bind_int64(q, 2, most);
+    sqlite3_bind_int64(q, 3, last_of(id));
+    return tell_all(b, q, fn, arg, e);
+}
+
+err_t backlog_list(struct backlog *b, const struct backlog_query *query, backlog_fn *fn,
+                   void *arg, struct err *e)
+{
+    static const char which[] =
+        LOOK "WHERE id < ?1 AND CASE state WHEN 'queued' THEN 1 WHEN 'running' THEN 2"
+             " WHEN 'ended' THEN 4 ELSE 8 END & ?2";
+    sqlite3_stmt *q;
+    char sql[sizeof which + 100];
+    snprintf(sql, sizeof sql, "%s ORDER BY %s LIMIT ?3", which,
+             query->as_they_begin ? "starts > 0 DESC, priority DESC, id" : "id DESC");
+    TRY(prepare(b, &q, sql, e));
+    sqlite3_bind_int64(q, 1, query->before ? query->before : INT64_MAX);
+    sqlite3_bind_int64(q, 2, query->states);
+    sqlite3_bind_int64(q, 3, query->most);
+    return tell_all(b, q, fn, arg, e);
+}
+
+err_t backlog_count(struct backlog *b, uint64_t n[BACKLOG_N_STATES], struct err *e)
+{
+    sqlite3_stmt *q;
+    int rc;
+    memset(n, 0, BACKLOG_N_STATES * sizeof *n);
+    TRY(prepare(b, &q, "SELECT state, count(*) FROM jobs GROUP BY state", e));
+    while ((rc = sqlite3_step(q)) == SQLITE_ROW)
+        n[state_of(text(q, 0))] += (uint64_t)sqlite3_column_int64(q, 1);
     err_t end = rc == SQLITE_DONE ? ERR_OK : journal_db_fail(b->db, e);
     sqlite3_finalize(q);
     return end;

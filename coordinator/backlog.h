@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 struct backlog;
+struct sqlite3;
 
 enum {
     BACKLOG_PRIORITY = 50, // higher ones go first
@@ -106,5 +107,21 @@ MUST_CHECK err_t backlog_run_of(struct backlog *b, const char *holder, int64_t s
 typedef bool backlog_fn(void *arg, const struct backlog_job *j);
 MUST_CHECK err_t backlog_each(struct backlog *b, int64_t id, uint32_t most, backlog_fn *fn,
                               void *arg, struct err *e);
+
+// For who only looks: a connection to runs.db that stays the caller's. Then backlog_each,
+// backlog_list, backlog_count; not backlog_close, but free().
+MUST_CHECK err_t backlog_peek(struct backlog **out, struct sqlite3 *db, struct err *e);
+
+struct backlog_query {
+    unsigned states;    // 1 << BACKLOG_QUEUED, ...
+    bool as_they_begin; // in that order; else the newest first
+    int64_t before;     // of lower numbers only; 0: of all
+    uint32_t most;
+};
+MUST_CHECK err_t backlog_list(struct backlog *b, const struct backlog_query *query,
+                              backlog_fn *fn, void *arg, struct err *e);
+// How many are in each state.
+MUST_CHECK err_t backlog_count(struct backlog *b, uint64_t n[BACKLOG_N_STATES],
+                               struct err *e);
 
 #endif

@@ -27,6 +27,18 @@ const char cli_serve_help[] =
     "                          the job that runs takes workers of other hosts here, as "
     "with\n"
     "                          'tranche run --listen'; with --jobs 1 only\n"
+    "      --page [HOST:]PORT  a page, an API and metrics over HTTP, off unless given: on "
+    "this\n"
+    "                          host (127.0.0.1) when no HOST is, at any free port when "
+    "PORT is\n"
+    "                          0; the address is told, and stands in DIR/serve/page\n"
+    "      --page-token FILE   who asks needs the token in FILE (yours alone, 32 "
+    "characters at\n"
+    "                          least): as password of the user tranche, or as bearer "
+    "token;\n"
+    "                          without it the page is for this host only\n"
+    "      --page-host NAME,.. further names by which browsers know the page's host, as\n"
+    "                          behind a proxy\n"
     "      --output human|json|quiet\n"
     "                          what is told of each job's begin and end; json: an object "
     "a\n"
@@ -58,6 +70,9 @@ int cli_serve_parse(int argc, char **argv, struct serve_opts *out, FILE *say,
         { "--jobs", &jobs, NULL },
         { "--listen", &out->listen, NULL },
         { "--listen-workers", &out->listen_workers, NULL },
+        { "--page", &out->page, NULL },
+        { "--page-token", &out->page_token, NULL },
+        { "--page-host", &out->page_host, NULL },
         { "--output", &output, NULL },
         { NULL, NULL, NULL },
     };
@@ -76,6 +91,9 @@ int cli_serve_parse(int argc, char **argv, struct serve_opts *out, FILE *say,
     if (out->listen_workers && n > 1)
         return words_wrong(&w, "--listen-workers: the port is one job's at a time; leave "
                                "out --jobs");
+    if (!out->page && (out->page_token || out->page_host))
+        return words_wrong(&w, "--page-token and --page-host say who may see the page: "
+                               "give --page, too");
     return -1;
 }
 

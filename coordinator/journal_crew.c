@@ -11,6 +11,11 @@ static const char table[] =
     "CREATE TABLE IF NOT EXISTS retired(run INT NOT NULL, name TEXT NOT NULL,"
     " asked_ms INT NOT NULL, PRIMARY KEY(run, name)) WITHOUT ROWID";
 
+err_t journal_crew_tables(sqlite3 *db, struct err *e)
+{
+    return journal_db_exec(db, table, e);
+}
+
 static const char *text(sqlite3_stmt *q, int i)
 {
     const char *s = (const char *)sqlite3_column_text(q, i);

@@ -22,6 +22,10 @@ struct journal_member { // texts are borrowed
     uint64_t begin, end;
     uint64_t chunks; // in that attempt's span
 };
+// Makes the table where it is missing, for who reads it over a connection of its own.
+struct sqlite3;
+MUST_CHECK err_t journal_crew_tables(struct sqlite3 *db, struct err *e);
+
 // Calls back until it returns false. No runs.db: nobody. Reads only; what a run tells of
 // its workers is a second old or two.
 typedef bool journal_member_fn(void *arg, const struct journal_member *m);

@@ -63,6 +63,11 @@ static err_t insert(struct journal *j, const char *sql, const struct value *v, i
     return rc;
 }
 
+err_t journal_stats_tables(sqlite3 *db, struct err *e)
+{
+    return journal_db_exec(db, tables, e);
+}
+
 static err_t ready(struct journal *j, struct err *e)
 {
     if (!j->run) return err_set(e, ERR_INVALID, "no run was begun");

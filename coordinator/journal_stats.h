@@ -69,6 +69,10 @@ struct journal_worker {
     const char *busy;  // busy_text
 };
 
+// Makes the tables where they are missing, for who reads them over a connection of its own.
+struct sqlite3;
+MUST_CHECK err_t journal_stats_tables(struct sqlite3 *db, struct err *e);
+
 MUST_CHECK err_t journal_stats_begin(struct journal *j, const struct journal_place *p,
                                      struct err *e);
 // Sample number n, from 0; journal_samples_thin keeps those whose numbers `every` divides.

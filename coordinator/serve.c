@@ -221,10 +221,57 @@ static err_t allow_files(struct err *e)
                    (unsigned long long)r.rlim_max, (int)LEAST);
 }
 
+// The server works in its state folder, and the file is named from where it was started.
+static err_t find_token(struct serve *s, struct err *e)
+{
+    const char *file = s->opts->page_token;
+    if (!file || (s->page_token = realpath(file, NULL))) return ERR_OK;
+    return err_set(e, ERR_INVALID, "--page-token %s: %s", file, strerror(errno));
+}
+
+// Splits --page-host at its commas.
+static err_t list_hosts(struct serve *s, const char *list[WEB_HOSTS + 1], struct err *e)
+{
+    uint32_t n = 0;
+    char *rest;
+    if (snprintf(s->hosts, sizeof s->hosts, "%s",
+                 s->opts->page_host ? s->opts->page_host : "") >= (int)sizeof s->hosts)
+        return err_set(e, ERR_INVALID, "--page-host is too long");
+    for (char *h = strtok_r(s->hosts, ",", &rest); h; h = strtok_r(NULL, ",", &rest)) {
+        if (n == WEB_HOSTS)
+            return err_set(e, ERR_INVALID, "--page-host takes at most %d names", WEB_HOSTS);
+        list[n++] = h;
+    }
+    list[n] = NULL;
+    return ERR_OK;
+}
+
+static err_t open_page(struct serve *s, struct err *e)
+{
+    char line[200];
+    const char *hosts[WEB_HOSTS + 1];
+    struct web_opts o = {
+        .listen = s->opts->page,
+        .token_file = s->page_token,
+        .hosts = hosts,
+        .facts = { .version = TRANCHE_VERSION,
+                   .state = s->state,
+                   .since_ms = clock_wall_ms(),
+                   .jobs = s->opts->jobs },
+    };
+    if (!s->opts->page) return ERR_OK;
+    TRY(list_hosts(s, hosts, e));
+    TRY(web_start(&s->web, &o, e));
+    snprintf(line, sizeof line, "page: %s", web_address(s->web));
+    serve_say(s, "page", 0, line);
+    return ERR_OK;
+}
+
 static err_t open_all(struct serve *s, struct err *e)
 {
     char line[SERVE_PATH + 40];
     TRY(allow_files(e));
+    TRY(find_token(s, e));
     TRY(settle_state(s, e));
     TRY(take_lock(s, e));
     TRY(open_signals(s, e));
@@ -232,6 +279,7 @@ static err_t open_all(struct serve *s, struct err *e)
     name_owner(s);
     TRY(open_local(s, e));
     TRY(open_tcp(s, e));
+    TRY(open_page(s, e));
     snprintf(line, sizeof line, "serving %s", s->state);
     serve_say(s, "ready", 0, line);
     return ERR_OK;
@@ -239,6 +287,7 @@ static err_t open_all(struct serve *s, struct err *e)
 
 static void close_all(struct serve *s)
 {
+    web_stop(&s->web);
     for (int i = 0; i < SERVE_LINKS; i++)
         link_close(&s->link[i], LINGER_MS);
     gate_free(&s->gate);
@@ -249,6 +298,7 @@ static void close_all(struct serve *s)
         unlinkat(s->folder, "socket", 0);
         close(s->folder);
     }
+    free(s->page_token);
     run_lock_release(&s->lock);
 }
 

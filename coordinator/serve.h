@@ -16,6 +16,9 @@ struct serve_opts {
     const char *state;          // the folder, as given
     const char *listen;         // where clients of other hosts come in; NULL: nowhere
     const char *listen_workers; // what each job gets as --listen; NULL: nothing
+    const char *page;           // [HOST:]PORT of web.h; NULL: no page
+    const char *page_token;     // file; NULL: none
+    const char *page_host;      // a further name of the page's host, or several with commas
     uint32_t jobs;              // at a time, 1 to SERVE_JOBS_MAX
     enum job_output output;
 };

@@ -13,6 +13,7 @@
 #include "coordinator/job_log.h"
 #include "coordinator/run_lock.h"
 #include "coordinator/serve.h"
+#include "coordinator/web.h"
 #include "proto/link.h"
 
 #include <sys/types.h>
@@ -56,6 +57,9 @@ struct serve {
     char logs[SERVE_PATH + 32];
     struct run_lock *lock;
     struct backlog *backlog;
+    struct web *web;  // NULL: no page
+    char *page_token; // full path
+    char hosts[1024]; // of the page, ended with NULs
     struct link *link[SERVE_LINKS];
     int folder; // of the socket
     struct gate *gate;

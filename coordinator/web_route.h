@@ -13,7 +13,7 @@ enum {
     WEB_OK = 200,
     WEB_BAD_REQUEST = 400,
     WEB_UNAUTHORIZED = 401,
-    WEB_NOT_THIS_HOST = 403,
+    WEB_FORBIDDEN = 403,
     WEB_NOT_FOUND = 404,
     WEB_NOT_ALLOWED = 405,
     WEB_HEADER_TOO_LARGE = 431,
@@ -34,7 +34,7 @@ struct web_request {
     uint32_t n_params; // further ones are not seen
 };
 const char *web_param(const struct web_request *r, const char *name); // NULL: not given
-// `otherwise` when it is not given. ERR_INVALID: no number from least to most.
+// `otherwise` when it is not given. ERR_PARSE: no number from least to most.
 MUST_CHECK err_t web_param_number(const struct web_request *r, const char *name,
                                   uint64_t least, uint64_t most, uint64_t otherwise,
                                   uint64_t *out, struct err *e);
@@ -43,7 +43,7 @@ MUST_CHECK err_t web_name_number(const struct web_request *r, int64_t *out, stru
 
 // On failure what is in `out` is thrown away and the sentence is sent, in the route's kind.
 // *status is WEB_OK before; a handler that fails sets one of the above, or leaves it: then
-// ERR_INVALID is 404, ERR_BUSY and ERR_FULL 503, anything else 500.
+// ERR_INVALID is 404, ERR_PARSE 400, ERR_BUSY and ERR_FULL 503, anything else 500.
 typedef err_t web_handler(struct web_view *v, const struct web_request *r, int *status,
                           struct buf *out, struct err *e);
 

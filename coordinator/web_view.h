@@ -41,6 +41,7 @@ struct web_run {
     // beginning; 0: it has not said anything yet.
     struct journal_now now;
     double rows_per_second; // of late
+    const char *holder;     // run_lock.h
     int64_t left_ms;        // about; -1: nobody knows
 };
 
@@ -70,10 +71,12 @@ struct web_view {
     uint64_t all_runs;
     // what follows is web_view's own
     struct sqlite3 *db;
+    struct backlog *backlog;
     uint64_t inode;
     int64_t seen; // what SQLite says of changes by others
     ns_t looked;
     struct arena mem;
+    size_t snapshot_bytes; // of it
 };
 
 // `facts` and its texts must stay.

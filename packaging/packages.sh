@@ -4,7 +4,7 @@
 
 packages_build="gcc cmake ninja-build pkg-config libc6-dev libzmq3-dev libmsgpack-dev libsqlite3-dev
  libcurl4-openssl-dev libyaml-dev libyajl-dev libxxhash-dev libsodium-dev libpcre2-dev zlib1g-dev libzstd-dev uthash-dev libcmocka-dev libpq-dev
- liblapacke-dev liblapack-dev libblas-dev"
+ libmicrohttpd-dev liblapacke-dev liblapack-dev libblas-dev"
 packages_run="sqlite3 libcurl4 ca-certificates"
 packages_image="libcurl4 ca-certificates libzmq5 libmsgpackc2 libsqlite3-0 libyaml-0-2 libyajl2 libxxhash0 libsodium23 libpcre2-8-0 zlib1g libzstd1 libpq5 sqlite3"
 packages_net="iproute2 nftables python3 python3-zmq libfaketime"
