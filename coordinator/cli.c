@@ -1,6 +1,7 @@
 #include "coordinator/cli.h"
 
 #include "common/conf.h"
+#include "common/long_flag.h"
 #include "common/say.h"
 #include "common/suggest.h"
 #include "common/text.h"
@@ -295,7 +296,10 @@ static void read_flags(struct parsing *p, int argc, char **argv)
             continue;
         }
         p->after_csv = p->after_unknown = false;
-        if (v == ':')
+        const char *whole = v < FIRST_LONG ? NULL : long_flag_cut_short(argv, longs, v);
+        if (whole)
+            wrong(p, LONG_FLAG_SENTENCE, QUOTED(argv[at]), whole);
+        else if (v == ':')
             missing_value(p);
         else if (v == '?') {
             if (!unknown_flag(p, argv[at], longs)) return;

@@ -1,5 +1,6 @@
 #include "coordinator/cli_scale.h"
 
+#include "common/long_flag.h"
 #include "common/say.h"
 #include "common/suggest.h"
 #include "common/text.h"
@@ -270,6 +271,13 @@ static int unknown(struct asked *k, const char *arg)
                   : usage(k, "unknown flag %s", QUOTED(arg));
 }
 
+static int set_whole(struct asked *k, char **argv, int at, int v)
+{
+    const char *whole = long_flag_cut_short(argv, flags, v);
+    return whole ? usage(k, LONG_FLAG_SENTENCE, QUOTED(argv[at]), whole)
+                 : set(k, v, optarg);
+}
+
 static int read_flags(struct asked *k, int argc, char **argv)
 {
     optind = 0; // glibc: start anew
@@ -292,7 +300,7 @@ static int read_flags(struct asked *k, int argc, char **argv)
         else if (v == '?')
             code = unknown(k, argv[at]);
         else
-            code = set(k, v, optarg);
+            code = set_whole(k, argv, at, v);
         if (code >= 0) return code;
     }
     k->o->launcher.args = argv + optind;

@@ -192,20 +192,18 @@ static err_t job_fits(const struct job *j, struct err *e)
     return input_is_here(j, e);
 }
 
-// Whether some word of the command line is this flag, or an abbreviation of it that the
-// command line takes.
-static bool has_flag(const struct submission *s, const char *flag, size_t least)
+static bool has_flag(const struct submission *s, const char *flag)
 {
     for (size_t i = 0; i < s->words.n; i++) {
         size_t n = strcspn(s->words.v[i], "=");
-        if (n >= least && strncmp(s->words.v[i], flag, n) == 0) return true;
+        if (n == strlen(flag) && strncmp(s->words.v[i], flag, n) == 0) return true;
     }
     return false;
 }
 
 err_t submission_fits(const struct submission *s, const struct cli *c, struct err *e)
 {
-    if (has_flag(s, "--listen", 5) || has_flag(s, "--insecure", 5))
+    if (has_flag(s, "--listen") || has_flag(s, "--insecure"))
         return err_set(e, ERR_INVALID,
                        "--listen and --insecure: the server has the port for workers: "
                        "tranche serve --listen-workers tcp://HOST:PORT");

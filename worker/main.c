@@ -1,6 +1,7 @@
 // tranche-worker - the worker program.
 
 #include "common/host.h"
+#include "common/long_flag.h"
 #include "common/say.h"
 #include "common/std_fds.h"
 #include "common/units.h"
@@ -202,6 +203,8 @@ int main(int argc, char **argv)
     const char *access_file = NULL;
     opterr = 0;
     for (int c; (c = getopt_long(argc, argv, ":", options, NULL)) != -1;) {
+        const char *whole = long_flag_cut_short(argv, options, c);
+        if (whole) return usage("a flag is cut short; write it out as", whole);
         if (c == DESCRIBE) return describe_main();
         if (c == HELP) return fputs(help, stdout) < 0 || fflush(stdout);
         if (c == VERSION) return say_version() < 0 || fflush(stdout);

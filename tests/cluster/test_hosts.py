@@ -494,6 +494,9 @@ def only_workers_with_the_memory_get_batches(t):
     wrong = Program(t, [os.path.join(t.build, "tranche-worker"), "--memory", "much", "tcp://127.0.0.1:1"])
     wrong.ends(2)
     t.true("--memory takes a size, e.g. 4GiB: much" in wrong.text, wrong.text)
+    wrong = Program(t, [os.path.join(t.build, "tranche-worker"), "--mem", "1GiB", "tcp://127.0.0.1:1"])
+    wrong.ends(2)
+    t.true("a flag is cut short; write it out as: memory" in wrong.text, wrong.text)
 
 
 @scenario("hosts")

@@ -80,6 +80,12 @@ static const struct row rows[] = {
     { "strange_letter", JOB "-z", "tranche: unknown flag '-z'\n" HINT },
     { "one_dash_too_few", "tranche|run|-csv|a.csv",
       "tranche: unknown flag '-csv'; did you mean '--csv'?\n" HINT },
+    { "flag_cut_short", JOB "--retr|9",
+      "tranche: '--retr' is cut short: write --retries\n" HINT },
+    { "flag_that_begins_another", JOB "--fres",
+      "tranche: '--fres' is cut short: write --fresh\n" HINT },
+    { "flag_and_value_cut_short", JOB "--retr=9",
+      "tranche: '--retr=9' is cut short: write --retries\n" HINT },
     { "ambiguous_flag", JOB "--ba|1",
       "tranche: --ba could be --batch-bytes, --batch-rows, --batch-by, --bad-rows; write "
       "it "
@@ -559,12 +565,12 @@ static void runs_takes_the_folder_of_a_job(void **state)
     said_free(&s);
 }
 
-static void flags_may_be_abbreviated_and_end(void **state)
+static void flags_may_end(void **state)
 {
     (void)state;
     struct folder f = folder_with("source: {csv: a.csv}\nload: {into: 'null:'}\n");
     char line[128];
-    snprintf(line, sizeof line, "tranche|run|--retr|9|-j4|--|%s", f.job);
+    snprintf(line, sizeof line, "tranche|run|--retries|9|-j4|--|%s", f.job);
     struct said s = say(line);
     assert_string_equal("", s.err);
     EQ_I64(9, s.cli.job.retries);
@@ -593,7 +599,7 @@ int main(void)
         cmocka_unit_test(help_is_on_standard_output),
         cmocka_unit_test(help_that_cannot_be_written_is_a_failure),
         cmocka_unit_test(runs_takes_the_folder_of_a_job),
-        cmocka_unit_test(flags_may_be_abbreviated_and_end),
+        cmocka_unit_test(flags_may_end),
     };
     return test_main("cli", tests, N_OF(tests), TABLE(rows, is_refused_with), N_OF(rows));
 }

@@ -289,6 +289,7 @@ static const struct line lines[] = {
       WRONG "--launcher is ssh, slurm or compose, not 'kubernetes'" SEE },
     { "misspelt_flag", SSH "|--acess|x",
       WRONG "unknown flag '--acess'; did you mean '--access'?" SEE },
+    { "flag_cut_short", SSH "|--slot|4", WRONG "'--slot' is cut short: write --slots" SEE },
     { "strange_flag", SSH "|--zebra", WRONG "unknown flag '--zebra'" SEE },
     { "value_for_a_switch", SSH "|--keep=1", WRONG "--keep takes no value" SEE },
     { "missing_value", SSH "|--max", WRONG "'--max' needs a value" SEE },
