@@ -10,6 +10,7 @@
 #include "coordinator/cli.h"
 #include "coordinator/cli_schedule_impl.h"
 #include "coordinator/report.h"
+#include "coordinator/schedule_lock.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -157,16 +158,15 @@ static err_t no_such(struct asked *a, const struct schedule *v, size_t n, struct
                   : err_set(e, ERR_INVALID, "%s is not scheduled", QUOTED(a->what));
 }
 
-static int take_out(struct asked *a)
+static err_t take_out(struct asked *a, struct err *e)
 {
-    struct err e;
     struct schedule *v = NULL;
     size_t n = 0, removed = 0;
-    err_t rc = schedule_host_list(&v, &n, &e);
+    err_t rc = schedule_host_list(&v, &n, e);
     for (size_t i = 0; i < n && rc == ERR_OK; i++) {
         if (strcmp(v[i].name, a->what) != 0 && !schedule_same_file(v[i].job, a->what))
             continue;
-        rc = schedule_host_remove(&v[i], &e);
+        rc = schedule_host_remove(&v[i], e);
         if (rc != ERR_OK) break;
         removed++;
         if (schedule_wants(a, "json")) {
@@ -175,8 +175,18 @@ static int take_out(struct asked *a)
         } else if (schedule_wants(a, "human"))
             say_to(a->say, "%s: removed (%s)\n", v[i].name, schedule_host_name(v[i].by));
     }
-    if (rc == ERR_OK && !removed) rc = no_such(a, v, n, &e);
+    if (rc == ERR_OK && !removed) rc = no_such(a, v, n, e);
     schedule_host_free(&v, n);
+    return rc;
+}
+
+static int take_out_alone(struct asked *a)
+{
+    struct err e;
+    int lock;
+    err_t rc = schedule_lock(&lock, &e);
+    if (rc == ERR_OK) rc = take_out(a, &e);
+    schedule_unlock(&lock);
     return rc == ERR_OK ? CLI_OK : schedule_failed(a, rc, &e);
 }
 
@@ -242,7 +252,9 @@ static int act(struct asked *a)
                               to_remove ? ", or what list shows" : "");
     if (to_list && a->what)
         return schedule_usage(a, "list shows all, not %s", QUOTED(a->what));
-    return to_install ? schedule_install(a) : to_list ? schedule_list(a) : take_out(a);
+    return to_install ? schedule_install(a)
+           : to_list  ? schedule_list(a)
+                      : take_out_alone(a);
 }
 
 int cli_schedule(int argc, char **argv, FILE *say, FILE *complain)

@@ -5,6 +5,7 @@
 #include "common/say.h"
 #include "common/text.h"
 #include "coordinator/cli.h"
+#include "coordinator/schedule_lock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -165,6 +166,15 @@ static err_t install_one(struct asked *a, struct schedule *s, struct err *e)
     return ERR_OK;
 }
 
+static err_t install_alone(struct asked *a, struct schedule *s, struct err *e)
+{
+    int lock;
+    err_t rc = schedule_lock(&lock, e);
+    if (rc == ERR_OK) rc = install_one(a, s, e);
+    schedule_unlock(&lock);
+    return rc;
+}
+
 int schedule_install(struct asked *a)
 {
     struct err e;
@@ -181,7 +191,7 @@ int schedule_install(struct asked *a)
                : mistakes.n ? CLI_USAGE
                             : schedule_failed(a, ERR_INVALID, &e);
     if (rc == ERR_OK) rc = fill(a, &job, &s, &e);
-    if (rc == ERR_OK) rc = install_one(a, &s, &e);
+    if (rc == ERR_OK) rc = install_alone(a, &s, &e);
     if (rc != ERR_OK && code == CLI_OK) code = schedule_failed(a, rc, &e);
     strings_free(&mistakes);
     schedule_free(&s);

@@ -115,6 +115,24 @@ def the_first_line_of_a_crontab_is_ours_when_there_was_none(t):
 
 
 @scenario("schedule")
+def installed_at_the_same_moment_none_is_lost(t):
+    h = Host(t)
+    names = [f"j{i}" for i in range(6)]
+    for name in names:
+        job(t, f"{name}.yaml", name)
+    t.write("crontab", "# mine\n")
+    env = dict(t.env(), **h.env)
+    all_at_once = [subprocess.Popen([t.tranche, "schedule", "install", f"{name}.yaml", "--cron"], cwd=t.dir, env=env)
+                   for name in names]
+    t.equal([0] * len(names), [p.wait(240) for p in all_at_once], "exit codes")
+    t.equal(names, [x["name"] for x in h.listed()], "listed")
+    t.true(h.crontab().startswith(b"# mine\n"), "the user's line")
+    all_at_once = [subprocess.Popen([t.tranche, "schedule", "remove", name], cwd=t.dir, env=env) for name in names[1:]]
+    t.equal([0] * len(names[1:]), [p.wait(240) for p in all_at_once], "exit codes")
+    t.equal(names[:1], [x["name"] for x in h.listed()], "listed")
+
+
+@scenario("schedule")
 def names_of_files_mean_nothing_to_cron_or_systemd(t):
     h = Host(t)
     folder = "a 100% $HOME 'q' \"d\" `x`; #&"
