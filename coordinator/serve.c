@@ -25,6 +25,7 @@ enum {
     TAKE_HWM = 4,
     CONNECTIONS_MAX = 200,
     LINGER_MS = 500,
+    QUEUE_PATIENCE_S = 30, // of a server that stops, with a queue that cannot be written
 };
 static const ns_t TICK = NS_S;
 static const ns_t PATIENCE = NS_S / 2; // a signal often comes twice: to process and group
@@ -314,6 +315,7 @@ static void on_signal(struct serve *s, int signo)
         return;
     }
     if (s->stopping && now - s->stop_asked >= PATIENCE) {
+        s->hurry = true;
         serve_kill_children(s);
         return;
     }
@@ -362,13 +364,32 @@ static void wait_for_events(struct serve *s, int ms)
         if (child[i] && fds[i].revents) serve_hear_child(s, child[i]);
 }
 
-static void loop(struct serve *s)
+// False: how the last jobs ended can't be written, and who told us to stop waits.
+static bool may_wait_for_queue(struct serve *s)
+{
+    ns_t now = clock_ns();
+    if (!s->stopping || !s->children || !serve_all_over(s)) return true;
+    if (!s->all_over) s->all_over = now;
+    return !s->hurry && now - s->all_over < QUEUE_PATIENCE_S * NS_S;
+}
+
+// ERR_BUSY: it left without having written all.
+static err_t loop(struct serve *s, struct err *e)
 {
     s->look = true;
     ns_t next = clock_ns() + TICK;
     while (!s->stopping || s->children) {
         if (take_signals(s)) serve_reap(s);
         serve_record_ends(s);
+        if (!may_wait_for_queue(s)) {
+            uint32_t n = s->n_children;
+            serve_leave_children(s);
+            return err_set(e, ERR_BUSY,
+                           "stopped without having written to runs.db how %u job%s ended "
+                           "(%s); the next server queues %s again, and nothing is loaded "
+                           "twice",
+                           n, n == 1 ? "" : "s", s->said, n == 1 ? "it" : "them");
+        }
         if (s->look) serve_begin_jobs(s);
         ns_t now = clock_ns();
         if (now >= next) {
@@ -383,6 +404,7 @@ static void loop(struct serve *s)
         ns_t left = (next - clock_ns()) / NS_MS;
         wait_for_events(s, more || left < 0 ? 0 : (int)left + 1);
     }
+    return ERR_OK;
 }
 
 int serve_run(const struct serve_opts *o)
@@ -396,10 +418,8 @@ int serve_run(const struct serve_opts *o)
     s->opts = o;
     s->signals = s->folder = -1;
     err_t rc = open_all(s, &e);
-    if (rc == ERR_OK)
-        loop(s);
-    else
-        say_to(stderr, "tranche: serve: %s\n", e.text);
+    if (rc == ERR_OK) rc = loop(s, &e);
+    if (rc != ERR_OK) say_to(stderr, "tranche: serve: %s\n", e.text);
     if (rc == ERR_OK) serve_say(s, "stopped", 0, "stopped");
     close_all(s);
     free(s);

@@ -170,6 +170,15 @@ static bool log_is_in_use(const void *arg, int64_t id)
     return serve_child_of(arg, id) != NULL;
 }
 
+// A log that cannot be written holds up no job, nor those behind it.
+static void log_open(struct serve *s, struct child *c)
+{
+    if (job_log_open(&c->log, s->logs, c->id, &s->scratch) == ERR_OK) return;
+    if (s->unlogged != c->id) serve_say(s, "log", c->id, s->scratch.text);
+    s->unlogged = c->id;
+    c->log_failed = true;
+}
+
 static err_t prepare(struct serve *s, int64_t id, struct child **out, struct buf *spec,
                      struct err *e)
 {
@@ -183,7 +192,7 @@ static err_t prepare(struct serve *s, int64_t id, struct child **out, struct buf
         };
         loads = (struct buf){ 0 };
         job_log_prune(s->logs, id - LOGS_KEPT, log_is_in_use, s);
-        rc = job_log_open(&c->log, s->logs, id, e);
+        log_open(s, c);
     }
     buf_free(&loads);
     if (rc == ERR_OK)
@@ -291,6 +300,20 @@ void serve_kill_children(struct serve *s)
         if (!c->over) kill(c->pid, SIGKILL);
 }
 
+bool serve_all_over(const struct serve *s)
+{
+    for (const struct child *c = s->children; c; c = c->next)
+        if (!c->over) return false;
+    return true;
+}
+
+void serve_leave_children(struct serve *s)
+{
+    for (struct child *c; (c = s->children); child_free(c))
+        s->children = c->next;
+    s->n_children = 0;
+}
+
 void serve_reap(struct serve *s)
 {
     for (struct child *c = s->children; c; c = c->next) {
@@ -338,11 +361,13 @@ void serve_record_ends(struct serve *s)
     for (struct child **at = &s->children; *at;) {
         struct child *c = *at;
         bool ended = false;
-        err_t rc = c->over ? record(s, c, &ended, &e) : ERR_BUSY;
-        if (c->over && rc != ERR_OK) serve_trouble(s, &e);
-        if (rc != ERR_OK) {
+        if (!c->over) {
             at = &c->next;
             continue;
+        }
+        if (record(s, c, &ended, &e) != ERR_OK) {
+            serve_trouble(s, &e); // for the others, too, after as long a wait
+            return;
         }
         *at = c->next;
         s->n_children--;

@@ -67,6 +67,9 @@ struct serve {
     int signals;
     int stopping; // by this signal; 0: not
     ns_t stop_asked;
+    bool hurry;       // it was said twice
+    int64_t unlogged; // the job of which it was said last that it has no log
+    ns_t all_over;    // since when only the queue is missing the end of jobs; 0: not so
     struct child *children;
     uint32_t n_children;
     bool look; // at the queue: something may begin
@@ -92,6 +95,9 @@ void serve_record_ends(struct serve *s);
 void serve_stop_child(struct serve *s, struct child *c);
 void serve_mind_children(struct serve *s, ns_t now); // those that were told to stop
 void serve_kill_children(struct serve *s);
+bool serve_all_over(const struct serve *s); // no process of a job is left
+// The rest is not recorded: the next server finds them running, and queues them again.
+void serve_leave_children(struct serve *s);
 struct child *serve_child_of(const struct serve *s, int64_t id); // NULL: it does not run
 // The one whose run this process makes: itself, or a step of its pipeline. NULL: none.
 struct child *serve_child_with(struct serve *s, const char *holder);

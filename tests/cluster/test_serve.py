@@ -334,6 +334,52 @@ def a_job_whose_process_cannot_be_made_waits_until_it_can(t):
 
 
 @scenario("serve")
+def what_one_job_lacks_holds_up_no_other(t):
+    s = serve(t)
+    first = number(t, *held(t, "a"))
+    runs(t, "a")
+    os.mkdir(t.path("gone"))
+    gone = json.loads(subprocess.run([t.tranche, "submit", "--range", "3", "--into", "null:", "--output", "json"], cwd=t.path("gone"),
+                                     env=t.env(TRANCHE_HOME=t.path(".tranche")), capture_output=True, text=True,
+                                     check=True).stdout)["job"]
+    unlogged = number(t, "--range", 3, "--into", "sqlite:wh.db", "--table", "u")
+    last = number(t, "--range", 3, "--into", "null:")
+    os.rmdir(t.path("gone"))
+    t.write(f".tranche/serve/logs/{unlogged}", "no folder")
+    go(t, "a")
+    t.run("wait", gone, want=1)
+    t.says(t.run("logs", gone), f"the folder of the job, {t.path('gone')}: No such file or directory")
+    t.run("wait", last)
+    t.equal(["ended"] * 4, [jobs(t)[j]["state"] for j in (first, gone, unlogged, last)], "states")
+    t.equal(3, t.one("wh.db", "SELECT count(*) FROM u"), "rows of the job without a log")
+    s.says(f"job {unlogged} cannot read the log")
+
+
+@scenario("serve")
+def a_server_that_stops_does_not_wait_for_ever_for_its_queue(t):
+    s = serve(t)
+    job = number(t, *held(t, "a"))
+    runs(t, "a")
+    with sqlite3.connect(t.path(".tranche/runs.db"), isolation_level=None) as db:
+        db.execute("ALTER TABLE jobs RENAME TO elsewhere")
+    s.p.send_signal(signal.SIGTERM)
+    s.says("no such table: jobs; trying again")
+
+    def ended():  # signals of one moment count as one
+        s.p.send_signal(signal.SIGTERM)
+        return s.p.poll() is not None
+    t.wait_until(ended, "the server ends")
+    s.ends(1)
+    s.says("stopped without having written to runs.db how 1 job ended (runs.db: no such table: jobs); the next server queues it again")
+    with sqlite3.connect(t.path(".tranche/runs.db"), isolation_level=None) as db:
+        db.execute("ALTER TABLE elsewhere RENAME TO jobs")
+    go(t, "a")
+    serve(t).says("1 job had begun, and will go on")
+    t.run("wait", job)
+    t.equal(5, t.one("wh.db", "SELECT count(*) FROM a"), "rows")
+
+
+@scenario("serve")
 def a_job_that_crashes_harms_neither_the_server_nor_the_next_job(t):
     s = serve(t)
     job = number(t, *held(t, "a"))
