@@ -219,12 +219,31 @@ static char *folder_name(const char *path)
     return base;
 }
 
+// The folder itself would do, but a load must not become another one with the folder's
+// name.
+static void no_table_name(struct conf *c, const char *first)
+{
+    struct job *j = c->job;
+    char shown[TEXT_QUOTED], table[OPT_TABLE_NAME_MAX + 1];
+    char *folder = j->file || j->name ? NULL : conf_folder(first);
+    char *real = folder ? realpath(folder, NULL) : NULL;
+    char *base = real ? base_name(real) : NULL;
+    bool made = base && text_to_identifier(base, table, sizeof table) &&
+                !opt_table_name_wrong(table);
+    conf_wrong_job(c, "no name for the table can be made from %s; give %s%s%s",
+                   text_quoted(j->name ? j->name : first, shown),
+                   j->file ? "load: {table: NAME}" : "--table NAME",
+                   made ? ", e.g. --table " : "", made ? table : "");
+    free(folder);
+    free(real);
+    free(base);
+}
+
 // From the name, which is given or the job file's; without both from the first source.
 static void derive_table(struct conf *c)
 {
     struct job *j = c->job;
     char table[OPT_TABLE_NAME_MAX + 1], safe[OPT_TABLE_NAME_MAX + 1];
-    char shown[TEXT_QUOTED];
     const char *first = first_source(j);
     char *base = j->name ? strdup(j->name) : base_name(first);
     if (!conf_ok(c, base ? ERR_OK : ERR_NOMEM)) return;
@@ -245,9 +264,7 @@ static void derive_table(struct conf *c)
     else if (strcmp(j->into, "null:") == 0 || job_into_text(j))
         set_text(c, &j->table, "data");
     else
-        conf_wrong_job(c, "no name for the table can be made from %s; give %s",
-                       text_quoted(j->name ? j->name : first, shown),
-                       j->file ? "load: {table: NAME}" : "--table NAME");
+        no_table_name(c, first);
 }
 
 // A row costs the time of a request, not that of its bytes. Batches of an aggregate do not

@@ -68,6 +68,7 @@ void job_free(struct job *j)
     strings_free(&j->needs);
     free(j->write);
     free(j->from);
+    free(j->state);
     free(j->schedule);
     *j = (struct job){ 0 };
 }

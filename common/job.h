@@ -120,6 +120,7 @@ struct job {
     struct strings needs;          // names of the steps that come before it
     char *schedule;                // as written, and good for cron_parse; NULL: none
     char *from;                    // --from; NULL: all steps
+    char *state;                   // --state of `tranche runs`; NULL: beside the job
     char *write;                   // plan: the job file to write; NULL: none
     enum job_output output;
     enum job_progress progress;

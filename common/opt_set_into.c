@@ -34,6 +34,19 @@ static const struct scheme *find(const char *text, size_t n)
     return NULL;
 }
 
+static const char *scheme_for(const char *name)
+{
+    static const struct {
+        const char *end, *scheme;
+    } ends[] = { { ".csv", "csv:" },      { ".tsv", "csv:" },    { ".jsonl", "jsonl:" },
+                 { ".ndjson", "jsonl:" }, { ".json", "jsonl:" }, { "", "sqlite:" } };
+    size_t n = strlen(name), i = 0, k;
+    if (strchr(name, '@')) return "postgres://";
+    while (k = strlen(ends[i].end), n < k || strcasecmp(name + n - k, ends[i].end) != 0)
+        i++;
+    return ends[i].scheme;
+}
+
 static void no_destination(struct conf *c, const struct opt *o, const struct value *v,
                            size_t n)
 {
@@ -48,7 +61,8 @@ static void no_destination(struct conf *c, const struct opt *o, const struct val
     else if (v->text[n] == ':')
         conf_wrong(c, o, v, "%s is no destination; it is " DESTINATIONS, QUOTED(v->text));
     else
-        conf_wrong(c, o, v, "%s has no scheme; e.g. sqlite:warehouse.db", QUOTED(v->text));
+        conf_wrong(c, o, v, "%s has no scheme; did you mean %s%s?", QUOTED(v->text),
+                   scheme_for(v->text), v->text);
 }
 
 static void set_url(struct conf *c, const char *written, const char *url)

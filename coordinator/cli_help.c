@@ -78,7 +78,9 @@ const struct cli_command_row cli_commands[] = {
       "list past runs, newest first",
       "Lists the runs that .tranche/runs.db in the current folder remembers; with "
       "JOB.yaml\n"
-      "that in the job file's folder. $TRANCHE_HOME names another place.\n",
+      "that in the job file's folder, which may be given itself. $TRANCHE_HOME names "
+      "another\n"
+      "place.\n",
       runs_exits },
     { "explain", CLI_EXPLAIN, 0, "tranche explain RUN [CHUNK]",
       "say what a run waited for, and why a chunk was tried again", "", "" },

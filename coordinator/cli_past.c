@@ -1,20 +1,21 @@
 #include "coordinator/cli_past.h"
 
-#include "common/conf.h"
 #include "common/say.h"
 #include "common/whole_file.h"
 #include "coordinator/cli.h"
 #include "coordinator/explain.h"
+#include "coordinator/history_place.h"
 #include "coordinator/past_html.h"
 #include "coordinator/past_report.h"
-#include "coordinator/run.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 static const char explain_help[] =
-    "Usage: tranche explain RUN [CHUNK] [JOB.yaml] [--output human|json|quiet]\n"
+    "Usage: tranche explain RUN [CHUNK] [JOB.yaml] [--state FOLDER]\n"
+    "       [--output human|json|quiet]\n"
     "\n"
     "The life of a run: its workers, the chunks that were tried more than once and why, "
     "what\n"
@@ -28,8 +29,9 @@ static const char explain_help[] =
     "            FILE@BYTE (of sources without bytes, the number of a row)\n"
     "  JOB.yaml  the runs in that file's folder, not in the current one; $TRANCHE_HOME "
     "names\n"
-    "            another place\n"
+    "            another place. A folder (with a / in it) stands for the job file in it\n"
     "\n"
+    "      --state FOLDER             the folder of the history itself\n"
     "      --output human|json|quiet  what is written to standard output (default: human)\n"
     "  -h, --help                     show this help\n"
     "\n"
@@ -39,7 +41,8 @@ static const char explain_help[] =
     "  2    usage; no such run or chunk\n";
 
 static const char report_help[] =
-    "Usage: tranche report RUN [JOB.yaml] [--html FILE] [--output human|json|quiet]\n"
+    "Usage: tranche report RUN [JOB.yaml] [--html FILE] [--state FOLDER]\n"
+    "       [--output human|json|quiet]\n"
     "\n"
     "A run at a glance: throughput and workers over time, slowest chunks, retries, "
     "rejected\n"
@@ -48,8 +51,9 @@ static const char report_help[] =
     "  RUN       as 'tranche runs' prints it, the beginning of it, or last\n"
     "  JOB.yaml  the runs in that file's folder, not in the current one; $TRANCHE_HOME "
     "names\n"
-    "            another place\n"
+    "            another place. A folder (with a / in it) stands for the job file in it\n"
     "\n"
+    "      --state FOLDER             the folder of the history itself\n"
     "      --html FILE                writes it as one page with charts, which needs "
     "nothing\n"
     "                                 else, and nothing to standard output\n"
@@ -62,7 +66,7 @@ static const char report_help[] =
     "  2    usage; no such run\n";
 
 struct asked {
-    const char *verb, *run, *chunk, *job, *output, *html;
+    const char *verb, *run, *chunk, *job, *output, *html, *state;
     bool report;
     FILE *say, *complain;
 };
@@ -85,6 +89,14 @@ static bool is_yaml(const char *s)
     return dot && (!strcasecmp(dot, ".yaml") || !strcasecmp(dot, ".yml"));
 }
 
+// Ids and places of chunks are none, and have no reason to look so.
+static bool is_folder(const char *s)
+{
+    struct stat st;
+    return (strchr(s, '/') || !strcmp(s, ".") || !strcmp(s, "..")) && stat(s, &st) == 0 &&
+           S_ISDIR(st.st_mode);
+}
+
 // "--flag VALUE" or "--flag=VALUE"; -1: its value is missing.
 static int take_flag(int argc, char **argv, int *i, const char *flag, const char **value)
 {
@@ -97,7 +109,7 @@ static int take_flag(int argc, char **argv, int *i, const char *flag, const char
 
 static int operand(struct asked *a, const char *x)
 {
-    if (is_yaml(x)) {
+    if (is_yaml(x) || is_folder(x)) {
         if (a->job) return usage(a, "one job file at a time, not also ", x);
         a->job = x;
     } else if (!a->run) {
@@ -119,6 +131,7 @@ static int read_arguments(struct asked *a, int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         const char *x = argv[i];
         int found = take_flag(argc, argv, &i, "--output", &a->output);
+        if (!found) found = take_flag(argc, argv, &i, "--state", &a->state);
         if (!found && a->report) found = take_flag(argc, argv, &i, "--html", &a->html);
         if (found < 0) return usage(a, "a value is missing: ", x);
         if (!found && x[0] == '-') return usage(a, "no such flag: ", x);
@@ -177,10 +190,7 @@ static err_t open_and_tell(struct asked *a, struct err *e)
 {
     char history[RUN_STATE_DIR];
     struct past p = { 0 };
-    char *folder = conf_folder(a->job ? a->job : "");
-    if (!folder) return err_set(e, ERR_NOMEM, "out of memory");
-    run_state_dir(folder, history);
-    free(folder);
+    history_place(a->state, a->job, history);
     err_t rc = past_open(&p, history, a->run, e);
     if (rc == ERR_OK) rc = tell(a, &p, e);
     past_close(&p);

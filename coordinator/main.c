@@ -79,7 +79,7 @@ int main(int argc, char **argv)
             code = c.is_pipeline ? pipeline_check(&c.pipeline) : run_check(&c.job);
             break;
         case CLI_PLAN: code = run_plan(&c.job); break;
-        case CLI_RUNS: code = run_list(&c.job); break;
+        case CLI_RUNS: code = run_list(&c.job, c.arg); break;
         case CLI_EXPLAIN:
         case CLI_REPORT: code = cli_past(c.argc, c.argv, stdout, stderr); break;
         case CLI_CACHE: code = cli_cache(c.argc, c.argv, stdout, stderr); break;

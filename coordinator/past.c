@@ -1,5 +1,6 @@
 #include "coordinator/past_impl.h"
 
+#include "coordinator/history_place.h"
 #include "coordinator/journal_db.h"
 #include "coordinator/run_lock.h"
 
@@ -108,7 +109,8 @@ static err_t no_such_run(struct past *p, const char *dir, const char *run, struc
         sqlite3_finalize(q);
         return ERR_INVALID;
     }
-    return rc ? rc : err_set(e, ERR_INVALID, "there are no runs yet in %s", dir);
+    return rc ? rc
+              : err_set(e, ERR_INVALID, "there are no runs yet in " HISTORY_ELSEWHERE, dir);
 }
 
 // The newest of those whose ids begin so; more than one is a question.
@@ -169,7 +171,8 @@ err_t past_open(struct past *p, const char *dir, const char *run, struct err *e)
 {
     *p = (struct past){ 0 };
     TRY(journal_db_open(&p->db, dir, false, NULL, 0, e));
-    if (!p->db) return err_set(e, ERR_INVALID, "there are no runs yet in %s", dir);
+    if (!p->db)
+        return err_set(e, ERR_INVALID, "there are no runs yet in " HISTORY_ELSEWHERE, dir);
     TRY(journal_db_exec(p->db, "PRAGMA query_only=ON", e));
     TRY(find_run(p, dir, run, e));
     TRY(find_place(p, e));

@@ -28,8 +28,8 @@ int run_check(
     const struct job *j); // opens the sources, tries the transforms, loads nothing
 // Says when the schedule is due next; NULL: there is none.
 void run_check_schedule(const char *when, enum job_output output);
-int run_list(const struct job *j); // `tranche runs`
-int run_plan(const struct job *j); // run_plan.c: `tranche plan`
+int run_list(const struct job *j, const char *where); // `tranche runs`; history_place.h
+int run_plan(const struct job *j);                    // run_plan.c: `tranche plan`
 
 // The JSON line of a run that never began: its job or its flags are wrong.
 void run_refused(const struct job *j, const char *complaints);

@@ -1,6 +1,7 @@
 #include "common/cron.h"
 #include "common/say.h"
 #include "coordinator/cli.h"
+#include "coordinator/history_place.h"
 #include "coordinator/run_impl.h"
 
 #include <stdio.h>
@@ -177,18 +178,18 @@ static int list_one(void *arg, const struct journal_run *run, int64_t started_wa
     return 1;
 }
 
-int run_list(const struct job *j)
+int run_list(const struct job *j, const char *where)
 {
     struct run r = { .job = j };
     struct err e = { 0 };
     struct listing l = { .output = j->output };
-    run_state_dir(j->dir, r.state_dir);
+    history_place(j->state, where, r.state_dir);
     err_t rc = journal_runs(r.state_dir, list_one, &l, &e);
     if (rc != ERR_OK) {
         say_to(stderr, "tranche: %s\n", e.text);
         return CLI_INFRASTRUCTURE;
     }
     if (l.n == 0 && j->output == OUTPUT_HUMAN)
-        say_to(stdout, "no runs yet in %s\n", r.state_dir);
+        say_to(stdout, "no runs yet in " HISTORY_ELSEWHERE "\n", r.state_dir);
     return CLI_OK;
 }

@@ -219,9 +219,29 @@ def a_run_without_progress_explains_itself_unasked(t):
 
 
 @scenario("report")
+def a_history_elsewhere_is_found_by_job_file_folder_and_flag(t):
+    t.write("sub/job.yaml", "source: {range: 3}\nload: {into: 'null:'}\n")
+    t.run("run", "sub/job.yaml")
+    ident = t.one("sub/.tranche/runs.db", "SELECT id FROM runs")
+    for where in (("sub/job.yaml",), ("sub/",), ("sub/.tranche",), ("--state", "sub/.tranche"), ("--state=sub/.tranche", "x.yaml"),
+                  (t.path("sub"),)):
+        t.says(t.run("runs", *where), ident)
+        t.equal(ident, t.run("explain", "last", *where, "--output", "json").json["run"], f"explain {where}")
+        t.equal(ident, t.run("report", *where, "last", "--output", "json").json["run"], f"report {where}")
+    t.says(t.run("runs", "sub"), ident)
+    other = {"TRANCHE_HOME": t.path("none")}
+    t.says(t.run("runs", env=other), f"no runs yet in {t.path('none')}; ")
+    t.says(t.run("runs", "sub", env=other), ident)
+    t.says(t.run("explain", "last", "--state", want=2), "a value is missing: --state")
+    t.says(t.run("run", "sub/job.yaml", "--state", "x", want=2), "--state is no flag of 'run'")
+
+
+@scenario("report")
 def what_does_not_exist_is_said(t):
     t.says(t.run("explain", "last", want=2), "there are no runs yet in ./.tranche")
     t.says(t.run("report", "last", want=2), "there are no runs yet in ./.tranche")
+    t.says(t.run("runs"), "no runs yet in ./.tranche; it stands beside the job file or in TRANCHE_HOME: name that file or its folder, "
+           "or give --state FOLDER")
     job(t, {})
     t.run("run", "job.yaml")
     ident = t.run("explain", "last", "--output", "json").json["run"]

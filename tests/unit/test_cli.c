@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct said { // one command line and everything that came of it
@@ -163,10 +164,6 @@ static const struct row rows[] = {
       "NAME=SQL\n" HINT },
     { "param_twice", JOB "--param|a=x|--param|a=y",
       "tranche: --param: 'a' is given twice\n" },
-    { "no_table_can_be_made", "tranche|run|--csv|*.csv|--into|sqlite:x.db",
-      "tranche: no name for the table can be made from '*.csv'; give --table NAME\n" },
-    { "no_table_can_be_made_of_a_folder", "tranche|run|--csv|../*.csv|--into|sqlite:x.db",
-      "tranche: no name for the table can be made from '../*.csv'; give --table NAME\n" },
     { "flag_of_another_command", "tranche|runs|--csv|a.csv",
       "tranche: --csv is no flag of 'runs'\n"
       "'tranche runs --help' shows all flags\n" },
@@ -565,6 +562,33 @@ static void runs_takes_the_folder_of_a_job(void **state)
     said_free(&s);
 }
 
+static void a_table_that_nothing_names_is_asked_for_with_the_folders_own_name(void **state)
+{
+    (void)state;
+    char top[] = "/tmp/test_cliXXXXXX", here[80], *was = getcwd(NULL, 0);
+    assert_non_null(mkdtemp(top));
+    snprintf(here, sizeof here, "%s/my sales", top);
+    assert_int_equal(0, mkdir(here, 0700));
+    assert_int_equal(0, chdir(here));
+    struct said s = say("tranche|run|--csv|*.csv|--into|sqlite:x.db");
+    EQ_I64(CLI_USAGE, s.code);
+    assert_string_equal("tranche: no name for the table can be made from '*.csv'; give "
+                        "--table NAME, e.g. --table my_sales\n",
+                        s.err);
+    said_free(&s);
+    s = say("tranche|plan|--csv|../*.csv");
+    EQ_I64(CLI_USAGE, s.code);
+    assert_non_null(strstr(s.err, "; give --table NAME, e.g. --table test_cli"));
+    said_free(&s);
+    s = say("tranche|run|--csv|gone/../*.csv|--into|sqlite:x.db");
+    assert_non_null(strstr(s.err, "from 'gone/../*.csv'; give --table NAME\n"));
+    said_free(&s);
+    assert_int_equal(0, chdir(was));
+    assert_int_equal(0, rmdir(here));
+    assert_int_equal(0, rmdir(top));
+    free(was);
+}
+
 static void flags_may_end(void **state)
 {
     (void)state;
@@ -599,6 +623,7 @@ int main(void)
         cmocka_unit_test(help_is_on_standard_output),
         cmocka_unit_test(help_that_cannot_be_written_is_a_failure),
         cmocka_unit_test(runs_takes_the_folder_of_a_job),
+        cmocka_unit_test(a_table_that_nothing_names_is_asked_for_with_the_folders_own_name),
         cmocka_unit_test(flags_may_end),
     };
     return test_main("cli", tests, N_OF(tests), TABLE(rows, is_refused_with), N_OF(rows));

@@ -368,7 +368,8 @@ static const struct row rows[] = {
       "7:5: transform.sql: wants a single value: one SELECT\n"
       "8:5: unknown key 'transform.sqll'; did you mean 'transform.sql'?" },
     { "destination_without_a_scheme", "source: {csv: a}\nload: {into: warehouse.db}\n",
-      "2:8: load.into: 'warehouse.db' has no scheme; e.g. sqlite:warehouse.db" },
+      "2:8: load.into: 'warehouse.db' has no scheme; did you mean "
+      "sqlite:warehouse.db?" },
     { "destination_misspelt", "source: {csv: a}\nload: {into: 'sqllite:x.db'}\n",
       "2:8: load.into: 'sqllite:x.db' is no destination; did you mean 'sqlite:'?" },
     { "destination_unknown", "source: {csv: a}\nload: {into: 'mysql:x'}\n",

@@ -189,6 +189,7 @@ static void help_fits_the_width_and_names_every_flag(void **state)
     struct buf text = { 0 };
     PASS(&e, opt_help(&text, OPT_RUN, &e));
     PASS(&e, opt_help(&text, OPT_PLAN, &e)); // has some that run has not
+    PASS(&e, opt_help(&text, OPT_RUNS, &e)); // and so has this
     for (const struct opt *o = opt_table; o < opt_table + opt_n; o++) {
         char flag[64];
         snprintf(flag, sizeof flag, "--%s%s", o->flag ? o->flag : "",
