@@ -39,6 +39,11 @@ void page_text(struct page *p, const char *fmt, ...)
     va_end(ap);
 }
 
+void page_bytes(struct page *p, struct slice s)
+{
+    if (s.n) text(p, (const char *)s.p, s.n);
+}
+
 void page_element(struct page *p, const char *name, const char *s)
 {
     page_html(p, "<");
@@ -68,6 +73,11 @@ void page_begin(struct page *p, const char *title)
 err_t page_end(struct page *p, struct buf *out, struct err *e)
 {
     page_html(p, "</main>\n</body>\n</html>\n");
+    return page_whole(p, out, e);
+}
+
+err_t page_whole(struct page *p, struct buf *out, struct err *e)
+{
     if (p->rc != ERR_OK) {
         buf_free(&p->out);
         return err_set(e, p->rc, "%s", p->e.text);
@@ -88,6 +98,31 @@ void page_tile(struct page *p, const char *label, const char *value)
     page_element(p, "dt", label);
     page_element(p, "dd", value);
     page_html(p, "</div>\n");
+}
+
+static void url_part(struct page *p, const char *s)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                "0123456789-._~";
+    char code[8];
+    page_html(p, "/");
+    for (; *s; s++) {
+        bool as_it_is = strchr(plain, *s);
+        snprintf(code, sizeof code, as_it_is ? "%c" : "%%%02X", (unsigned char)*s);
+        page_html(p, code);
+    }
+}
+
+void page_link(struct page *p, const char *folder, const char *name, const char *rest,
+               const char *s)
+{
+    page_html(p, "<a href=\"");
+    url_part(p, folder);
+    if (name[0]) url_part(p, name);
+    if (rest[0]) url_part(p, rest);
+    page_html(p, "\">");
+    page_text(p, "%s", s);
+    page_html(p, "</a>");
 }
 
 // ---- tables ----
@@ -111,6 +146,14 @@ void page_table(struct page *p, const char *caption, const char *columns)
 void page_row(struct page *p)
 {
     page_html(p, p->in_row ? "</tr>\n<tr>" : "\n<tr>");
+    p->in_row = true;
+}
+
+void page_keyed_row(struct page *p, const char *key)
+{
+    page_html(p, p->in_row ? "</tr>\n<tr data-key=\"" : "\n<tr data-key=\"");
+    page_text(p, "%s", key);
+    page_html(p, "\">");
     p->in_row = true;
 }
 

@@ -67,6 +67,16 @@ static void shape(struct page *p, const struct page_chart *c, double top, bool a
     page_html(p, area ? "L100 100Z\"/>\n" : "\"/>\n");
 }
 
+void page_spark(struct page *p, const double *v, uint32_t n)
+{
+    const struct page_chart c = { .v = v, .n = n };
+    double most = series_max(v, n);
+    page_html(p, "<svg class=\"spark\" viewBox=\"0 0 100 100\" "
+                 "preserveAspectRatio=\"none\" aria-hidden=\"true\">");
+    shape(p, &c, most > 0 ? most : 1, true);
+    page_html(p, "</svg>\n");
+}
+
 static void hits(struct page *p, const struct page_chart *c)
 {
     for (uint32_t i = 0; i < c->n; i++) {

@@ -43,7 +43,7 @@ static err_t load_workers(struct past *p, struct err *e)
     return rc;
 }
 
-static err_t load_samples(struct past *p, struct err *e)
+err_t past_load_samples(struct past *p, struct err *e)
 {
     sqlite3_stmt *q;
     err_t rc = past_ask(p->db, &q,
@@ -95,7 +95,7 @@ static err_t load_reused(struct past *p, struct err *e)
 err_t past_load_stats(struct past *p, struct err *e)
 {
     TRY(load_workers(p, e));
-    TRY(load_samples(p, e));
+    TRY(past_load_samples(p, e));
     return load_reused(p, e);
 }
 
