@@ -3,6 +3,7 @@
 #include "coordinator/page_site.h"
 #include "coordinator/pages.h"
 #include "coordinator/past_html.h"
+#include "coordinator/past_say.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,30 +16,60 @@ static err_t load(struct past *p, struct err *e)
     return past_load_rejects(p, e);
 }
 
-struct found {
+struct shown {
     struct page *g;
-    bool live;
+    const struct past *p;
 };
 
-// While it goes on; what is known at its end is in its head.
+static void facts(struct page *g, const struct past *p)
+{
+    char at[PAST_TIME];
+    page_html(g, "<dl class=\"facts\">\n");
+    page_fact(g, "run", "%s", p->run.id);
+    if (p->run.job_file[0]) page_fact(g, "job file", "%s", p->run.job_file);
+    page_fact(g, "into", "%s", p->run.into);
+    if (p->run.table[0]) page_fact(g, "table", "%s", p->run.table);
+    page_fact(g, "began", "%s", past_time(p->started_ms, true, at));
+    page_html(g, "</dl>\n");
+}
+
 static bool show(void *arg, const struct web_run *r)
 {
-    struct found *f = arg;
-    f->live = r->goes_on;
-    if (r->job) {
-        page_html(f->g, "<p>");
-        page_job_link(f->g, r->job);
-        page_html(f->g, "</p>\n");
+    struct shown *s = arg;
+    page_html(s->g, "<p>");
+    page_mood(s->g, page_mood_of_run(&s->p->run, r->goes_on),
+              r->goes_on ? "running" : s->p->run.status);
+    if (r->job) page_text(s->g, ", ");
+    if (r->job) page_job_link(s->g, r->job);
+    page_html(s->g, "</p>\n");
+    if (s->p->run.error[0]) page_element(s->g, "p", s->p->run.error);
+    facts(s->g, s->p);
+    if (r->goes_on)
+        page_going(s->g, r);
+    else
+        past_html_sums(s->g, s->p);
+    if (r->now.rows_rejected || s->p->run.rows_rejected + s->p->run.rows_refused) {
+        page_html(s->g, "<p>");
+        page_link(s->g, "runs", s->p->run.id, "rejects", "Browse the rejected rows");
+        page_html(s->g, "</p>\n");
     }
-    if (r->goes_on) page_going(f->g, r);
     return false;
 }
 
-static void links(struct page *g, const struct past *p)
+static err_t body(struct page *g, struct web_view *v, struct past *p, struct err *e)
 {
-    page_html(g, "<p>");
-    page_link(g, "runs", p->run.id, "rejects", "Browse the rejected rows");
+    struct shown s = { g, p };
+    char title[300];
+    snprintf(title, sizeof title, "%.250s, run %s", page_run_name(&p->run), p->run.id);
+    page_site_begin(g, v, &(struct page_site){ title, "/runs", p->goes_on });
+    page_html(g, "<p class=\"crumbs\">");
+    page_link(g, "runs", "", "", "Runs");
     page_html(g, "</p>\n");
+    page_element(g, "h1", page_run_name(&p->run));
+    TRY(web_view_run(v, p->run.id, show, &s, e));
+    past_html_charts(g, p);
+    past_html_parts(g, p);
+    return ERR_OK;
 }
 
 err_t page_run(struct web_view *v, const struct web_request *r, int *status,
@@ -47,22 +78,9 @@ err_t page_run(struct web_view *v, const struct web_request *r, int *status,
     (void)status;
     struct past p = { 0 };
     struct page g = { 0 };
-    char title[300];
     err_t rc = past_open(&p, v->facts.state, r->name, e);
     if (rc == ERR_OK) rc = load(&p, e);
-    if (rc == ERR_OK) {
-        struct found f = { .g = &g };
-        snprintf(title, sizeof title, "%.200s, run %s", page_run_name(&p.run), p.run.id);
-        page_site_begin(&g, v, &(struct page_site){ title, "/runs", p.goes_on });
-        page_html(&g, "<p class=\"crumbs\">");
-        page_link(&g, "runs", "", "", "Runs");
-        page_html(&g, "</p>\n");
-        past_html_head(&g, &p);
-        rc = web_view_run(v, p.run.id, show, &f, e);
-        links(&g, &p);
-        past_html_charts(&g, &p);
-        past_html_parts(&g, &p);
-    }
+    if (rc == ERR_OK) rc = body(&g, v, &p, e);
     rc = page_finish(&g, v, rc, out, e);
     past_close(&p);
     return rc;

@@ -94,9 +94,9 @@ MUST_CHECK err_t past_open(struct past *p, const char *dir, const char *run, str
 void past_close(struct past *p);
 
 // Each fills its part of *p.
-MUST_CHECK err_t past_load_stats(struct past *p, struct err *e);  // workers, samples, cache
+MUST_CHECK err_t past_load_stats(struct past *p, struct err *e); // workers, samples, cache
 MUST_CHECK err_t past_load_samples(struct past *p, struct err *e); // of these samples alone
-MUST_CHECK err_t past_load_chunks(struct past *p, struct err *e); // slowest, troubled
+MUST_CHECK err_t past_load_chunks(struct past *p, struct err *e);  // slowest, troubled
 MUST_CHECK err_t past_load_events(struct past *p, struct err *e);
 MUST_CHECK err_t past_load_rejects(struct past *p, struct err *e); // out of the warehouse
 

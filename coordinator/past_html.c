@@ -38,11 +38,36 @@ static void paragraph(struct page *g, const char *label, const char *text)
     page_html(g, "</p>\n");
 }
 
-void past_html_head(struct page *g, const struct past *p)
+static bool ended_well(const struct past *p)
 {
-    char began[PAST_TIME], took[PAST_SPAN], line[100];
+    return strncmp(p->run.status, "loaded", 6) == 0;
+}
+
+void past_html_sums(struct page *g, const struct past *p)
+{
+    char took[PAST_SPAN], line[100];
     const struct journal_run *r = &p->run;
-    bool good = strncmp(r->status, "loaded", 6) == 0 || p->goes_on;
+    page_html(g, "<dl class=\"tiles\">\n");
+    page_tile(g, "time", p->ended_ms ? past_span((int64_t)(r->seconds * 1000), took) : "-");
+    count_tile(g, "rows loaded", r->rows_loaded);
+    if (r->seconds > 0)
+        count_tile(g, "rows read a second", (uint64_t)((double)r->rows_read / r->seconds));
+    count_tile(g, "rows rejected", r->rows_rejected + r->rows_refused);
+    count_tile(g, "chunks", r->chunks);
+    count_tile(g, "retries", r->retries);
+    if (p->planned && ended_well(p) && r->seconds > 0) {
+        snprintf(line, sizeof line, "%+.0f %%",
+                 journal_plan_error(&p->plan, r->seconds) * 100);
+        page_tile(g, "against the plan", line);
+    }
+    page_html(g, "</dl>\n");
+}
+
+static void head(struct page *g, const struct past *p)
+{
+    char began[PAST_TIME];
+    const struct journal_run *r = &p->run;
+    bool good = ended_well(p) || p->goes_on;
     page_html(g, "<h1>");
     page_text(g, "%s, run %s", r->name, r->id);
     page_html(g, good ? "</h1>\n<p class=\"status good\">"
@@ -54,20 +79,7 @@ void past_html_head(struct page *g, const struct past *p)
     paragraph(g, "into", r->into);
     paragraph(g, "table", r->table);
     paragraph(g, "began", past_time(p->started_ms, true, began));
-    page_html(g, "<dl class=\"tiles\">\n");
-    page_tile(g, "time", p->ended_ms ? past_span((int64_t)(r->seconds * 1000), took) : "-");
-    count_tile(g, "rows loaded", r->rows_loaded);
-    if (r->seconds > 0)
-        count_tile(g, "rows read a second", (uint64_t)((double)r->rows_read / r->seconds));
-    count_tile(g, "rows rejected", r->rows_rejected + r->rows_refused);
-    count_tile(g, "chunks", r->chunks);
-    count_tile(g, "retries", r->retries);
-    if (p->planned && good && r->seconds > 0) {
-        snprintf(line, sizeof line, "%+.0f %%",
-                 journal_plan_error(&p->plan, r->seconds) * 100);
-        page_tile(g, "against the plan", line);
-    }
-    page_html(g, "</dl>\n");
+    past_html_sums(g, p);
 }
 
 static void throughput(struct page *g, const struct past *p, int64_t end)
@@ -314,7 +326,7 @@ err_t past_html(struct past *p, struct buf *out, struct err *e)
     snprintf(title, sizeof title, "%.100s, run %s: %.100s", p->run.name, p->run.id,
              p->run.status);
     page_begin(&g, title);
-    past_html_head(&g, p);
+    head(&g, p);
     past_html_charts(&g, p);
     past_html_parts(&g, p);
     return page_end(&g, out, e);

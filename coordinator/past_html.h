@@ -12,9 +12,9 @@
 // are cut, and say so.
 MUST_CHECK err_t past_html(struct past *p, struct buf *out, struct err *e);
 
-// The parts of it, for other pages that show a run: what it is and how it ended; the
-// figures that its job asks for (charts_html); charts and tables of how it went.
-void past_html_head(struct page *g, const struct past *p);
+// The parts of it, for other pages that show a run: what came out at its end; the figures
+// that its job asks for (charts_html); charts and tables of how it went.
+void past_html_sums(struct page *g, const struct past *p);
 void past_html_charts(struct page *g, struct past *p);
 void past_html_parts(struct page *g, const struct past *p);
 

@@ -1,12 +1,21 @@
 #include "coordinator/web_route.h"
 
-#include "common/html.h"
+#include "coordinator/pages.h"
 #include "coordinator/web_api.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static const struct web_route routes[] = {
+    { "/", WEB_PAGE, false, page_overview },
+    { "/jobs", WEB_PAGE, false, page_jobs },
+    { "/jobs/*", WEB_PAGE, false, page_job },
+    { "/runs", WEB_PAGE, false, page_runs },
+    { "/runs/*", WEB_PAGE, false, page_run },
+    { "/runs/*/rejects", WEB_PAGE, false, page_rejects },
+    { "/workers", WEB_PAGE, false, page_workers },
+    { "/style.css", WEB_STYLE, false, page_style },
+    { "/page.js", WEB_SCRIPT, false, page_script },
     { "/healthz", WEB_TEXT, true, web_api_health },
 };
 
@@ -108,11 +117,7 @@ err_t web_route_say(enum web_kind kind, int status, const char *text, struct buf
                     struct err *e)
 {
     if (kind == WEB_JSON) return web_api_error(text, out, e);
-    if (kind == WEB_PAGE) {
-        TRY(buf_printf(out, e, "<!doctype html>\n<title>tranche: %d</title>\n<p>", status));
-        TRY(html_text(out, text, e));
-        return buf_printf(out, e, "</p>\n");
-    }
+    if (kind == WEB_PAGE) return page_say(status, text, out, e);
     return buf_printf(out, e, "%s\n", text);
 }
 

@@ -44,7 +44,8 @@ static void what_is_said_instead_of_an_answer_is_escaped(void **state)
     (void)state;
     struct buf out = { 0 };
     PASS(&e, web_route_say(WEB_PAGE, 404, "<script>\"", &out, &e));
-    assert_null(memmem(out.p, out.n, "<script", 7));
+    assert_null(memmem(out.p, out.n, "<script>", 8));
+    assert_non_null(memmem(out.p, out.n, "&lt;script&gt;&quot;", 20));
     out.n = 0;
     PASS(&e, web_route_say(WEB_JSON, 404, "a\"b\n\xff", &out, &e));
     assert_int_equal(0,
