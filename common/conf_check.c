@@ -46,6 +46,7 @@ static void check_about_source(struct conf *c)
           1 << SOURCE_CSV | 1 << SOURCE_JSONL | 1 << SOURCE_SQLITE | 1 << SOURCE_POSTGRES,
           "csv, jsonl, sqlite and postgres" },
         { "source.fields", 1 << SOURCE_JSONL, "jsonl" },
+        { "source.rows", 1 << SOURCE_JSONL, "jsonl" },
         { "source.query", 1 << SOURCE_SQLITE | 1 << SOURCE_POSTGRES,
           "sqlite and postgres" },
         { "source.sqlite_table", 1 << SOURCE_SQLITE, "sqlite" },
@@ -56,6 +57,16 @@ static void check_about_source(struct conf *c)
         if (conf_given(c, about[i].key) && !(about[i].of & 1u << c->job->source))
             conf_wrong_key(c, about[i].key, "it is about %s, which is not the source",
                            about[i].what);
+}
+
+static void check_rows(struct conf *c)
+{
+    const struct job *j = c->job;
+    if (j->source == SOURCE_JSONL && j->list && !j->fields.n)
+        conf_wrong_key(c, "source.rows",
+                       "which members are the columns of its elements? give source.fields, "
+                       "such as [id, %.60s.name]",
+                       j->list);
 }
 
 static void check_database(struct conf *c)
@@ -337,6 +348,7 @@ void conf_check(struct conf *c)
     conf_check_aggregate(c);
     check_one_source(c);
     check_about_source(c);
+    check_rows(c);
     check_database(c);
     check_dialect(c);
     check_stdin(c);

@@ -35,6 +35,7 @@ void job_free(struct job *j)
     strings_free(&j->files);
     strings_free(&j->file_paths);
     strings_free(&j->fields);
+    free(j->list);
     free(j->sqlite);
     free(j->sqlite_written);
     free(j->postgres);
@@ -201,6 +202,7 @@ static err_t source_facts(struct buf *out, const struct job *j, struct err *e)
     if (j->source == SOURCE_RANGE)
         TRY(buf_printf(out, e, "range %llu\n", (unsigned long long)j->range_rows));
     TRY(facts(out, "field", &j->fields, e));
+    TRY(fact_of(out, "rows", j->list, e));
     TRY(fact_of(out, "sqlite", j->sqlite_written, e));
     TRY(fact_of(out, "postgres", j->postgres_public, e));
     TRY(fact_of(out, "query", j->query, e));

@@ -52,7 +52,8 @@ struct job {
         file_paths;        // the same, resolved against dir (those of flags against cwd)
     uint64_t range_rows;   // range: the rows 0 to range_rows - 1
     struct strings fields; // jsonl: members of the objects; none: the whole line
-    char *sqlite;          // path, resolved like file_paths
+    char *list;   // jsonl: the name of a list whose elements are rows; NULL: lines are
+    char *sqlite; // path, resolved like file_paths
     char *sqlite_written;
     char *postgres;        // as written: may hold a password, and is never shown ...
     char *postgres_public; // ... but this (pg_public_name)

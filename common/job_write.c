@@ -178,6 +178,14 @@ static err_t databases(struct writer *w, struct err *e)
     return ERR_OK;
 }
 
+static void row_list(struct writer *w)
+{
+    char *path = NULL;
+    if (asprintf(&path, "%s[*]", w->j->list) < 0) path = NULL;
+    text(w, "source.rows", path);
+    free(path);
+}
+
 static err_t source(struct writer *w, const struct job_comments *c, struct err *e)
 {
     static const char *const names[] = { [SOURCE_CSV] = "source.csv",
@@ -188,6 +196,7 @@ static err_t source(struct writer *w, const struct job_comments *c, struct err *
     if (j->source == SOURCE_RANGE) number(w, "source.range", j->range_rows, UINT64_MAX);
     TRY(databases(w, e));
     list(w, "source.fields", &j->fields);
+    if (j->list) row_list(w);
     dialect(w);
     pairs(w, "source.types", &j->types);
     for (size_t i = 0; i < c->columns.n; i++)

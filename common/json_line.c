@@ -3,6 +3,7 @@
 #include "common/arena.h"
 #include "common/utf8.h"
 
+#include <assert.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,19 @@
 #include <yajl/yajl_parse.h>
 
 enum { PATH_MAX_BYTES = 4096, NOT_WANTED = UINT32_MAX };
+
+struct list { // whose elements are rows
+    char *name;
+    size_t name_n;
+    uint32_t *inner; // a field's place among those of an element, or NOT_WANTED
+    uint32_t n_inner;
+    struct json_value *values; // n_inner an element
+    size_t n, cap;             // elements
+    // Of the line being read:
+    bool next;      // the next value stands where the list should
+    bool wrong;     // ... but it was none
+    uint32_t depth; // of its brackets; 0: it is not open
+};
 
 struct level {        // an object or array that is open
     bool array;       // in it, or in an array around it
@@ -23,6 +37,7 @@ struct json_line {
     uint32_t *slots; // open addressing: field + 1, 0: free
     uint32_t mask;
     struct json_value *values;
+    struct list list;     // without a name: lines are rows
     struct arena texts;   // decoded, until reset
     struct arena scratch; // yajl's, until the next line
     jmp_buf no_memory;
@@ -125,6 +140,9 @@ void json_line_free(struct json_line **jj)
     struct json_line *j = *jj;
     if (!j) return;
     strings_free(&j->fields);
+    free(j->list.name);
+    free(j->list.inner);
+    free(j->list.values);
     free(j->slots);
     free(j->values);
     arena_free(&j->texts);
@@ -138,6 +156,107 @@ void json_line_reset(struct json_line *j)
     arena_reset(&j->texts);
 }
 
+// ---- the list whose elements are rows ----
+
+static bool is_inner(const struct list *l, const char *field)
+{
+    return strncmp(field, l->name, l->name_n) == 0 &&
+           (!field[l->name_n] || field[l->name_n] == '.');
+}
+
+err_t json_line_by_list(struct json_line *j, const char *list, struct err *e)
+{
+    struct list *l = &j->list;
+    assert(!l->name);
+    l->name = strdup(list);
+    l->name_n = strlen(list);
+    l->inner = calloc(j->fields.n + 1, sizeof *l->inner);
+    if (!l->name || !l->inner) return err_set(e, ERR_NOMEM, "out of memory");
+    for (size_t f = 0; f < j->fields.n; f++)
+        l->inner[f] = is_inner(l, j->fields.v[f]) ? l->n_inner++ : NOT_WANTED;
+    return ERR_OK;
+}
+
+static void forget_elements(struct list *l)
+{
+    l->n = l->depth = 0;
+    l->next = l->wrong = false;
+}
+
+static int refuse(struct json_line *j, const char *why)
+{
+    j->why = why;
+    return 0;
+}
+
+static void room_for_element(struct json_line *j)
+{
+    struct list *l = &j->list;
+    size_t cap = l->cap ? 2 * l->cap : 64;
+    struct json_value *v = realloc(l->values, cap * l->n_inner * sizeof *v);
+    if (!v) longjmp(j->no_memory, 1);
+    l->values = v;
+    l->cap = cap;
+}
+
+// The value that comes is an element.
+static int add_element(struct json_line *j)
+{
+    struct list *l = &j->list;
+    if ((l->n + 1) * (l->n_inner + 1) > JSON_LINE_VALUES)
+        return refuse(j, "a list of too many elements");
+    if (l->n_inner && l->n == l->cap) room_for_element(j);
+    if (l->n_inner)
+        memset(l->values + l->n * l->n_inner, 0, l->n_inner * sizeof *l->values);
+    l->n++;
+    j->path_n = (uint32_t)l->name_n;
+    j->current = find(j, l->name, l->name_n);
+    return 1;
+}
+
+// What stands in the list's place: the last one counts.
+static void meet_list(struct json_line *j, bool array, bool nothing)
+{
+    struct list *l = &j->list;
+    l->next = false;
+    l->n = 0;
+    l->wrong = !array && !nothing;
+    l->depth = array ? j->depth + 1 : 0;
+    j->current = NOT_WANTED;
+}
+
+// A value begins. False: it is refused.
+static bool begin_value(struct json_line *j, bool array, bool nothing)
+{
+    if (j->list.next)
+        meet_list(j, array, nothing);
+    else if (j->list.depth && j->depth == j->list.depth)
+        return add_element(j);
+    return true;
+}
+
+static struct json_value *value_of(struct json_line *j, uint32_t field)
+{
+    const struct list *l = &j->list;
+    if (!l->depth || l->inner[field] == NOT_WANTED) return &j->values[field];
+    return &l->values[(l->n - 1) * l->n_inner + l->inner[field]];
+}
+
+size_t json_line_rows(const struct json_line *j)
+{
+    return j->list.name ? j->list.n : 1;
+}
+
+const struct json_value *json_line_row(struct json_line *j, size_t row)
+{
+    const struct list *l = &j->list;
+    assert(row < json_line_rows(j));
+    for (size_t f = 0; l->n_inner && f < j->fields.n; f++)
+        if (l->inner[f] != NOT_WANTED)
+            j->values[f] = l->values[row * l->n_inner + l->inner[f]];
+    return j->values;
+}
+
 // ---- what yajl sees ----
 
 // A value came: it stands at `current`, and what follows stands nowhere until a key comes.
@@ -148,17 +267,12 @@ static uint32_t take_current(struct json_line *j)
     return f;
 }
 
-static int refuse(struct json_line *j, const char *why)
-{
-    j->why = why;
-    return 0;
-}
-
 static int scalar(struct json_line *j, enum json_kind kind, const void *p, size_t n)
 {
     if (j->depth == 0 && j->fields.n) return refuse(j, "not an object");
+    if (j->list.name && !begin_value(j, false, kind == JSON_NULL)) return 0;
     uint32_t f = take_current(j);
-    if (f != NOT_WANTED) j->values[f] = (struct json_value){ kind, p, n };
+    if (f != NOT_WANTED) *value_of(j, f) = (struct json_value){ kind, p, n };
     return 1;
 }
 
@@ -197,8 +311,10 @@ static int open_level(struct json_line *j, bool array)
 {
     if (j->depth == JSON_LINE_DEPTH) return refuse(j, "nested too deep");
     if (j->depth == 0 && array && j->fields.n) return refuse(j, "not an object");
+    if (j->list.name && !begin_value(j, array, false)) return 0;
     const struct level *up = &j->level[j->depth];
     bool in_array = j->depth && up->array;
+    if (array && j->list.depth == j->depth + 1) array = false; // names lead through it
     j->level[++j->depth] =
         (struct level){ .array = array || in_array,
                         .path = j->path_n,
@@ -213,9 +329,10 @@ static int close_level(void *ctx)
     const struct level *l = &j->level[j->depth--];
     j->path_n = l->path;
     if (l->capture != NOT_WANTED)
-        j->values[l->capture] =
+        *value_of(j, l->capture) =
             (struct json_value){ JSON_NESTED, j->line + l->begin,
                                  yajl_get_bytes_consumed(j->handle) - l->begin };
+    if (j->depth < j->list.depth) j->list.depth = 0;
     return 1;
 }
 
@@ -245,6 +362,9 @@ static int on_key(void *ctx, const unsigned char *p, size_t n)
     memcpy(j->path + at, p, n);
     j->path_n = at + (uint32_t)n;
     j->current = find(j, j->path, j->path_n);
+    if (j->list.name)
+        j->list.next = !j->list.depth && j->path_n == j->list.name_n &&
+                       memcmp(j->path, j->list.name, j->path_n) == 0;
     return 1;
 }
 
@@ -318,6 +438,8 @@ static bool parse(struct json_line *j, char why[JSON_LINE_WHY])
         snprintf(why, JSON_LINE_WHY, "%s", j->why);
     else if (rc != yajl_status_ok)
         say_yajl(j, at, why);
+    else if (j->list.wrong)
+        snprintf(why, JSON_LINE_WHY, "%.80s is not a list", j->list.name);
     else if (j->fields.n && has_half_pair(j->line, j->n, &at))
         snprintf(why, JSON_LINE_WHY, "half a surrogate pair, after %zu bytes", at);
     else
@@ -343,6 +465,7 @@ err_t json_line_read(struct json_line *j, const uint8_t *p, size_t n,
     j->n = n;
     j->depth = j->path_n = 0;
     j->current = NOT_WANTED;
+    forget_elements(&j->list);
     if (setjmp(j->no_memory)) return err_set(e, ERR_NOMEM, "out of memory: a JSON line");
     *good = parse(j, why);
     return ERR_OK;

@@ -109,6 +109,12 @@ const struct opt opt_table[] = {
       .help = "The members of the JSON objects that become columns; address.city is a "
               "member of a member (a flag takes them with commas between)",
       .set = set_fields },
+    { KEY("source.rows", "rows"), .section = OPT_SOURCE, .form = OPT_ONE, .metavar = "LIST",
+      .takes = "name of a list and [*], e.g. emails[*]", .initial = "each line is a row",
+      .help = "A list in the JSON objects, of which each element is a row: with emails[*] "
+              "the field emails.address is a member of the element, emails the element "
+              "itself, and all others are the same in each of the line's rows",
+      .set = set_rows },
     { KEY("source.range", "range"), .section = OPT_SOURCE, .metavar = "N", .form = OPT_ONE,
       .takes = "count, 0 to 2^62",
       .help = "The rows 0 to N-1, in the integer column i: for tests and simulations",

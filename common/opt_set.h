@@ -14,6 +14,7 @@
     X(steps)            \
     X(files)            \
     X(fields)           \
+    X(rows)             \
     X(range)            \
     X(sqlite_file)      \
     X(postgres)         \

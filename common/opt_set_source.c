@@ -189,6 +189,32 @@ void set_fields(struct conf *c, const struct opt *o, const struct value *v)
     strings_free(&names);
 }
 
+// A list of JSON lines: emails[*], in the words of a path too: $.emails[*].
+void set_rows(struct conf *c, const struct opt *o, const struct value *v)
+{
+    const char *text = opt_single(c, o, v);
+    if (!text) return;
+    const char *name = strncmp(text, "$.", 2) == 0 ? text + 2 : text;
+    size_t n = strcspn(name, "[");
+    bool ends = strcmp(name + n, "[*]") == 0;
+    if (ends && n && *name != '.' && *name != '$' && name[n - 1] != '.' &&
+        !strstr(name, "..")) {
+        char *list = strndup(name, n);
+        if (conf_ok(c, list ? ERR_OK : ERR_NOMEM)) opt_copy_text(c, &c->job->list, list);
+        free(list);
+    } else if (strstr(name + n, "[*]") && strstr(strstr(name + n, "[*]") + 3, "[*]")) {
+        conf_wrong(c, o, v,
+                   "%s: only one list can be taken apart; take apart the other in "
+                   "a transform, with json_each",
+                   QUOTED(text));
+    } else {
+        conf_wrong(c, o, v,
+                   "%s: wants the name of a list and [*] behind it, e.g. "
+                   "emails[*] or customer.orders[*]",
+                   QUOTED(text));
+    }
+}
+
 void set_range(struct conf *c, const struct opt *o, const struct value *v)
 {
     if (opt_big_count(c, o, v, &c->job->range_rows)) c->job->source = SOURCE_RANGE;

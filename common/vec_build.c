@@ -2,6 +2,7 @@
 
 #include "common/csv_value.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,16 +36,42 @@ err_t vec_build_start(struct vec_build *b, const struct field *f, struct vec *v,
     return ERR_OK;
 }
 
+static bool moved(struct arena *mem, void *at, size_t used, size_t size)
+{
+    void *old, *p = arena_alloc(mem, size);
+    memcpy(&old, at, sizeof old);
+    if (!p) return false;
+    memset((char *)p + used, 0, size - used);
+    memcpy(p, old, used);
+    memcpy(at, &p, sizeof p);
+    return true;
+}
+
+err_t vec_build_grow(struct vec_build *b, uint32_t rows, uint32_t rows_most, struct err *e)
+{
+    struct vec *v = b->vec;
+    size_t most = rows_most, kept = rows;
+    assert(most >= kept);
+    bool ok = moved(b->mem, &v->valid, 8 * (kept / 64 + 1), 8 * (most / 64 + 1));
+    if (ok && type_is_text(b->type))
+        ok = moved(b->mem, &v->off, 4 * (kept + 1), 4 * (most + 1));
+    else if (ok)
+        ok = moved(b->mem, &v->i64, 8 * kept, 8 * (most + 1));
+    return ok ? ERR_OK
+              : err_set(e, ERR_NOMEM, "out of memory: a column of %u rows", rows_most);
+}
+
 void vec_build_close(struct vec_build *b)
 {
     free(b->misfit);
     *b = (struct vec_build){ 0 };
 }
 
-// Forgets what stood in this row before.
+// Forgets what stood in this row before, and behind it.
 static void begin_row(struct vec_build *b, uint32_t row)
 {
-    if (b->n_misfits && b->misfit[b->n_misfits - 1].row == row) b->n_misfits--;
+    while (b->n_misfits && b->misfit[b->n_misfits - 1].row >= row)
+        b->n_misfits--;
     b->vec->valid[row / 64] &= ~(1ull << row % 64);
     if (type_is_text(b->type))
         b->vec->off[row + 1] = b->vec->off[row];

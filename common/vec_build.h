@@ -1,8 +1,8 @@
 // vec_build - fills one column of a batch row by row, from texts: for readers whose input
 // does not come in columns. What fits a type is what csv_read.h says.
 //
-// A row is put at its number, and may be put again: whoever gives a row up starts the next
-// one at the same number.
+// A row is put at its number, and may be put again: whoever gives rows up starts the next
+// one at the number of the first of them.
 
 #ifndef COMMON_VEC_BUILD_H
 #define COMMON_VEC_BUILD_H
@@ -22,6 +22,9 @@ struct vec_build { // zero-initialised is a valid one without a column
 // The column has room for `rows_most` rows. Field, vec and arena are borrowed until finish.
 MUST_CHECK err_t vec_build_start(struct vec_build *b, const struct field *f, struct vec *v,
                                  struct arena *mem, uint32_t rows_most, struct err *e);
+// Room for more, when the column has `rows` that are to be kept.
+MUST_CHECK err_t vec_build_grow(struct vec_build *b, uint32_t rows, uint32_t rows_most,
+                                struct err *e);
 void vec_build_null(struct vec_build *b, uint32_t row);
 // *fits = false: the type was given, and the text does not fit it. Where the type was not
 // given, such a text becomes a misfit; it must outlive the batch then.

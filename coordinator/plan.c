@@ -221,6 +221,8 @@ err_t plan_input(struct plan *p, const struct job *j, const struct cell *waterma
         return err_set(e, ERR_NOMEM, "out of memory");
     for (size_t i = 0; i < j->fields.n; i++)
         TRY(strings_add(&p->spec.fields, j->fields.v[i], strlen(j->fields.v[i]), e));
+    if (j->list && !(p->spec.list = strdup(j->list)))
+        return err_set(e, ERR_NOMEM, "out of memory");
     // Lookup tables are CSV whatever the source is.
     struct csv_dialect of_tables = { .delimiter = j->delimiter, .quote = j->quote };
     bool csv = j->source == SOURCE_CSV;

@@ -30,6 +30,7 @@ static err_t lines_open(struct source *s, const struct job *j, struct err *e)
 static err_t jsonl_open(struct source *s, const struct job *j, struct err *e)
 {
     TRY(json_line_new(&s->json, &j->fields, e));
+    if (j->list) TRY(json_line_by_list(s->json, j->list, e));
     return open_with(s, j, &j->fields, e);
 }
 

@@ -91,6 +91,16 @@ static void learn(struct sampler *m, uint64_t at, const uint8_t *p, size_t n,
     }
 }
 
+static void learn_values(struct sampler *m, uint64_t at, const struct json_value *values)
+{
+    for (uint32_t i = 0; i < m->n_columns; i++) {
+        bool known = m->columns[i].was, null = values[i].kind == JSON_NULL;
+        infer_json(&m->columns[i], &values[i]);
+        if (m->extents && !null)
+            look_closely(m, i, at, known, (const char *)values[i].p, values[i].n);
+    }
+}
+
 static err_t learn_json(struct sampler *m, uint64_t at, const uint8_t *p, size_t n,
                         struct err *e)
 {
@@ -99,12 +109,8 @@ static err_t learn_json(struct sampler *m, uint64_t at, const uint8_t *p, size_t
     bool good;
     json_line_reset(m->s->json);
     TRY(json_line_read(m->s->json, p, n, &values, &good, why, e));
-    for (uint32_t i = 0; good && i < m->n_columns; i++) {
-        bool known = m->columns[i].was, null = values[i].kind == JSON_NULL;
-        infer_json(&m->columns[i], &values[i]);
-        if (m->extents && !null)
-            look_closely(m, i, at, known, (const char *)values[i].p, values[i].n);
-    }
+    for (size_t k = 0; good && k < json_line_rows(m->s->json); k++)
+        learn_values(m, at, json_line_row(m->s->json, k));
     return ERR_OK;
 }
 

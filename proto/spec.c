@@ -143,12 +143,13 @@ static err_t enc_tables(struct enc *x, const struct spec *s)
 
 static err_t enc_input(struct enc *x, const struct spec *s)
 {
-    PACK(msgpack_pack_array(&x->pk, s->query ? 3 : 2));
+    PACK(msgpack_pack_array(&x->pk, s->list ? 4 : s->query ? 3 : 2));
     TRY(enc_text(x, s->reader, "name of the reader"));
     TRY(enc_array(x, s->fields.n, SCHEMA_MAX_COLUMNS, "fields"));
     for (size_t i = 0; i < s->fields.n; i++)
         TRY(enc_text(x, s->fields.v[i], "a field"));
-    return s->query ? enc_text(x, s->query, "query") : ERR_OK;
+    if (s->query || s->list) TRY(enc_text(x, s->query, "query"));
+    return s->list ? enc_text(x, s->list, "list") : ERR_OK;
 }
 
 static err_t enc_spec(struct enc *x, const struct spec *s)
@@ -317,9 +318,11 @@ static err_t dec_tables(const obj *o, struct spec *s, struct err *e)
 
 static err_t dec_input(const obj *o, struct spec *s, struct err *e)
 {
-    TRY(dec_array(o, 2, 3, "input", e));
+    TRY(dec_array(o, 2, 4, "input", e));
     TRY(dec_text(&o->via.array.ptr[0], &s->reader, "reader", e));
-    if (o->via.array.size == 3) TRY(dec_text(&o->via.array.ptr[2], &s->query, "query", e));
+    if (o->via.array.size > 2)
+        TRY(dec_optional(&o->via.array.ptr[2], &s->query, "query", e));
+    if (o->via.array.size > 3) TRY(dec_text(&o->via.array.ptr[3], &s->list, "list", e));
     return dec_texts(&o->via.array.ptr[1], &s->fields.v, &s->fields.n, SCHEMA_MAX_COLUMNS,
                      "fields", e);
 }
@@ -404,6 +407,7 @@ void spec_free(struct spec *s)
     if (!s) return;
     free(s->reader);
     free(s->query);
+    free(s->list);
     free_texts(s->fields.v, s->fields.n);
     free_texts((char **)(uintptr_t)s->dialect.nulls, s->dialect.n_nulls);
     schema_free(&s->in);

@@ -33,6 +33,7 @@ struct spec {
     char *query; // of rows that are read by reference: gives those from ?1 to below ?2, the
                  // rowid first, and all rows have it; NULL: rows come without, as bytes
     struct strings fields;      // of jsonl: where each column's value stands
+    char *list;                 // of jsonl: its elements are rows; NULL: lines are
     struct csv_dialect dialect; // owns its null strings and their array
     struct schema in;
     struct step *steps; // transforms in order; none: the batch goes to the sink as it is

@@ -90,6 +90,16 @@ static inline err_t dec_text(const obj *o, char **out, const char *what, struct 
     return *out ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory: %s", what);
 }
 
+// An empty text: nothing was said.
+static inline err_t dec_optional(const obj *o, char **out, const char *what, struct err *e)
+{
+    TRY(dec_text(o, out, what, e));
+    if (**out) return ERR_OK;
+    free(*out);
+    *out = NULL;
+    return ERR_OK;
+}
+
 static inline err_t dec_u64(const obj *o, uint64_t max, uint64_t *out, const char *what,
                             struct err *e)
 {

@@ -213,16 +213,6 @@ static err_t dec_plugin(const obj *part, struct step *s, struct err *e)
     return dec_step_files(&part[2], s, e);
 }
 
-// An empty text: nothing was said.
-static err_t dec_optional(const obj *o, char **out, const char *what, struct err *e)
-{
-    TRY(dec_text(o, out, what, e));
-    if (**out) return ERR_OK;
-    free(*out);
-    *out = NULL;
-    return ERR_OK;
-}
-
 static err_t dec_u32(const obj *o, uint32_t *out, const char *what, struct err *e)
 {
     uint64_t n = 0;

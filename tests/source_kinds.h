@@ -70,6 +70,16 @@ static void make_jsonl(const struct folder *f, struct job *j, uint64_t n)
     PASS(&e, strings_add(&j->fields, "t", 1, &e));
     PASS(&e, strings_add(&j->fields, "a.i", 3, &e));
 }
+static void make_jsonl_by_list(const struct folder *f, struct job *j, uint64_t n)
+{
+    struct buf b = written(n, "", "{\"a\": {\"l\": [{\"t\": 1, \"i\": %lld}]}}\n");
+    struct err e;
+    put(f, "in.json", &b);
+    file_job(f, j, SOURCE_JSONL, "in.json");
+    PASS(&e, strings_add(&j->fields, "t", 1, &e));
+    PASS(&e, strings_add(&j->fields, "a.l.i", 5, &e));
+    j->list = strdup("a.l");
+}
 static void make_range(const struct folder *f, struct job *j, uint64_t n)
 {
     (void)f;
@@ -190,6 +200,7 @@ static const struct kind kinds[] = {
     { "lines", make_lines, 0, "row \"" },
     { "lines_compressed", make_lines_gz, 0, "row \"" },
     { "jsonl", make_jsonl, 1, "" },
+    { "jsonl_by_list", make_jsonl_by_list, 1, "" },
     { "range", make_range, 0, "" },
     { "query", make_query, 1, "" },
     { "table", make_table, 1, "" },

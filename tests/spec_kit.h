@@ -162,6 +162,7 @@ static inline struct spec full_spec(void)
     s.reader = dup("jsonl");
     s.fields.v = malloc(sizeof *s.fields.v);
     s.fields.v[s.fields.n++] = dup("address.city");
+    s.list = dup("emails");
     add_exec(&s);
     add_plugin(&s);
     add_http(&s);

@@ -19,8 +19,8 @@ struct reader_chunk {
 };
 
 struct reader_stats { // of one chunk
-    uint64_t rows;    // parsed + rejected
-    uint64_t parsed;
+    uint64_t rows;    // records: parsed + rejected
+    uint64_t parsed;  // ... that became rows; of JSON lines by a list, any number of them
     uint64_t rejected;
     uint64_t blank;   // records that are no rows: blank lines of a CSV file
     uint64_t misfits; // values kept as text

@@ -1,5 +1,5 @@
 // JSON lines: the members that the spec names, one a column; without names the whole line
-// in one text column. Blank lines are skipped.
+// in one text column. Blank lines are skipped. With a list, each of its elements is a row.
 
 #include "common/json_line.h"
 #include "common/vec_build.h"
@@ -16,7 +16,8 @@ struct jsonl_reader {
     struct json_line *json;
     struct vec_build *col; // schema.n
     bool *want;
-    bool whole; // the line itself is the value
+    bool whole;    // the line itself is the value
+    uint32_t room; // rows that the columns of the batch have room for
 };
 
 struct line {
@@ -44,6 +45,7 @@ static err_t prepare(struct jsonl_reader *r, const struct spec *spec, const bool
 {
     TRY(schema_copy(&r->schema, &spec->in, e));
     TRY(json_line_new(&r->json, &spec->fields, e));
+    if (spec->list) TRY(json_line_by_list(r->json, spec->list, e));
     r->whole = spec->fields.n == 0;
     r->col = calloc(spec->in.n, sizeof *r->col);
     r->want = malloc(spec->in.n * sizeof *r->want);
@@ -61,6 +63,7 @@ static err_t jsonl_open(void **state, const struct spec *spec, const bool *want,
     bool good = spec->in.n == columns;
     for (uint32_t i = 0; good && i < spec->in.n; i++)
         good = spec->in.f[i].type != TYPE_ANY;
+    good = good && (!spec->list || spec->fields.n);
     if (!good) return err_set(e, ERR_INVALID, "JSON lines: one typed column a field");
     struct jsonl_reader *r = calloc(1, sizeof *r);
     if (!r) return err_set(e, ERR_NOMEM, "out of memory");
@@ -114,13 +117,56 @@ static err_t reject_value(const struct jsonl_reader *r, struct rejects *rejects,
     return reject(rejects, c, l, f->name, why, e);
 }
 
+static err_t make_room(struct jsonl_reader *r, const struct batch *out, struct err *e)
+{
+    if (out->rows < r->room) return ERR_OK;
+    if (r->room > UINT32_MAX / 2 - 1)
+        return err_set(e, ERR_TOOBIG, "more than %u rows in one batch", r->room);
+    r->room = 2 * r->room + 2;
+    for (uint32_t i = 0; i < r->schema.n; i++)
+        if (r->want[i]) TRY(vec_build_grow(&r->col[i], out->rows, r->room, e));
+    return ERR_OK;
+}
+
+// *misfit: the column whose given type a value does not fit; else schema.n.
+static err_t add_row(struct jsonl_reader *r, const struct json_value *values,
+                     struct batch *out, uint32_t *misfit, struct err *e)
+{
+    bool fits = true;
+    TRY(make_room(r, out, e));
+    for (*misfit = 0; *misfit < r->schema.n; ++*misfit) {
+        if (!r->want[*misfit]) continue;
+        TRY(put(&r->col[*misfit], out->rows, &values[*misfit], &fits, e));
+        if (!fits) return ERR_OK;
+    }
+    out->rows++;
+    return ERR_OK;
+}
+
+// All of its rows or none: a line that is rejected can be mended and loaded again.
+static err_t add_rows(struct jsonl_reader *r, const struct reader_chunk *c,
+                      const struct line *l, const struct json_value *whole,
+                      struct batch *out, struct rejects *rejects, struct err *e)
+{
+    uint32_t before = out->rows, misfit;
+    size_t rows = whole ? 1 : json_line_rows(r->json);
+    for (size_t k = 0; k < rows; k++) {
+        const struct json_value *values = whole ? whole : json_line_row(r->json, k);
+        TRY(add_row(r, values, out, &misfit, e));
+        if (misfit == r->schema.n) continue;
+        out->rows = before;
+        return reject_value(r, rejects, c, l, misfit, &values[misfit], e);
+    }
+    return ERR_OK;
+}
+
 static err_t read_line(struct jsonl_reader *r, const struct reader_chunk *c,
                        const struct line *l, struct batch *out, struct rejects *rejects,
                        struct err *e)
 {
     const struct json_value *values, whole = { JSON_TEXT, l->p, l->n };
     char why[JSON_LINE_WHY];
-    bool good, fits = true;
+    bool good;
     TRY(json_line_read(r->json, l->p, l->n, &values, &good, why, e));
     if (good && l->n > CSV_FIELD_MAX) {
         snprintf(why, sizeof why, "a line of %zu bytes, at most %d are allowed", l->n,
@@ -128,14 +174,7 @@ static err_t read_line(struct jsonl_reader *r, const struct reader_chunk *c,
         good = false;
     }
     if (!good) return reject(rejects, c, l, "", why, e);
-    if (r->whole) values = &whole;
-    for (uint32_t i = 0; i < r->schema.n; i++) {
-        if (!r->want[i]) continue;
-        TRY(put(&r->col[i], out->rows, &values[i], &fits, e));
-        if (!fits) return reject_value(r, rejects, c, l, i, &values[i], e);
-    }
-    out->rows++;
-    return ERR_OK;
+    return add_rows(r, c, l, r->whole ? &whole : NULL, out, rejects, e);
 }
 
 static bool is_blank(const struct line *l)
@@ -160,13 +199,13 @@ static err_t start(struct jsonl_reader *r, const struct reader_chunk *c, struct 
     if (c->n > UINT32_MAX - CSV_PAD)
         return err_set(e, ERR_TOOBIG, "a chunk of %zu bytes, at most 4 GiB are allowed",
                        c->n);
-    uint32_t rows = (uint32_t)count_lines(c);
+    r->room = (uint32_t)count_lines(c);
     json_line_reset(r->json);
     TRY(batch_start(out, &r->schema, e));
     for (uint32_t i = 0; i < r->schema.n; i++)
         if (r->want[i])
-            TRY(vec_build_start(&r->col[i], &r->schema.f[i], &out->col[i], &out->mem, rows,
-                                e));
+            TRY(vec_build_start(&r->col[i], &r->schema.f[i], &out->col[i], &out->mem,
+                                r->room, e));
     return ERR_OK;
 }
 
@@ -183,19 +222,20 @@ static err_t jsonl_read(void *state, const struct reader_chunk *c, struct batch 
         struct line l = { next, (size_t)((lf ? lf : stop) - next), number };
         next = lf ? lf + 1 : stop;
         if (lf && l.n && l.p[l.n - 1] == '\r') l.n--;
-        if (is_blank(&l))
+        if (is_blank(&l)) {
             stats->blank++;
-        else
+        } else {
+            stats->rows++;
             TRY(read_line(r, c, &l, out, rejects, e));
+        }
     }
     for (uint32_t i = 0; i < r->schema.n; i++) {
         if (!r->want[i]) continue;
         TRY(vec_build_finish(&r->col[i], out->rows, e));
         stats->misfits += out->col[i].n_misfits;
     }
-    stats->parsed = out->rows;
     stats->rejected = rejects->n - before;
-    stats->rows = stats->parsed + stats->rejected;
+    stats->parsed = stats->rows - stats->rejected;
     return ERR_OK;
 }
 

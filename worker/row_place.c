@@ -1,6 +1,7 @@
 #include "worker/row_place.h"
 
 #include "common/csv_read.h"
+#include "common/json_line.h"
 #include "common/row_code.h"
 
 #include <stdio.h>
@@ -14,11 +15,12 @@ struct row_places {
     struct reader_chunk c;
     struct slice read;
     enum kind kind;
-    size_t read_at;        // in the rejects
-    uint64_t read_byte;    // of the next of them
-    size_t at;             // in the chunk
-    uint64_t number, line; // of the next record
-    uint32_t row;          // the next row's number
+    struct json_line *json; // of lines that are read by a list
+    size_t read_at;         // in the rejects
+    uint64_t read_byte;     // of the next of them
+    size_t at;              // in the chunk
+    uint64_t number, line;  // of the next record
+    uint32_t row;           // the next row's number
     struct row_place now;
     struct arena mem;
     struct buf text;
@@ -51,7 +53,11 @@ err_t row_places_new(struct row_places **out, const struct spec *spec,
     w->number = c->begin;
     w->line = c->first_line;
     next_reject(w);
-    return ERR_OK;
+    if (w->kind != JSONL || !spec->list) return ERR_OK;
+    err_t rc = json_line_new(&w->json, &spec->fields, e);
+    if (rc == ERR_OK) rc = json_line_by_list(w->json, spec->list, e);
+    if (rc != ERR_OK) row_places_free(out);
+    return rc;
 }
 
 void row_places_free(struct row_places **ww)
@@ -59,6 +65,7 @@ void row_places_free(struct row_places **ww)
     struct row_places *w = *ww;
     *ww = NULL;
     if (!w) return;
+    json_line_free(&w->json);
     arena_free(&w->mem);
     buf_free(&w->text);
     free(w);
@@ -145,6 +152,20 @@ static bool at_end(const struct row_places *w)
     return w->kind == RANGE ? w->number >= w->c.end : w->at >= w->c.n;
 }
 
+// Rows of the record that it stands at, which the reader took.
+static err_t rows_of_record(struct row_places *w, size_t *rows, struct err *e)
+{
+    const struct json_value *values;
+    char why[JSON_LINE_WHY];
+    bool good;
+    *rows = 1;
+    if (!w->json) return ERR_OK;
+    json_line_reset(w->json);
+    TRY(json_line_read(w->json, w->now.raw.p, w->now.raw.n, &values, &good, why, e));
+    if (good) *rows = json_line_rows(w->json);
+    return ERR_OK;
+}
+
 err_t row_places_find(struct row_places *w, uint32_t row, struct row_place *out,
                       struct err *e)
 {
@@ -153,10 +174,12 @@ err_t row_places_find(struct row_places *w, uint32_t row, struct row_place *out,
         if (at_end(w)) return err_set(e, ERR_PROTO, "a chunk has no row %u", row);
         TRY(w->kind == ROWS || w->kind == RANGE ? next_row(w, e) : next_text(w, &blank, e));
         if (blank) continue;
+        size_t rows = 0;
         if (w->now.byte == w->read_byte)
             next_reject(w);
         else
-            w->row++;
+            TRY(rows_of_record(w, &rows, e));
+        w->row += (uint32_t)rows;
     }
     *out = w->now;
     return ERR_OK;

@@ -407,3 +407,26 @@ def a_result_of_other_data_is_not_taken_over(t):
     w.ends(0)
     t.equal([(4000, 3999 - loaded)], t.rows("wh.db", "SELECT count(*), sum(amount = -1) FROM k"),
             "rows, and those that were changed")
+
+
+@scenario("sources")
+def elements_of_a_list_are_rows(t):
+    lines = [{"id": i, "of": {"name": f"n{i}"}, "items": [{"sku": f"s{i}-{k}", "n": k} for k in range(i % 4)]}
+             for i in range(3000)]
+    lines[5].pop("items")
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    t.write("a.json", text + '{"id": 3000, "items": 7}\n' +
+            '{"items": [{"sku": "x"}, {"n": "no number"}], "id": 3001}\n{"items": [{"sku": "last"}], "id": 3002}\n')
+    args = ("run", "--jsonl", "a.json", "--rows", "items[*]", "--fields", "id,of.name,items.sku,items.n",
+            "--type", "items.n=integer", "--into", "sqlite:wh.db", "--bad-rows", 9, "--batch-bytes", "4KiB")
+    r = t.run(*args, "--table", "j", "--output", "json", want=3).json
+    want = [(line["id"], line["of"]["name"], item["sku"], item["n"]) for line in lines for item in line.get("items", ())]
+    want.append((3002, None, "last", None))
+    t.equal((3003, 3001, len(want), 2),
+            tuple(r["load"][k] for k in ("rows_read", "rows_parsed", "rows_loaded", "rows_rejected")), "rows")
+    t.equal(want, t.rows("wh.db", "SELECT * FROM j ORDER BY rowid"), "the elements, with what their lines have")
+    t.equal([(3001, None, "items is not a list"), (3002, "items.n", "'no number' is not an integer")],
+            t.rows("wh.db", 'SELECT line, "column", reason FROM j_rejects ORDER BY line'), "rejects")
+    t.run(*args, "--table", "k", want=-9, env={"TRANCHE_CRASH_AT": "commit-after-commit:1"})
+    resumed(t, args + ("--table", "k"), want=3)
+    t.equal(want, t.rows("wh.db", "SELECT * FROM k ORDER BY rowid"), "the same after a kill")

@@ -48,6 +48,7 @@ static struct opened open_kind(const struct kind *k, uint64_t rows, uint64_t bat
     buf_free(&trial);
     o.spec.dialect = *source_dialect(o.s);
     o.spec.fields = o.job.fields;
+    o.spec.list = o.job.list;
     o.spec.query = (char *)(uintptr_t)source_query(o.s);
     o.reader = reader_find(source_reader(o.s));
     assert_non_null(o.reader);

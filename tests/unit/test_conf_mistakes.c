@@ -189,6 +189,23 @@ static const struct row rows[] = {
       "1:20: source.fields: wants a list of names, e.g. [id, address.city]" },
     { "fields_without_json", "source: {csv: a, fields: [b]}\nload: {into: 'null:'}\n",
       "1:18: source.fields: it is about jsonl, which is not the source" },
+    { "a_list_without_fields", "source: {jsonl: a, rows: 'e[*]'}\nload: {into: 'null:'}\n",
+      "1:20: source.rows: which members are the columns of its elements? give "
+      "source.fields, such as [id, e.name]" },
+    { "a_list_without_brackets",
+      "source: {jsonl: a, fields: [e], rows: e}\nload: {into: 'null:'}\n",
+      "1:33: source.rows: 'e': wants the name of a list and [*] behind it, e.g. emails[*] "
+      "or customer.orders[*]" },
+    { "a_list_of_no_name",
+      "source: {jsonl: a, fields: [e], rows: '[*]'}\nload: {into: 'null:'}\n",
+      "1:33: source.rows: '[*]': wants the name of a list and [*] behind it, e.g. "
+      "emails[*] or customer.orders[*]" },
+    { "a_list_in_a_list",
+      "source: {jsonl: a, fields: [e], rows: 'a[*].b[*]'}\nload: {into: 'null:'}\n",
+      "1:33: source.rows: 'a[*].b[*]': only one list can be taken apart; take apart the "
+      "other in a transform, with json_each" },
+    { "a_list_of_csv", "source: {csv: a, rows: 'b[*]'}\nload: {into: 'null:'}\n",
+      "1:18: source.rows: it is about jsonl, which is not the source" },
     { "groups_of_a_file", GOOD "batch: {by: region}\n",
       "3:9: batch.by: only a source that comes in rows keeps groups together: sqlite "
       "and postgres" },

@@ -63,6 +63,8 @@ static const struct row jobs[] = {
       "name: 'null'\nsource: {csv: 'true'}\nload: {into: 'sqlite:~', table: 'no'}\n" },
     { "lines", "source: {lines: '?x'}\n" INTO },
     { "jsonl", "source: {jsonl: a.jsonl, fields: [id, address.city, 'a b']}\n" INTO },
+    { "jsonl_by_list",
+      "source: {jsonl: a.jsonl, fields: [id, a.e.b], rows: '$.a.e[*]'}\n" INTO },
     { "range", "source: {range: 0}\nbatch: {rows: 7}\n" INTO },
     { "sqlite", "source: {sqlite: s.db, query: \"SELECT 'a: b', \\\"x\\\" FROM t -- no\\n"
                 "  WHERE 1\"}\nbatch: {by: x}\n" INTO },

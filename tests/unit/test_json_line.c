@@ -114,6 +114,115 @@ static void reads(void **state)
     json_line_free(&j);
 }
 
+// ---- elements of a list as rows ----
+
+// `list` before the fields; a row's values with | between, rows with ;
+struct by_list {
+    const char *name, *list, *fields, *line, *want;
+};
+static const struct by_list by_list[] = {
+    { "each_element_is_a_row", "e", "id,e.a,e.b",
+      "{\"id\": 7, \"e\": [{\"a\": 1, \"b\": \"x\"}, {\"a\": 2}]}", "#7|#1|'x;#7|#2|-;" },
+    { "what_stands_behind_the_list_too", "e", "e.a,id",
+      "{\"e\": [{\"a\": 1}, {\"a\": 2}], \"id\": 7}", "#1|#7;#2|#7;" },
+    { "elements_that_are_values", "e", "e,id", "{\"e\": [1, \"x\", null, true], \"id\": 7}",
+      "#1|#7;'x|#7;-|#7;!true|#7;" },
+    { "elements_that_are_nested", "e", "e,e.a", "{\"e\": [{\"a\": [1]}, [2, [3]], {}]}",
+      "{{\"a\": [1]}|{[1];{[2, [3]]|-;{{}|-;" },
+    { "members_of_members", "e", "e.a.b,e.c", "{\"e\": [{\"a\": {\"b\": 1}, \"c\": 2}]}",
+      "#1|#2;" },
+    { "a_list_further_in", "a.e", "a.e.b,a.c", "{\"a\": {\"e\": [{\"b\": 1}], \"c\": 2}}",
+      "#1|#2;" },
+    { "no_field_in_it", "e", "id", "{\"e\": [[], {}], \"id\": 7}", "#7;#7;" },
+    { "an_empty_list", "e", "id,e", "{\"e\": [ ], \"id\": 7}", "" },
+    { "no_list", "e", "id,e", "{\"id\": 7}", "" },
+    { "null", "e", "id,e", "{\"e\": null, \"id\": 7}", "" },
+    { "another_value", "e", "id,e", "{\"e\": 1, \"id\": 7}", "!e is not a list" },
+    { "an_object", "e", "id,e.a", "{\"e\": {\"a\": 1}, \"id\": 7}", "!e is not a list" },
+    { "the_last_of_two_lists", "e", "e", "{\"e\": [1, 2], \"e\": [3]}", "#3;" },
+    { "the_last_of_two_though_null", "e", "e", "{\"e\": [1, 2], \"e\": null}", "" },
+    { "the_last_of_two_kinds", "e", "e", "{\"e\": {\"x\": 1}, \"e\": [3]}", "#3;" },
+    { "lists_in_a_list_are_values", "e", "e.e,e", "{\"e\": [{\"e\": [1, 2]}]}",
+      "{[1, 2]|{{\"e\": [1, 2]};" },
+    { "a_list_of_the_same_name_elsewhere", "e", "e", "{\"x\": {\"e\": [1]}, \"y\": [[2]]}",
+      "" },
+    { "a_list_with_a_dot_in_its_name", "a.e", "a.e", "{\"a.e\": [1, 2]}", "#1;#2;" },
+    { "a_name_that_only_begins_alike", "e", "ex,e.x", "{\"ex\": 1, \"e\": [{\"x\": 2}]}",
+      "#1|#2;" },
+    { "escapes_in_it", "e", "e.a", "{\"e\": [{\"a\": \"\\u00e4\"}, {\"a\": \"\\n\"}]}",
+      "'\xc3\xa4;'\n;" },
+    { "the_last_of_two_members", "e", "e.a", "{\"e\": [{\"a\": 1, \"a\": 2}]}", "#2;" },
+    { "cut_off", "e", "e", "{\"e\": [1, 2", "!not JSON" },
+};
+
+static struct json_line *list_parser(const struct by_list *r)
+{
+    struct err e;
+    struct json_line *j = parser(r->fields);
+    PASS(&e, json_line_by_list(j, r->list, &e));
+    return j;
+}
+
+static void read_by_list(struct json_line *j, const struct by_list *r)
+{
+    const struct json_value *values;
+    char why[JSON_LINE_WHY] = "", got[1000] = "";
+    bool good;
+    struct err e;
+    size_t n = 1;
+    for (const char *p = r->fields; *p; p++)
+        n += *p == ',';
+    PASS(&e, json_line_read(j, (const uint8_t *)r->line, strlen(r->line), &values, &good,
+                            why, &e));
+    if (!good) snprintf(got, sizeof got, "!%s", why);
+    for (size_t k = 0; good && k < json_line_rows(j); k++) {
+        values = json_line_row(j, k);
+        for (size_t i = 0; i < n; i++)
+            snprintf(got + strlen(got), sizeof got - strlen(got), "%s%s", shown(&values[i]),
+                     i + 1 < n ? "|" : ";");
+    }
+    if (good ? strcmp(got, r->want) : strncmp(got, r->want, strlen(r->want)))
+        fail_msg("%s: wanted %s\ngot    %s", r->name, r->want, got);
+}
+
+static void elements_of_a_list_are_rows(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_OF(by_list); i++) {
+        struct json_line *j = list_parser(&by_list[i]);
+        read_by_list(j, &by_list[i]);
+        read_by_list(j, &by_list[i]); // nothing of the first reading is left
+        json_line_free(&j);
+    }
+}
+
+static void a_list_of_many_elements(void **state)
+{
+    (void)state;
+    enum { N = JSON_LINE_VALUES / 2 };
+    static const struct by_list r = { "", "e", "e", "", "" };
+    struct json_line *j = list_parser(&r);
+    const struct json_value *values;
+    char *line = malloc(2 * N + 20), why[JSON_LINE_WHY];
+    struct err e;
+    bool good;
+    size_t n = (size_t)sprintf(line, "{\"e\":[");
+    for (int i = 0; i < N; i++)
+        n += (size_t)sprintf(line + n, i ? ",%d" : "%d", i % 10);
+    n += (size_t)sprintf(line + n, "]}");
+    PASS(&e, json_line_read(j, (uint8_t *)line, n, &values, &good, why, &e));
+    assert_true(good);
+    EQ_I64(N, json_line_rows(j));
+    EQ_I64('0' + (N - 1) % 10, *json_line_row(j, N - 1)[0].p);
+    n -= 2;
+    n += (size_t)sprintf(line + n, ",1]}");
+    PASS(&e, json_line_read(j, (uint8_t *)line, n, &values, &good, why, &e));
+    assert_false(good);
+    assert_string_equal("a list of too many elements", why);
+    free(line);
+    json_line_free(&j);
+}
+
 static void a_nul_byte_is_refused(void **state)
 {
     (void)state;
@@ -191,6 +300,8 @@ static void many_fields_are_found(void **state)
 int main(void)
 {
     static const struct CMUnitTest own[] = {
+        cmocka_unit_test(elements_of_a_list_are_rows),
+        cmocka_unit_test(a_list_of_many_elements),
         cmocka_unit_test(a_nul_byte_is_refused),
         cmocka_unit_test(bombs_are_refused),
         cmocka_unit_test(many_fields_are_found),

@@ -29,6 +29,13 @@ static const struct row rows[] = {
       "0@5:100 a;1@6:102 ;2@8:106 c;3@9:109 d;" },
     { "jsonl", "jsonl", "line text", "{}\n \t\n[1]\nno\n{\"a\": 1}",
       "0@5:100 {};1@7:106 [1];2@9:113 {\"a\": 1};" },
+    { "jsonl_by_list", "jsonl", "e integer",
+      "{\"e\": [1,2]}\n{}\nno\n{\"e\": []}\n{\"e\": [3]}",
+      "0@5:100 {\"e\": [1,2]};1@5:100 {\"e\": [1,2]};2@9:129 {\"e\": [3]};" },
+    { "jsonl_by_list_with_elements_that_are_rejected", "jsonl", "e date",
+      "{\"e\": [\"2024-01-01\",2]}\n{\"e\": 1}\n{\"e\": []}\n{\"e\": "
+      "[\"2024-01-02\"]}\n",
+      "0@8:143 {\"e\": [\"2024-01-02\"]};" },
     { "range", "range", "i integer", "", "0@0:100 100;1@0:101 101;2@0:102 102;" },
 };
 
@@ -60,6 +67,7 @@ static uint32_t read_chunk(const struct spec *spec, const struct reader_chunk *c
 static void gives(void **state)
 {
     const struct row *t = *state;
+    static char e_list[] = "e";
     struct spec spec = { .reader = (char *)(uintptr_t)t->reader,
                          .dialect = { .delimiter = ',', .quote = '"' } };
     struct rejects rejects = { 0 };
@@ -76,6 +84,12 @@ static void gives(void **state)
                               .end = range ? 103 : 100 + n,
                               .first_line = range ? 0 : 5 };
     schema_of(&spec.in, t->columns);
+    if (strncmp(t->name, "jsonl_by_list", 13) == 0) spec.list = e_list;
+    for (uint32_t i = 0; spec.list && i < spec.in.n; i++) {
+        spec.in.f[i].given = true;
+        PASS(&e,
+             strings_add(&spec.fields, spec.in.f[i].name, strlen(spec.in.f[i].name), &e));
+    }
     uint32_t n_rows = read_chunk(&spec, &c, &rejects);
     struct slice read = { rejects.bytes.p, rejects.bytes.n };
     PASS(&e, row_places_new(&w, &spec, &c, read, &e));
@@ -94,6 +108,7 @@ static void gives(void **state)
     row_places_free(&w);
     rejects_free(&rejects);
     schema_free(&spec.in);
+    strings_free(&spec.fields);
     buf_free(&got);
     free(block);
 }

@@ -116,6 +116,8 @@ static void same(const struct spec *a, const struct spec *b)
     assert_string_equal(a->reader ? a->reader : "", b->reader);
     assert_int_equal(a->query != NULL, b->query != NULL);
     if (a->query) assert_string_equal(a->query, b->query);
+    assert_int_equal(a->list != NULL, b->list != NULL);
+    if (a->list) assert_string_equal(a->list, b->list);
     EQ_I64(a->fields.n, b->fields.n);
     for (size_t i = 0; i < a->fields.n; i++)
         assert_string_equal(a->fields.v[i], b->fields.v[i]);
@@ -629,7 +631,8 @@ static const struct hostile hostile[] = {
     { "reader_no_text", "92a090", "92c090", "reader: not a text" },
     { "fields_no_texts", "92a090", "92a09101", "fields: not a text" },
     { "query_no_text", "92a090", "93a09001", "query: not a text" },
-    { "input_of_four", "92a090", "94a090a0a0", "input: not a list" },
+    { "list_no_text", "92a090", "94a090a001", "list: not a text" },
+    { "input_of_five", "92a090", "95a090a0a0a0", "input: not a list" },
     { "six_levels_deep", "c090909090a4",
       "c0909090"
       "9193a161919391c001c2c400a4",
