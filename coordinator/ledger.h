@@ -20,6 +20,13 @@ MUST_CHECK err_t ledger_check_row(const struct ledger_row *row, struct err *e);
 // database is damaged.
 MUST_CHECK err_t ledger_check_stored(const struct ledger_row *row, struct err *e);
 
+// Tables by these names with other columns: of which warehouse, and where else to load
+// into.
+#define LEDGER_STRANGE                                                                    \
+    "tranche_runs and tranche_ledger of %s are not those of this version: columns were "  \
+    "renamed, added or removed. Undo that, take the version of tranche that wrote them, " \
+    "or load into %s"
+
 int ledger_compare(const void *a, const void *b); // struct ledger_row by input, begin, end
 
 // The proof that DONE and REJECTED ranges of an input tile [begin, end), and their sum.

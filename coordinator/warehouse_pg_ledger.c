@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { RUNS_COLUMNS = 16, LEDGER_COLUMNS = 24, REJECT_COLUMNS = 7, LOCK = 0x7472616e };
+enum { LEDGER_COLUMNS = 24, REJECT_COLUMNS = 7, LOCK = 0x7472616e };
 
 static const char RUNS[] =
     "load_id bigint PRIMARY KEY, table_name text NOT NULL, sources text NOT NULL, spec "
@@ -26,6 +26,14 @@ static const char LEDGER[] =
     "worker text NOT NULL, xact bigint, rows_replaced bigint NOT NULL, rows_skipped bigint "
     "NOT NULL, watermark text, PRIMARY KEY(load, input, byte_begin, byte_end)";
 
+// Of both tables: rows are written by their order, and read by their names.
+#define COLUMNS                                                                       \
+    "load_id,table_name,sources,spec,mode,state,epoch,inputs,params,staging,started," \
+    "finished,host,pid,watermark_from,watermark,"                                     \
+    "load,input,byte_begin,byte_end,state,records,lines,unterminated,rows_read,"      \
+    "rows_parsed,rows_rejected,rows_emitted,rows_loaded,rows_refused,misfits,digest," \
+    "result_digest,epoch,attempt,worker,xact,rows_replaced,rows_skipped,watermark"
+
 err_t wpg_ledger_create(struct warehouse *w, struct err *e)
 {
     int64_t n;
@@ -37,14 +45,14 @@ err_t wpg_ledger_create(struct warehouse *w, struct err *e)
     TRY(wpg_table_need(w, "tranche_ledger", LEDGER, "creating the ledger", e));
     TRY(wpg_int(
         w, e, &n, &found,
-        "SELECT count(*) FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped AND "
-        "attrelid IN (to_regclass('tranche_runs'), to_regclass('tranche_ledger'))",
+        "SELECT (string_agg(attname, ',' ORDER BY attrelid = to_regclass('tranche_ledger'),"
+        " attnum) = '" COLUMNS "')::int FROM pg_attribute WHERE attnum > 0 AND NOT "
+        "attisdropped AND attrelid IN (to_regclass('tranche_runs'), "
+        "to_regclass('tranche_ledger'))",
         0, NULL));
-    if (n != RUNS_COLUMNS + LEDGER_COLUMNS)
-        return err_set(e, ERR_INVALID,
-                       "tranche_runs and tranche_ledger of %s are not those of this "
-                       "version: load into another database or schema",
-                       w->shown);
+    if (n != 1)
+        return err_set(e, ERR_INVALID, LEDGER_STRANGE, w->shown,
+                       "another database or schema");
     return ERR_OK;
 }
 

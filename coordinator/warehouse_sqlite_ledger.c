@@ -7,7 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUNS_COLUMNS = 16, LEDGER_COLUMNS = 26 };
+#define RUNS_COLUMNS                                                                  \
+    "load_id,table_name,sources,spec,mode,state,epoch,inputs,params,staging,started," \
+    "finished,host,pid,watermark_from,watermark"
+#define LEDGER_COLUMNS                                                                   \
+    "load,input,byte_begin,byte_end,state,records,lines,unterminated,rows_read,"         \
+    "rows_parsed,rows_rejected,rows_emitted,rows_loaded,rows_refused,misfits,digest,"    \
+    "result_digest,epoch,attempt,worker,first_rowid,last_rowid,rows_mark,rows_replaced," \
+    "rows_skipped,watermark"
 
 static err_t create(struct warehouse *w, struct err *e)
 {
@@ -57,23 +64,27 @@ static err_t add_columns(struct warehouse *w, struct err *e)
     return ERR_OK;
 }
 
+// Rows are written by the order of their columns, and read by their names.
+static err_t check_columns(struct warehouse *w, const char *table, const char *columns,
+                           struct err *e)
+{
+    int64_t same;
+    bool found;
+    TRY(wsq_int(w, e, &same, &found,
+                "SELECT lower(group_concat(name)) = %Q FROM (SELECT name FROM "
+                "pragma_table_info(%Q,'main') ORDER BY cid)",
+                columns, table));
+    return found && same == 1
+               ? ERR_OK
+               : err_set(e, ERR_INVALID, LEDGER_STRANGE, w->shown, "another database");
+}
+
 err_t wsq_ledger_create(struct warehouse *w, struct err *e)
 {
-    int64_t runs, ledger;
-    bool found;
     TRY(create(w, e));
     TRY(add_columns(w, e));
-    TRY(wsq_int(w, e, &runs, &found,
-                "SELECT count(*) FROM pragma_table_info('tranche_runs','main')"));
-    TRY(wsq_int(w, e, &ledger, &found,
-                "SELECT count(*) FROM pragma_table_info('tranche_ledger','main')"));
-    if (runs != RUNS_COLUMNS || ledger != LEDGER_COLUMNS)
-        return err_set(
-            e, ERR_INVALID,
-            "tranche_runs and tranche_ledger of %s are not those of this version: "
-            "load into another database",
-            w->shown);
-    return ERR_OK;
+    TRY(check_columns(w, "tranche_runs", RUNS_COLUMNS, e));
+    return check_columns(w, "tranche_ledger", LEDGER_COLUMNS, e);
 }
 
 // ---- statements of every commit

@@ -136,6 +136,19 @@ def a_table_that_others_refer_to_is_not_replaced(t):
 
 
 @scenario("pg")
+def a_ledger_with_a_column_renamed_is_refused_with_what_to_do(t):
+    pg = postgres.Postgres(t)
+    t.write("k.csv", people([(i, "new", i) for i in range(5)]))
+    t.run(*args(pg))
+    for table, column in (("tranche_ledger", "rows_parsed"), ("tranche_runs", "spec")):
+        pg.do(f"ALTER TABLE {table} RENAME COLUMN {column} TO other")
+        t.says(t.run(*args(pg), want=2), "are not those of this version: columns were renamed, added or removed. Undo that")
+        pg.do(f"ALTER TABLE {table} RENAME COLUMN other TO {column}")
+    t.run(*args(pg))
+    t.equal([["5"]], pg.rows("SELECT count(*) FROM k"), "rows")
+
+
+@scenario("pg")
 def a_table_that_refers_to_itself_is_replaced(t):
     pg = postgres.Postgres(t)
     pg.do("CREATE TABLE k(id bigint PRIMARY KEY, name text, n bigint REFERENCES k ON DELETE CASCADE);"

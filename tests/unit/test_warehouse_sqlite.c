@@ -316,6 +316,32 @@ static void tables_take_the_rows_or_say_why_not(void **state)
     kit_free(&k);
 }
 
+static void a_ledger_with_a_column_renamed_is_refused_with_what_to_do(void **state)
+{
+    struct kit *k = *state;
+    struct err e;
+    static const char *const changes[] = {
+        "ALTER TABLE tranche_ledger RENAME COLUMN rows_parsed TO parsed",
+        "ALTER TABLE tranche_ledger RENAME COLUMN watermark TO mark",
+        "ALTER TABLE tranche_runs RENAME COLUMN epoch TO age",
+        "ALTER TABLE tranche_runs DROP COLUMN host",
+        "ALTER TABLE tranche_runs ADD COLUMN more",
+    };
+    for (size_t i = 0; i < N_OF(changes); i++) {
+        kit_open(k);
+        kit_begin(k);
+        kit_close(k);
+        kit_run(k, changes[i]);
+        kit_open(k);
+        EXPECT(ERR_INVALID, &e, kit_try_begin(k, &e));
+        says(e.text,
+             "are not those of this version: columns were renamed, added or removed. "
+             "Undo that, ");
+        kit_close(k);
+        kit_run(k, "DROP TABLE tranche_runs; DROP TABLE tranche_ledger");
+    }
+}
+
 static void names_of_sqlite_and_of_the_ledger_are_refused(void **state)
 {
     struct kit *k = *state;
@@ -772,6 +798,7 @@ int main(void)
         EACH(a_link_to_the_folder_is_followed),
         EACH(remote_file_systems_are_known),
         EACH(a_file_that_is_replaced_is_noticed),
+        EACH(a_ledger_with_a_column_renamed_is_refused_with_what_to_do),
         EACH(names_of_sqlite_and_of_the_ledger_are_refused),
         EACH(a_new_table_has_the_types_of_the_schema),
         EACH(inputs_may_have_any_name),
