@@ -364,6 +364,9 @@ MUST_CHECK err_t wsq_inputs_read(struct warehouse *w, uint64_t load_id, struct e
 MUST_CHECK err_t wsq_inputs_match(struct warehouse *w, struct err *e);
 // ERR_CHANGED: an input that is not among the caller's any more was loaded in part.
 MUST_CHECK err_t wsq_inputs_check_gone(struct warehouse *w, struct err *e);
+// Says, of an append that begins, which input another load of the table has, byte for byte:
+// most often the same job by another path.
+void wsq_inputs_say_known(struct warehouse *w);
 
 // ---- the verbs
 

@@ -149,6 +149,7 @@ static err_t start_new(struct warehouse *w, const struct load_identity *id,
     TRY(w->store->ensure(w, e));
     err_t rc = stored_json(w, &json, e);
     if (rc == ERR_OK) rc = insert_run(w, id, &json, params, e);
+    if (rc == ERR_OK) wsq_inputs_say_known(w);
     buf_free(&json);
     return rc == ERR_OK ? wsq_watermark_start(w, e) : rc;
 }

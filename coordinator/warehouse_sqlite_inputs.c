@@ -4,6 +4,7 @@
 
 #include "coordinator/load_inputs.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static err_t read_inputs(struct warehouse *w, sqlite3_stmt *st, struct err *e)
@@ -75,4 +76,43 @@ err_t wsq_inputs_check_gone(struct warehouse *w, struct err *e)
         if (!here[id]) rc = check_gone(w, id, e);
     free(here);
     return rc;
+}
+
+// ---- the same input by another load
+
+static void say_known(struct warehouse *w, sqlite3_stmt *st, const char *name)
+{
+    char text[1200];
+    const char *started = (const char *)sqlite3_column_text(st, 1);
+    snprintf(
+        text, sizeof text,
+        "%.300s: load %lld, started %.40s, has %.300s already. This is another load (the "
+        "job, or the path of the database or of the input, is written in another way), "
+        "and loads those rows once more; the command of then loads only what is new",
+        w->place, (long long)sqlite3_column_int64(st, 0), started ? started : "?", name);
+    w->say(w->say_arg, text);
+}
+
+void wsq_inputs_say_known(struct warehouse *w)
+{
+    enum { LOOK_AT = 16 };
+    struct err ignored;
+    bool said = !w->say || w->mode != MODE_APPEND;
+    for (size_t i = 0; !said && i < w->n_inputs && i < LOOK_AT; i++) {
+        const struct load_input *in = &w->inputs[i];
+        sqlite3_stmt *st;
+        if (!in->ino || !in->ctime_ns) continue; // no file
+        if (wsq_prepare(w, &st, &ignored,
+                        "SELECT load_id, started FROM main.tranche_runs, json_each(inputs) "
+                        "WHERE table_name = %Q COLLATE NOCASE AND state = 'complete' AND "
+                        "mode = 'append' AND load_id <> %lld AND value->>'ino' = %lld AND "
+                        "value->>'size' = %lld AND value->>'ctime_ns' = %lld LIMIT 1",
+                        w->table, (long long)w->load_id, (long long)in->ino,
+                        (long long)in->size, (long long)in->ctime_ns) != ERR_OK)
+            return;
+        if (wsq_step(w, st, &said, &ignored, "reading tranche_runs") != ERR_OK)
+            said = false;
+        if (said) say_known(w, st, in->name);
+        sqlite3_finalize(st);
+    }
 }

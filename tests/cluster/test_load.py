@@ -56,6 +56,25 @@ def a_second_append_of_the_same_files_loads_nothing(t):
 
 
 @scenario("load")
+def append_by_another_path_to_the_database_is_another_load_and_says_so(t):
+    t.write("a.csv", "id\n1\n2\n")
+    os.symlink(".", t.path("link"))
+    args = ("--csv", "a.csv", "--table", "t", "--into")
+    t.run("run", *args, "sqlite:wh.db")
+    t.true("another load" not in t.last.err, "the first load")
+    for n, into in enumerate(("link/wh.db", "./wh.db", t.path("wh.db")), 2):
+        t.says(t.run("run", *args, f"sqlite:{into}"), ": load ", ", started ", ", has a.csv already. This is another load ",
+               "the command of then loads only what is new")
+        t.equal(n * 2, t.one("wh.db", "SELECT count(*) FROM t"), "rows")
+    t.run("run", *args, "sqlite:wh.db")
+    t.true("another load" not in t.last.err, "the same again")
+    t.run("run", *args[:2], "--table", "u", "--into", "sqlite:./wh.db")
+    t.true("another load" not in t.last.err, "another table")
+    t.run("run", *args, "sqlite:../" + os.path.basename(t.dir) + "/wh.db", "--mode", "replace")
+    t.true("another load" not in t.last.err, "a replace")
+
+
+@scenario("load")
 def append_takes_only_the_new_tail_and_the_new_file(t):
     t.write("a-1.csv", "id,v\n1,x\n2,y\n")
     args = ("run", "--csv", "a-*.csv", "--into", "sqlite:wh.db", "--table", "t", "--output", "json")
