@@ -195,10 +195,12 @@ def strict_is_refused_or_named_where_containers_take_parts_of_it_away(t):
         r = subprocess.run(argv, cwd=t.dir, env=t.env(), capture_output=True, text=True)
         t.equal(0, r.returncode, r.stderr)
         t.true("sandbox default" in r.stderr, r.stderr)
-    masked = inside + ["mount -t tmpfs tmpfs /proc/tty && exec \"$@\"", "sh"]
+    # In each /proc there is: one that is whole anywhere is enough for the kernel to allow a new one.
+    masked = inside + ["for p in $(grep ' - proc ' /proc/self/mountinfo | cut -d ' ' -f 5); do "
+                       "mount -t tmpfs tmpfs $p/tty || exit 1; done; exec \"$@\"", "sh"]
     if subprocess.run([*masked, "true"], capture_output=True).returncode == 0:
         r = strict(t, "--exec", "./proc.py", table="y", under=masked)
-        t.true("but not /proc" in r.stderr, "the level names what is missing")
+        t.true("but not /proc" in r.stderr, f"the level names what is missing\n{r.stderr}")
         t.equal("no", t.one("wh.db", "SELECT can FROM y"), "/proc can be read")
 
 
