@@ -186,6 +186,7 @@ SLOW = """
 steps:
   - name: first
     source: {range: 1000}
+    batch: {rows: 1000}
     load: {into: sqlite:wh.db, table: first}
   - name: slow
     needs: first
@@ -216,7 +217,7 @@ def exact(t, rows):
 def a_pipeline_that_is_killed_goes_on_in_the_middle_of_a_step(t):
     rows = slow(t, 300000)
     p = t.start("run", "p.yaml", "--output", "json", env={"TRANCHE_CRASH_AT": "commit-after-commit:3"})
-    r = t.finish(p)  # the step's process dies there: `first` has one commit, `slow` four at least
+    r = t.finish(p)  # the step's process dies there: `first` has one batch, `slow` four commits at least
     t.equal({"first": "loaded", "slow": "failed", "last": "not run"}, states(r), "steps")
     t.says(r, "slow: its process ended by Killed; the same command goes on")
     r = run(t)
