@@ -21,6 +21,7 @@ from kit import Failed
 PORT = 5555
 NET = "10.77.0"
 LABEL = "tranche-net"
+DEADLINE = 180  # s; of what takes none on a calm machine
 
 
 def sh(*argv, check=True):
@@ -70,7 +71,7 @@ class Program:
     def text(self):
         return "\n".join(line for _, line in self.lines)
 
-    def when(self, part, seconds=30, after=0.0):
+    def when(self, part, seconds=DEADLINE, after=0.0):
         """Waits until a line with this part was said after that moment; the moment it was."""
         end = time.monotonic() + seconds
         while True:
@@ -82,7 +83,7 @@ class Program:
                 raise Failed(f"not said within {seconds} s: {part!r}\n{self}")
             time.sleep(0.005)
 
-    def ends(self, want, seconds=180):
+    def ends(self, want, seconds=DEADLINE):
         try:
             self.p.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -298,7 +299,7 @@ class Hosts:
         rows = self.ledger("SELECT count(*) FROM tranche_ledger WHERE ?1 IS NULL OR worker = ?1", worker)
         return rows[0][0] if rows else 0
 
-    def commits(self, more=10, worker=None, seconds=30):
+    def commits(self, more=10, worker=None, seconds=DEADLINE):
         """Waits for so many batches more; the moment they were there."""
         goal, end = self.committed(worker) + more, time.monotonic() + seconds
         while self.committed(worker) < goal:
@@ -323,7 +324,7 @@ class Hosts:
     def workers(self):
         return {w for (w,) in self.ledger("SELECT DISTINCT worker FROM tranche_ledger")}
 
-    def ends(self, rows=None, seconds=60):
+    def ends(self, rows=None, seconds=DEADLINE):
         """No more rows; the run must end well, and each row must be there once."""
         if self.feed:
             self.feed.finish()

@@ -17,7 +17,7 @@ import test_liars  # noqa: E402,F401
 import test_links  # noqa: E402,F401
 import test_strangers  # noqa: E402,F401
 
-SECONDS = 240
+SECONDS = 480
 
 
 def limited(fn):

@@ -3,7 +3,7 @@
 import base64
 import os
 
-from hosts import Hosts
+from hosts import DEADLINE, Hosts
 from kit import scenario
 
 SCALE = 5
@@ -25,7 +25,8 @@ def told(t, lie, *said, sent_away=False, seconds=20, line=None, file_bytes=0, wi
     for w in n.names:
         n.key(w)
     n.coordinate(*job.pop("more", []), rate=20000, **job)
-    liar = n.on_host("w3", [os.path.join(t.build, "tests", "net_liar"), t.path("w3.access"), lie, str(seconds)])
+    stays = DEADLINE if sent_away else seconds
+    liar = n.on_host("w3", [os.path.join(t.build, "tests", "net_liar"), t.path("w3.access"), lie, str(stays)])
     n.worker["w3"] = liar
     n.c.when("worker w3 is here")
     for w in ("w1", "w2"):

@@ -10,16 +10,16 @@ import signal
 import subprocess
 import time
 
-from hosts import Hosts
+from hosts import DEADLINE, Hosts
 from kit import Failed, scenario
 
 SCALE = 5
 SILENCE = 12.0
 
 
-def all_work_again(n, seconds=30):
+def all_work_again(n):
     for w in n.names:
-        n.commits(3, worker=w, seconds=seconds)
+        n.commits(3, worker=w)
 
 
 @scenario("links")
@@ -47,10 +47,10 @@ def cut_and_heal(t, *hooks):
     n.start()
     n.cut("w1", *hooks)
     began = time.monotonic()
-    n.c.when("worker w1 has said nothing", 30, after=began)
+    n.c.when("worker w1 has said nothing", after=began)
     n.commits(20)
     t.true(n.heal("w1") > 0, "nothing was dropped")
-    n.c.when("worker w1 is here", 30, after=began)
+    n.c.when("worker w1 is here", after=began)
     all_work_again(n)
     n.ends()
 
@@ -95,7 +95,7 @@ def all_hosts_are_cut_off_for_two_silences(t):
     for w in n.names:
         n.heal(w)
     for w in n.names:
-        n.c.when(f"worker {w} is here", 30, after=began)
+        n.c.when(f"worker {w} is here", after=began)
     all_work_again(n)
     n.ends()
 
@@ -110,7 +110,7 @@ def a_cable_has_a_loose_contact(t):
         n.cut(w, *hooks)
         time.sleep(t.random.uniform(0.1, 1.3 * SILENCE / SCALE))  # random moments are the point
         n.heal(w)
-    all_work_again(n, 60)
+    all_work_again(n)
     n.ends()
 
 
@@ -122,7 +122,7 @@ def one_packet_in_ten_is_lost(t):
         n.lose(w, 10)
     all_work_again(n)
     time.sleep(SILENCE / SCALE)
-    n.commits(100, seconds=60)
+    n.commits(100)
     n.ends()
     for w in n.names:
         t.true(n.dropped(w, "loss_input") > 5 and n.dropped(w, "loss_output") > 5, "no packet was lost")
@@ -201,7 +201,7 @@ def messages_that_take_longer_than_a_silence_and_a_lease(t):
     n.narrow("w1", "1mbit")
     n.coordinate(csv="data/k.csv", batch="512KiB", sql="SELECT id, h, x FROM batch")
     n.work("w1")
-    last = n.ends(rows, seconds=100)
+    last = n.ends(rows)
     t.true("has said nothing" not in n.c.text, f"a slow host was taken for a dead one\n{n.c}")
     t.equal(0, last["retries"], f"batches that were sent twice\n{n.everything()}\n")
     t.equal(1, last["workers"], f"sessions\n{n.everything()}\n")
@@ -257,7 +257,7 @@ def the_coordinators_host_is_cut_off_and_starts_again(t):
     n.heal("c")
     n.coordinate()
     for w in n.names:
-        n.c.when(f"worker {w} is here", 60)
+        n.c.when(f"worker {w} is here")
     t.wait_until(lambda: n.feed.rows > first.rows, "the input is as far as it was")
     all_work_again(n)
     n.ends()
@@ -270,7 +270,7 @@ def a_host_vanishes_without_a_word(t):
     began = time.monotonic()
     n.cut("w1")
     n.worker["w1"].kill()  # its kernel says so, but nobody hears
-    at = n.c.when("worker w1 has said nothing", 30)
+    at = n.c.when("worker w1 has said nothing")
     lost = recovery(t, n, "w1", began, at)
     print(f"        a host vanishes: missed after {at - began:.1f} s; {lost}")
     n.ends()
@@ -282,7 +282,7 @@ def a_worker_is_killed(t):
     n.start()
     began = time.monotonic()
     n.worker["w1"].kill()
-    at = n.c.when("worker w1 is gone", 15)
+    at = n.c.when("worker w1 is gone")
     lost = recovery(t, n, "w1", began, at)
     print(f"        a worker is killed: missed after {at - began:.2f} s; {lost}")
     n.ends()
@@ -292,7 +292,7 @@ def recovery(t, n, worker, began, missed):
     """All that the worker had is committed by others. How soon on a calm machine: bench/recovery."""
     had = n.leased(worker)
     while n.unfinished(had):
-        t.true(time.monotonic() - began < 60, f"60 s later there is not yet {n.unfinished(had)}\n{n.everything()}")
+        t.true(time.monotonic() - began < DEADLINE, f"{DEADLINE} s later there is not yet {n.unfinished(had)}\n{n.everything()}")
         time.sleep(0.01)
     done = time.monotonic()
     batches = sum(x[2] for x in had)

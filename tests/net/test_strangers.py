@@ -1,9 +1,10 @@
 """Who should not get in, at the port while a run goes on: it ends exactly, and says whom it refused."""
 
 import os
+import signal
 import time
 
-from hosts import PORT, Hosts
+from hosts import DEADLINE, PORT, Hosts
 from kit import Failed, scenario
 
 TOGETHER = 5  # so many strangers at a time
@@ -21,8 +22,8 @@ def resident_kb(p):
         return int(next(line.split()[1] for line in f if line.startswith("VmHWM")))
 
 
-def visited(t, n, kinds, access=lambda kind: "", seconds=3, insecure=False, most_kb=400 * 1024):
-    """A run with two workers; the third host is where strangers come from."""
+def visited(t, n, kinds, access=lambda kind: "", seconds=3, insecure=False, most_kb=400 * 1024, until=()):
+    """A run with two workers; the third host is where strangers come from, who stay for so long, and until this was said."""
     for w in ("w1", "w2", "w3"):
         n.key(w)
     n.coordinate(insecure=insecure)
@@ -34,11 +35,17 @@ def visited(t, n, kinds, access=lambda kind: "", seconds=3, insecure=False, most
         n.c.when(f"worker {w} is here")
     n.commits(10)
     for i in range(0, len(kinds), TOGETHER):
-        come = [stranger(n, "w3", kind, access(kind), seconds) for kind in kinds[i:i + TOGETHER]]
+        come = [stranger(n, "w3", kind, access(kind), DEADLINE if until else seconds) for kind in kinds[i:i + TOGETHER]]
+        end = time.monotonic() + seconds
         while any(s.p.poll() is None for s in come):
             n.commits(1)
+            if until and time.monotonic() > end and all(text in n.c.text for text in until):
+                for s in come:
+                    s.kill()
+        for text in until:
+            n.c.when(text)
         for s in come:
-            s.ends(0)
+            s.ends(-signal.SIGKILL if until else 0)
     n.commits(10)
     kb = resident_kb(n.c)
     last = n.ends()
@@ -99,10 +106,7 @@ BANNED = "worker w3 broke the rules 3 times"
 
 def enrolled(kind, said):
     def fn(t):
-        n = visited(t, Hosts(t), [kind], access=lambda _: t.path("w3.access"))
-        if said:
-            n.c.when(said)
-            n.c.when(BANNED)
+        visited(t, Hosts(t), [kind], access=lambda _: t.path("w3.access"), until=(said, BANNED) if said else ())
     fn.__name__ = f"a_worker_with_a_key_sends_{kind}"
     scenario("strangers")(fn)
 
@@ -119,7 +123,7 @@ def a_worker_of_another_protocol_is_told_both_versions(t):
     n.coordinate()
     n.work("w1")
     n.commits(10)
-    s = stranger(n, "w2", "other_protocol", t.path("w2.access"), 20)
+    s = stranger(n, "w2", "other_protocol", t.path("w2.access"), DEADLINE)
     both = "the peer speaks protocol version 9, this program version "
     s.when(both)
     n.c.when(both)
