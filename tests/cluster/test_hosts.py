@@ -302,7 +302,7 @@ def strangers_without_keys_get_nothing(t):
     port = int(c.endpoint.rsplit(":", 1)[1])
     socks = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
     socks[0].sendall(b"GET / HTTP/1.0\r\n\r\n" * 100)
-    socks[1].sendall(os.urandom(10000))
+    socks[1].sendall(t.random.randbytes(10000))
     a = worker(t, c, "anna")
     c.ends(0)
     a.ends(0)

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""stranger - peers that should not get in, or do what no worker does: stranger.py KIND ADDRESS [ACCESS-FILE] [SECONDS]
+"""stranger - peers that should not get in, or do what no worker does: stranger.py KIND ADDRESS [ACCESS-FILE] [SECONDS] [SEED]
 
 Runs until SECONDS (5) have passed. The kinds are the functions at the end.
 """
 
-import os
+import random
 import socket
 import sys
 import time
@@ -21,7 +21,8 @@ def access(path):
 
 
 class Stranger:
-    def __init__(self, address, path, seconds):
+    def __init__(self, address, path, seconds, seed):
+        self.random = random.Random(seed)
         self.address, self.end = address, time.monotonic() + seconds
         self.where = (address.split("//")[1].split(":")[0], int(address.rsplit(":", 1)[1]))
         self.keys = access(path) if path else None
@@ -100,13 +101,13 @@ class Stranger:
         self.raw(b"\xff" + b"\0" * 8 + b"\x7f\x09\0" + b"CURVE".ljust(20, b"\0") + b"\0" * 32)
 
     def cut_greeting(self):
-        self.raw(lambda: (GREETING_3 + b"CURVE".ljust(20, b"\0") + b"\0" * 32)[:1 + os.urandom(1)[0] % 63])
+        self.raw(lambda: (GREETING_3 + b"CURVE".ljust(20, b"\0") + b"\0" * 32)[:1 + self.random.randrange(63)])
 
     def garbage_after_greeting(self):
-        self.raw(GREETING_3 + b"CURVE".ljust(20, b"\0") + b"\0" * 32, lambda: os.urandom(3000))
+        self.raw(GREETING_3 + b"CURVE".ljust(20, b"\0") + b"\0" * 32, lambda: self.random.randbytes(3000))
 
     def garbage(self):
-        self.raw(lambda: os.urandom(3000))
+        self.raw(lambda: self.random.randbytes(3000))
 
     def http(self):
         self.raw(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -186,13 +187,13 @@ class Stranger:
     def garbage_messages(self):
         s = self.own() if self.keys else self.dealer()
         while self.going():
-            self.send(s, b"TRNC" + os.urandom(60 + os.urandom(1)[0]), times=20)
+            self.send(s, b"TRNC" + self.random.randbytes(60 + self.random.randrange(256)), times=20)
             time.sleep(0.01)
 
 
 def main(argv):
     kind, address, path = argv[0], argv[1], argv[2] if len(argv) > 2 else ""
-    s = Stranger(address, path, float(argv[3]) if len(argv) > 3 else 5)
+    s = Stranger(address, path, float(argv[3]) if len(argv) > 3 else 5, argv[4] if len(argv) > 4 else "")
     getattr(s, kind)()
     s.ctx.destroy(linger=0)
 

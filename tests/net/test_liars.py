@@ -13,7 +13,7 @@ def told(t, lie, *said, sent_away=False, seconds=20, line=None, file_bytes=0, wi
     """Two honest hosts and the liar, which comes first."""
     job = {}
     if file_bytes:
-        noise = base64.b64encode(os.urandom(file_bytes)).decode()  # which does not pack well
+        noise = base64.b64encode(t.random.randbytes(file_bytes)).decode()  # which does not pack well
         t.write("cat.sh", f"#!/bin/sh\nexec cat\n#{noise}\n")
         os.chmod(t.path("cat.sh"), 0o755)
         job = {"more": ["--exec", "./cat.sh"], "sql": None}

@@ -13,7 +13,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 def stranger(n, host, kind, access="", seconds=4):
     return n.on_host(host, ["/usr/bin/python3", os.path.join(HERE, "stranger.py"), kind,
-                            f"tcp://{n.address('c')}:{PORT}", access, str(seconds)])
+                            f"tcp://{n.address('c')}:{PORT}", access, str(seconds), f"{n.t.random.getrandbits(32)}"])
 
 
 def resident_kb(p):
