@@ -135,24 +135,34 @@ static err_t read_part(int fd, uint64_t from, size_t max, struct buf *out, struc
     return ERR_OK;
 }
 
+// *fd stays -1 where it went in the meantime, to make room.
+static err_t look_at_part(const char *folder, uint64_t base, int *fd, uint64_t *end,
+                          struct err *e)
+{
+    struct stat st;
+    char path[PATH_BYTES];
+    path_of(folder, base, path);
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (*fd < 0 && errno == ENOENT) return ERR_OK;
+    if (*fd < 0 || fstat(*fd, &st) != 0) return err_sys(e, "cannot read the log %s", path);
+    *end = base + (uint64_t)st.st_size;
+    return ERR_OK;
+}
+
 err_t job_log_read(const char *dir, int64_t id, uint64_t *at, size_t max, struct buf *out,
                    uint64_t *end, struct err *e)
 {
     struct parts parts;
-    struct stat st;
-    char folder[4200], path[PATH_BYTES];
+    char folder[4200];
     int fd[FILES_MAX] = { -1, -1 };
     uint64_t older_end = 0;
-    err_t rc;
+    err_t rc = ERR_OK;
     *end = 0;
     folder_of(dir, id, folder);
     TRY(find_parts(folder, &parts, e));
-    for (int i = 0; i < parts.n; i++) {
-        path_of(folder, parts.base[i], path);
-        fd[i] = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    for (int i = 0; rc == ERR_OK && i < parts.n; i++) {
         older_end = *end;
-        if (fd[i] >= 0 && fstat(fd[i], &st) == 0)
-            *end = parts.base[i] + (uint64_t)st.st_size;
+        rc = look_at_part(folder, parts.base[i], &fd[i], end, e);
     }
     if (parts.n && *at < parts.base[0]) *at = parts.base[0];
     if (*at > *end) *at = *end;
@@ -160,8 +170,7 @@ err_t job_log_read(const char *dir, int64_t id, uint64_t *at, size_t max, struct
     bool in_last = parts.n > 1 && *at >= older_end;
     if (in_last && *at < parts.base[1]) *at = parts.base[1];
     int i = in_last;
-    rc = ERR_OK;
-    if (parts.n && fd[i] >= 0) rc = read_part(fd[i], *at - parts.base[i], max, out, e);
+    if (rc == ERR_OK && fd[i] >= 0) rc = read_part(fd[i], *at - parts.base[i], max, out, e);
     for (i = 0; i < FILES_MAX; i++)
         if (fd[i] >= 0) close(fd[i]);
     return rc;

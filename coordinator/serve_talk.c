@@ -174,6 +174,8 @@ static err_t check_job(struct serve *s, const struct submission *x, struct cli *
     err_t rc = fclose(f) == 0 && text ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory");
     // There is no port for workers of other hosts, and only those are wanted.
     bool port = rc == ERR_OK && n && !more[1] && strstr(text, "through --listen");
+    if (rc == ERR_OK && (code == CLI_INTERRUPTED || code == CLI_INFRASTRUCTURE))
+        rc = err_set(e, ERR_NOMEM, "out of memory"); // nothing is written but to memory
     if (rc == ERR_OK && code >= 0)
         rc = err_set(e, ERR_INVALID, "%s%s", n ? text : "this is no job",
                      port ? "here: tranche serve --listen-workers tcp://HOST:PORT" : "");

@@ -35,9 +35,9 @@ off_t __real_lseek(int fd, off_t at, int from);
 
 #ifndef FAILING_OWN_POLL
 FAILING_FILE(int, poll, (struct pollfd * fds, nfds_t n, int ms), (fds, n, ms), -1)
-#endif
 FAILING_FILE(int, __poll_chk, (struct pollfd * fds, nfds_t n, int ms, size_t room),
              (fds, n, ms, room), -1)
+#endif
 FAILING_FILE(int, memfd_create, (const char *name, unsigned flags), (name, flags), -1)
 FAILING_FILE(int, dup2, (int from, int to), (from, to), -1)
 FAILING_FILE(int, setenv, (const char *name, const char *value, int over),
@@ -65,7 +65,7 @@ pid_t __wrap_fork(void)
 pid_t __wrap_waitpid(pid_t pid, int *status, int how);
 pid_t __wrap_waitpid(pid_t pid, int *status, int how)
 {
-    if (failing.error == EINTR && failing_now(FAILING_FILES, "waitpid")) return -1;
+    if (!how && failing.error == EINTR && failing_now(FAILING_FILES, "waitpid")) return -1;
     return __real_waitpid(pid, status, how);
 }
 
