@@ -160,6 +160,7 @@ class Case:
         end = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > end:
+                what = what() if callable(what) else what
                 raise Failed(f"not within {seconds} s: {what}\n{self.last or ''}")
             time.sleep(0.005)
 

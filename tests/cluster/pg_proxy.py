@@ -175,7 +175,7 @@ class Proxy:
             self.left = None
         self.open.set()
 
-    def wait_paused(self, seconds=90):
+    def wait_paused(self, seconds=240):
         if not self.paused.wait(seconds):
             raise kit.Failed(f"not within {seconds} s: what the line waits for")
 

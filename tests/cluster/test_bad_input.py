@@ -209,7 +209,7 @@ def ctrl_c_ends_a_run_that_waits_for_input(t):
         t.wait_until(lambda: os.path.exists(t.path(ready)) and (ready != "tmp" or os.listdir(t.path("tmp"))),
                      "the run has begun")
         os.kill(p.pid, signal.SIGINT)
-        t.wait_until(lambda: p.poll() is not None, "it ends while nothing comes", 10)
+        t.wait_until(lambda: p.poll() is not None, "it ends while nothing comes")
         r = t.finish(p)
         t.equal(130, r.code, "exit code")
         t.equal("interrupted", r.json["status"], "status")

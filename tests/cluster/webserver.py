@@ -50,7 +50,7 @@ class WebServer:
         self.ready = threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
-        self.ready.wait(30)
+        self.ready.wait(180)
         self.url = f"http{'s' if cert else ''}://127.0.0.1:{self.port}"
 
     def _run(self):

@@ -90,7 +90,7 @@ class Run:
         goal = self.committed() + more
         self.t.wait_until(lambda: self.committed() >= goal, f"{more} batches more\n{self.c.text[-3000:]}")
 
-    def workers(self, wanted, seconds=120):
+    def workers(self, wanted, seconds=240):
         self.t.wait_until(lambda: wanted(self.live()["workers"]), f"workers\n{self.c.text[-3000:]}", seconds)
 
     def ends(self, code=0):

@@ -53,16 +53,16 @@ KillWait=10
         munge = Daemon(t, "munged", ["/usr/sbin/munged", "--foreground", "--force", "--key-file", f"{self.dir}/munge.key",
                                      "--socket", f"{self.dir}/munge.sock", "--pid-file", f"{self.dir}/munge.pid",
                                      "--log-file", f"{self.dir}/munge.log", "--seed-file", f"{self.dir}/munge.seed"])
-        t.wait_until(lambda: munge.lives() and os.path.exists(f"{self.dir}/munge.sock"), "munged listens", 30)
+        t.wait_until(lambda: munge.lives() and os.path.exists(f"{self.dir}/munge.sock"), "munged listens")
         self.daemons = [Daemon(t, "slurmctld", ["/usr/sbin/slurmctld", "-D", "-i", "-f", self.conf], self.env)]
         self.daemons += [Daemon(t, f"slurmd-n{i}", ["/usr/sbin/slurmd", "-D", "-N", f"n{i}", "-f", self.conf], self.env)
                          for i in range(1, NODES + 1)]
         t.cleanups.insert(0, self.end)  # while they still answer
-        t.wait_until(self.idle, "all nodes are idle", 60)
+        t.wait_until(self.idle, "all nodes are idle")
 
     def call(self, *argv):
         try:
-            p = subprocess.run(argv, env=self.t.env(**self.env), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+            p = subprocess.run(argv, env=self.t.env(**self.env), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240)
         except subprocess.TimeoutExpired:
             return ""
         return p.stdout
@@ -80,7 +80,7 @@ KillWait=10
         self.call("scancel", "--signal=KILL", "--full", "--user=root")
         self.call("scancel", "--user=root")
         try:
-            self.t.wait_until(lambda: not self.jobs("R,CG,PD"), "all jobs are gone", 30)
+            self.t.wait_until(lambda: not self.jobs("R,CG,PD"), "all jobs are gone")
         except Failed:
             pass  # what failed before says more
         for pid in processes(self.t.dir):

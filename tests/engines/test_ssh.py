@@ -29,7 +29,7 @@ class Sshd:
                 "StrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\n"
                 "PermitRootLogin prohibit-password\nMaxStartups 100\n")
         self.daemon = Daemon(t, "sshd", ["/usr/sbin/sshd", "-D", "-e", "-f", t.path("sshd", "config")])
-        t.wait_until(self.answers, "sshd answers", 30)
+        t.wait_until(self.answers, "sshd answers")
         with open(t.path("sshd", "host.pub")) as f:
             key = " ".join(f.read().split()[:2])
         self.known = t.write("sshd/known", "".join(f"[{h}]:{self.port} {key}\n" for h in self.hosts))
@@ -209,7 +209,7 @@ def the_commands_that_are_shown_are_commands(t):
     r.workers(lambda n: n == 1)
     p.stdin.close()
     try:
-        t.equal(0, p.wait(60), "exit code of a worker that was let go")
+        t.equal(0, p.wait(240), "exit code of a worker that was let go")
     except subprocess.TimeoutExpired:
         raise Failed("the worker did not leave when its ssh lost its input")
     finishes(t, s, r)

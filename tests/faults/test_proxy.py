@@ -48,7 +48,7 @@ class Line:
     def ends(self, *faults, ways=("up", "down")):
         """The run is exact, and each of these faults has befallen messages of both directions."""
         try:
-            self.t.wait_until(self.is_over, "the end of the run", 120)
+            self.t.wait_until(self.is_over, "the end of the run", 240)
         except Failed as e:
             raise Failed(f"{e}\nthe line did {self.line.told()}\n{self.c.text[-3000:]}\n" + "\n".join(w.text[-1500:] for w in self.workers.values()))
         self.c.ends(0)
@@ -56,7 +56,7 @@ class Line:
         for w in self.workers.values():  # one that was not told of the end looks for the coordinator
             w.p.terminate()
         for w in self.workers.values():
-            w.p.wait(60)
+            w.p.wait(240)
         self.t.equal([], oracle.judge(self.ref, oracle.Sqlite(self.t.path("wh.db"), "k")), f"the oracle; the line did {self.line.told()}\n"
                      f"{self.c.text[-3000:]}\n")
         self.t.equal([], oracle.left_behind(self.t.dir), "what is left")
