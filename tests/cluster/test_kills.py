@@ -28,11 +28,11 @@ def exact(t, rows=ROWS):
     t.intact("wh.db")
 
 
-def resume(t, what):
+def resume(t, what, rows=ROWS):
     r = t.run(*ARGS)
     if not r.json["load"]["balanced"]:
         raise Failed(f"{what}: not balanced\n{r}")
-    exact(t)
+    exact(t, rows)
 
 
 def kill_after(t, p, seconds, pick):
@@ -97,7 +97,8 @@ def everything_is_killed_at_once(t):
 
 @scenario("kills")
 def at_every_named_crash_point_nothing_is_lost_or_doubled(t):
-    make(t)
+    rows = ROWS // 4
+    make(t, rows)
     t.run(*ARGS, env={"TRANCHE_CRASH_TRACE": t.path("trace")})
     with open(t.path("trace")) as f:
         points = sorted(set(f.read().split()))
@@ -109,7 +110,7 @@ def at_every_named_crash_point_nothing_is_lost_or_doubled(t):
                     os.unlink(t.path(f))
             r = t.run(*ARGS, want=None, env={"TRANCHE_CRASH_AT": f"{point}:{n}"})
             t.true(n > 1 or r.code == -signal.SIGKILL, f"it died at {point}:{n}")
-            resume(t, f"crash at {point}:{n}")
+            resume(t, f"crash at {point}:{n}", rows)
 
 
 @scenario("kills")
