@@ -12,6 +12,7 @@ void agg_fn_free(struct agg_fn *f)
     free(f->name);
     free(f->text);
     free(f->column);
+    free(f->deciding);
     *f = (struct agg_fn){ 0 };
 }
 
@@ -72,7 +73,9 @@ static enum type result_type(const struct agg_fn *f, enum type in)
     case AGG_COUNT_DISTINCT: return TYPE_INTEGER;
     case AGG_SUM: return in == TYPE_BOOLEAN ? TYPE_INTEGER : in;
     case AGG_MIN:
-    case AGG_MAX: return in;
+    case AGG_MAX:
+    case AGG_MAX_BY:
+    case AGG_MIN_BY: return in;
     case AGG_AVG:
     case AGG_STDDEV:
     case AGG_VARIANCE:

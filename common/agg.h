@@ -8,17 +8,19 @@
 #include "common/types.h"
 
 // X(NAME, name in job files, least arguments, most arguments, works on numbers only)
-#define AGG_FUNCTIONS(X)             \
-    X(COUNT, "count", 1, 1, 0)       \
-    X(SUM, "sum", 1, 1, 1)           \
-    X(AVG, "avg", 1, 1, 1)           \
-    X(MIN, "min", 1, 1, 0)           \
-    X(MAX, "max", 1, 1, 0)           \
-    X(STDDEV, "stddev", 1, 1, 1)     \
-    X(VARIANCE, "variance", 1, 1, 1) \
-    X(QUANTILE, "quantile", 2, 2, 1) \
-    X(MEDIAN, "median", 1, 1, 1)     \
-    X(COUNT_DISTINCT, "count_distinct", 1, 1, 0)
+#define AGG_FUNCTIONS(X)                         \
+    X(COUNT, "count", 1, 1, 0)                   \
+    X(SUM, "sum", 1, 1, 1)                       \
+    X(AVG, "avg", 1, 1, 1)                       \
+    X(MIN, "min", 1, 1, 0)                       \
+    X(MAX, "max", 1, 1, 0)                       \
+    X(STDDEV, "stddev", 1, 1, 1)                 \
+    X(VARIANCE, "variance", 1, 1, 1)             \
+    X(QUANTILE, "quantile", 2, 2, 1)             \
+    X(MEDIAN, "median", 1, 1, 1)                 \
+    X(COUNT_DISTINCT, "count_distinct", 1, 1, 0) \
+    X(MAX_BY, "max_by", 2, 2, 0)                 \
+    X(MIN_BY, "min_by", 2, 2, 0)
 
 enum agg_kind {
 #define X(id, text, least, most, numbers) AGG_##id,
@@ -30,8 +32,9 @@ struct agg_fn {
     char *name; // of the result's column
     char *text; // "quantile(delay, 0.95)", as written
     enum agg_kind kind;
-    char *column; // NULL: count(*)
-    double q;     // of QUANTILE and MEDIAN, 0 to 1
+    char *column;   // NULL: count(*)
+    char *deciding; // column of MAX_BY and MIN_BY that says which row it is; else NULL
+    double q;       // of QUANTILE and MEDIAN, 0 to 1
 };
 
 enum { AGG_MAX_KEYS = 100, AGG_MAX_FUNCTIONS = 200 };
@@ -47,9 +50,9 @@ static inline bool agg_given(const struct agg *a)
     return a->by.n || a->n_fn;
 }
 
-// One expression: name(column), name(column, number), count(*). A column is a word of
-// letters, digits and _, or stands in double quotes. ERR_PARSE: the sentence is in e, *at
-// is the byte of the text that it is about. out->name is left NULL.
+// One expression: name(column), name(column, number), name(column, column), count(*). A
+// column is a word of letters, digits and _, or stands in double quotes. ERR_PARSE: the
+// sentence is in e, *at is the byte of the text that it is about. out->name is left NULL.
 MUST_CHECK err_t agg_fn_parse(struct agg_fn *out, const char *text, size_t *at,
                               struct err *e);
 void agg_fn_free(struct agg_fn *f);

@@ -1,5 +1,6 @@
 #include "common/agg_chunk.h"
 
+#include "common/agg_best.h"
 #include "common/agg_groups.h"
 #include "common/agg_states.h"
 
@@ -14,6 +15,8 @@ struct agg_chunk {
     uint32_t n_in;
     uint32_t *key;    // columns of the batch
     uint32_t *column; // of each state; UINT32_MAX: none
+    uint32_t **with;  // of each state of whole rows: further columns
+    struct buf row;
     struct agg_groups *groups;
     struct agg_scratch *scratch;
     struct arena mem; // of one batch: order and values
@@ -25,6 +28,10 @@ void agg_chunk_free(struct agg_chunk **pc)
 {
     struct agg_chunk *c = *pc;
     if (!c) return;
+    for (uint32_t i = 0; c->with && i < c->plan.n; i++)
+        free(c->with[i]);
+    free(c->with);
+    buf_free(&c->row);
     agg_plan_close(&c->plan);
     schema_free(&c->partial);
     agg_groups_free(&c->groups);
@@ -50,6 +57,18 @@ static err_t find(const struct schema *in, const char *name, bool *want, uint32_
     return ERR_OK;
 }
 
+static err_t find_state(struct agg_chunk *c, uint32_t i, const struct schema *in,
+                        bool *want, struct err *e)
+{
+    const struct agg_plan_state *s = &c->plan.state[i];
+    TRY(find(in, s->column, want, &c->column[i], e));
+    c->with[i] = calloc(s->n_with + 1, sizeof **c->with);
+    if (!c->with[i]) return err_set(e, ERR_NOMEM, "out of memory");
+    for (uint32_t k = 0; k < s->n_with; k++)
+        TRY(find(in, s->with[k], want, &c->with[i][k], e));
+    return ERR_OK;
+}
+
 static err_t open_chunk(struct agg_chunk *c, const struct agg *a, const struct schema *in,
                         bool *want, struct err *e)
 {
@@ -59,11 +78,13 @@ static err_t open_chunk(struct agg_chunk *c, const struct agg *a, const struct s
     c->key = calloc(a->by.n + 1, sizeof *c->key);
     c->column = calloc(c->plan.n + 1, sizeof *c->column);
     c->vec = calloc(a->by.n + 1, sizeof *c->vec);
-    if (!c->key || !c->column || !c->vec) return err_set(e, ERR_NOMEM, "out of memory");
+    c->with = calloc(c->plan.n + 1, sizeof *c->with);
+    if (!c->key || !c->column || !c->vec || !c->with)
+        return err_set(e, ERR_NOMEM, "out of memory");
     for (size_t i = 0; i < a->by.n; i++)
         TRY(find(in, a->by.v[i], want, &c->key[i], e));
     for (uint32_t i = 0; i < c->plan.n; i++)
-        TRY(find(in, c->plan.state[i].column, want, &c->column[i], e));
+        TRY(find_state(c, i, in, want, e));
     TRY(agg_groups_new(&c->groups, c->n_keys, e));
     return agg_scratch_new(&c->scratch, e);
 }
@@ -98,6 +119,24 @@ static err_t put_keys(struct agg_chunk *c, uint32_t groups, struct batch *out,
     return ERR_OK;
 }
 
+static bool of_rows(enum agg_state kind)
+{
+    return kind == AGG_STATE_MAX_BY || kind == AGG_STATE_MIN_BY;
+}
+
+static err_t put_rows(struct agg_chunk *c, uint32_t i, const struct batch *in,
+                      const struct agg_order *o, struct batch *out, struct cell *to,
+                      struct err *e)
+{
+    const struct agg_plan_state *s = &c->plan.state[i];
+    const struct vec **columns = arena_alloc(&c->mem, (s->n_with + 1) * sizeof *columns);
+    if (!columns) return nomem(e);
+    columns[0] = &in->col[c->column[i]];
+    for (uint32_t k = 0; k < s->n_with; k++)
+        columns[1 + k] = &in->col[c->with[i][k]];
+    return agg_best_make(s, o, columns, &c->row, &out->mem, c->max_bytes, to, e);
+}
+
 static bool wants_numbers(enum agg_state kind)
 {
     return kind == AGG_STATE_MOMENTS || kind == AGG_STATE_VALUES;
@@ -116,6 +155,11 @@ static err_t put_states(struct agg_chunk *c, const struct batch *in,
         bool numbers = wants_numbers(s->kind);
         struct cell *to = arena_alloc(&out->mem, (o->groups ? o->groups : 1) * sizeof *to);
         if (!to) return nomem(e);
+        out->col[c->n_keys + i] = (struct vec){ .type = TYPE_ANY, .any = to };
+        if (of_rows(s->kind)) {
+            TRY(put_rows(c, i, in, o, out, to, e));
+            continue;
+        }
         if (c->column[i] != UINT32_MAX &&
             (have != c->column[i] || have_numbers != numbers)) {
             TRY(agg_values_make(&v, o, &in->col[c->column[i]], numbers, &c->mem, e));
@@ -123,7 +167,6 @@ static err_t put_states(struct agg_chunk *c, const struct batch *in,
             have_numbers = numbers;
         }
         TRY(agg_states_make(s, o, &v, c->scratch, &out->mem, c->max_bytes, to, e));
-        out->col[c->n_keys + i] = (struct vec){ .type = TYPE_ANY, .any = to };
     }
     return ERR_OK;
 }

@@ -1,5 +1,6 @@
 #include "common/agg_merge.h"
 
+#include "common/agg_best.h"
 #include "common/agg_counted.h"
 #include "common/agg_distinct.h"
 #include "common/agg_plan.h"
@@ -24,6 +25,7 @@ struct state {  // one of the plan's
     struct moments *moments;
     struct agg_counted *counted;
     struct agg_distinct *distinct;
+    struct agg_best *row;
 };
 
 struct agg_merge {
@@ -37,15 +39,19 @@ static err_t nomem(struct err *e)
     return err_set(e, ERR_NOMEM, "out of memory: merging an aggregate");
 }
 
-static err_t open_state(struct state *s, enum agg_state kind, uint64_t memory_bytes,
-                        struct err *e)
+static err_t open_state(struct state *s, const struct agg_plan_state *plan,
+                        uint64_t memory_bytes, struct err *e)
 {
-    switch (kind) {
+    switch (plan->kind) {
     case AGG_STATE_MOMENTS:
         s->moments = calloc(1, sizeof *s->moments);
         return s->moments ? ERR_OK : nomem(e);
     case AGG_STATE_VALUES: return agg_counted_new(&s->counted, memory_bytes, e);
     case AGG_STATE_DISTINCT: return agg_distinct_new(&s->distinct, memory_bytes, e);
+    case AGG_STATE_MAX_BY:
+    case AGG_STATE_MIN_BY:
+        s->row = calloc(1, sizeof *s->row);
+        return s->row ? agg_best_open(s->row, plan, e) : nomem(e);
     default: return ERR_OK;
     }
 }
@@ -60,8 +66,8 @@ static err_t open_states(struct agg_merge *m, uint64_t memory_bytes, struct err 
         heavy += m->plan.state[i].kind == AGG_STATE_VALUES ||
                  m->plan.state[i].kind == AGG_STATE_DISTINCT;
     for (uint32_t i = 0; i < m->plan.n; i++)
-        TRY(open_state(&m->state[i], m->plan.state[i].kind,
-                       memory_bytes / (heavy ? heavy : 1), e));
+        TRY(open_state(&m->state[i], &m->plan.state[i], memory_bytes / (heavy ? heavy : 1),
+                       e));
     return ERR_OK;
 }
 
@@ -86,6 +92,8 @@ void agg_merge_free(struct agg_merge **pm)
         free(s->moments);
         agg_counted_free(&s->counted);
         agg_distinct_free(&s->distinct);
+        if (s->row) agg_best_close(s->row);
+        free(s->row);
     }
     free(m->state);
     agg_plan_close(&m->plan);
@@ -112,6 +120,7 @@ void agg_merge_start(struct agg_merge *m)
         }
         if (s->counted) agg_counted_clear(s->counted);
         if (s->distinct) agg_distinct_clear(s->distinct);
+        if (s->row) s->row->any = false;
     }
 }
 
@@ -186,6 +195,8 @@ static err_t add_state(struct state *s, const struct agg_plan_state *plan,
     case AGG_STATE_DISTINCT:
         if (!blob) return bad(e, "a list of values");
         return agg_distinct_add(s->distinct, c->p, c->len, e);
+    case AGG_STATE_MAX_BY:
+    case AGG_STATE_MIN_BY: return agg_best_add(s->row, plan, c, e);
     }
     return ERR_OK;
 }
@@ -242,8 +253,8 @@ static struct cell integer(uint64_t n)
     return (struct cell){ .kind = CELL_INTEGER, .i = (int64_t)n };
 }
 
-static err_t result_of(struct state *s, const struct agg_fn *f, struct cell *out,
-                       struct err *e)
+static err_t result_of(struct state *s, const struct agg_fn *f, uint32_t with,
+                       struct cell *out, struct err *e)
 {
     double r;
     uint64_t n;
@@ -270,6 +281,10 @@ static err_t result_of(struct state *s, const struct agg_fn *f, struct cell *out
         TRY(agg_distinct_count(s->distinct, &n, e));
         *out = integer(n);
         break;
+    case AGG_MAX_BY:
+    case AGG_MIN_BY:
+        if (s->row->any) *out = s->row->row[1 + with];
+        break;
     }
     return ERR_OK;
 }
@@ -277,6 +292,7 @@ static err_t result_of(struct state *s, const struct agg_fn *f, struct cell *out
 err_t agg_merge_result(struct agg_merge *m, struct cell *out, struct err *e)
 {
     for (size_t i = 0; i < m->agg->n_fn; i++)
-        TRY(result_of(&m->state[m->plan.of_fn[i]], &m->agg->fn[i], &out[i], e));
+        TRY(result_of(&m->state[m->plan.of_fn[i]], &m->agg->fn[i], m->plan.with_of_fn[i],
+                      &out[i], e));
     return ERR_OK;
 }

@@ -89,6 +89,15 @@ static err_t take_function(struct parser *p, enum agg_kind *kind)
         { "minimum", "min" },
         { "maximum", "max" },
         { "total", "sum" },
+        { "arg_max", "max_by" },
+        { "argmax", "max_by" },
+        { "last", "max_by" },
+        { "latest", "max_by" },
+        { "newest", "max_by" },
+        { "arg_min", "min_by" },
+        { "argmin", "min_by" },
+        { "first", "min_by" },
+        { "oldest", "min_by" },
     };
     for (unsigned i = 0; i < sizeof others / sizeof *others; i++)
         if (strcasecmp(word, others[i][0]) == 0) s.best = others[i][1];
@@ -96,7 +105,7 @@ static err_t take_function(struct parser *p, enum agg_kind *kind)
         return wrong(p, begin, "no function %s; did you mean '%s'?", QUOTED(word), s.best);
     return wrong(p, begin,
                  "no function %s; there are count, sum, avg, min, max, stddev, variance, "
-                 "quantile, median and count_distinct",
+                 "quantile, median, count_distinct, max_by and min_by",
                  QUOTED(word));
 }
 
@@ -176,12 +185,21 @@ static err_t parse(struct parser *p, struct agg_fn *f)
     if (take(p, ')')) return wrong(p, p->at - 1, "%s wants a column", name);
     TRY(take_column(p, f, &f->column));
     f->q = 0.5;
-    if (FUNCTIONS[f->kind].most == 2) {
+    if (f->kind == AGG_QUANTILE) {
         if (!take(p, ','))
             return wrong(p, p->at, "%s(column, q): the ', q' is missing", name);
         TRY(take_share(p, &f->q));
+    } else if (FUNCTIONS[f->kind].most == 2) {
+        if (!take(p, ','))
+            return wrong(p, p->at,
+                         "%s(x, by): the ', by' is missing, the column that says which "
+                         "row's x it is",
+                         name);
+        TRY(take_column(p, f, &f->deciding));
     }
-    if (take(p, ',')) return wrong(p, p->at - 1, "%s takes only one column", name);
+    if (take(p, ','))
+        return wrong(p, p->at - 1, "%s takes only %s", name,
+                     f->deciding ? "two columns" : "one column");
     if (!take(p, ')')) return wrong(p, p->at, "a ')' is wanted here");
     skip_space(p);
     if (p->text[p->at])
@@ -241,6 +259,8 @@ static err_t check_fn(const struct agg_fn *f, const char *where, const struct sc
                       bool typed, struct err *e)
 {
     if (!f->column) return ERR_OK;
+    if (f->deciding && schema_find(rows, f->deciding) < 0)
+        return no_column(rows, f->deciding, where, e);
     int at = schema_find(rows, f->column);
     if (at < 0) return no_column(rows, f->column, where, e);
     if (typed && FUNCTIONS[f->kind].numbers && type_is_text(rows->f[at].type))

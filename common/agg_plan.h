@@ -4,6 +4,7 @@
 //
 //   ROWS, COUNT  an integer
 //   MIN, MAX     the value itself, or NULL
+//   MAX_BY, ...  blob of one row's values, or NULL: agg_best.h
 //   MOMENTS      blob: u8 flags (AGG_MOMENTS_*), varint n, then the sum, and the sum of
 //                squares when that flag is set (exact.h)
 //   VALUES       blob: u8 form, varint number of entries, then ascending entries
@@ -28,6 +29,8 @@ enum agg_state {
     AGG_STATE_MAX,
     AGG_STATE_VALUES,
     AGG_STATE_DISTINCT,
+    AGG_STATE_MAX_BY,
+    AGG_STATE_MIN_BY,
 };
 
 enum {
@@ -45,9 +48,12 @@ struct agg_plan { // borrows the columns' names from the aggregate
         enum agg_state kind;
         const char *column; // NULL: of ROWS
         bool squares;       // of MOMENTS
+        const char **with;  // of MAX_BY and MIN_BY: columns that are wanted of the row
+        uint32_t n_with;
     } * state;
     uint32_t n;
-    uint32_t *of_fn; // a function's state
+    uint32_t *of_fn;      // a function's state
+    uint32_t *with_of_fn; // ... of MAX_BY and MIN_BY: which of the wanted columns it is
 };
 
 MUST_CHECK err_t agg_plan_init(struct agg_plan *p, const struct agg *a, struct err *e);

@@ -421,6 +421,8 @@ static err_t make_one(struct making *m, const struct agg_plan_state *kind,
     case AGG_STATE_MAX: *out = extreme(v, g, -1); return ERR_OK;
     case AGG_STATE_VALUES: return values(m, v, g, out);
     case AGG_STATE_DISTINCT: return distinct(m, v, g, out);
+    case AGG_STATE_MAX_BY:
+    case AGG_STATE_MIN_BY: break; // agg_best
     }
     return ERR_OK;
 }

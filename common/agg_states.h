@@ -1,4 +1,5 @@
-// agg_states - from the values of a column to one state a group (agg_plan.h has the forms).
+// agg_states - from the values of a column to one state a group (agg_plan.h has the forms;
+// those of whole rows are made by agg_best).
 
 #ifndef COMMON_AGG_STATES_H
 #define COMMON_AGG_STATES_H

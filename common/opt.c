@@ -345,7 +345,7 @@ const struct opt opt_table[] = {
       .metavar = "NAME=FUNCTION", .takes = "mapping of name to function",
       .help = "What to compute of each group: count(*), count(x), sum(x), avg(x), min(x), "
               "max(x), stddev(x), variance(x), median(x), quantile(x, 0.95), "
-              "count_distinct(x); all are exact. Repeatable",
+              "count_distinct(x), max_by(x, y), min_by(x, y); all are exact. Repeatable",
       .set = set_compute },
     { KEY("merge.sql", "merge-sql"), .section = OPT_TRANSFORM, .form = OPT_ONE,
       .metavar = "SQL", .takes = "one SELECT",

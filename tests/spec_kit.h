@@ -171,6 +171,7 @@ static inline struct spec full_spec(void)
     PASS(&e, agg_add_by(&s.aggregate, "origin", &e));
     PASS(&e, agg_add_fn(&s.aggregate, "n", "count(*)", &e));
     PASS(&e, agg_add_fn(&s.aggregate, "p95", "quantile(delay, 0.95)", &e));
+    PASS(&e, agg_add_fn(&s.aggregate, "last", "max_by(tail, hour)", &e));
     add_param(&s, "none", (struct cell){ .kind = CELL_NULL });
     add_param(&s, "max", (struct cell){ .kind = CELL_INTEGER, .i = INT64_MAX });
     add_param(&s, "min", (struct cell){ .kind = CELL_INTEGER, .i = INT64_MIN });

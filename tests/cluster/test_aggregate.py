@@ -19,7 +19,7 @@ COMPUTE = {
     "sd_r": "stddev(r)", "var_r": "variance(r)", "min_r": "min(r)", "max_r": "max(r)",
     "p95_r": "quantile(r, 0.95)", "med_r": "median(r)", "d_r": "count_distinct(r)",
     "n_t": "count(t)", "min_t": "min(t)", "max_t": "max(t)", "d_t": "count_distinct(t)",
-    "sum_b": "sum(b)", "d_b": "count_distinct(b)",
+    "sum_b": "sum(b)", "d_b": "count_distinct(b)", "last_t": "max_by(t, b)", "last_x": "max_by(x, b)", "first_b": "min_by(b, t)",
 }
 FLAGS = [a for name, f in COMPUTE.items() for a in ("--compute", f"{name}={f}")]
 KEYS = ["a", "b", "Gr\u00fc\u00df Gott, long key of some bytes", "z z", "aaaaaaa", "aaaaaaaa", "0", ""]
@@ -114,9 +114,12 @@ def check(t, rows, by, got):
         g = dict(zip(COMPUTE, line[len(by):]))
         x, r, text, b = ([m[i] for m in groups[key] if m[i] is not None] for i in (2, 3, 4, 5))
         want_x, want_r = numbers(x, as_int), numbers(r, as_float)
+        last = max(groups[key], key=lambda m: (m[5], sql_order(m[4]), sql_order(m[2])))
+        first = min((m for m in groups[key] if m[4] is not None), key=lambda m: (m[4].encode(), m[5]), default=None)
         for name, want in (("n", len(groups[key])), ("n_x", len(x)), ("n_t", len(text)), ("d_x", len(set(x))),
                            ("d_r", len(set(r))), ("d_t", len(set(text))), ("d_b", len(set(b))),
                            ("min_t", min(text, key=str.encode, default=None)),
+                           ("last_t", last[4]), ("last_x", last[2]), ("first_b", first and first[5]),
                            ("max_t", max(text, key=str.encode, default=None)), ("sum_b", as_int(sum(b)))):
             t.equal(want, g[name], f"{name} of {key}")
         for c, want, values in (("x", want_x, x), ("r", want_r, r)):

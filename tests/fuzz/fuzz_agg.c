@@ -7,10 +7,11 @@
 #include "tests/fuzz/fuzz.h"
 
 static const char *const FUNCTIONS[] = {
-    "count(*)", "count(x)", "sum(x)",         "avg(y)",           "stddev(y)",
-    "min(x)",   "max(x)",   "quantile(x, 1)", "quantile(x, 0.3)", "count_distinct(x)",
+    "count(*)",     "count(x)", "sum(x)",         "avg(y)",           "stddev(y)",
+    "min(x)",       "max(x)",   "quantile(x, 1)", "quantile(x, 0.3)", "count_distinct(x)",
+    "max_by(x, y)",
 };
-enum { N = sizeof FUNCTIONS / sizeof *FUNCTIONS, STATES = 8, RECORDS_MAX = 512 };
+enum { N = sizeof FUNCTIONS / sizeof *FUNCTIONS, STATES = 9, RECORDS_MAX = 512 };
 
 // What an honest worker gives for no row.
 static void nothing(struct cell *c)
@@ -26,6 +27,7 @@ static void nothing(struct cell *c)
         { .kind = CELL_NULL },
         { .kind = CELL_BLOB, .len = sizeof values, .p = values },
         { .kind = CELL_BLOB, .len = sizeof distinct, .p = distinct },
+        { .kind = CELL_NULL },
     };
     memcpy(c, empty, sizeof empty);
 }

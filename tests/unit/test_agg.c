@@ -36,6 +36,11 @@ static const struct expression EXPRESSIONS[] = {
     { "percentage", "quantile(x, 95)", "written as a share", 12 },
     { "negative", "quantile(x, -0.1)", "not from 0 to 1", 12 },
     { "open", "sum(x", "a ')' is wanted here", 5 },
+    { "a_row", "max_by(x, \"y z\")", NULL, 0 },
+    { "a_row_by_nothing", "max_by(x)", "the ', by' is missing", 8 },
+    { "a_row_by_a_number", "min_by(x, 1)", "min_by wants a column first", 10 },
+    { "a_row_by_two", "min_by(x, y, z)", "min_by takes only two columns", 11 },
+    { "a_row_known_elsewhere", "arg_max(x, y)", "did you mean 'max_by'?", 0 },
     { "more", "sum(x) / 2", "nothing may follow", 7 },
 };
 
@@ -69,7 +74,7 @@ static void a_quoted_column_is_unquoted(void **state)
 
 // ---- chunks and merges
 
-enum { COLUMNS = 4, ROWS = 500, FUNCTIONS = 12, GROUPS_MAX = 400 };
+enum { COLUMNS = 4, ROWS = 500, FUNCTIONS = 15, GROUPS_MAX = 400 };
 
 static const char *const COMPUTE[FUNCTIONS] = {
     "count(*)",
@@ -84,6 +89,9 @@ static const char *const COMPUTE[FUNCTIONS] = {
     "median(w)",
     "count_distinct(v)",
     "count_distinct(w)",
+    "max_by(v, w)",
+    "MAX_BY(k, W)",
+    "min_by(v, w)",
 };
 
 struct table { // rows of any values; text is static
@@ -264,6 +272,67 @@ static void however_rows_are_cut_the_bits_are_the_same(void **state)
     }
 }
 
+// Row i before row best, or after it: by w, then v and k.
+static int compare_rows(const struct table *t, uint32_t i, uint32_t best)
+{
+    int order = agg_compare(&t->cell[3][i], &t->cell[3][best]);
+    if (!order) order = agg_compare(&t->cell[2][i], &t->cell[2][best]);
+    return order ? order : agg_compare(&t->cell[1][i], &t->cell[1][best]);
+}
+
+static void one_row_gives_all_values_of_max_by(void **state)
+{
+    (void)state;
+    static struct table t;
+    static struct aggregated got;
+    struct rnd r = rnd_seed("test_agg");
+    fill(&t, &r);
+    for (uint32_t i = 0; i < ROWS; i++)
+        t.cell[0][i] = t.cell[0][i % 20];
+    aggregate(&t, 7, true, 1, &got);
+    for (uint32_t g = 0; g < got.n; g++) {
+        uint32_t hi = ROWS, lo = ROWS;
+        struct cell none = { .kind = CELL_NULL };
+        for (uint32_t i = 0; i < ROWS; i++) {
+            if (!agg_cell_equal(&t.cell[0][i], &got.key[g][0])) continue;
+            if (t.cell[3][i].kind == CELL_NULL) continue;
+            if (hi == ROWS || compare_rows(&t, i, hi) > 0) hi = i;
+            int order = lo == ROWS ? -1 : agg_compare(&t.cell[3][i], &t.cell[3][lo]);
+            if (!order) order = agg_compare(&t.cell[2][i], &t.cell[2][lo]);
+            if (order < 0) lo = i;
+        }
+        same_cell(hi < ROWS ? &t.cell[2][hi] : &none, &got.value[g][12], "max_by(v, w)");
+        same_cell(hi < ROWS ? &t.cell[1][hi] : &none, &got.value[g][13], "max_by(k, w)");
+        same_cell(lo < ROWS ? &t.cell[2][lo] : &none, &got.value[g][14], "min_by(v, w)");
+    }
+}
+
+static void states_of_rows_that_are_none_are_refused(void **state)
+{
+    (void)state;
+    static const uint8_t none[] = { 0, 1, 5 }, cut[] = { 1, 5, 6, 200, 0, 0, 0, 'x' },
+                         more[] = { 1, 5, 0, 0 },
+                         nan[] = { 1, 5, 5, 0, 0, 0, 0, 0, 0, 0xf8, 0x7f };
+    static const struct slice bad[] = {
+        { none, sizeof none }, { cut, sizeof cut }, { more, sizeof more },
+        { nan, sizeof nan },   { none, 0 },
+    };
+    struct agg a = { 0 };
+    struct agg_merge *m;
+    struct err e;
+    PASS(&e, agg_add_fn(&a, "x", "max_by(x, y)", &e));
+    PASS(&e, agg_merge_new(&m, &a, 1 << 20, &e));
+    agg_merge_start(m);
+    for (size_t i = 0; i < N_OF(bad); i++) {
+        struct cell c = { CELL_BLOB, (uint32_t)bad[i].n, { .p = bad[i].p } };
+        EXPECT(ERR_PROTO, &e, agg_merge_add(m, &c, &e));
+        c.kind = CELL_TEXT;
+        EXPECT(ERR_PROTO, &e, agg_merge_add(m, &c, &e));
+    }
+    agg_merge_free(&m);
+    agg_free(&a);
+}
+
 // What is simple is counted again, row by row.
 static void counts_and_extremes_are_those_of_the_rows(void **state)
 {
@@ -340,6 +409,8 @@ int main(void)
         cmocka_unit_test(a_quoted_column_is_unquoted),
         cmocka_unit_test(however_rows_are_cut_the_bits_are_the_same),
         cmocka_unit_test(counts_and_extremes_are_those_of_the_rows),
+        cmocka_unit_test(one_row_gives_all_values_of_max_by),
+        cmocka_unit_test(states_of_rows_that_are_none_are_refused),
         cmocka_unit_test(sums_of_integers_become_reals_only_past_the_edge),
         cmocka_unit_test(infinities_make_infinite_sums_or_none),
     };

@@ -51,11 +51,11 @@ char *__wrap_strdup(const char *s)
     return fails() ? NULL : __real_strdup(s);
 }
 
-enum { ROWS = 3000, STATES = 8 };
+enum { ROWS = 3000 };
 
 static const char *const FUNCTIONS[] = {
-    "count(*)", "count(v)",  "stddev(v)",         "min(v)",
-    "max(v)",   "median(v)", "count_distinct(v)", "sum(k)"
+    "count(*)",  "count(v)",          "stddev(v)",    "min(v)",       "max(v)",
+    "median(v)", "count_distinct(v)", "max_by(v, k)", "min_by(k, v)", "sum(k)"
 };
 
 static void fill(struct cell *k, struct cell *v)
@@ -72,7 +72,7 @@ static void fill(struct cell *k, struct cell *v)
 static err_t merge_all(const struct agg *a, const struct batch *part, struct err *e)
 {
     struct agg_merge *m = NULL;
-    struct cell states[STATES], values[STATES];
+    struct cell states[N_OF(FUNCTIONS)], values[N_OF(FUNCTIONS)];
     err_t rc = agg_merge_new(&m, a, 70000, e); // little: it spills
     if (rc != ERR_OK) return rc;
     agg_merge_start(m);
