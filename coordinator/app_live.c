@@ -46,6 +46,7 @@ void app_tell_now(struct app *a, const struct sched_counts *c, ns_t now)
         .rows_loaded = t->rows_loaded,
         .chunks = t->chunks,
         .retries = c->retries,
+        .bytes_read = t->bytes_read,
         .in_rows = source_inputs(a->in->source, &n)->in_rows,
         .bytes = a->bytes_done,
         .bytes_total = a->bytes_total,

@@ -2,7 +2,7 @@
 
 #include "common/conf.h"
 #include "common/say.h"
-#include "coordinator/backlog.h"
+#include "coordinator/backlog_json.h"
 #include "coordinator/cli.h"
 #include "coordinator/client.h"
 #include "coordinator/report.h"
@@ -71,23 +71,29 @@ static void json_member(FILE *to, const char *key, struct msg_str s)
 
 static void json_job(const struct msg_ENTRY *j, FILE *to)
 {
-    fprintf(to, "{\"job\":%llu,\"state\":\"%s\",\"priority\":%llu,\"starts\":%llu",
-            (unsigned long long)j->job, backlog_state_text(j->state),
-            (unsigned long long)j->priority, (unsigned long long)j->starts);
-    fprintf(to, ",\"stopping\":%s,\"exit_code\":", j->stopping ? "true" : "false");
-    if (backlog_is_over(j->state))
-        fprintf(to, "%d", (int)j->exit_code);
-    else
-        fputs("null", to);
-    fprintf(to, ",\"submitted_ms\":%llu,\"started_ms\":%llu,\"ended_ms\":%llu",
-            (unsigned long long)j->submitted_ms, (unsigned long long)j->started_ms,
-            (unsigned long long)j->ended_ms);
-    json_member(to, "name", j->name);
-    json_member(to, "owner", j->owner);
-    json_member(to, "folder", j->folder);
-    json_member(to, "file", j->file);
-    json_member(to, "run", j->run);
-    json_member(to, "error", j->text);
+    const struct msg_str from[] = {
+        j->name, j->owner, j->folder, j->file, j->run, j->text
+    };
+    char text[6][4200];
+    for (int i = 0; i < 6; i++)
+        text_of(from[i], text[i], sizeof text[i]);
+    const struct backlog_job job = { .id = (int64_t)j->job,
+                                     .state = (enum backlog_state)j->state,
+                                     .priority = (uint32_t)j->priority,
+                                     .starts = (uint32_t)j->starts,
+                                     .stopping = j->stopping,
+                                     .exit_code = (int)j->exit_code,
+                                     .submitted_ms = (int64_t)j->submitted_ms,
+                                     .started_ms = (int64_t)j->started_ms,
+                                     .ended_ms = (int64_t)j->ended_ms,
+                                     .name = text[0],
+                                     .owner = text[1],
+                                     .folder = text[2],
+                                     .file = text[3],
+                                     .run = text[4],
+                                     .error = text[5] };
+    fputc('{', to);
+    backlog_json(&job, to);
     fputs("}\n", to);
 }
 

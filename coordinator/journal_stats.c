@@ -27,10 +27,11 @@ static const char tables[] =
     "CREATE INDEX IF NOT EXISTS run_jobs_of ON run_jobs(job);"
     "CREATE TABLE IF NOT EXISTS run_now(run INTEGER PRIMARY KEY REFERENCES runs(seq),"
     " at_ms INT, rows_read INT, rows_rejected INT, rows_loaded INT, chunks INT,"
-    " retries INT, in_rows INT, bytes INT, bytes_total INT, running INT, waiting INT,"
+    " retries INT, bytes_read INT, in_rows INT, bytes INT, bytes_total INT, running INT, "
+    "waiting INT,"
     " to_come INT, workers INT, slots INT, busy INT, results INT)";
 
-enum { VALUES_MAX = 17 };
+enum { VALUES_MAX = 18 };
 
 struct value { // text, or a number when that is NULL
     const char *text;
@@ -127,17 +128,17 @@ err_t journal_samples_thin(struct journal *j, uint64_t every, struct err *e)
 err_t journal_now_put(struct journal *j, const struct journal_now *n, struct err *e)
 {
     TRY(ready(j, e));
-    const struct value v[VALUES_MAX] = {
+    const struct value v[] = {
         NUMBER(j->run),           NUMBER(n->at_ms),       NUMBER(n->rows_read),
         NUMBER(n->rows_rejected), NUMBER(n->rows_loaded), NUMBER(n->chunks),
-        NUMBER(n->retries),       NUMBER(n->in_rows),     NUMBER(n->bytes),
-        NUMBER(n->bytes_total),   NUMBER(n->running),     NUMBER(n->waiting),
-        NUMBER(n->to_come),       NUMBER(n->workers),     NUMBER(n->slots),
-        NUMBER(n->busy),          NUMBER(n->results)
+        NUMBER(n->retries),       NUMBER(n->bytes_read),  NUMBER(n->in_rows),
+        NUMBER(n->bytes),         NUMBER(n->bytes_total), NUMBER(n->running),
+        NUMBER(n->waiting),       NUMBER(n->to_come),     NUMBER(n->workers),
+        NUMBER(n->slots),         NUMBER(n->busy),        NUMBER(n->results)
     };
     return insert(
-        j, "INSERT OR REPLACE INTO run_now VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", v,
-        17, e);
+        j, "INSERT OR REPLACE INTO run_now VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", v,
+        18, e);
 }
 
 static err_t put_worker(struct journal *j, const struct journal_worker *w, struct err *e)

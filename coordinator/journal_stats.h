@@ -46,7 +46,7 @@ struct journal_sample { // of this run so far, but workers, slots, busy, results
 
 struct journal_now { // of this run so far, but bytes: with what earlier runs have loaded
     int64_t at_ms;
-    uint64_t rows_read, rows_rejected, rows_loaded, chunks, retries;
+    uint64_t rows_read, rows_rejected, rows_loaded, chunks, retries, bytes_read;
     bool in_rows;                // the bytes are rows of a source that has no bytes
     uint64_t bytes, bytes_total; // total 0: unknown
     uint64_t running, waiting;   // batches that workers have, and that wait for one

@@ -13,31 +13,70 @@ void past_json_text(const char *key, const char *s, FILE *out)
     json_string(s, out);
 }
 
+void past_json_worker(const struct journal_worker *w, FILE *out)
+{
+    fputs("\"name\":", out);
+    json_string(w->name, out);
+    past_json_text("role", w->role, out);
+    past_json_text("host", w->host, out);
+    past_json_text("cpu", w->cpu, out);
+    past_json_number("cores", w->cores, out);
+    past_json_number("slots", w->slots, out);
+    past_json_number("memory_bytes", w->memory_bytes, out);
+    past_json_number("sessions", w->sessions, out);
+    fprintf(out, ",\"came_ms\":%lld,\"left_ms\":", (long long)w->came_ms);
+    if (w->left_ms < 0)
+        fputs("null", out);
+    else
+        fprintf(out, "%lld", (long long)w->left_ms);
+    past_json_number("chunks", w->chunks, out);
+    past_json_number("failed", w->failed, out);
+    past_json_number("busy_ms", (uint64_t)w->busy_ms, out);
+}
+
 static void json_workers(const struct past *p, FILE *out)
 {
     fputs(",\"workers\":[", out);
     for (uint32_t i = 0; i < p->n_workers; i++) {
-        const struct journal_worker *w = &p->workers[i];
-        fprintf(out, "%s{\"name\":", i ? "," : "");
-        json_string(w->name, out);
-        past_json_text("role", w->role, out);
-        past_json_text("host", w->host, out);
-        past_json_text("cpu", w->cpu, out);
-        past_json_number("cores", w->cores, out);
-        past_json_number("slots", w->slots, out);
-        past_json_number("memory_bytes", w->memory_bytes, out);
-        past_json_number("sessions", w->sessions, out);
-        fprintf(out, ",\"came_ms\":%lld,\"left_ms\":", (long long)w->came_ms);
-        if (w->left_ms < 0)
-            fputs("null", out);
-        else
-            fprintf(out, "%lld", (long long)w->left_ms);
-        past_json_number("chunks", w->chunks, out);
-        past_json_number("failed", w->failed, out);
-        past_json_number("busy_ms", (uint64_t)w->busy_ms, out);
+        fputs(i ? ",{" : "{", out);
+        past_json_worker(&p->workers[i], out);
         fputc('}', out);
     }
     fputc(']', out);
+}
+
+void past_json_samples(const struct past *p, FILE *out)
+{
+    for (uint32_t i = 0; i < p->n_samples; i++) {
+        const struct journal_sample *s = &p->samples[i];
+        fprintf(out, "%s{\"at_ms\":%lld", i ? "," : "", (long long)s->at_ms);
+        past_json_number("rows_read", s->rows_read, out);
+        past_json_number("bytes", s->bytes, out);
+        past_json_number("chunks", s->chunks, out);
+        past_json_number("workers", s->workers, out);
+        past_json_number("slots", s->slots, out);
+        past_json_number("busy", s->busy, out);
+        fputc('}', out);
+    }
+}
+
+void past_json_chunks(const struct past *p, const struct past_chunk *c, uint32_t n,
+                      FILE *out)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (i) fputc(',', out);
+        past_json_chunk(p, &c[i], out);
+    }
+}
+
+void past_json_reasons(const struct past *p, FILE *out)
+{
+    for (uint32_t i = 0; i < p->n_reasons; i++) {
+        fprintf(out, "%s{\"reason\":", i ? "," : "");
+        json_string(p->reasons[i].reason, out);
+        past_json_number("rows", p->reasons[i].rows, out);
+        fputc('}', out);
+    }
 }
 
 static void json_cache(const struct past *p, FILE *out)
@@ -57,7 +96,7 @@ static void json_cache(const struct past *p, FILE *out)
     fputc(']', out);
 }
 
-void past_json_run(const struct past *p, FILE *out)
+void past_json_totals(const struct past *p, FILE *out)
 {
     const struct journal_run *r = &p->run;
     fputs("\"run\":", out);
@@ -84,6 +123,11 @@ void past_json_run(const struct past *p, FILE *out)
     past_json_number("attempts_failed", p->failed, out);
     past_json_number("attempts_lost", p->lost, out);
     if (p->planned) fprintf(out, ",\"planned_seconds\":%.3f", p->plan.seconds);
+}
+
+void past_json_run(const struct past *p, FILE *out)
+{
+    past_json_totals(p, out);
     json_workers(p, out);
     json_cache(p, out);
 }

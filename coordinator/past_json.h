@@ -12,6 +12,13 @@ void past_json_number(const char *key, uint64_t n, FILE *out); // ,"key":n
 void past_json_text(const char *key, const char *s, FILE *out);
 // Members of an object: run, status, rows, times, workers.
 void past_json_run(const struct past *p, FILE *out);
+void past_json_totals(const struct past *p, FILE *out); // ... without the workers
+void past_json_worker(const struct journal_worker *w, FILE *out);
+// Elements of a list:
+void past_json_samples(const struct past *p, FILE *out);
+void past_json_chunks(const struct past *p, const struct past_chunk *c, uint32_t n,
+                      FILE *out);
+void past_json_reasons(const struct past *p, FILE *out);
 void past_json_chunk(const struct past *p, const struct past_chunk *c, FILE *out);
 void past_json_events(const struct past *p, FILE *out); // elements of a list
 void past_json_rows(const struct past_rows *r, FILE *out);

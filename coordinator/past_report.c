@@ -112,47 +112,17 @@ void past_report(const struct past *p, FILE *out)
     say_hardware(p, out);
 }
 
-static void json_samples(const struct past *p, FILE *out)
-{
-    fputs(",\"samples\":[", out);
-    for (uint32_t i = 0; i < p->n_samples; i++) {
-        const struct journal_sample *s = &p->samples[i];
-        fprintf(out, "%s{\"at_ms\":%lld", i ? "," : "", (long long)s->at_ms);
-        past_json_number("rows_read", s->rows_read, out);
-        past_json_number("bytes", s->bytes, out);
-        past_json_number("chunks", s->chunks, out);
-        past_json_number("workers", s->workers, out);
-        past_json_number("slots", s->slots, out);
-        past_json_number("busy", s->busy, out);
-        fputc('}', out);
-    }
-    fputc(']', out);
-}
-
-static void json_chunks(const struct past *p, const char *key, const struct past_chunk *c,
-                        uint32_t n, FILE *out)
-{
-    fprintf(out, ",\"%s\":[", key);
-    for (uint32_t i = 0; i < n; i++) {
-        if (i) fputc(',', out);
-        past_json_chunk(p, &c[i], out);
-    }
-    fputc(']', out);
-}
-
 void past_report_json(const struct past *p, FILE *out)
 {
     fputc('{', out);
     past_json_run(p, out);
-    json_samples(p, out);
-    json_chunks(p, "slowest", p->slowest, p->n_slowest, out);
-    json_chunks(p, "retried", p->troubled, p->n_troubled, out);
-    fputs(",\"rejects\":[", out);
-    for (uint32_t i = 0; i < p->n_reasons; i++) {
-        fprintf(out, "%s{\"reason\":", i ? "," : "");
-        json_string(p->reasons[i].reason, out);
-        past_json_number("rows", p->reasons[i].rows, out);
-        fputc('}', out);
-    }
+    fputs(",\"samples\":[", out);
+    past_json_samples(p, out);
+    fputs("],\"slowest\":[", out);
+    past_json_chunks(p, p->slowest, p->n_slowest, out);
+    fputs("],\"retried\":[", out);
+    past_json_chunks(p, p->troubled, p->n_troubled, out);
+    fputs("],\"rejects\":[", out);
+    past_json_reasons(p, out);
     fputs("]}\n", out);
 }

@@ -165,20 +165,26 @@ void report_human(const struct report *r, FILE *out)
 
 void json_string(const char *s, FILE *out)
 {
+    json_string_n(s, strlen(s), out);
+}
+
+void json_string_n(const void *p, size_t n, FILE *out)
+{
+    const uint8_t *s = p;
     static const char replacement[] = "\xef\xbf\xbd"; // U+FFFD, for what is no UTF-8
-    size_t n = strlen(s), bad = utf8_bad((const uint8_t *)s, n);
+    size_t bad = utf8_bad(s, n);
     fputc('"', out);
     for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)s[i];
+        unsigned char c = s[i];
         if (i == bad) {
-            fputs(replacement, out);
-            bad = i + 1 + utf8_bad((const uint8_t *)s + i + 1, n - i - 1);
+            fputs(c ? replacement : "\\u0000", out);
+            bad = i + 1 + utf8_bad(s + i + 1, n - i - 1);
         } else if (c == '"' || c == '\\') {
             fprintf(out, "\\%c", c);
         } else if (c < 0x20 || c == 0x7f) {
             fprintf(out, "\\u%04x", c);
-        } else if (c == 0xc2 && (unsigned char)s[i + 1] < 0xa0) { // U+0080 to U+009F
-            fprintf(out, "\\u%04x", (unsigned char)s[++i]);
+        } else if (c == 0xc2 && s[i + 1] < 0xa0) { // U+0080 to U+009F
+            fprintf(out, "\\u%04x", s[++i]);
         } else {
             fputc(c, out);
         }

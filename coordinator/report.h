@@ -34,7 +34,8 @@ void report_sum(const struct ledger_row *by_input, uint32_t n, struct balance *b
 bool report_balances(const struct ledger_row *by_input, uint32_t n);
 
 void report_human(const struct report *r, FILE *out);
-void report_json(const struct report *r, FILE *out); // one line
-void json_string(const char *s, FILE *out);          // quoted and escaped
+void report_json(const struct report *r, FILE *out);    // one line
+void json_string(const char *s, FILE *out);             // quoted and escaped
+void json_string_n(const void *p, size_t n, FILE *out); // of any bytes
 
 #endif

@@ -94,21 +94,6 @@ unsigned web_address_port(const union web_address *a)
 
 // ---- the token ----
 
-static void base64(const uint8_t *p, size_t n, char *out)
-{
-    static const char digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < n; i += 3) {
-        uint32_t v = (uint32_t)p[i] << 16 | (i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0) |
-                     (i + 2 < n ? (uint32_t)p[i + 2] : 0);
-        *out++ = digits[v >> 18];
-        *out++ = digits[v >> 12 & 63];
-        *out++ = i + 1 < n ? digits[v >> 6 & 63] : '=';
-        *out++ = i + 2 < n ? digits[v & 63] : '=';
-    }
-    *out = 0;
-}
-
 static err_t check_file(int fd, const char *path, struct err *e)
 {
     struct stat st;
@@ -150,7 +135,7 @@ static err_t take_token(struct web_token *t, const char *bytes, size_t n, const 
     t->text[len] = 0;
     memcpy(both, TOKEN_USER, sizeof TOKEN_USER - 1);
     memcpy(both + sizeof TOKEN_USER - 1, bytes, len);
-    base64((const uint8_t *)both, sizeof TOKEN_USER - 1 + len, t->basic);
+    base64_encode(both, sizeof TOKEN_USER - 1 + len, t->basic);
     return ERR_OK;
 }
 

@@ -4,6 +4,7 @@
 #ifndef COORDINATOR_WEB_GUARD_H
 #define COORDINATOR_WEB_GUARD_H
 
+#include "common/base64.h"
 #include "common/err.h"
 
 #include <netinet/in.h>
@@ -27,8 +28,8 @@ unsigned web_address_port(const union web_address *a);
 
 enum { WEB_TOKEN_LEAST = 32, WEB_TOKEN_MAX = 1024 };
 struct web_token {
-    char text[WEB_TOKEN_MAX + 1];                 // ""; no token is asked for
-    char basic[(WEB_TOKEN_MAX + 12) / 3 * 4 + 8]; // base64 of "tranche:" and the token
+    char text[WEB_TOKEN_MAX + 1];               // ""; no token is asked for
+    char basic[BASE64_SIZE(WEB_TOKEN_MAX + 8)]; // base64 of "tranche:" and the token
 };
 // The file's first line; ERR_INVALID: others can read it, it is too short, or holds what
 // does not fit into a header.

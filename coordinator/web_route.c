@@ -2,6 +2,7 @@
 
 #include "coordinator/pages.h"
 #include "coordinator/web_api.h"
+#include "coordinator/web_metrics.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,19 @@ static const struct web_route routes[] = {
     { "/style.css", WEB_STYLE, false, page_style },
     { "/page.js", WEB_SCRIPT, false, page_script },
     { "/healthz", WEB_TEXT, true, web_api_health },
+    { "/metrics", WEB_METRICS, false, web_metrics },
+    { "/api/v1/server", WEB_JSON, false, web_api_server },
+    { "/api/v1/jobs", WEB_JSON, false, web_api_jobs },
+    { "/api/v1/jobs/*", WEB_JSON, false, web_api_job },
+    { "/api/v1/runs", WEB_JSON, false, web_api_runs },
+    { "/api/v1/runs/*", WEB_JSON, false, web_api_run },
+    { "/api/v1/runs/*/samples", WEB_JSON, false, web_api_samples },
+    { "/api/v1/runs/*/chunks", WEB_JSON, false, web_api_chunks },
+    { "/api/v1/runs/*/events", WEB_JSON, false, web_api_events },
+    { "/api/v1/runs/*/workers", WEB_JSON, false, web_api_crew },
+    { "/api/v1/runs/*/reasons", WEB_JSON, false, web_api_reasons },
+    { "/api/v1/runs/*/rejects", WEB_JSON, false, web_api_rejects },
+    { "/api/v1/workers", WEB_JSON, false, web_api_workers },
 };
 
 const char *web_kind_type(enum web_kind kind)

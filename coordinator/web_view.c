@@ -181,6 +181,7 @@ static err_t read_all(struct web_view *v, struct err *e)
 {
     TRY(web_view_read_runs(v, e));
     TRY(web_view_read_workers(v, e));
+    TRY(web_totals_read(v, &v->totals, e));
     return read_queue(v, e);
 }
 

@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "coordinator/backlog.h"
 #include "coordinator/journal_stats.h"
+#include "coordinator/web_totals.h"
 
 #include <stdbool.h>
 
@@ -69,6 +70,7 @@ struct web_view {
     uint32_t n_running, n_waiting, n_over, n_runs, n_workers;
     uint64_t jobs_in[BACKLOG_N_STATES]; // how many there are
     uint64_t all_runs;
+    struct web_totals totals;
     // what follows is web_view's own
     struct sqlite3 *db;
     struct backlog *backlog;
@@ -99,7 +101,7 @@ MUST_CHECK err_t web_view_runs_of(struct web_view *v, int64_t job, uint32_t most
 // One of them. ERR_INVALID: there is none.
 MUST_CHECK err_t web_view_job(struct web_view *v, int64_t id, web_job_fn *fn, void *arg,
                               struct err *e);
-// `run` is its id as it stands in the snapshot.
+// `run` is its id, or "last".
 MUST_CHECK err_t web_view_run(struct web_view *v, const char *run, web_run_fn *fn,
                               void *arg, struct err *e);
 

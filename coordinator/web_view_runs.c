@@ -16,7 +16,8 @@ enum { LATE_MS = 10000 }; // what "of late" means
     " r.holder, r.started_ms, r.ended_ms, r.seconds, r.exit_code, r.rows_read,"       \
     " r.rows_parsed, r.rows_rejected, r.rows_emitted, r.rows_loaded, r.rows_refused," \
     " r.chunks, r.retries, r.bytes_read, r.workers, j.job, n.at_ms, n.rows_read,"     \
-    " n.rows_rejected, n.rows_loaded, n.chunks, n.retries, n.in_rows, n.bytes,"       \
+    " n.rows_rejected, n.rows_loaded, n.chunks, n.retries, n.bytes_read, n.in_rows, " \
+    "n.bytes,"                                                                        \
     " n.bytes_total, n.running, n.waiting, n.to_come, n.workers, n.slots, n.busy,"    \
     " n.results FROM runs r LEFT JOIN run_jobs j ON j.run = r.seq"                    \
     " LEFT JOIN run_now n ON n.run = r.seq "
@@ -47,21 +48,21 @@ static void read_totals(struct web_view *v, sqlite3_stmt *q, struct web_run *out
 static void read_now(sqlite3_stmt *q, struct web_run *out)
 {
     struct journal_now *n = &out->now;
-    uint64_t *numbers[] = { &n->rows_read, &n->rows_rejected, &n->rows_loaded, &n->chunks,
-                            &n->retries };
+    uint64_t *numbers[] = { &n->rows_read, &n->rows_rejected, &n->rows_loaded,
+                            &n->chunks,    &n->retries,       &n->bytes_read };
     uint32_t *crew[] = { &n->workers, &n->slots, &n->busy };
     n->at_ms = sqlite3_column_int64(q, 24);
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 6; i++)
         *numbers[i] = web_view_u64(q, 25 + i);
-    n->in_rows = sqlite3_column_int(q, 30) != 0;
-    n->bytes = web_view_u64(q, 31);
-    n->bytes_total = web_view_u64(q, 32);
-    n->running = web_view_u64(q, 33);
-    n->waiting = web_view_u64(q, 34);
-    n->to_come = sqlite3_column_int64(q, 35);
+    n->in_rows = sqlite3_column_int(q, 31) != 0;
+    n->bytes = web_view_u64(q, 32);
+    n->bytes_total = web_view_u64(q, 33);
+    n->running = web_view_u64(q, 34);
+    n->waiting = web_view_u64(q, 35);
+    n->to_come = sqlite3_column_int64(q, 36);
     for (int i = 0; i < 3; i++)
-        *crew[i] = (uint32_t)web_view_u64(q, 36 + i);
-    n->results = web_view_u64(q, 39);
+        *crew[i] = (uint32_t)web_view_u64(q, 37 + i);
+    n->results = web_view_u64(q, 40);
 }
 
 struct point { // of run_samples
@@ -203,7 +204,11 @@ err_t web_view_run(struct web_view *v, const char *run, web_run_fn *fn, void *ar
     sqlite3_stmt *q;
     uint64_t n;
     TRY(readable(v, e));
-    TRY(web_view_ask(v, &q, "SELECT " RUN_COLUMNS "WHERE r.id = ?", NULL, 0, e));
+    TRY(web_view_ask(
+        v, &q,
+        "SELECT " RUN_COLUMNS
+        "WHERE r.id = ?1 OR (?1 = 'last' AND r.seq = (SELECT max(seq) FROM runs))",
+        NULL, 0, e));
     sqlite3_bind_text(q, 1, run, -1, SQLITE_STATIC);
     TRY(tell_runs(v, q, fn, arg, &n, e));
     return n ? ERR_OK : err_set(e, ERR_INVALID, "there is no run %.100s", run);
