@@ -62,7 +62,8 @@ static void mind_slow(struct web *w, ns_t now)
 {
     for (int k = 0; k < WEB_CONNECTIONS; k++) {
         const struct web_conn *conn = &w->conn[k];
-        ns_t most = (conn->answered ? WEB_ANSWER_MS : WEB_HEADER_MS) * NS_MS;
+        ns_t most =
+            clock_protocol((conn->answered ? WEB_ANSWER_MS : WEB_HEADER_MS) * NS_MS);
         if (conn->fd >= 0 && !conn->stream && now - conn->since > most)
             shutdown(conn->fd, SHUT_RDWR);
     }
@@ -80,13 +81,24 @@ static int wait_ms(const struct web *w, ns_t now, ns_t next)
     return left > INT_MAX ? -1 : (int)left;
 }
 
+// When there were as many connections as there may be, the next are let in by the run after
+// that in which one was closed.
+static void handle_events(struct web *w)
+{
+    uint32_t before;
+    do {
+        before = w->n_conns;
+        w->lib->run(w->daemon);
+    } while (w->n_conns < before);
+}
+
 static void *run(void *arg)
 {
     struct web *w = arg;
     struct pollfd fds[2] = { { .fd = w->stop, .events = POLLIN },
                              { .fd = w->events, .events = POLLIN } };
     while (!(fds[0].revents & POLLIN)) {
-        w->lib->run(w->daemon);
+        handle_events(w);
         ns_t now = clock_ns();
         mind_slow(w, now);
         ns_t next = web_events_tick(w, now);

@@ -3,8 +3,10 @@
 
 #include "coordinator/web_impl.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static const ns_t LOOK_EVERY = NS_S, HEARTBEAT = 10 * NS_S;
 
@@ -62,14 +64,15 @@ enum MHD_Result web_events_open(struct web *w, struct MHD_Connection *c)
     struct MHD_Response *r =
         w->lib->create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, more, s, closed);
     if (!r) return MHD_NO;
+    struct web_conn *conn = web_conn_of(w, c);
+    if (conn) conn->stream = true;
+    s->fd = conn ? conn->fd : -1;
     s->w = w;
     w->n_streams++;
     err_t rc = web_view_refresh(&w->view, clock_ns(), &scratch);
     (void)rc;                      // as in web_events_tick
     s->told = w->view.version + 1; // so that the first words are the version
     say(s, w->view.version, clock_ns());
-    struct web_conn *conn = web_conn_of(w, c);
-    if (conn) conn->stream = true;
     return web_send(w, c, WEB_OK, "text/event-stream", r);
 }
 
@@ -79,11 +82,19 @@ static void wake(struct web_stream *s)
     s->w->lib->resume_connection(s->connection);
 }
 
-// Who takes nothing for two heartbeats is gone, or asleep.
+// libmicrohttpd does not look at connections that sleep.
+static bool hung_up(const struct web_stream *s)
+{
+    char byte;
+    ssize_t n = recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+// Who has hung up is found out by being told something.
 static void mind(struct web_stream *s, uint64_t version, ns_t now)
 {
-    bool news = version != s->told;
-    if (!s->asleep || (!news && now - s->spoke < HEARTBEAT)) return;
+    bool due = version != s->told || now - s->spoke >= clock_protocol(HEARTBEAT);
+    if (!s->asleep || (!due && !hung_up(s))) return;
     say(s, version, now);
     wake(s);
 }

@@ -185,7 +185,7 @@ bool web_host_is_ours(const char *host, const char *own, const char *const *more
 {
     if (!host) return false;
     size_t n = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
-    if (n > strlen(host)) return false; // "[" without "]"
+    if (n == 0 || n > strlen(host)) return false; // "[" without "]"
     if (host[n] == ':' ? !is_port(host + n + 1) : host[n] != 0) return false;
     bool ours = is_name(host, n, "127.0.0.1") || is_name(host, n, "localhost") ||
                 is_name(host, n, "[::1]") || is_name(host, n, own);

@@ -24,6 +24,7 @@ struct web_conn { // a connection
 struct web_stream { // of /events
     struct web *w;  // NULL: none
     struct MHD_Connection *connection;
+    int fd;
     bool asleep;
     uint64_t told; // the version
     ns_t spoke;

@@ -49,5 +49,6 @@ import test_pipelines  # noqa: F401
 import test_cache  # noqa: F401
 import test_report  # noqa: F401
 import test_schedule  # noqa: F401
+import test_web  # noqa: F401
 
 sys.exit(kit.main(sys.argv[1:]))
