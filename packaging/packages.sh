@@ -5,8 +5,8 @@
 packages_build="gcc cmake ninja-build pkg-config libc6-dev libzmq3-dev libmsgpack-dev libsqlite3-dev
  libcurl4-openssl-dev libyaml-dev libyajl-dev libxxhash-dev libsodium-dev libpcre2-dev zlib1g-dev libzstd-dev uthash-dev libcmocka-dev libpq-dev
  libmicrohttpd-dev liblapacke-dev liblapack-dev libblas-dev"
-packages_run="sqlite3 libcurl4 ca-certificates"
-packages_image="libcurl4 ca-certificates libzmq5 libmsgpackc2 libsqlite3-0 libyaml-0-2 libyajl2 libxxhash0 libsodium23 libpcre2-8-0 zlib1g libzstd1 libpq5 sqlite3"
+packages_run="sqlite3 libcurl4 libmicrohttpd12 ca-certificates"
+packages_image="libcurl4 libmicrohttpd12 ca-certificates libzmq5 libmsgpackc2 libsqlite3-0 libyaml-0-2 libyajl2 libxxhash0 libsodium23 libpcre2-8-0 zlib1g libzstd1 libpq5 sqlite3"
 packages_net="iproute2 nftables python3 python3-zmq libfaketime"
 packages_test="clang libclang-rt-14-dev clang-format-14 python3 python3-joblib sqlite3 ccache util-linux zstd gzip git postgresql-15"
 packages_compose="docker.io docker-compose iptables debootstrap slirp4netns python3 procps util-linux"
