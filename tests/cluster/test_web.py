@@ -165,7 +165,7 @@ def names_of_other_hosts_and_other_methods_are_refused(t):
     r = w.get("/api/v1/server", "HEAD")
     t.equal((200, ""), (r.status, r.text), "HEAD")
     t.equal(200, w.get("/events", "HEAD").status, "HEAD of a stream")
-    for path in "/x", "/..", "/api/v2/server", "/api/v1/jobs/1/2", "//", "/%00", "/healthz/", "/%3Ci%3Ezz":
+    for path in "/x", "/..", "/api/v2/server", "/api/v1/jobs/1/2", "//", "/healthz/", "/%3Ci%3Ezz":
         r = w.get(path)
         t.equal(404, r.status, path)
         t.equal(False, "<i>zz" in r.text, "an unescaped path")
