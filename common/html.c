@@ -2,7 +2,6 @@
 
 #include "common/text.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 static const char replacement[] = "\xef\xbf\xbd"; // U+FFFD
@@ -20,7 +19,7 @@ static const char *reference(char c)
 }
 
 // U+202A to U+202E and U+2066 to U+2069: what follows would be shown in another order.
-static bool turns_text(const char *s, size_t n)
+bool html_turns_text(const char *s, size_t n)
 {
     if (n != 3 || (uint8_t)s[0] != 0xe2) return false;
     uint8_t b = (uint8_t)s[1], c = (uint8_t)s[2];
@@ -34,7 +33,7 @@ err_t html_text_n(struct buf *out, const char *s, size_t n, struct err *e)
         bool space = s[i] == '\t' || s[i] == '\n';
         size_t harmless = space ? 1 : text_harmless(s + i, n - i);
         k = harmless ? harmless : 1;
-        if (!harmless || turns_text(s + i, k)) r = replacement;
+        if (!harmless || html_turns_text(s + i, k)) r = replacement;
         TRY(buf_add(out, r ? r : s + i, r ? strlen(r) : k, e));
     }
     return ERR_OK;

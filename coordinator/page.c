@@ -129,7 +129,9 @@ void page_link(struct page *p, const char *folder, const char *name, const char 
 
 void page_table(struct page *p, const char *caption, const char *columns)
 {
-    page_html(p, "<div class=\"wide\" tabindex=\"0\">\n<table>\n");
+    page_html(p, "<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\"");
+    page_text(p, "%s", caption);
+    page_html(p, "\">\n<table>\n");
     page_element(p, "caption", caption);
     page_html(p, "<thead>\n<tr>");
     while (*columns) {

@@ -52,7 +52,9 @@ void page_runs_row(struct page *p, const struct web_run *r)
         page_text(p, "%s", past_span((int64_t)(run->seconds * 1000), took));
     page_html(p, "</td>");
     page_time_cell(p, r->started_ms);
-    page_cell(p, "%s", run->id);
+    page_html(p, "<td class=\"t\">");
+    page_text(p, "%s", run->id);
+    page_html(p, "</td>");
 }
 
 void page_more(struct page *p, uint64_t n, const char *what, const char *where)

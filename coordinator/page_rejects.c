@@ -1,5 +1,6 @@
 // The rejected rows of a run, one by one.
 
+#include "common/html.h"
 #include "common/rejects.h"
 #include "common/text.h"
 #include "coordinator/page_site.h"
@@ -16,6 +17,13 @@ enum {
     PAGE_FULL = 64 << 10, // so many
 };
 
+// Of one character that can be shown as it is; 0: of none.
+static size_t plain(const uint8_t *s, size_t n)
+{
+    size_t k = text_harmless((const char *)s, n);
+    return html_turns_text((const char *)s, k) ? 0 : k;
+}
+
 // Bytes that are no text as \xff, in an element of their own: it is not in the row.
 static void raw(struct page *g, struct slice s)
 {
@@ -24,7 +32,7 @@ static void raw(struct page *g, struct slice s)
     char code[24];
     while (i < n) {
         size_t from = i, k;
-        while (i < n && (k = text_harmless((const char *)s.p + i, s.n - i)) > 0)
+        while (i < n && (k = plain(s.p + i, s.n - i)) > 0)
             i += k;
         page_bytes(g, (struct slice){ s.p + from, i - from });
         if (i >= n) break;

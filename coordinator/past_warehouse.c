@@ -5,6 +5,7 @@
 
 #include "common/hash_map.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,7 +148,7 @@ struct kind {
     UT_hash_handle hh;
 };
 
-// 'x' is not an integer, and 'y' is not: the same reason.
+// 'x' is not an integer, and 'y' is not: the same reason. So is "byte 88 is not UTF-8".
 static void without_values(const char *s, char out[REASON_BYTES])
 {
     size_t n = 0;
@@ -157,6 +158,10 @@ static void without_values(const char *s, char out[REASON_BYTES])
             memcpy(out + n, "'...'", 5);
             n += 5;
             s = end + 1;
+        } else if (n >= 5 && memcmp(out + n - 5, "byte ", 5) == 0 && isdigit((uint8_t)*s)) {
+            memcpy(out + n, "...", 3);
+            n += 3;
+            s += strspn(s, "0123456789");
         } else {
             out[n++] = *s++;
         }

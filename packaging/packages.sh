@@ -12,6 +12,7 @@ packages_test="clang libclang-rt-14-dev clang-format-14 python3 python3-joblib s
 packages_compose="docker.io docker-compose iptables debootstrap slirp4netns python3 procps util-linux"
 packages_engines="openssh-server openssh-client munge slurmctld slurmd slurm-client python3"
 packages_model="spin gcc libc6-dev python3"
+packages_browser="chromium python3" # looks at the page of tranche serve as people do
 packages_lint="clang-tidy-14 cppcheck valgrind llvm-14 python3"
 packages_deb="dpkg-dev file"
 packages_bench="curl python3-joblib python3-statsmodels python3-pandas python3-dask sqlite3 zstd time"

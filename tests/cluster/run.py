@@ -3,6 +3,7 @@
 
 Groups: all, smoke (a few, for sanitizer builds), threads (fewer, for TSan), load, types, sql, exec, aggregate, bad, kills,
 hosts, http, sources, forecast, pipelines, cache, schedule, plugin, examples, small, ways, serve, pg (PostgreSQL), readme, valgrind,
+browser (the server's page in Chromium; not among all),
 crashes (kills at every named point of every way to load).
 SEED=N replays the random ones; KEEP=1 keeps the folders of those that fail.
 """
@@ -45,6 +46,7 @@ import test_tables  # noqa: F401
 import test_tutorial  # noqa: F401
 import test_valgrind  # noqa: F401
 import test_ways  # noqa: F401
+import test_page  # noqa: F401
 import test_pipelines  # noqa: F401
 import test_cache  # noqa: F401
 import test_report  # noqa: F401

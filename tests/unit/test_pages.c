@@ -251,7 +251,10 @@ static void hostile_texts_stay_text_on_every_page(void **state)
     snprintf(path, sizeof path, "/runs/%s", run.id);
     is_clean(path, shown);
     snprintf(path, sizeof path, "/runs/%s/rejects", run.id);
-    is_clean(path, "<b>\\x1b</b>[2J<b>\\x7f</b><b>\\xff</b><b>\\xc0</b>");
+    is_clean(
+        path,
+        "<b>\\x1b</b>[2J<b>\\x7f</b><b>\\xff</b><b>\\xc0</b><b>\\xbc</b><b>\\xe2</b><b>"
+        "\\x80</b><b>\\xae</b>");
     run.status = "failed";
     PASS(&e, journal_run_end(journal, &run, &e));
     snprintf(path, sizeof path, "/runs/%s", run.id);

@@ -255,6 +255,26 @@ static void rejected_rows_come_one_after_the_other(void **state)
     past_close(&p);
 }
 
+static void reasons_that_differ_in_value_or_place_are_counted_together(void **state)
+{
+    (void)state;
+    make_with_rejects("sqlite:wh.db",
+                      "CREATE TABLE tranche_runs(x);"
+                      "CREATE TABLE \"a\"\"b_rejects\"(run INTEGER, reason TEXT);"
+                      "INSERT INTO \"a\"\"b_rejects\" VALUES(7,'byte 88 is not UTF-8'),"
+                      "(7,'byte 9 is not UTF-8'),(7,'byte 3'),(7,'''x'' is no date'),"
+                      "(7,'''y'' is no date'),(7,'''it''''s'' is no date')");
+    struct past p = open_past("last");
+    PASS(&e, past_load_rejects(&p, &e));
+    EQ_I64(3, p.n_reasons);
+    assert_string_equal("'...' is no date", p.reasons[0].reason);
+    EQ_I64(3, p.reasons[0].rows);
+    assert_string_equal("byte ... is not UTF-8", p.reasons[1].reason);
+    EQ_I64(2, p.reasons[1].rows);
+    assert_string_equal("byte ...", p.reasons[2].reason);
+    past_close(&p);
+}
+
 static void why_rejected_rows_cannot_be_read_is_said(void **state)
 {
     (void)state;
@@ -284,6 +304,7 @@ int main(void)
         T(a_chunk_has_all_its_attempts),
         T(a_page_of_hostile_names_has_no_tag_of_theirs),
         T(rejected_rows_come_one_after_the_other),
+        T(reasons_that_differ_in_value_or_place_are_counted_together),
         T(why_rejected_rows_cannot_be_read_is_said),
     };
     return test_main("past", plain, N_OF(plain), TABLE(wrongs, is_told), N_OF(wrongs));
