@@ -101,8 +101,9 @@ static void when(uint64_t ms, char out[32])
 {
     time_t t = (time_t)(ms / 1000);
     struct tm tm = { 0 };
-    if (!ms || !localtime_r(&t, &tm) || !strftime(out, 32, "%Y-%m-%d %H:%M:%S", &tm))
-        snprintf(out, 32, "-");
+    snprintf(out, 32, "-");
+    localtime_r(&t, &tm); // of any number of milliseconds: its year has nine digits at most
+    if (ms) strftime(out, 32, "%Y-%m-%d %H:%M:%S", &tm);
 }
 
 static void show_job(const struct msg_ENTRY *j, bool first, FILE *to)
@@ -186,6 +187,10 @@ static int read_job(struct asked *k, struct submission *s)
     static char listen_flag[] = "--listen", somewhere[] = "tcp://127.0.0.1:0";
     char *more[] = { listen_flag, somewhere, NULL }; // the server has a port, or says so
     int code = submission_read(s, more, &c, k->say, k->complain);
+    if (code == CLI_INTERRUPTED) { // it has said nothing
+        k->rc = err_set(&k->e, ERR_NOMEM, "out of memory");
+        code = failed(k);
+    }
     if (code < 0 && c.arg) {
         k->rc = conf_read_file(c.arg, &s->text, &k->e);
         if (k->rc == ERR_OK && !(s->file = strdup(c.arg)))
