@@ -152,7 +152,7 @@ class Hosts:
         self.t, self.scale = t, scale
         self.env = {"TRANCHE_TIME_SCALE": str(scale)}
         self.names = [f"w{i + 1}" for i in range(workers)]
-        self.worker, self.feed, self.c = {}, None, None
+        self.worker, self.feed, self.c, self.cuts = {}, None, None, {}
         t.cleanups.insert(0, self.close)
         os.makedirs(t.path("data"), exist_ok=True)
         self.build_net()
@@ -189,27 +189,25 @@ class Hosts:
         if p.returncode:
             raise Failed(f"nft: {p.stderr}")
 
-    def rule(self, host, table, hook, verdict):
-        self.nft(host, f"add table inet {table}_{hook}\n"
-                       f"add chain inet {table}_{hook} pass {{ type filter hook {hook} priority 0; }}\n"
-                       f"add rule inet {table}_{hook} pass {verdict}\n")
+    def rule(self, host, table, hooks, verdict):
+        self.nft(host, "".join(f"add table inet {table}_{hook}\n"
+                               f"add chain inet {table}_{hook} pass {{ type filter hook {hook} priority 0; }}\n"
+                               f"add rule inet {table}_{hook} pass {verdict}\n" for hook in hooks))
 
     def cut(self, host, *hooks):
         """Drops all packets that come into ("input") or leave ("output") the host."""
-        for hook in hooks or ("input", "output"):
-            self.rule(host, "cut", hook, "counter drop")
+        self.cuts[host] = hooks or ("input", "output")
+        self.rule(host, "cut", self.cuts[host], "counter drop")
 
     def heal(self, host):
         """How many packets the cut has dropped."""
-        n = 0
-        for hook in ("input", "output"):
-            n += self.dropped(host, f"cut_{hook}")
-            self.inside(host, "nft", "delete", "table", "inet", f"cut_{hook}", check=False)
+        hooks = self.cuts.pop(host)
+        n = sum(self.dropped(host, f"cut_{hook}") for hook in hooks)
+        self.nft(host, "".join(f"delete table inet cut_{hook}\n" for hook in hooks))
         return n
 
     def lose(self, host, percent):
-        for hook in ("input", "output"):
-            self.rule(host, "loss", hook, f"numgen random mod 100 < {percent} counter drop")
+        self.rule(host, "loss", ("input", "output"), f"numgen random mod 100 < {percent} counter drop")
 
     def dropped(self, host, table):
         return sum(int(n) for n in re.findall(r"packets (\d+)", self.inside(host, "nft", "list", "table", "inet", table, check=False)))

@@ -76,7 +76,7 @@ def a_short_cut_of_all_hosts_costs_nothing_but_time(t):
     n.start()
     for w in n.names:
         n.cut(w)
-    time.sleep(2)  # far less than a silence
+    time.sleep(1)  # far less than a silence, also when it takes long to heal, and TCP has begun to wait longer and longer
     for w in n.names:
         t.true(n.heal(w) > 0, "nothing was dropped")
     all_work_again(n)
@@ -263,10 +263,17 @@ def the_coordinators_host_is_cut_off_and_starts_again(t):
     n.ends()
 
 
+def has_work(t, n, worker):
+    """It stands still, so that it keeps what it was given."""
+    n.worker[worker].signal(signal.SIGSTOP)
+    t.wait_until(lambda: n.leased(worker), "it was given a batch")
+
+
 @scenario("links")
 def a_host_vanishes_without_a_word(t):
     n = Hosts(t)
     n.start()
+    has_work(t, n, "w1")
     began = time.monotonic()
     n.cut("w1")
     n.worker["w1"].kill()  # its kernel says so, but nobody hears
@@ -280,6 +287,7 @@ def a_host_vanishes_without_a_word(t):
 def a_worker_is_killed(t):
     n = Hosts(t)
     n.start()
+    has_work(t, n, "w1")
     began = time.monotonic()
     n.worker["w1"].kill()
     at = n.c.when("worker w1 is gone")
