@@ -343,7 +343,7 @@ def a_run_that_is_killed_with_its_programs_goes_on_exactly_once(t):
                 except Exception:  # not there yet
                     return p.poll() is not None
             t.wait_until(loaded, "something is loaded")
-            os.kill(p.pid, signal.SIGKILL)
+            p.kill()  # if it is still there
             t.finish(p)
         t.run("run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", table, "--batch-bytes", "8KiB", *args)
         t.equal([(20000, 20000)], t.rows("wh.db", f"SELECT count(*), count(DISTINCT id) FROM {table}"), "rows")
