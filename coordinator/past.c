@@ -173,7 +173,8 @@ err_t past_open(struct past *p, const char *dir, const char *run, struct err *e)
     TRY(journal_db_open(&p->db, dir, false, NULL, 0, e));
     if (!p->db)
         return err_set(e, ERR_INVALID, "there are no runs yet in " HISTORY_ELSEWHERE, dir);
-    TRY(journal_db_exec(p->db, "PRAGMA query_only=ON", e));
+    // What is gone through several times should be read from the disk once.
+    TRY(journal_db_exec(p->db, "PRAGMA query_only=ON; PRAGMA cache_size=-32768", e));
     TRY(find_run(p, dir, run, e));
     TRY(find_place(p, e));
     TRY(find_inputs(p, e));

@@ -58,10 +58,12 @@ static err_t load_tries(struct past *p, struct past_chunk *c, struct err *e)
     static const char sql[] =
         "SELECT r.id, a.worker, coalesce((SELECT host FROM run_workers w WHERE w.run ="
         " a.run AND w.name = a.worker), ''), coalesce(a.outcome, ''), coalesce(a.text, ''),"
-        " a.attempt, a.started_ms, a.ms, a.peak_kb, a.chunks FROM attempts a JOIN runs r ON"
-        " r.seq = a.run WHERE a.load = (SELECT load FROM attempts WHERE seq = ?1) AND"
-        " a.input = ?2 AND (a.begin = ?3 AND a.\"end\" = ?4 AND (a.chunks = 1 OR ?8)"
-        " OR a.chunks > 1 AND a.begin BETWEEN ?3 - 65536 AND ?3 AND a.\"end\" >= ?4 AND"
+        " a.attempt, a.started_ms, a.ms, a.peak_kb, a.chunks FROM attempts a CROSS JOIN "
+        "runs r"
+        " ON r.seq = a.run WHERE a.load = (SELECT load FROM attempts WHERE seq = ?1) AND"
+        " a.input = ?2 AND a.begin BETWEEN ?3 - 65536 AND ?3 AND (a.begin = ?3 AND "
+        "a.\"end\" = ?4 AND (a.chunks = 1 OR ?8)"
+        " OR a.chunks > 1 AND a.\"end\" >= ?4 AND"
         " a.\"end\" - a.begin > ?4 - ?3) AND (a.run = ?5 OR (SELECT name"
         " FROM run_inputs i WHERE i.run = a.run AND i.input = a.input) = ?6) ORDER BY"
         " a.run, a.attempt, a.chunks LIMIT ?7";
@@ -98,39 +100,48 @@ static err_t load_tries(struct past *p, struct past_chunk *c, struct err *e)
 
 static err_t count_outcomes(struct past *p, struct err *e)
 {
+    sqlite3_stmt *q;
     const struct past_value v[] = { PAST_NUMBER(p->seq), PAST_NUMBER(p->first_attempt) };
-    TRY(past_count(p->db, "SELECT count(*) FROM attempts WHERE run = ? AND seq >= ?", v, 2,
-                   &p->attempts, e));
-    TRY(past_count(p->db,
-                   "SELECT count(*) FROM attempts WHERE run = ? AND seq >= ? AND outcome IN"
-                   " ('failed','died','timeout','bad result')",
-                   v, 2, &p->failed, e));
-    TRY(past_count(p->db,
-                   "SELECT count(*) FROM attempts WHERE run = ? AND seq >= ? AND outcome IN"
-                   " ('lost','expired','not run')",
-                   v, 2, &p->lost, e));
+    TRY(past_count(p->db, "SELECT count(*) FROM attempts WHERE seq >= ?2 AND run = ?1", v,
+                   2, &p->attempts, e));
+    err_t rc = past_ask(p->db, &q,
+                        "SELECT count(*) FILTER (WHERE outcome IN ('failed', 'died',"
+                        " 'timeout', 'bad result')), count(*) FILTER (WHERE outcome IN"
+                        " ('lost', 'expired', 'not run')) FROM attempts WHERE seq >= ?2"
+                        " AND outcome <> 'ok' AND run = ?1",
+                        v, 2, e);
+    while (past_next(q, &rc, e)) {
+        p->failed = past_u64(q, 0);
+        p->lost = past_u64(q, 1);
+    }
+    if (rc != ERR_OK || !(p->failed + p->lost)) return rc;
     return past_count(p->db,
-                      "SELECT count(*) FROM (SELECT 1 FROM attempts WHERE run = ? AND seq"
-                      " >= ? AND " TROUBLE " GROUP BY input, begin, \"end\")",
+                      "SELECT count(*) FROM (SELECT 1 FROM attempts WHERE seq >= ?2 AND run"
+                      " = ?1 AND " TROUBLE " GROUP BY input, begin, \"end\")",
                       v, 2, &p->all_troubled, e);
 }
 
+// A run may have a hundred thousand attempts, of which few are of interest: each statement
+// goes through them once at most, in the order in which they stand in the file.
 err_t past_load_chunks(struct past *p, struct err *e)
 {
     TRY(count_outcomes(p, e));
     // A bare column beside max() is its row's.
     TRY(list_chunks(p,
                     "SELECT input, begin, \"end\", seq, chunks, ms / chunks, attempt,"
-                    " worker FROM attempts WHERE run = ?1 AND seq >= ?2 AND outcome = 'ok'"
+                    " worker FROM attempts WHERE seq >= ?2 AND run = ?1 AND outcome = 'ok'"
                     " ORDER BY ms / chunks DESC, seq LIMIT ?3",
                     PAST_SLOWEST, &p->slowest, &p->n_slowest, e));
+    if (!p->all_troubled) return ERR_OK;
     TRY(list_chunks(p,
-                    "SELECT input, begin, \"end\", min(seq), chunks, max(ms), count(*),"
-                    " worker FROM attempts WHERE run = ?1 AND seq >= ?2 AND chunks = 1 AND "
-                    "(input, begin,"
-                    " \"end\") IN (SELECT input, begin, \"end\" FROM attempts WHERE run ="
-                    " ?1 AND seq >= ?2 AND " TROUBLE " GROUP BY 1, 2, 3 ORDER BY min(seq)"
-                    " LIMIT ?3) GROUP BY input, begin, \"end\" ORDER BY min(seq)",
+                    "WITH bad AS MATERIALIZED (SELECT load, input, begin, \"end\" FROM"
+                    " attempts WHERE seq >= ?2 AND run = ?1 AND " TROUBLE " GROUP BY 1, 2,"
+                    " 3, 4 ORDER BY min(seq) LIMIT ?3) SELECT a.input, a.begin, a.\"end\","
+                    " min(a.seq), a.chunks, max(a.ms), count(*), a.worker FROM bad CROSS"
+                    " JOIN attempts a ON a.load = bad.load AND a.input = bad.input AND"
+                    " a.begin = bad.begin AND a.\"end\" = bad.\"end\" WHERE a.run = ?1 AND"
+                    " a.seq >= ?2 AND a.chunks = 1 GROUP BY a.input, a.begin, a.\"end\""
+                    " ORDER BY min(a.seq)",
                     PAST_TROUBLED, &p->troubled, &p->n_troubled, e));
     for (uint32_t i = 0; i < p->n_troubled; i++)
         TRY(load_tries(p, &p->troubled[i], e));
