@@ -98,53 +98,81 @@ static err_t load_tries(struct past *p, struct past_chunk *c, struct err *e)
     return rc;
 }
 
-static err_t count_outcomes(struct past *p, struct err *e)
+// Those that did not end well, by chunk, in the order in which they were first given out.
+static err_t list_troubled(struct past *p, struct err *e)
 {
     sqlite3_stmt *q;
     const struct past_value v[] = { PAST_NUMBER(p->seq), PAST_NUMBER(p->first_attempt) };
-    TRY(past_count(p->db, "SELECT count(*) FROM attempts WHERE seq >= ?2 AND run = ?1", v,
-                   2, &p->attempts, e));
-    err_t rc = past_ask(p->db, &q,
-                        "SELECT count(*) FILTER (WHERE outcome IN ('failed', 'died',"
-                        " 'timeout', 'bad result')), count(*) FILTER (WHERE outcome IN"
-                        " ('lost', 'expired', 'not run')) FROM attempts WHERE seq >= ?2"
-                        " AND outcome <> 'ok' AND run = ?1",
-                        v, 2, e);
+    err_t rc =
+        past_ask(p->db, &q,
+                 "SELECT input, begin, \"end\", count(*) FILTER (WHERE outcome IN"
+                 " ('failed', 'died', 'timeout', 'bad result')), count(*) FROM"
+                 " attempts WHERE seq >= ?2 AND outcome <> 'ok' AND run = ?1 AND " TROUBLE
+                 " GROUP BY 1, 2, 3 ORDER BY min(seq)",
+                 v, 2, e);
     while (past_next(q, &rc, e)) {
-        p->failed = past_u64(q, 0);
-        p->lost = past_u64(q, 1);
+        uint64_t failed = past_u64(q, 3);
+        p->failed += failed;
+        p->lost += past_u64(q, 4) - failed;
+        if (p->all_troubled++ >= PAST_TROUBLED) continue;
+        struct past_chunk *c =
+            past_grow(p, (void **)&p->troubled, p->n_troubled, sizeof *c);
+        if (!c) rc = err_set(e, ERR_NOMEM, "out of memory");
+        if (!c) continue;
+        c->range =
+            (struct range){ (uint32_t)past_u64(q, 0), past_u64(q, 1), past_u64(q, 2) };
+        p->n_troubled++;
     }
-    if (rc != ERR_OK || !(p->failed + p->lost)) return rc;
-    return past_count(p->db,
-                      "SELECT count(*) FROM (SELECT 1 FROM attempts WHERE seq >= ?2 AND run"
-                      " = ?1 AND " TROUBLE " GROUP BY input, begin, \"end\")",
-                      v, 2, &p->all_troubled, e);
+    return rc;
+}
+
+// The rows of its own that the chunk has in this run; a span it stood in is another's.
+static err_t sum_up(struct past *p, struct past_chunk *c, bool *own, struct err *e)
+{
+    // A bare column beside max() is its row's.
+    static const char sql[] =
+        "SELECT min(seq), chunks, max(ms), count(*), worker FROM attempts WHERE load ="
+        " (SELECT load FROM attempts WHERE seq = ?2) AND input = ?3 AND begin = ?4 AND"
+        " \"end\" = ?5 AND run = ?1 AND seq >= ?2 AND chunks = 1";
+    sqlite3_stmt *q;
+    const struct past_value v[] = { PAST_NUMBER(p->seq), PAST_NUMBER(p->first_attempt),
+                                    PAST_NUMBER(c->range.input),
+                                    PAST_NUMBER(c->range.begin),
+                                    PAST_NUMBER(c->range.end) };
+    err_t rc = past_ask(p->db, &q, sql, v, 5, e);
+    while (past_next(q, &rc, e)) {
+        c->n_tries = (uint32_t)past_u64(q, 3);
+        c->number = past_u64(q, 0) - (uint64_t)p->first_attempt + 1;
+        c->chunks = past_u64(q, 1);
+        c->ms = sqlite3_column_int64(q, 2);
+        c->worker = past_text(p, q, 4);
+    }
+    *own = c->n_tries > 0;
+    return rc;
 }
 
 // A run may have a hundred thousand attempts, of which few are of interest: each statement
-// goes through them once at most, in the order in which they stand in the file.
+// goes through them once, in the order in which they stand in the file, or not at all.
 err_t past_load_chunks(struct past *p, struct err *e)
 {
-    TRY(count_outcomes(p, e));
-    // A bare column beside max() is its row's.
+    const struct past_value v[] = { PAST_NUMBER(p->seq), PAST_NUMBER(p->first_attempt) };
+    TRY(past_count(p->db, "SELECT count(*) FROM attempts WHERE seq >= ?2 AND run = ?1", v,
+                   2, &p->attempts, e));
     TRY(list_chunks(p,
                     "SELECT input, begin, \"end\", seq, chunks, ms / chunks, attempt,"
                     " worker FROM attempts WHERE seq >= ?2 AND run = ?1 AND outcome = 'ok'"
                     " ORDER BY ms / chunks DESC, seq LIMIT ?3",
                     PAST_SLOWEST, &p->slowest, &p->n_slowest, e));
-    if (!p->all_troubled) return ERR_OK;
-    TRY(list_chunks(p,
-                    "WITH bad AS MATERIALIZED (SELECT load, input, begin, \"end\" FROM"
-                    " attempts WHERE seq >= ?2 AND run = ?1 AND " TROUBLE " GROUP BY 1, 2,"
-                    " 3, 4 ORDER BY min(seq) LIMIT ?3) SELECT a.input, a.begin, a.\"end\","
-                    " min(a.seq), a.chunks, max(a.ms), count(*), a.worker FROM bad CROSS"
-                    " JOIN attempts a ON a.load = bad.load AND a.input = bad.input AND"
-                    " a.begin = bad.begin AND a.\"end\" = bad.\"end\" WHERE a.run = ?1 AND"
-                    " a.seq >= ?2 AND a.chunks = 1 GROUP BY a.input, a.begin, a.\"end\""
-                    " ORDER BY min(a.seq)",
-                    PAST_TROUBLED, &p->troubled, &p->n_troubled, e));
-    for (uint32_t i = 0; i < p->n_troubled; i++)
-        TRY(load_tries(p, &p->troubled[i], e));
+    TRY(list_troubled(p, e));
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < p->n_troubled; i++) {
+        struct past_chunk *c = &p->troubled[i];
+        bool own;
+        TRY(sum_up(p, c, &own, e));
+        if (own) TRY(load_tries(p, c, e));
+        if (own) p->troubled[n++] = *c;
+    }
+    p->n_troubled = n;
     return ERR_OK;
 }
 
