@@ -180,6 +180,91 @@ static void no_input_makes_no_part(void **state)
     part_free(&p);
 }
 
+// A record that is longer than any block: head and middle are left out.
+static void a_record_without_end_is_left_out(void **state)
+{
+    enum { LONG = 10 << 20 };
+    (void)state;
+    struct part p = { .f = folder_new() };
+    char *text = malloc(LONG);
+    memset(text, 'x', LONG);
+    memcpy(text, "i,j\n1,2\n3,\"", 11);
+    memcpy(text + LONG - 8, "\"\n4,5\n6", 8);
+    put_file(&p.f, "a.csv", text, LONG);
+    cut(&p, "a.csv", 300);
+    if (strncmp(p.text, "1,2\n", 4) != 0) fail_msg("%.40s", p.text);
+    assert_true(p.x.bytes < 1000);
+    free(text);
+    part_free(&p);
+}
+
+// Quotes that never end make no record of what stands behind them.
+static void a_quote_that_never_ends_is_left_out(void **state)
+{
+    (void)state;
+    struct part p = { .f = folder_new() };
+    put_text(&p.f, "a.csv", "i,j\n1,2\n3,\"x\n5,6\n");
+    cut(&p, "a.csv", 1000);
+    assert_string_equal("1,2\n", p.text);
+    part_free(&p);
+}
+
+static void many_files_give_as_many_parts_as_there_may_be(void **state)
+{
+    enum { MANY = EXCERPT_PIECES + 40 };
+    (void)state;
+    struct part p = { .f = folder_new() };
+    char name[40], text[40];
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "%03d.csv", i);
+        int n = snprintf(text, sizeof text, "i\n%d\n", i);
+        put_file(&p.f, name, text, (size_t)n);
+    }
+    cut(&p, "*.csv", UINT64_MAX);
+    EQ_I64(EXCERPT_PIECES, p.x.n);
+    if (strncmp(p.text, "0\n1\n2\n", 6) != 0) fail_msg("%.40s", p.text);
+    part_free(&p);
+}
+
+static void one_byte_is_a_record_at_each_place(void **state)
+{
+    (void)state;
+    size_t n;
+    struct part p = { .f = folder_new() };
+    char *text = numbered(1000, &n);
+    put_file(&p.f, "a.csv", text, n);
+    cut(&p, "a.csv", 1);
+    assert_true(p.x.n >= 1 && p.x.n <= 3);
+    if (strncmp(p.text, "0,\"a,\nb\"\n", 9) != 0) fail_msg("%.40s", p.text);
+    free(text);
+    part_free(&p);
+}
+
+// Of those that are compressed only heads are read, and none beside plain ones.
+static void compressed_files_are_read_from_their_heads(void **state)
+{
+    (void)state;
+    size_t n;
+    struct part p = { .f = folder_new() }, mixed = { .f = folder_new() };
+    char *text = numbered(40000, &n);
+    for (int i = 0; i < 4; i++) {
+        char name[20];
+        snprintf(name, sizeof name, "%d.csv.gz", i);
+        put_gz(&p.f, name, text, i % 2 ? n : 60, 1);
+    }
+    cut(&p, "*.csv.gz", 100000);
+    assert_true(p.x.n >= 2 && p.x.unpacked > 0);
+    assert_true(p.x.bytes >= 50000 && p.x.bytes < 400000);
+    put_gz(&mixed.f, "a.csv.gz", text, n, 1);
+    put_file(&mixed.f, "b.csv", text, 80);
+    cut(&mixed, "a.csv.gz b.csv", 100000);
+    EQ_I64(0, mixed.x.unpacked);
+    EQ_I64(1, mixed.x.v[0].input);
+    free(text);
+    part_free(&p);
+    part_free(&mixed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +273,11 @@ int main(void)
         cmocka_unit_test(a_byte_is_found_again_where_it_came_from),
         cmocka_unit_test(parts_go_over_the_ends_of_files),
         cmocka_unit_test(no_input_makes_no_part),
+        cmocka_unit_test(a_record_without_end_is_left_out),
+        cmocka_unit_test(a_quote_that_never_ends_is_left_out),
+        cmocka_unit_test(many_files_give_as_many_parts_as_there_may_be),
+        cmocka_unit_test(one_byte_is_a_record_at_each_place),
+        cmocka_unit_test(compressed_files_are_read_from_their_heads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
