@@ -34,6 +34,7 @@ struct conf { // borrows all it points to
     const char *file;  // being read now; NULL: flags
     bool no_memory;
     struct step *step;                // being read now; NULL: none
+    struct chart *chart;              // likewise
     struct conf_place where[OPT_MAX]; // of opt_table
 };
 

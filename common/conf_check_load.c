@@ -16,6 +16,11 @@ static void check_text(struct conf *c)
                        "they are read from the database that rows go into, and %s has no "
                        "tables",
                        j->into_written);
+    if (j->charts.n && (job_into_text(j) || strcmp(j->into, "null:") == 0))
+        conf_wrong_key(c, "charts",
+                       "they are drawn from the database that rows go into, and %s has no "
+                       "tables",
+                       j->into_written);
     if (!job_into_text(j)) return;
     if (j->mode == MODE_UPSERT || j->mode == MODE_INCREMENTAL)
         conf_wrong_key(c, "load.mode",

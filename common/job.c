@@ -61,6 +61,7 @@ void job_free(struct job *j)
     for (size_t i = 0; i < j->n_indexes; i++)
         strings_free(&j->indexes[i]);
     free(j->indexes);
+    charts_free(&j->charts);
     job_pairs_free(&j->params);
     job_pairs_free(&j->tables);
     job_pairs_free(&j->tables_written);

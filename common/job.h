@@ -5,6 +5,7 @@
 #define COMMON_JOB_H
 
 #include "common/buf.h"
+#include "common/chart.h"
 #include "common/clock.h"
 #include "common/err.h"
 #include "common/job_lists.h"
@@ -89,6 +90,7 @@ struct job {
     char *watermark;         // MODE_INCREMENTAL: the column that grows; else NULL
     struct strings *indexes; // built after the load: the columns of each
     size_t n_indexes;
+    struct charts charts; // of a step also those of its pipeline
 
     struct job_pairs params;         // name -> SQL on the warehouse
     struct job_pairs tables;         // name -> resolved path of a CSV file

@@ -416,6 +416,29 @@ static void lookups(struct writer *w)
     if (j->tables.n) yaml_end(&w->y);
 }
 
+static void charts(struct writer *w)
+{
+    const struct job *j = w->j;
+    struct yaml *y = &w->y;
+    if (!j->charts.n) return;
+    key(w, "charts");
+    yaml_begin(y, "charts");
+    for (size_t i = 0; i < j->charts.n; i++) {
+        const struct chart *c = &j->charts.v[i];
+        yaml_item(y);
+        if (c->title) yaml_text(y, "title", c->title);
+        if (c->table) yaml_text(y, "table", c->table);
+        yaml_text(y, "x", c->x);
+        yaml_strings(y, "y", &c->y);
+        if (c->by) yaml_text(y, "by", c->by);
+        if (c->band.n) yaml_strings(y, "band", &c->band);
+        if (c->forecast) yaml_text(y, "forecast", c->forecast);
+        if (c->last) yaml_number(y, "last", c->last);
+        yaml_end(y);
+    }
+    yaml_end(y);
+}
+
 static void limits(struct writer *w)
 {
     const struct job *j = w->j, *of = &w->initial;
@@ -446,6 +469,7 @@ static err_t write_all(struct writer *w, const struct job_comments *c, struct er
     TRY(transforms(w, e));
     TRY(load(w, e));
     lookups(w);
+    charts(w);
     limits(w);
     return w->y.rc;
 }

@@ -10,6 +10,7 @@
 #define RUN_CHECK (OPT_RUN | OPT_CHECK | OPT_PLAN)
 #define EVERY     (OPT_RUN | OPT_CHECK | OPT_RUNS | OPT_PLAN)
 #define MEMBER(m) .at = offsetof(struct job, m)
+#define CHART(m)  .at = offsetof(struct chart, m)
 #define KEY(k, f) .key = k, .flag = f, .commands = RUN_CHECK
 
 static const char *const modes[] = { "append", "replace", "upsert", "incremental", NULL };
@@ -30,8 +31,8 @@ const struct opt opt_table[] = {
 
     { KEY("steps", NULL), .section = OPT_JOB, .takes = "list of jobs, each with a name",
       .help = "Makes the file a pipeline, see docs/PIPELINES.md: each step is a job with "
-              "the keys of this page. Beside it stand only name and "
-              "schedule",
+              "the keys of this page. Beside it stand only name, "
+              "schedule and charts",
       .set = set_steps },
     { KEY("needs", NULL), .section = OPT_JOB, .takes = "name of a step, or list of them",
       .help = "Of a step: those that must have ended well before it begins",
@@ -417,6 +418,43 @@ const struct opt opt_table[] = {
           "NAME. Repeatable",
       .set = set_tables },
 
+    { KEY("charts", NULL), .section = OPT_CHARTS, .takes = "list of charts",
+      .help = "Figures of what the warehouse has, which 'tranche report --html' and the "
+              "pages of 'tranche serve' show, see docs/CHARTS.md. Of a pipeline they stand "
+              "beside steps or in one",
+      .set = set_charts },
+    { KEY("charts.title", NULL), .section = OPT_CHARTS, .takes = "text",
+      .initial = "made from y and table", .help = "What stands above it",
+      .set = set_chart_title },
+    { KEY("charts.table", NULL), .section = OPT_CHARTS, .takes = "table or view",
+      .initial = "load.table",
+      .help = "Where its rows are: in the warehouse of this job. Beside steps: a table "
+              "that one of them loads",
+      .set = set_chart_name, CHART(table) },
+    { KEY("charts.x", NULL), .section = OPT_CHARTS, .takes = "column",
+      .help = "What goes along the bottom: dates, timestamps or numbers; of other texts "
+              "each gets bars",
+      .set = set_chart_name, CHART(x) },
+    { KEY("charts.y", NULL), .section = OPT_CHARTS, .takes = "column, or list of up to 12",
+      .help = "Numbers that are drawn over x, a line for each column",
+      .set = set_chart_names, CHART(y), .min = 1, .max = CHART_LINES },
+    { KEY("charts.by", NULL), .section = OPT_CHARTS, .takes = "column",
+      .help = "A line for each of its values, 12 at most: those with most in y",
+      .set = set_chart_name, CHART(by) },
+    { KEY("charts.band", NULL), .section = OPT_CHARTS,
+      .takes = "list of two columns, the lower and the upper edge",
+      .help = "An area around the line, such as an interval", .set = set_chart_names,
+      CHART(band), .min = 2, .max = 2 },
+    { KEY("charts.forecast", NULL), .section = OPT_CHARTS, .takes = "table",
+      .help = "Goes on with each line from a table that the transform forecast has made "
+              "(ds, yhat, yhat_lower, yhat_upper), dashed and with its band",
+      .set = set_chart_name, CHART(forecast) },
+    { KEY("charts.last", NULL), .section = OPT_CHARTS, .takes = "count, 1 to 1000000000",
+      .initial = "all",
+      .help = "Only the rows with the so many greatest values of x: 90 are the last 90 "
+              "days that there are",
+      .set = set_chart_last, .min = 1, .max = CHART_LAST_MAX },
+
     { KEY("limits.bad_rows", "bad-rows"), .section = OPT_LIMITS, .form = OPT_ONE,
       .metavar = "N|P%", .takes = "count or percentage", .initial = "0",
       .help = "How many rejected rows the run may have and still be a success; more end it "
@@ -595,9 +633,8 @@ bool opt_is_section(const char *key)
 const char *opt_section_title(enum opt_section s)
 {
     static const char *const titles[OPT_N_SECTIONS] = {
-        "Job",       "Source",  "Batches",
-        "Transform", "Load",    "Parameters and lookup tables",
-        "Limits",    "Workers", "This run",
+        "Job",    "Source", "Batches", "Transform", "Load", "Parameters and lookup tables",
+        "Charts", "Limits", "Workers", "This run",
     };
     return titles[s];
 }
@@ -629,9 +666,11 @@ void opt_suggest_key(const char *prefix, const char *word, char *out, size_t siz
         const struct opt *o = &opt_table[i];
         if (part_below(o, prefix, parts[i])) suggest_offer(&here, parts[i]);
         const char *before = anywhere.best;
-        if (o->key) suggest_offer(&anywhere, last_part(o->key));
+        // Keys of charts have short names that mean little outside of them.
+        if (o->key && o->section != OPT_CHARTS) suggest_offer(&anywhere, last_part(o->key));
         bool nearer = anywhere.best != before;
-        if (nearer || (o->key && anywhere.best && strlen(o->key) < strlen(full) &&
+        if (nearer || (o->key && o->section != OPT_CHARTS && anywhere.best &&
+                       strlen(o->key) < strlen(full) &&
                        strcmp(last_part(o->key), anywhere.best) == 0))
             full = o->key;
     }

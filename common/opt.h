@@ -22,6 +22,7 @@ enum opt_section {
     OPT_TRANSFORM,
     OPT_LOAD,
     OPT_LOOKUP,
+    OPT_CHARTS,
     OPT_LIMITS,
     OPT_WORKERS,
     OPT_THIS_RUN, // flags only

@@ -53,6 +53,11 @@
     X(key)              \
     X(watermark)        \
     X(indexes)          \
+    X(charts)           \
+    X(chart_title)      \
+    X(chart_name)       \
+    X(chart_names)      \
+    X(chart_last)       \
     X(choice)           \
     X(bool)             \
     X(unordered)        \

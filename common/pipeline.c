@@ -1,6 +1,7 @@
 #include "common/pipeline.h"
 
 #include "common/opt_set.h"
+#include "common/pipeline_charts.h"
 #include "common/suggest.h"
 #include "common/text.h"
 
@@ -21,6 +22,7 @@ void pipeline_free(struct pipeline *p)
     free(p->dir);
     free(p->name);
     free(p->schedule);
+    charts_free(&p->charts);
     *p = (struct pipeline){ 0 };
 }
 
@@ -122,6 +124,15 @@ static void read_schedule(struct reading *r, const struct value *v)
     r->top.job->schedule = NULL;
 }
 
+static void read_charts(struct reading *r, const struct value *v)
+{
+    struct err e;
+    if (conf_flag(&r->top, opt_by_key("charts"), v, &e) != ERR_OK) return; // remembered
+    charts_free(&r->p->charts);
+    r->p->charts = r->top.job->charts;
+    r->top.job->charts = (struct charts){ 0 };
+}
+
 static void document(struct reading *r, const struct value *root)
 {
     char shown[TEXT_QUOTED];
@@ -135,13 +146,15 @@ static void document(struct reading *r, const struct value *root)
             read_steps(r, m);
         else if (strcmp(m->key, "schedule") == 0)
             read_schedule(r, m);
+        else if (strcmp(m->key, "charts") == 0)
+            read_charts(r, m);
         else if (opt_by_key(m->key) || opt_is_section(m->key))
-            conf_wrong_at(
-                &r->top, m, m->key,
-                "stands in a step; beside steps a pipeline has only name and schedule");
+            conf_wrong_at(&r->top, m, m->key,
+                          "stands in a step; beside steps a pipeline has only name, "
+                          "schedule and charts");
         else
             conf_wrong_at(&r->top, m, NULL,
-                          "unknown key %s; a pipeline has name, schedule and steps",
+                          "unknown key %s; a pipeline has name, schedule, charts and steps",
                           text_quoted(m->key, shown));
     }
 }
@@ -313,6 +326,7 @@ static void check_steps(struct reading *r)
         find_needs(r, &r->p->steps[i]);
     if (r->top.n_mistakes || r->top.no_memory || !put_in_order(r)) return;
     for_pairs(r, check_order);
+    pipeline_charts(r->p, &r->top);
 }
 
 static void see_who_writes_to_stdout(struct pipeline *p)

@@ -17,6 +17,7 @@ struct pipeline_step {
 struct pipeline { // zero-initialised is a valid empty pipeline
     char *file, *dir, *name;
     char *schedule;              // as in struct job
+    struct charts charts;        // likewise; `into` is that of the step
     struct pipeline_step *steps; // what a step needs stands before it
     uint32_t n;
 };
@@ -31,7 +32,8 @@ typedef err_t pipeline_flags(void *arg, struct conf *c, struct err *e);
 // Reads all of it; `path` only names the text and its folder. Mistakes are collected as
 // conf does, a line each: ERR_INVALID. Also refused: a name that comes twice or is missing,
 // a need that no step has, needs in a circle, two steps that write one table, a step that
-// reads what another one writes without needing it. `p` is freed by the caller in any case.
+// reads what another one writes without needing it, a chart of a table that no step loads.
+// `p` is freed by the caller in any case.
 MUST_CHECK err_t pipeline_read(struct pipeline *p, const char *path, const struct buf *text,
                                pipeline_flags *flags, void *arg, struct strings *mistakes,
                                struct err *e);

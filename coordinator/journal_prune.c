@@ -50,8 +50,9 @@ static int64_t last_to_go(sqlite3 *db)
 static void forget(sqlite3 *db, int64_t last)
 {
     static const char *const by_run[] = { "run_places",  "run_inputs", "run_samples",
-                                          "run_workers", "run_reused", "run_now",
-                                          "run_jobs",    "live",       "retired" };
+                                          "run_workers", "run_reused", "run_charts",
+                                          "run_now",     "run_jobs",   "live",
+                                          "retired" };
     static const char *const by_age[] = { "attempts", "events" };
     char sql[500], over[200];
     snprintf(over, sizeof over, "SELECT seq FROM runs WHERE seq <= ?1 AND " OVER,

@@ -127,12 +127,17 @@ void page_link(struct page *p, const char *folder, const char *name, const char 
 
 // ---- tables ----
 
-void page_table(struct page *p, const char *caption, const char *columns)
+void page_table_open(struct page *p, const char *caption)
 {
     page_html(p, "<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\"");
     page_text(p, "%s", caption);
     page_html(p, "\">\n<table>\n");
     page_element(p, "caption", caption);
+}
+
+void page_table(struct page *p, const char *caption, const char *columns)
+{
+    page_table_open(p, caption);
     page_html(p, "<thead>\n<tr>");
     while (*columns) {
         size_t n = strcspn(columns, "|");

@@ -32,6 +32,7 @@ void page_tile(struct page *p, const char *label, const char *value);
 
 // columns: one after the other with '|' between, "#" before those with numbers.
 void page_table(struct page *p, const char *caption, const char *columns);
+void page_table_open(struct page *p, const char *caption); // <thead> and <tbody> follow
 void page_row(struct page *p);
 // The script of live pages (page/live.js) knows it again when others come before it.
 void page_keyed_row(struct page *p, const char *key);

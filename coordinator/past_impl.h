@@ -26,6 +26,9 @@ static inline uint64_t past_u64(sqlite3_stmt *q, int column)
     int64_t n = sqlite3_column_int64(q, column);
     return n > 0 ? (uint64_t)n : 0;
 }
+// Opens a warehouse to read it: hardened, without views, and nothing waits for long. What
+// SQLite returns; *db is to be closed in any case.
+MUST_CHECK int past_database(const char *path, sqlite3 **db);
 // Room for one more of size bytes in an array of the arena; NULL: no memory.
 void *past_grow(struct past *p, void **v, uint32_t n, size_t size);
 MUST_CHECK err_t past_count(sqlite3 *db, const char *sql, const struct past_value *v, int n,

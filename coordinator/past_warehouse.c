@@ -18,6 +18,24 @@ static const char *say(struct past *p, const char *text)
     return copy ? copy : "out of memory";
 }
 
+int past_database(const char *path, sqlite3 **db)
+{
+    int rc = sqlite3_open_v2(path, db,
+                             SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX |
+                                 SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW,
+                             NULL);
+    if (rc != SQLITE_OK) return rc;
+    sqlite3_db_config(*db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_db_config(*db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    sqlite3_db_config(*db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+    sqlite3_db_config(*db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+    sqlite3_db_config(*db, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
+    sqlite3_limit(*db, SQLITE_LIMIT_ATTACHED, 0);
+    sqlite3_busy_timeout(*db, BUSY_MS);
+    return sqlite3_exec(*db, "PRAGMA query_only=ON; PRAGMA cell_size_check=ON", NULL, NULL,
+                        NULL);
+}
+
 sqlite3 *past_open_ledger(struct past *p, const char **why)
 {
     sqlite3 *db = NULL;
@@ -29,22 +47,9 @@ sqlite3 *past_open_ledger(struct past *p, const char **why)
                             : "an older program wrote this history";
         return NULL;
     }
-    int rc = sqlite3_open_v2(p->database, &db,
-                             SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX |
-                                 SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW,
-                             NULL);
-    if (rc == SQLITE_OK) {
-        sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-        sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-        sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
-        sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
-        sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
-        sqlite3_busy_timeout(db, BUSY_MS);
-        rc = sqlite3_exec(db,
-                          "PRAGMA query_only=ON; PRAGMA cell_size_check=ON;"
-                          " SELECT 1 FROM tranche_runs LIMIT 1",
-                          NULL, NULL, NULL);
-    }
+    int rc = past_database(p->database, &db);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(db, "SELECT 1 FROM tranche_runs LIMIT 1", NULL, NULL, NULL);
     if (rc == SQLITE_OK) return db;
     snprintf(text, sizeof text, "%s cannot be read: %s", p->database,
              db ? sqlite3_errmsg(db) : "out of memory");

@@ -42,6 +42,11 @@ MUST_CHECK err_t plan_output(struct plan *p, const struct job *j, struct local *
 // ERR_INVALID: load.key, load.watermark or load.indexes names a column that the output
 // lacks (plan_load.c).
 MUST_CHECK err_t plan_check_load(const struct plan *p, const struct job *j, struct err *e);
+// Its parts: a column that `key` names; charts of the table that is loaded.
+MUST_CHECK err_t plan_check_column(const struct schema *s, const char *key,
+                                   const char *name, struct err *e);
+MUST_CHECK err_t plan_check_charts(const struct schema *s, const struct job *j,
+                                   struct err *e);
 // What the warehouse makes of the rows in the end; NULL: they are the table.
 struct load_merge *plan_merge(struct plan *p);
 void plan_free(struct plan *p);

@@ -27,11 +27,17 @@ static err_t missing(const struct schema *s, const char *key, const char *name,
     return ERR_INVALID;
 }
 
+err_t plan_check_column(const struct schema *s, const char *key, const char *name,
+                        struct err *e)
+{
+    return schema_find(s, name) < 0 ? missing(s, key, name, e) : ERR_OK;
+}
+
 static err_t check_names(const struct schema *s, const char *key,
                          const struct strings *columns, struct err *e)
 {
     for (size_t i = 0; i < columns->n; i++)
-        if (schema_find(s, columns->v[i]) < 0) return missing(s, key, columns->v[i], e);
+        TRY(plan_check_column(s, key, columns->v[i], e));
     return ERR_OK;
 }
 
@@ -41,7 +47,6 @@ err_t plan_check_load(const struct plan *p, const struct job *j, struct err *e)
     TRY(check_names(s, "load.key", &j->key, e));
     for (size_t i = 0; i < j->n_indexes; i++)
         TRY(check_names(s, "load.indexes", &j->indexes[i], e));
-    if (j->watermark && schema_find(s, j->watermark) < 0)
-        return missing(s, "load.watermark", j->watermark, e);
-    return ERR_OK;
+    if (j->watermark) TRY(plan_check_column(s, "load.watermark", j->watermark, e));
+    return plan_check_charts(s, j, e);
 }

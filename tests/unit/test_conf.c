@@ -230,6 +230,7 @@ static void what_does_not_change_rows_does_not_change_the_identity(void **state)
     (void)state;
     static const char base[] = J("", "");
     compare(base, base, true);
+    compare(base, J("", "charts: [{x: a, y: b, title: c}]\n"), true);
     compare(base, J("", "name: other\n"), true);
     compare(base, J("", "limits: {bad_rows: 5, retries: 9, memory: 1GiB}\n"), true);
     compare(base, J("", "workers: {local: 7}\nbatch: {bytes: 64KiB}\n"), true);

@@ -330,6 +330,40 @@ static const struct row rows[] = {
     { "index_of_a_list", "source: {csv: a}\nload: {into: 'null:', indexes: [[[a]]]}\n",
       "2:34: load.indexes: wants the name of a column" },
 
+    // Charts.
+    { "charts_that_are_a_text", "charts: all\n" GOOD,
+      "1:1: charts: wants a list of charts, e.g. - {x: day, y: sales}" },
+    { "a_chart_that_is_a_text", "charts: [sales]\n" GOOD,
+      "1:10: charts: wants mappings, e.g. - {x: day, y: sales}" },
+    { "a_chart_without_x", "charts: [{y: a}]\n" GOOD,
+      "1:10: charts: which column goes along the bottom? e.g. x: day" },
+    { "a_chart_without_y", "charts:\n  - {x: a}\n" GOOD,
+      "2:5: charts: which column is drawn? e.g. y: sales" },
+    { "a_chart_with_half_a_band", "charts: [{x: a, y: b, band: l}]\n" GOOD,
+      "1:23: charts.band: 1 columns; it takes a list of two columns, the lower and the "
+      "upper edge" },
+    { "a_band_around_two", "charts: [{x: a, y: [b, c], band: [l, u]}]\n" GOOD,
+      "1:10: charts: a band is drawn around one column, and y has 2: make a chart for "
+      "each" },
+    { "a_forecast_of_two", "charts: [{x: a, y: [b, c], forecast: f}]\n" GOOD,
+      "1:10: charts: a forecast goes on with one column, and y has 2: make a chart for "
+      "each" },
+    { "a_forecast_with_a_band", "charts: [{x: a, y: b, forecast: f, band: [l, u]}]\n" GOOD,
+      "1:10: charts: forecast has a band of its own, that of its table; leave band out" },
+    { "a_column_twice", "charts: [{x: a, y: [b, B]}]\n" GOOD,
+      "1:24: charts.y: the column 'B' is named twice" },
+    { "a_column_without_a_name", "charts: [{x: '', y: b}]\n" GOOD,
+      "1:11: charts.x: '' is no name; it takes a column" },
+    { "the_last_none", "charts: [{x: a, y: b, last: 0}]\n" GOOD,
+      "1:23: charts.last: '0' is out of range; it takes a count, 1 to 1000000000" },
+    { "a_title_of_two_lines", "charts: [{x: a, y: b, title: \"a\\nb\"}]\n" GOOD,
+      "1:23: charts.title: 'a\\x0ab' is no title; give 1 to 200 bytes on one line" },
+    { "an_unknown_key_of_a_chart", "charts: [{x: a, y: b, colour: red}]\n" GOOD,
+      "1:23: unknown key 'charts.colour'" },
+    { "charts_of_text", "charts: [{x: a, y: b}]\nsource: {csv: a}\nload: {into: 'csv:o'}\n",
+      "1:1: charts: they are drawn from the database that rows go into, and csv:o has no "
+      "tables" },
+
     // Dialect.
     { "delimiter_of_two_characters",
       "source: {csv: a, delimiter: '||'}\nload: {into: 'null:'}\n",

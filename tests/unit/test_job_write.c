@@ -100,6 +100,10 @@ static const struct row jobs[] = {
     { "limits", "source: {csv: a.csv}\ncache: 5MiB\nlimits: {bad_rows: 2.5%, retries: 0, "
                 "timeout: 90s, memory: 64MiB, worker_memory: 2GiB}\nworkers: {local: 3, "
                 "concurrency: 4, wait: 5m}\n" INTO },
+    { "charts",
+      "source: {csv: a.csv}\ncharts:\n  - {title: 'A: b', table: \"t 'x'\", x: ds, y: "
+      "[y, 'z z'], by: c, last: 90}\n  - {x: a, y: b, band: [l, u]}\n"
+      "  - {x: a, y: b, forecast: f}\n" INTO },
     { "to_csv", "source: {csv: a.csv}\nload: {into: 'csv:out/p-*.csv', ordered: false}\n" },
     { "to_stdout", "source: {csv: a.csv}\nload: {into: 'stdout:'}\n" },
 };
@@ -120,6 +124,7 @@ static void same_numbers(const struct job *a, const struct job *b)
     EQ_I64(a->cache_bytes, b->cache_bytes);
     EQ_I64(a->ordered, b->ordered);
     EQ_I64(a->n_indexes, b->n_indexes);
+    EQ_I64(a->charts.n, b->charts.n);
     for (size_t i = 0; i < a->n_steps; i++) {
         EQ_I64(a->steps[i].http.gap_ns, b->steps[i].http.gap_ns);
         EQ_I64(a->steps[i].http.concurrency, b->steps[i].http.concurrency);

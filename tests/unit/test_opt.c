@@ -53,15 +53,16 @@ static void every_row_is_complete(void **state)
         if (o->key && !o->takes) fail_msg("%s: what does it take?", name);
         bool by_section = o->key && (strcmp(o->key, "transform.http.url") == 0 || // --http
                                      strcmp(o->key, "transform.forecast.periods") == 0);
-        bool of_file = o->key && (!strcmp(o->key, "steps") || !strcmp(o->key, "needs") ||
-                                  !strcmp(o->key, "schedule"));
+        bool of_file =
+            o->key && (!strcmp(o->key, "steps") || !strcmp(o->key, "needs") ||
+                       !strcmp(o->key, "schedule") || !strncmp(o->key, "charts", 6));
         if (o->key && !o->flag && !by_section && !of_file) fail_msg("%s has no flag", name);
         if ((o->form == OPT_SWITCH) != !o->metavar && o->flag)
             fail_msg("%s: switches, and only they, have no metavar", name);
         if (o->section == OPT_THIS_RUN && o->key)
             fail_msg("%s: the last section has flags only", name);
         if (o->key && opt_is_section(o->key) && o->set != set_http &&
-            o->set != set_forecast)
+            o->set != set_forecast && o->set != set_charts)
             fail_msg("%s is a key and a section", name);
         if (opt_by_key("nonsense") || opt_by_flag("nonsense"))
             fail_msg("nonsense was found");

@@ -43,9 +43,10 @@ static const struct row rows[] = {
     { "no_name", "steps:\n  - {source: {range: 1}, load: {into: 'null:'}}\n",
       "2:1: steps: this one has no name; give name: NAME" },
     { "a_key_of_a_job_at_the_top", "steps:\n" STEP("a", "") "load: {into: 'null:'}\n",
-      "3:1: load: stands in a step; beside steps a pipeline has only name and schedule" },
+      "3:1: load: stands in a step; beside steps a pipeline has only name, "
+      "schedule and charts" },
     { "an_unknown_key_at_the_top", "steps:\n" STEP("a", "") "setps: 1\n",
-      "3:1: unknown key 'setps'; a pipeline has name, schedule and steps" },
+      "3:1: unknown key 'setps'; a pipeline has name, schedule, charts and steps" },
     { "steps_twice", "steps:\n" STEP("a", "") "steps: []\n",
       "3:1: 'steps' is given twice" },
     { "steps_in_a_step", "steps:\n" STEP("a", ", steps: []"),
@@ -71,6 +72,28 @@ static const struct row rows[] = {
       "  - {name: a, source: {range: 1}, load: {into: 'csv:o.csv'}}\n"
       "  - {name: b, source: {range: 1}, load: {into: 'csv:o.csv'}}\n",
       "3:1: load: it writes what the step 'a' writes: csv:o.csv" },
+    { "a_chart_of_no_step",
+      "charts: [{table: salse, x: i, y: i}]\nsteps:\n"
+      "  - {name: a, source: {range: 1}, load: {into: 'sqlite:w.db', table: sales}}\n",
+      "1:1: charts: no step loads a table 'salse'; did you mean 'sales'; of other "
+      "tables charts stand in a step" },
+    { "a_chart_without_a_table",
+      "charts: [{x: i, y: i}]\nsteps:\n"
+      "  - {name: a, source: {range: 1}, load: {into: 'sqlite:w.db', table: sales}}\n",
+      "1:1: charts: beside steps each chart names its table: that of a step" },
+    { "a_chart_of_two_steps",
+      "charts: [{table: t, x: i, y: i}]\nsteps:\n"
+      "  - {name: a, source: {range: 1}, load: {into: 'sqlite:v.db', table: t}}\n"
+      "  - {name: b, source: {range: 1}, load: {into: 'sqlite:w.db', table: t}}\n",
+      "1:1: charts: the steps 'a' and 'b' both load a table 't'; put the chart into "
+      "one of them" },
+    { "a_forecast_elsewhere",
+      "charts: [{table: t, x: i, y: i, forecast: f}]\nsteps:\n"
+      "  - {name: a, source: {range: 1}, load: {into: 'sqlite:v.db', table: t}}\n"
+      "  - {name: b, source: {range: 1}, load: {into: 'sqlite:w.db', table: f}}\n",
+      "1:1: charts: the tables 't' and 'f' are in different warehouses" },
+    { "a_chart_with_a_mistake", "charts: [{x: i, y: i, bye: x}]\nsteps:\n" STEP("a", ""),
+      "1:23: unknown key 'charts.bye'; did you mean 'charts.by'?" },
     { "a_reader_that_does_not_wait",
       "steps:\n"
       "  - {name: a, source: {csv: o.csv}, load: {into: 'null:'}}\n"
@@ -127,6 +150,28 @@ static void what_a_step_needs_stands_before_it(void **state)
     pipeline_free(&p);
 }
 
+static void every_step_has_the_charts_of_its_pipeline(void **state)
+{
+    struct pipeline p;
+    struct strings mistakes = { 0 };
+    struct err e;
+    (void)state;
+    PASS(&e, read_text(
+                 &p,
+                 "charts:\n  - {table: T, x: i, y: [i, j]}\nsteps:\n"
+                 "  - {name: a, source: {range: 1}, load: {into: 'sqlite:w.db', table: t},"
+                 " charts: [{x: i, y: i}]}\n" STEP("b", ""),
+                 &mistakes, &e));
+    EQ_I64(1, p.charts.n);
+    EQ_I64(2, p.steps[0].job.charts.n);
+    EQ_I64(1, p.steps[1].job.charts.n);
+    assert_null(p.steps[0].job.charts.v[0].into);
+    assert_string_equal("T", p.steps[1].job.charts.v[0].table);
+    assert_string_equal(p.steps[0].job.into, p.steps[1].job.charts.v[0].into);
+    strings_free(&mistakes);
+    pipeline_free(&p);
+}
+
 static void a_chain_has_a_bar_for_each(void **state)
 {
     struct pipeline p;
@@ -162,6 +207,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_step_needs_stands_before_it),
+        cmocka_unit_test(every_step_has_the_charts_of_its_pipeline),
         cmocka_unit_test(a_chain_has_a_bar_for_each),
         cmocka_unit_test(a_step_and_a_flag_of_pipelines_are_refused_in_a_job),
     };
