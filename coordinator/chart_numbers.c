@@ -105,11 +105,12 @@ static void heading(struct page *g, const struct chart *c, const struct chart_da
 void chart_draw_numbers(struct page *g, const struct chart *c, const struct chart_data *d)
 {
     struct merge m;
-    char caption[100];
+    char caption[100] = "The numbers";
     begin(&m, d);
     uint64_t all = skip(&m, UINT64_MAX), first = all > ROWS ? all - ROWS : 0;
-    snprintf(caption, sizeof caption, first ? "The last %d of %llu" : "The numbers", ROWS,
-             (unsigned long long)all);
+    if (first)
+        snprintf(caption, sizeof caption, "The last %d of %llu", ROWS,
+                 (unsigned long long)all);
     begin(&m, d);
     (void)skip(&m, first);
     page_html(g, "<details><summary>As numbers</summary>\n");

@@ -13,6 +13,7 @@ import sys
 import kit
 import test_aggregate  # noqa: F401
 import test_bad_input  # noqa: F401
+import test_charts  # noqa: F401
 import test_crash_points  # noqa: F401
 import test_files  # noqa: F401
 import test_forecast  # noqa: F401

@@ -1,12 +1,12 @@
 """explain and report: what a run did, as the journal and the warehouse remember it."""
 
-import html.parser
 import os
 import re
 import signal
 import sqlite3
 import stat
 
+from html_page import Page
 from kit import scenario
 
 # The first time that a program is run it shows what columns it gives.
@@ -64,36 +64,6 @@ def both(t, *args):
     return t.run("explain", "last", *args, "--output", "json").json
 
 
-class Page(html.parser.HTMLParser):
-    """Reads a page strictly enough to see whether it is whole and refers to nothing."""
-
-    EMPTY = {"meta", "path", "rect"}
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.faults, self.text = [], {}, [], ""
-        self.feed(text)
-        self.faults += [f"{x} stays open" for x in self.open]
-
-    def handle_starttag(self, tag, attrs):
-        self.tags[tag] = self.tags.get(tag, 0) + 1
-        if tag != "meta" and not (tag in self.EMPTY and self.get_starttag_text().endswith("/>")):
-            self.open.append(tag)
-        for k, v in attrs:
-            if k.startswith("on") or k in ("src", "href", "action", "style", "srcdoc"):
-                self.faults.append(f"{tag} {k}={v}")
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags[tag] = self.tags.get(tag, 0) + 1
-
-    def handle_endtag(self, tag):
-        if not self.open or self.open.pop() != tag:
-            self.faults.append(f"</{tag}>")
-
-    def handle_data(self, data):
-        self.text += data
-
-
 def page(t, *args):
     t.run("report", "last", "--html", "r.html", *args)
     with open(t.path("r.html"), encoding="utf-8") as f:
@@ -103,7 +73,7 @@ def page(t, *args):
     for tag in ("script", "link", "img", "iframe", "object", "form", "a", "base"):
         t.equal(0, p.tags.get(tag, 0), tag)
     t.true(not re.search(r"url\(|@import|https?:", text), "it refers to nothing outside")
-    t.true("Content-Security-Policy" in text and "prefers-color-scheme:dark" in text, "policy, dark")
+    t.true("Content-Security-Policy" in text and "prefers-color-scheme: dark" in text, "policy, dark")
     return p
 
 
