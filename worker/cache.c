@@ -1,6 +1,7 @@
 #include "worker/cache.h"
 
 #include "common/rmtree.h"
+#include "worker/own_group.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -72,7 +73,13 @@ static err_t make_all(char *path, struct err *e)
 }
 
 // Who may rename a folder above it can put one of his own in its place. With the sticky bit
-// (/tmp) only owners may.
+// (/tmp) only owners may, and the group may be the user's own, as ssh has it.
+static bool is_open(const struct stat *st)
+{
+    if (!(st->st_mode & 022) || st->st_mode & S_ISVTX) return false;
+    return st->st_mode & 002 || !own_group(geteuid(), st->st_gid);
+}
+
 static err_t check_above(const char *dir, struct err *e)
 {
     struct stat st;
@@ -85,8 +92,7 @@ static err_t check_above(const char *dir, struct err *e)
             rc = err_sys(e, "cannot stat %s", above);
         } else {
             bool foreign = st.st_uid != geteuid() && st.st_uid != 0;
-            bool open = st.st_mode & 022 && !(st.st_mode & S_ISVTX);
-            if (foreign || open)
+            if (foreign || is_open(&st))
                 rc = err_set(e, ERR_INVALID,
                              "%s %s: programs would run from %s below it; set TRANCHE_HOME "
                              "to a folder elsewhere",

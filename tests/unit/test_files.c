@@ -6,10 +6,13 @@
 #include "worker/cache.h"
 #include "worker/channel.h"
 #include "worker/files.h"
+#include "worker/own_group.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -558,6 +561,56 @@ static void a_folder_above_that_is_open_to_others_is_refused(void **state)
     assert_non_null(strstr(e.text, "set TRANCHE_HOME"));
 }
 
+// As Debian has it: umask 002, and a group for each user.
+static void a_folder_above_that_is_open_to_the_users_own_group_will_do(void **state)
+{
+    (void)state;
+    struct err e;
+    struct cache c;
+    char above[100];
+    const struct passwd *me = getpwuid(geteuid());
+    gid_t mine = me ? me->pw_gid : 0;
+    snprintf(above, sizeof above, "%s/above", home);
+    assert_int_equal(0, mkdir(above, 0700));
+    assert_int_equal(0, setenv("TRANCHE_HOME", above, 1));
+    assert_int_equal(0, chown(above, geteuid(), mine));
+    assert_int_equal(0, chmod(above, 0775));
+    if (own_group(geteuid(), mine)) {
+        PASS(&e, cache_open(&c, MIB, &e));
+        cache_close(&c);
+    } else {
+        EXPECT(ERR_INVALID, &e, cache_open(&c, MIB, &e));
+    }
+    assert_int_equal(0, chmod(above, 0777));
+    EXPECT(ERR_INVALID, &e, cache_open(&c, MIB, &e));
+    if (geteuid() != 0) return;
+    assert_int_equal(0, chown(above, 0, 1)); // a group of many
+    assert_int_equal(0, chmod(above, 0770));
+    EXPECT(ERR_INVALID, &e, cache_open(&c, MIB, &e));
+    assert_non_null(strstr(e.text, "above may be written to by others"));
+}
+
+static void groups_of_others_are_not_the_users_own(void **state)
+{
+    (void)state;
+    assert_false(own_group(geteuid(), 4000000));
+    assert_false(own_group(4000000, 4000000));
+    assert_false(own_group(0, 1)); // daemon's
+    setpwent();                    // whoever's first group is that of another name
+    for (const struct passwd *p; (p = getpwent());) {
+        uid_t uid = p->pw_uid;
+        gid_t gid = p->pw_gid;
+        char name[100];
+        snprintf(name, sizeof name, "%s", p->pw_name);
+        const struct group *g = getgrgid(gid);
+        if (!g || strcmp(g->gr_name, name) == 0) continue;
+        endpwent();
+        assert_false(own_group(uid, gid));
+        return;
+    }
+    endpwent();
+}
+
 static void a_home_that_is_another_users_is_not_used(void **state)
 {
     (void)state;
@@ -588,6 +641,8 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         CASE(a_folder_above_that_is_open_to_others_is_refused),
+        CASE(a_folder_above_that_is_open_to_the_users_own_group_will_do),
+        CASE(groups_of_others_are_not_the_users_own),
         CASE(a_home_that_is_another_users_is_not_used),
         CASE(a_file_comes_in_pieces),
         CASE(a_job_without_files_is_ready_and_touches_no_disk),
