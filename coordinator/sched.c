@@ -318,7 +318,9 @@ void sched_result_doubted(struct sched *s, chunk_id id, ns_t now)
 void sched_split_done(struct sched *s, chunk_id id, ns_t now)
 {
     struct chunk *c = chunk_find(s, id);
-    if (c && c->state == CHUNK_SPLIT) sched_chunk_forget(s, c, inside(s, now));
+    if (!c || c->state != CHUNK_SPLIT) return;
+    s->n_splits -= c->told;
+    sched_chunk_forget(s, c, inside(s, now));
 }
 
 void sched_rejected(struct sched *s, chunk_id id, ns_t now)

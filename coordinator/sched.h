@@ -21,10 +21,11 @@
 // counts. A failure in company makes the chunk SUSPECT: workers run empty for suspects,
 // each of which then runs alone. A lone failure of several records is a SPLIT at once; of
 // one record, a REJECT after `retries` of them. Children of a split need no second failure,
-// in company either, to be split again. Expiry never counts. A session that vanishes is no
-// failure either, but three in a row under the same chunk make it SUSPECT, and three in a
-// row while it runs alone count as one failure (more for a last lone record where sessions
-// vanish often anyway): it kills whole workers.
+// in company either, to be split again; they wait while 32 splits are unconfirmed, so that
+// the first records at fault are found first. Expiry never counts. A session that vanishes
+// is no failure either, but three in a row under the same chunk make it SUSPECT, and three
+// in a row while it runs alone count as one failure (more for a last lone record where
+// sessions vanish often anyway): it kills whole workers.
 
 #ifndef COORDINATOR_SCHED_H
 #define COORDINATOR_SCHED_H

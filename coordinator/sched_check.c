@@ -93,6 +93,11 @@ void sched_check(const struct sched *s)
     for (int i = 0; i < CHUNK_N_STATES; i++)
         assert(chunk_terminal(i) ? s->count[i] >= count[i] : s->count[i] == count[i]);
 
+    uint32_t splits = 0;
+    for (const struct list *l = s->splits.next; l != &s->splits; l = l->next)
+        splits++;
+    assert(splits == s->n_splits);
+
     uint64_t slots = 0, running = 0, idle = 0, room = 0;
     uint32_t active = 0, reserved = 0;
     for (const struct session *w = s->sessions; w; w = w->hh.next) {

@@ -21,6 +21,7 @@ enum {
     LOST_PATIENCE = 10,
     NACKS_IN_A_ROW = 16, // a slot: more chunks than wait there, given back
     STRAGGLERS_LOOKED_AT = 8,
+    SPLITS_AT_ONCE = 32,
     BACKOFF_DOUBLINGS = 8,
     GRAIN_CREDIT = 64, // a slot: with so much its chunks take no time, and
     GRAIN = 16,        // so many go to it in a row
@@ -62,6 +63,7 @@ struct chunk {
     struct heap_node queue; // in sched.pending or sched.suspects
     struct due due;         // waits out a back-off
     struct list todo;       // in sched.todo: SPLIT or REJECT to be told; later in .splits
+    bool told;              // a SPLIT, and in .splits
     struct attempt attempts[ATTEMPTS];
     uint32_t last_attempt;
     uint32_t assigned; // attempts made here
@@ -109,6 +111,7 @@ struct sched {
     struct list line; // attempts in order of age that may get a second one
     struct list cancels, resets, todo, splits, reserved;
     uint32_t n_reserved, n_active;
+    uint32_t n_splits; // length of .splits: told, and not yet confirmed
     uint64_t count[CHUNK_N_STATES];
     uint64_t held, waiting; // bytes of known chunks, of results not yet committed
     uint64_t held_avg, result_avg;

@@ -111,11 +111,20 @@ static bool next_suspect(struct sched *s, struct sched_action *out, ns_t t)
     return w != NULL;
 }
 
+// A split is confirmed more slowly than parts fail. Without a limit a transform that fails
+// at every row would be tried on all parts of one size, of the whole input, before any
+// smaller one: with it the first rows at fault are found first, and limits.bad_rows ends
+// the run.
+static bool waits_for_splits(const struct sched *s, const struct chunk *c)
+{
+    return c->bisect && s->n_splits >= SPLITS_AT_ONCE;
+}
+
 static bool next_pending(struct sched *s, struct sched_action *out, ns_t t)
 {
     struct chunk *c = first_of(&s->pending);
     struct session *w = first_ready(s);
-    if (!w || !may_go(s, c)) return false;
+    if (!w || !may_go(s, c) || waits_for_splits(s, c)) return false;
     assign(s, c, w, t, out);
     return true;
 }
@@ -193,6 +202,8 @@ static bool next_told(struct sched *s, struct sched_action *out)
         bool split = c->state == CHUNK_SPLIT;
         list_take(l);
         if (split) list_add(&s->splits, l);
+        c->told = split;
+        s->n_splits += split;
         *out = (struct sched_action){ .what = split ? SCHED_SPLIT : SCHED_REJECT,
                                       .chunk = c->id,
                                       .attempt = c->last_attempt };

@@ -63,6 +63,17 @@ def run(t, *args, new=False, **kw):
     return t.run("run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", "t", "--output", "json", *args, **kw)
 
 
+@scenario("exec")
+def a_program_that_fails_at_every_row_ends_a_long_run_soon(t):
+    t.write("in.csv", "x\n" + "".join(f"{i}\n" for i in range(200000)))
+    bad = t.write("bad.sh", '#!/bin/sh\n[ "$TRANCHE_SAMPLE" = 1 ] && exec cat\nexit 3\n')
+    os.chmod(bad, 0o755)
+    r = t.run("run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", "t", "--exec", "./bad.sh", "--sandbox", "none", want=4)
+    t.says(r, "limits.bad_rows allows 0, but the transform failed on ", "each found by bisection")
+    tried = t.one(".tranche/runs.db", "SELECT count(*) FROM attempts")
+    t.true(tried < 6000, f"{tried} attempts before the first rows were found")
+
+
 @scenario("exec", "smoke")
 def a_program_in_the_jobs_folder_transforms_every_batch(t):
     program(t, "job/clean.py", DOUBLE)

@@ -577,6 +577,47 @@ static void a_lone_failure_of_many_records_splits_and_children_bisect_at_once(vo
     EQ_I64(2, counts().by_state[CHUNK_SPLIT]);
 }
 
+// Each part is split as soon as it is tried: whatever waits, only so many are under way.
+static void parts_wait_while_many_splits_are_not_confirmed(void **state)
+{
+    (void)state;
+    enum { AT_ONCE = 32, PARTS = 50 };
+    struct err e = { 0 };
+    join(1, 2);
+    add_sized(0, 2 * PARTS, 0, 1);
+    EQ_I64(1, assigned(0));
+    sched_failed(s, 1, 0, 1, FAIL_TRANSFORM, now);
+    expect(SCHED_SPLIT, 0, 0);
+    for (uint64_t i = 0; i < PARTS; i++)
+        PASS(&e, sched_chunk_add(s, 100 + i, (struct range){ 0, 2 * i, 2 * i + 2 }, 2, 0, 0,
+                                 0, now));
+    sched_split_done(s, 0, now);
+    uint64_t first = 100, tried = 100;
+    struct sched_action a;
+    while (sched_next(s, &a, now)) {
+        if (a.what == SCHED_ASSIGN) {
+            EQ_I64(tried, a.chunk);
+            sched_failed(s, 1, tried++, a.attempt, FAIL_TRANSFORM, now);
+        }
+        sched_check(s);
+    }
+    assert_true(tried >= 100 + AT_ONCE && tried < 100 + PARTS);
+    uint64_t before = tried;
+    sched_split_done(s, first++, now);
+    while (sched_next(s, &a, now))
+        if (a.what == SCHED_ASSIGN)
+            sched_failed(s, 1, tried++, a.attempt, FAIL_TRANSFORM, now);
+    EQ_I64(before + 1, tried);
+    while (first < tried) { // all come to their turn
+        sched_split_done(s, first++, now);
+        while (sched_next(s, &a, now))
+            if (a.what == SCHED_ASSIGN)
+                sched_failed(s, 1, tried++, a.attempt, FAIL_TRANSFORM, now);
+    }
+    EQ_I64(100 + PARTS, tried);
+    sched_check(s);
+}
+
 static void a_record_that_fails_alone_every_time_is_rejected(void **state)
 {
     (void)state;
@@ -1014,6 +1055,7 @@ int main(void)
         T(a_failure_in_company_makes_a_suspect_that_runs_alone),
         T(an_idle_worker_takes_a_suspect_first),
         T(a_lone_failure_of_many_records_splits_and_children_bisect_at_once),
+        T(parts_wait_while_many_splits_are_not_confirmed),
         T(a_record_that_fails_alone_every_time_is_rejected),
         T(a_nack_blames_nobody_but_does_not_spin),
         T(a_failure_of_a_lease_given_up_counts_for_nothing),
