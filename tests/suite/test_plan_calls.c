@@ -8,7 +8,7 @@
 #include "coordinator/survey.h"
 #define FAILING_OWN_POLL
 #include "tests/failing_processes.h"
-#include "tests/source_kit.h"
+#include "tests/said_kit.h"
 
 #include "common/rejects.h"
 
@@ -350,63 +350,16 @@ static void a_trial_that_cannot_begin_is_told(void **state)
 
 // ---- the command
 
-struct said {
-    int code;
-    char out[20000], err[2000];
-};
-
-static void read_said(const char *name, char *to, size_t size)
+static int plan(const void *arg)
 {
-    char path[PATH_SPACE];
-    FILE *f = fopen(in_folder(&dir, name, path), "r");
-    assert_non_null(f);
-    to[fread(to, 1, size - 1, f)] = 0;
-    fclose(f);
-}
-
-static int turn(int fd, const char *to)
-{
-    int was = dup(fd), fresh = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    assert_true(was >= 0 && fresh >= 0);
-    assert_int_equal(fd, dup2(fresh, fd));
-    close(fresh);
-    return was;
-}
-
-static void turn_back(int fd, int was)
-{
-    fflush(NULL);
-    assert_int_equal(fd, dup2(was, fd));
-    close(was);
-}
-
-static void plan_into(const struct job *j, const char *out, struct said *s)
-{
-    long left = failing.left, memory = no_memory_left; // ours do not count
-    failing.left = no_memory_left = -1;
-    fflush(NULL);
-    int was_out = turn(STDOUT_FILENO, out), was_err = turn(STDERR_FILENO, "err");
-    failing.left = left;
-    no_memory_left = memory;
-    s->code = run_plan(j);
-    left = failing.left;
-    memory = no_memory_left;
-    failing.left = no_memory_left = -1;
-    clearerr(stdout);
-    turn_back(STDOUT_FILENO, was_out);
-    turn_back(STDERR_FILENO, was_err);
-    clearerr(stdout);
-    read_said("err", s->err, sizeof s->err);
-    if (strcmp(out, "out") == 0) read_said(out, s->out, sizeof s->out);
-    failing.left = left;
-    no_memory_left = memory;
+    return run_plan(arg);
 }
 
 static err_t plan_once(void *arg, struct err *e)
 {
     static struct said s;
     struct planned *p = arg;
-    plan_into(&p->cli.job, "out", &s);
+    said_run(&dir, "out", plan, &p->cli.job, &s);
     if (s.code) return err_set(e, ERR_IO, "%s", s.err);
     assert_non_null(strstr(s.out, "\"rows\":900"));
     return ERR_OK;
@@ -456,7 +409,7 @@ static void a_plan_that_cannot_be_told_says_so(void **state)
     (void)!mkdir("a.yaml", 0700);
     planned_read(&p, line);
     keeps = !row->forgets;
-    plan_into(&p.cli.job, row->full ? "/dev/full" : "out", &s);
+    said_run(&dir, row->full ? NULL : "out", plan, &p.cli.job, &s);
     keeps = true;
     EQ_I64(row->code, s.code);
     if (!strstr(s.err, row->says)) fail_msg("%s", s.err);
