@@ -11,6 +11,7 @@
 
 struct page {
     bool in_row; // of a table
+    bool brief;  // it is sent again and again: what only says more is left out
     struct buf out;
     err_t rc;
     struct err e;

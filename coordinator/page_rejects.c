@@ -12,6 +12,7 @@
 
 enum {
     PER_PAGE = 50,
+    PATIENCE_MS = 1000,
     RAW_MAX = 1000,       // bytes of a row
     RAW_SHORT = 60,       // ... once the page has
     PAGE_FULL = 64 << 10, // so many
@@ -130,6 +131,7 @@ err_t page_rejects(struct web_view *v, const struct web_request *r, int *status,
     uint64_t after;
     TRY(web_param_number(r, "after", 0, INT64_MAX, 0, &after, e));
     err_t rc = past_open(&p, v->facts.state, r->name, e);
+    p.patience_ms = PATIENCE_MS;
     if (rc == ERR_OK) {
         snprintf(title, sizeof title, "Rejected rows of %.200s", page_run_name(&p.run));
         page_site_begin(&g, v, &(struct page_site){ title, "/runs", false });

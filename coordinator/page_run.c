@@ -8,11 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { PATIENCE_MS = 300 }; // others wait for the same thread
+
 static err_t load(struct past *p, struct err *e)
 {
     TRY(past_load_stats(p, e));
     TRY(past_load_chunks(p, e));
     TRY(past_load_events(p, e));
+    p->patience_ms = PATIENCE_MS;
     return past_load_rejects(p, e);
 }
 

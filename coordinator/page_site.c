@@ -57,7 +57,7 @@ static void state(struct page *p, const struct web_view *v)
 
 void page_site_begin(struct page *p, const struct web_view *view, const struct page_site *s)
 {
-    *p = (struct page){ 0 };
+    *p = (struct page){ .brief = true };
     page_html(p, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
                  "<meta name=\"viewport\" content=\"width=device-width, "
                  "initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n"

@@ -9,6 +9,7 @@
 
 #include "common/arena.h"
 #include "common/buf.h"
+#include "common/clock.h"
 #include "coordinator/journal_plan.h"
 #include "coordinator/journal_stats.h"
 #include "coordinator/range.h"
@@ -83,6 +84,8 @@ struct past {
     uint32_t n_inputs, n_workers, n_samples, n_slowest, n_troubled, n_events, n_reused,
         n_reasons;
     uint64_t all_troubled, all_events, attempts, failed, lost;
+    ns_t deadline;
+    int64_t patience_ms;    // for a question to the warehouse; 0: as long as it takes
     const char *no_reasons; // why rejects cannot be shown by reason; NULL: they can
     struct journal_plan plan;
     bool planned;

@@ -8,7 +8,12 @@
 
 #include <string.h>
 
-enum { STEPS = 96, STRIPS = 60, ROWS = 200, SHORT = 300 };
+enum { STEPS = 96, STRIPS = 60, ROWS = 200, FEW = 24, SHORT = 300 };
+
+static uint32_t rows_of(const struct page *g)
+{
+    return g->brief ? FEW : ROWS;
+}
 
 static void count_tile(struct page *g, const char *label, uint64_t n)
 {
@@ -127,7 +132,7 @@ static void workers(struct page *g, const struct past *p, int64_t end)
     page_section(g, "Workers over time");
     page_html(g, "<p class=\"dim\">The fuller the colour, the busier; where nothing is "
                  "drawn the worker was not there.</p>\n");
-    for (uint32_t i = 0; i < p->n_workers && strips < STRIPS; i++) {
+    for (uint32_t i = 0; i < p->n_workers && strips < (g->brief ? FEW : STRIPS); i++) {
         if (!is_worker(&p->workers[i])) continue;
         series_worker(&p->workers[i], end, v, STEPS);
         page_strip(g, p->workers[i].name, v, STEPS, end);
@@ -135,7 +140,7 @@ static void workers(struct page *g, const struct past *p, int64_t end)
     }
     more(g, n - strips, "workers");
     page_table(g, "Workers", "worker|host|#slots|here|busy|#chunks|#failures|#came");
-    for (uint32_t i = 0; i < p->n_workers && rows < ROWS; i++) {
+    for (uint32_t i = 0; i < p->n_workers && rows < rows_of(g); i++) {
         if (!is_worker(&p->workers[i])) continue;
         worker_row(g, &p->workers[i]);
         rows++;
@@ -169,9 +174,9 @@ static void slowest(struct page *g, const struct past *p)
 
 static void tries(struct page *g, const struct past *p, const struct past_chunk *c)
 {
-    enum { FEW = 10 };
+    const uint32_t most = g->brief ? 3 : 10;
     char name[400], took[PAST_SPAN], line[SHORT];
-    for (uint32_t i = 0; i < c->n && i < FEW; i++) {
+    for (uint32_t i = 0; i < c->n && i < most; i++) {
         const struct past_try *t = &c->tries[i];
         page_row(g);
         page_cell(g, "%s", i ? "" : past_title(p, c, name, sizeof name));
@@ -191,10 +196,11 @@ static void retries(struct page *g, const struct past *p)
     page_section(g, "Retries and failures");
     page_table(g, "Chunks that were tried more than once, or failed",
                "chunk|#attempt|worker|#time|how it ended");
-    for (uint32_t i = 0; i < p->n_troubled; i++)
+    uint32_t n = p->n_troubled < rows_of(g) ? p->n_troubled : rows_of(g);
+    for (uint32_t i = 0; i < n; i++)
         tries(g, p, &p->troubled[i]);
     page_table_end(g);
-    more(g, p->all_troubled - p->n_troubled, "chunks");
+    more(g, p->all_troubled > n ? p->all_troubled - n : 0, "chunks");
 }
 
 static void rejects(struct page *g, const struct past *p)
@@ -246,7 +252,7 @@ static void cache(struct page *g, const struct past *p)
     page_section(g, "Cache");
     page_table(g, "Chunks whose results were reused, and why others were not",
                "range|#chunks|reused");
-    for (uint32_t i = 0; i < p->n_reused && i < ROWS; i++) {
+    for (uint32_t i = 0; i < p->n_reused && i < rows_of(g); i++) {
         const struct past_reused *r = &p->reused[i];
         page_row(g);
         page_cell(g, "%s", past_chunk_name(p, r->range, name, sizeof name));
@@ -254,7 +260,7 @@ static void cache(struct page *g, const struct past *p)
         page_cell(g, "%s%s", r->why[0] ? "no: " : "yes", r->why);
     }
     page_table_end(g);
-    more(g, p->n_reused > ROWS ? p->n_reused - ROWS : 0, "ranges");
+    more(g, p->n_reused > rows_of(g) ? p->n_reused - rows_of(g) : 0, "ranges");
 }
 
 static void hosts(struct page *g, const struct past *p)
@@ -264,7 +270,7 @@ static void hosts(struct page *g, const struct past *p)
     if (!p->n_workers) return;
     page_section(g, "Hosts");
     page_table(g, "Hardware", "host|processor|#cores|#memory");
-    for (uint32_t i = 0; i < p->n_workers && n < ROWS; i++) {
+    for (uint32_t i = 0; i < p->n_workers && n < rows_of(g); i++) {
         const struct journal_worker *w = &p->workers[i];
         bool before = false;
         for (uint32_t k = 0; k < i && !before; k++)
@@ -284,20 +290,25 @@ static void hosts(struct page *g, const struct past *p)
     page_table_end(g);
 }
 
+// The last ones, where they are few.
 static void events(struct page *g, const struct past *p)
 {
-    char at[PAST_TIME];
-    if (!p->n_events) return;
+    char at[PAST_TIME], line[SHORT];
+    uint32_t n = p->n_events, from = g->brief && n > FEW ? n - FEW : 0;
+    if (!n) return;
     page_section(g, "What happened");
     page_table(g, "Lines of the run's log", "time|kind|line");
-    for (uint32_t i = 0; i < p->n_events; i++) {
+    for (uint32_t i = from; i < n; i++) {
         page_row(g);
         page_cell(g, "%s", past_time(p->events[i].at_ms, false, at));
         page_cell(g, "%s", p->events[i].kind);
-        page_cell(g, "%s", p->events[i].text);
+        page_cell(g, "%s",
+                  g->brief ? past_short(p->events[i].text, line, sizeof line)
+                           : p->events[i].text);
     }
     page_table_end(g);
-    more(g, p->all_events - p->n_events, "lines, from between");
+    more(g, p->all_events - (n - from),
+         from ? "lines, before them" : "lines, from between");
 }
 
 void past_html_parts(struct page *g, const struct past *p)

@@ -36,5 +36,7 @@ MUST_CHECK err_t past_count(sqlite3 *db, const char *sql, const struct past_valu
                             struct err *e); // column 0 of the first row, or 0
 // Of the warehouse, only to read. NULL: *why says why not.
 sqlite3 *past_open_ledger(struct past *p, const char **why);
+// What to say of an error in it: that it took too long, or the sentence.
+const char *past_ledger_trouble(struct past *p, sqlite3 *db, const struct err *e);
 
 #endif

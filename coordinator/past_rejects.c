@@ -59,8 +59,7 @@ err_t past_each_reject(struct past *p, int64_t after, past_reject_fn *fn, void *
     if (!db) return ERR_OK;
     err_t rc = each(p, db, after, fn, arg, unknown, e);
     if (rc != ERR_OK && rc != ERR_NOMEM) { // damaged, or locked: that is no news of ours
-        *unknown = arena_strdup(&p->mem, e->text, strlen(e->text));
-        if (!*unknown) *unknown = "out of memory";
+        *unknown = past_ledger_trouble(p, db, e);
         rc = ERR_OK;
     }
     sqlite3_close(db);

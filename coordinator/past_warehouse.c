@@ -3,6 +3,7 @@
 
 #include "coordinator/past_impl.h"
 
+#include "common/clock.h"
 #include "common/hash_map.h"
 
 #include <ctype.h>
@@ -36,6 +37,19 @@ int past_database(const char *path, sqlite3 **db)
                         NULL);
 }
 
+static int is_late(void *arg)
+{
+    const struct past *p = arg;
+    return clock_ns() > p->deadline;
+}
+
+const char *past_ledger_trouble(struct past *p, sqlite3 *db, const struct err *e)
+{
+    return sqlite3_errcode(db) == SQLITE_INTERRUPT
+               ? "there are too many to go through them here: ask 'tranche report'"
+               : say(p, e->text);
+}
+
 sqlite3 *past_open_ledger(struct past *p, const char **why)
 {
     sqlite3 *db = NULL;
@@ -50,6 +64,8 @@ sqlite3 *past_open_ledger(struct past *p, const char **why)
     int rc = past_database(p->database, &db);
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(db, "SELECT 1 FROM tranche_runs LIMIT 1", NULL, NULL, NULL);
+    p->deadline = clock_ns() + p->patience_ms * NS_MS;
+    if (p->patience_ms && rc == SQLITE_OK) sqlite3_progress_handler(db, 1000, is_late, p);
     if (rc == SQLITE_OK) return db;
     snprintf(text, sizeof text, "%s cannot be read: %s", p->database,
              db ? sqlite3_errmsg(db) : "out of memory");
@@ -245,7 +261,7 @@ err_t past_load_rejects(struct past *p, struct err *e)
     if (!db) return ERR_OK;
     err_t rc = read_reasons(p, db, e);
     if (rc != ERR_OK && rc != ERR_NOMEM) {
-        p->no_reasons = say(p, e->text);
+        p->no_reasons = past_ledger_trouble(p, db, e);
         rc = ERR_OK;
     }
     sqlite3_close(db);

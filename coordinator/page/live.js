@@ -6,13 +6,17 @@
 	const LEAST_MS = 1000;
 	const main = document.getElementById('main');
 	const button = document.getElementById('live');
-	let events = null, paused = false, reading = false, again = false, last = 0;
+	let events = null, paused = false, lost = false, reading = false, again = false, last = 0;
 
-	function say(text, kind) {
-		if (!button) return;
-		button.textContent = text;
-		button.className = kind;
-		button.setAttribute('aria-pressed', String(paused));
+	function show() {
+		button.textContent = paused ? 'Paused' : lost ? 'Not live' : 'Live';
+		button.className = paused ? 'paused' : lost ? 'lost' : '';
+		button.title = paused ? 'Show what is new again' : 'Show nothing new for a while';
+	}
+
+	function setLost(is) {
+		lost = is;
+		show();
 	}
 
 	function scrollLogs(logs) {
@@ -96,9 +100,9 @@
 			const answer = await fetch(location.href, { cache: 'no-store' });
 			if (!answer.ok) throw new Error(String(answer.status));
 			take(await answer.text());
-			if (events && !paused) say('Live', '');
+			setLost(false);
 		} catch (_) {
-			say('Not live', 'lost');
+			setLost(true);
 		}
 		reading = false;
 		if (again) setTimeout(read, Math.max(0, last + LEAST_MS - Date.now()));
@@ -107,23 +111,23 @@
 	function listen() {
 		events = new EventSource('/events');
 		events.onmessage = read;
-		events.onopen = () => say('Live', '');
-		events.onerror = () => say('Not live', 'lost');
+		events.onopen = () => setLost(false);
+		events.onerror = () => setLost(true);
 	}
 
+	// What it shows is over, or was in the past.
 	function stop() {
-		if (events) events.close();
-		events = null;
-		if (button) button.hidden = true;
+		events.close();
+		button.hidden = true;
 	}
 
 	scrollLogs(main.querySelectorAll('[data-tail]'));
 	if (!('live' in main.dataset) || !button) return;
 	button.hidden = false;
-	say('Live', '');
+	show();
 	button.addEventListener('click', () => {
 		paused = !paused;
-		say(paused ? 'Paused' : 'Live', '');
+		show();
 		if (!paused && again) read();
 	});
 	document.addEventListener('visibilitychange', () => { if (again) read(); });

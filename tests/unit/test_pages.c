@@ -67,7 +67,7 @@ static void make_warehouse(void)
         SQLITE_OK, sqlite3_exec(w,
                                 "CREATE TABLE tranche_runs(x); CREATE TABLE t_rejects(run "
                                 "INTEGER, file TEXT, line INTEGER, byte_offset INTEGER, "
-                                "\"column\" TEXT, reason TEXT, raw BLOB)",
+                                "\"column\" TEXT, reason TEXT, raw BLOB); BEGIN",
                                 NULL, NULL, NULL));
     assert_int_equal(
         SQLITE_OK, sqlite3_prepare_v2(w, "INSERT INTO t_rejects VALUES(7,?1,1,0,?1,?1,?1)",
@@ -78,10 +78,14 @@ static void make_warehouse(void)
         sqlite3_reset(q);
     }
     sqlite3_finalize(q);
+    assert_int_equal(SQLITE_OK, sqlite3_exec(w, "COMMIT", NULL, NULL, NULL));
     sqlite3_close(w);
 }
 
-static void make_run(uint32_t workers)
+static const char busy[] = "0192837465019283746501928374650192837465019283746501928374"
+                           "65019283746501928374650192837465019283";
+
+static void make_run_of(uint32_t workers, const char *worker)
 {
     static char names[1000][sizeof HOSTILE + 16];
     static struct journal_worker w[1000];
@@ -108,14 +112,15 @@ static void make_run(uint32_t workers)
     PASS(&e, journal_stats_begin(journal, &p, &e));
     PASS(&e, journal_now_put(journal, &now, &e));
     for (uint32_t i = 0; i < workers; i++) {
-        snprintf(names[i], sizeof names[i], "%04u %s", i, HOSTILE);
+        snprintf(names[i], sizeof names[i], "%04u %s", i, worker);
         w[i] = (struct journal_worker){ .name = names[i],
                                         .role = "remote",
-                                        .host = HOSTILE,
+                                        .host = worker,
                                         .cpu = HOSTILE,
                                         .slots = 1,
                                         .left_ms = -1,
-                                        .busy = "" };
+                                        .bucket_ms = 100,
+                                        .busy = busy };
     }
     PASS(&e, journal_workers_put(journal, w, workers, &e));
     PASS(&e, journal_attempt(journal, "l", (struct range){ 0, 0, 500 }, 1, names[0], &e));
@@ -125,6 +130,11 @@ static void make_run(uint32_t workers)
     PASS(&e, journal_attempt(journal, "l", (struct range){ 0, 0, 500 }, 2, names[0], &e));
     PASS(&e, journal_event(journal, HOSTILE, HOSTILE, &e));
     PASS(&e, journal_flush(journal, &e));
+}
+
+static void make_run(uint32_t workers)
+{
+    make_run_of(workers, HOSTILE);
 }
 
 static int fresh(void **state)
@@ -303,6 +313,45 @@ static void a_page_of_a_list_leads_to_the_next(void **state)
     buf_free(&out);
 }
 
+static struct range small(uint64_t i)
+{
+    return (struct range){ 0, i * 500, i * 500 + 500 };
+}
+
+static void the_page_of_a_run_with_a_thousand_workers_stays_below_100_kb(void **state)
+{
+    (void)state;
+    char path[100];
+    struct journal_sample sample = { 0 };
+    make_job();
+    make_warehouse();
+    make_run_of(1000, "worker.example.org");
+    for (uint64_t i = 0; i < 100; i++) {
+        sample.at_ms = (int64_t)i * 1000;
+        sample.rows_read += i * i % 977;
+        sample.results = i % 13;
+        PASS(&e, journal_sample_put(journal, i, &sample, &e));
+    }
+    for (uint64_t i = 1; i < 1000; i++)
+        PASS(&e, journal_attempt(journal, "l", small(i), 1, "worker", &e));
+    PASS(&e, journal_flush(journal, &e));
+    for (uint64_t i = 1; i < 1000; i++) {
+        PASS(&e,
+             journal_attempt_end(journal, "l", small(i), 1, "failed", 5, 1, HOSTILE, &e));
+        PASS(&e, journal_event(journal, "retry", HOSTILE, &e));
+    }
+    PASS(&e, journal_flush(journal, &e));
+    snprintf(path, sizeof path, "/runs/%s", run.id);
+    static const char *const all[] = { "/", "/workers", "/runs", NULL };
+    for (int i = 0; i < 4; i++) {
+        struct buf out = get(all[i] ? all[i] : path, NULL, NULL);
+        print_message("%s: %zu bytes\n", all[i] ? all[i] : path, out.n);
+        assert_true(out.n < 100000);
+        check_html((char *)out.p);
+        buf_free(&out);
+    }
+}
+
 struct wrong {
     const char *name, *path, *param, *value, *says;
     int status;
@@ -350,6 +399,7 @@ int main(void)
     const struct CMUnitTest plain[] = {
         T(hostile_texts_stay_text_on_every_page),
         T(a_page_of_a_list_leads_to_the_next),
+        T(the_page_of_a_run_with_a_thousand_workers_stays_below_100_kb),
     };
     return test_main("pages", plain, N_OF(plain), TABLE(wrongs, is_said), N_OF(wrongs));
 }

@@ -275,6 +275,26 @@ static void reasons_that_differ_in_value_or_place_are_counted_together(void **st
     past_close(&p);
 }
 
+static void who_has_no_patience_is_told_where_to_ask(void **state)
+{
+    (void)state;
+    const char *unknown;
+    struct seen s = { .most = 8 };
+    char sql[900];
+    snprintf(sql, sizeof sql,
+             "%s; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT "
+             "20000) INSERT INTO \"a\"\"b_rejects\"(run, reason) SELECT 8, 'x' || i FROM n",
+             with_rejects);
+    make_with_rejects("sqlite:wh.db", sql);
+    struct past p = open_past("last");
+    p.patience_ms = -1; // it is over
+    PASS(&e, past_load_rejects(&p, &e));
+    assert_non_null(strstr(p.no_reasons, "ask 'tranche report'"));
+    PASS(&e, past_each_reject(&p, 3, see, &s, &unknown, &e));
+    assert_non_null(strstr(unknown, "too many"));
+    past_close(&p);
+}
+
 static void why_rejected_rows_cannot_be_read_is_said(void **state)
 {
     (void)state;
@@ -305,6 +325,7 @@ int main(void)
         T(a_page_of_hostile_names_has_no_tag_of_theirs),
         T(rejected_rows_come_one_after_the_other),
         T(reasons_that_differ_in_value_or_place_are_counted_together),
+        T(who_has_no_patience_is_told_where_to_ask),
         T(why_rejected_rows_cannot_be_read_is_said),
     };
     return test_main("past", plain, N_OF(plain), TABLE(wrongs, is_told), N_OF(wrongs));
