@@ -6,7 +6,9 @@ import json
 import os
 import re
 import signal
+import shutil
 import socket
+import subprocess
 
 from kit import scenario
 from test_serve import Server, go, held_in_worker, jobs, number, runs
@@ -314,3 +316,29 @@ def without_its_library_the_server_says_what_to_install(t):
     r = t.run("serve", "--page", "0", env={"LD_LIBRARY_PATH": t.path("lib")}, want=2)
     t.says(r, "--page needs libmicrohttpd, which this host lacks: install libmicrohttpd12 (")
     t.leaves_nothing()
+
+
+def promtool(t):
+    """Prometheus' own checker; out of its package, which is not installed, since it would start a server."""
+    there = shutil.which("promtool")
+    if there:
+        return there
+    folder = t.path("prometheus")
+    os.makedirs(folder)
+    fetch = "apt-get -q download prometheus && dpkg -x prometheus_*.deb ."
+    update = f"{'' if os.geteuid() == 0 else 'sudo -n '}apt-get -q update"
+    done = subprocess.run(f"({fetch}) || ({update} && {fetch})", shell=True, cwd=folder, capture_output=True, text=True)
+    t.equal(0, done.returncode, f"promtool: {done.stdout}{done.stderr}")
+    return os.path.join(folder, "usr", "bin", "promtool")
+
+
+@scenario("browser")
+def prometheus_takes_the_metrics_as_they_are(t):
+    w = Web(t)
+    number(t, *held_in_worker(t, "m"), "--name", "a\"b\\c{}=<d>")
+    t.wait_until(lambda: "tranche_run_slots_busy{" in w.get("/metrics").text, "a run that goes on, in the metrics")
+    text = w.get("/metrics").text
+    done = subprocess.run([promtool(t), "check", "metrics"], input=text, capture_output=True, text=True)
+    t.equal((0, ""), (done.returncode, done.stdout + done.stderr), "promtool")
+    go(t, "m")
+    t.run("wait", 1)
