@@ -16,6 +16,7 @@ import re
 import socket
 import struct
 import threading
+import time
 
 import kit
 
@@ -101,7 +102,7 @@ class Pipe:
 
 class Proxy:
     def __init__(self, case, pg):
-        self.pg, self.pipes, self.lock = pg, [], threading.Lock()
+        self.case, self.pg, self.pipes, self.lock = case, pg, [], threading.Lock()
         self.wanted, self.done, self.refused = {}, 0, 0
         self.left, self.paused, self.open = None, threading.Event(), threading.Event()
         self.open.set()
@@ -175,9 +176,16 @@ class Proxy:
             self.left = None
         self.open.set()
 
-    def wait_paused(self, seconds=240):
-        if not self.paused.wait(seconds):
-            raise kit.Failed(f"not within {seconds} s: what the line waits for")
+    def wait_paused(self, p=None, seconds=240):
+        """p: the program that the line serves; if it has ended, it says why."""
+        end = time.monotonic() + seconds
+        while not self.paused.wait(0.05):
+            late = time.monotonic() > end
+            if late and p:
+                p.kill()
+            if late or p and p.poll() is not None:
+                said = self.case.finish(p) if p else ""
+                raise kit.Failed(f"{'too late' if late else 'it has ended'}: {self.left} bytes before the line waits\n{said}")
 
     def cut(self):
         with self.lock:

@@ -61,7 +61,7 @@ def a_swap_that_nobody_heard_of_is_done_once(t):
         load.pg.do("DROP TABLE IF EXISTS r; CREATE TABLE r(i bigint); INSERT INTO r VALUES(-1);")
         load.line.hold("RENAME")
         p = t.start(*load.args("r", "--mode", "replace", "--fresh"))
-        load.line.wait_paused()
+        load.line.wait_paused(p)
         getattr(load.line, when)("COMMIT")  # of the swap
         load.line.go()
         load.ends_well(t.finish(p))
@@ -73,7 +73,7 @@ def a_server_that_is_restarted_in_commit_is_found_again(t):
         load = Load(t)
         load.line.hold("COMMIT", 2)
         p = t.start(*load.args())
-        load.line.wait_paused()
+        load.line.wait_paused(p)
         load.pg.stop(how)
         load.line.go()
         t.wait_until(lambda: load.line.refused > 1 or p.poll() is not None, "two attempts to connect")
@@ -87,7 +87,7 @@ def a_warehouse_that_is_silent_for_long_is_waited_for(t):
     load = Load(t)
     load.line.hold("COMMIT", 2)
     p = t.start(*load.args(), env={"TRANCHE_TIME_SCALE": "100"})
-    load.line.wait_paused()
+    load.line.wait_paused(p)
     began = load.pg.one("SELECT now()")
     t.wait_until(lambda: load.pg.one(f"SELECT now() > '{began}'::timestamptz + interval '1 second'") == "t",
                  "a second, which is 100 s of the protocol")

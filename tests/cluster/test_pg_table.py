@@ -36,7 +36,7 @@ def paused(t, pg):
     line = Proxy(t, pg)
     line.pause_after(1 << 20)
     p = t.start(*args(line.at()))
-    line.wait_paused()
+    line.wait_paused(p)
     return line, p
 
 

@@ -54,7 +54,7 @@ def the_pause_doubles_though_a_worker_is_up(t):
 @scenario("engines", "scripts")
 def workers_that_get_no_batches_are_not_started_again_and_again(t):
     r = Run(t, "--label", "gpu")
-    p = scale(t, "ssh", *hosts(t, "good1", "good2", "good3"), "--idle-timeout", "500ms", "--pause", "2s", run=r)
+    p = scale(t, "ssh", *hosts(t, "good1", "good2", "good3"), "--idle-timeout", "2s", "--pause", "2s", run=r)
     p.says("a worker got no batch and left, though batches wait")
     p.says("no more are started for 4s", 180)
     t.true(len(calls(t)) <= 4, f"three at most, and one that was tried: {calls(t)}\n{p.text}")

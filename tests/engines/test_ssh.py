@@ -72,7 +72,7 @@ def workers_come_through_ssh_and_leave_with_the_run(t):
 @scenario("engines", "ssh")
 def what_is_idle_leaves_and_comes_back(t):
     s, r = Sshd(t, 2), Run(t)
-    p = scale(t, "ssh", "--hosts", s.file, "--idle-timeout", "500ms", *s.options(), run=r)
+    p = scale(t, "ssh", "--hosts", s.file, "--idle-timeout", "2s", *s.options(), run=r)
     r.workers(lambda n: n == 2)
     r.feed.flows.clear()
     r.workers(lambda n: n == 0)
@@ -86,7 +86,7 @@ def what_is_idle_leaves_and_comes_back(t):
 @scenario("engines", "ssh")
 def the_least_stay_though_they_are_idle(t):
     s, r = Sshd(t, 2), Run(t)
-    p = scale(t, "ssh", "--hosts", s.file, "--idle-timeout", "500ms", "--min", "1", *s.options(), run=r)
+    p = scale(t, "ssh", "--hosts", s.file, "--idle-timeout", "2s", "--min", "1", *s.options(), run=r)
     r.workers(lambda n: n == 2)
     r.feed.flows.clear()
     r.workers(lambda n: n == 1)
