@@ -131,16 +131,17 @@ static bool was_split(const struct app *a, struct range r)
     return false;
 }
 
-static void add_chunk(struct app *a, struct chunk_data **c)
+static void add_chunk(struct app *a, struct chunk_data **c, bool part)
 {
     struct chunk_data *half[2];
     if (!was_split(a, (*c)->range)) {
-        if (!app_take_cached(a, c)) add_work(a, c, NULL, 0);
+        struct work *k = app_take_cached(a, c) ? NULL : add_work(a, c, NULL, 0);
+        if (k) k->part = part;
         return;
     }
     if (halve(a, *c, half) != ERR_OK) app_fails(a, &a->scratch);
     for (int i = 0; i < 2 && half[i] && !a->over; i++)
-        add_chunk(a, &half[i]);
+        add_chunk(a, &half[i], true);
     chunk_data_free(&half[0]);
     chunk_data_free(&half[1]);
 }
@@ -154,7 +155,7 @@ static void on_feed(struct app *a, struct feed *x)
         a->fed_chunks++;
     }
     switch (x->kind) {
-    case FED_CHUNK: add_chunk(a, &x->chunk); break;
+    case FED_CHUNK: add_chunk(a, &x->chunk, false); break;
     case FED_BAD: on_bad_record(a, x); break;
     case FED_END:
         a->fed = true;
@@ -255,6 +256,7 @@ static void on_split_noted(struct app *a, struct work *k)
         if (!child) continue;
         memcpy(child->failure, k->failure, sizeof child->failure);
         child->bad_twice = k->bad_twice;
+        child->part = true;
     }
     sched_split_done(a->sched, k->id, clock_ns());
     chunk_data_free(&half[0]);

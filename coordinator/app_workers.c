@@ -491,8 +491,9 @@ void app_act(struct app *a)
             struct work *k = work_by_id(&a->works, x[i].chunk);
             struct session *s = session_by_sid(&a->sessions, x[i].worker);
             if (x[i].what == SCHED_ASSIGN && k &&
-                journal_attempt(a->in->journal, a->in->load_name, k->chunk->data->range,
-                                x[i].attempt, s ? s->name : "?", &a->scratch) != ERR_OK)
+                (k->part ? journal_attempt_apart : journal_attempt)(
+                    a->in->journal, a->in->load_name, k->chunk->data->range, x[i].attempt,
+                    s ? s->name : "?", &a->scratch) != ERR_OK)
                 app_journal_failed(a);
         }
         if (n && a->in->journal && journal_flush(a->in->journal, &a->scratch) != ERR_OK)

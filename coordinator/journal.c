@@ -141,6 +141,15 @@ err_t journal_attempt(struct journal *j, const char *load, struct range r, uint3
     return rc;
 }
 
+err_t journal_attempt_apart(struct journal *j, const char *load, struct range r,
+                            uint32_t attempt, const char *worker, struct err *e)
+{
+    spans_break(&j->spans);
+    err_t rc = journal_attempt(j, load, r, attempt, worker, e);
+    spans_break(&j->spans);
+    return rc;
+}
+
 err_t journal_attempt_end(struct journal *j, const char *load, struct range r,
                           uint32_t attempt, const char *outcome, int64_t ms,
                           int64_t peak_kb, const char *text, struct err *e)

@@ -51,6 +51,10 @@ MUST_CHECK err_t journal_run_end(struct journal *j, const struct journal_run *ru
 // `load` names the load (warehouse, table, load id) so that numbers survive a restart.
 MUST_CHECK err_t journal_attempt(struct journal *j, const char *load, struct range r,
                                  uint32_t attempt, const char *worker, struct err *e);
+// In a row of its own: two halves in one row would be taken for the chunk that was split,
+// and would replace what its history says.
+MUST_CHECK err_t journal_attempt_apart(struct journal *j, const char *load, struct range r,
+                                       uint32_t attempt, const char *worker, struct err *e);
 // `outcome` of failures (journal_attempts.failed): "failed", "died", "timeout", "bad
 // result". Any other is nobody's fault: "ok", "late", "lost", "expired", "cancelled", "not
 // run", ...

@@ -26,6 +26,7 @@ struct work {
     struct work *prev, *next; // in input order, while not handed to the loader
     bool in_order;
     bool scheduled;          // the scheduler knows it
+    bool part;               // of one that was split
     struct load_item *ready; // its result, until it is its turn
     uint32_t attempt;        // of the result
     uint64_t sid;            // the session that sent it

@@ -1,6 +1,7 @@
 #include "worker/slot_impl.h"
 
 #include "common/csv.h"
+#include "common/say.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -163,7 +164,7 @@ err_t slot_start(struct slot *s, const struct slot_job *job, struct err *e)
     s->culprit = -1;
     s->doomed = false;
     s->started = clock_ns();
-    s->tail_n = 0;
+    s->tail_n = s->n_cut = 0;
     TRY(make_process(s, &start, fds, e));
     s->state = SLOT_STARTING;
     return ERR_OK;
@@ -363,16 +364,43 @@ bool slot_take(struct slot *s, struct runner_done *d)
     return true;
 }
 
+// Bytes at the end of p[n] that begin a character and are not all of it.
+static size_t begun(const char *p, size_t n)
+{
+    for (size_t k = 1; k <= 3 && k <= n; k++) {
+        unsigned char c = (unsigned char)p[n - k];
+        size_t length = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
+        if (length > k) return k;
+        if (c < 0x80 || c >= 0xc0) return 0;
+    }
+    return 0;
+}
+
+// It may be a terminal, which obeys what a plugin has printed. A character that a read has
+// cut waits for its rest.
+static void show(struct slot *s, const char *p, size_t n)
+{
+    char text[sizeof s->cut + STDERR_BLOCK];
+    memcpy(text, s->cut, s->n_cut);
+    memcpy(text + s->n_cut, p, n);
+    n += s->n_cut;
+    s->n_cut = begun(text, n);
+    n -= s->n_cut;
+    memcpy(s->cut, text + n, s->n_cut);
+    say_bytes(stderr, text, n);
+    if (ferror(stderr)) clearerr(stderr);
+}
+
 void slot_drain_stderr(struct slot *s)
 {
-    char block[1024];
+    char block[STDERR_BLOCK];
     ssize_t n;
     // Bounded a call: a runner that floods must not keep its parent from its heartbeats.
     for (int i = 0;
          i < 64 && s->p.errors >= 0 && (n = read(s->p.errors, block, sizeof block)) > 0;
          i++) {
         size_t k = (size_t)n;
-        if (fwrite(block, 1, k, stderr) != k) clearerr(stderr);
+        show(s, block, k);
         if (s->tail_n + k > STDERR_TAIL) {
             size_t drop = s->tail_n + k - STDERR_TAIL;
             memmove(s->tail, s->tail + drop, s->tail_n - drop);

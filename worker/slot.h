@@ -34,7 +34,7 @@ struct result_region { // of one chunk, or of those of a train
     size_t touched_bytes;
 };
 
-enum { STDERR_TAIL = 4096 };
+enum { STDERR_TAIL = 4096, STDERR_BLOCK = 1024 };
 
 enum { SLOT_NO_REGION = -1 };
 
@@ -73,6 +73,8 @@ struct slot {
     uint32_t deaths;            // in a row while starting
     char tail[STDERR_TAIL];     // last bytes of the runner's stderr
     size_t tail_n;
+    char cut[3]; // the beginning of a character whose rest it has yet to write
+    size_t n_cut;
 };
 
 struct slot_death {

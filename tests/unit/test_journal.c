@@ -275,6 +275,33 @@ static void what_no_longer_stands_side_by_side_starts_another_row(void **state)
     journal_close(&j);
 }
 
+static void halves_do_not_take_the_place_of_the_chunk_that_was_split(void **state)
+{
+    (void)state;
+    const struct range whole = { 0, 0, 100 }, half[] = { { 0, 0, 50 }, { 0, 50, 100 } };
+    struct journal *j = open_journal("k");
+    begin(j, "a");
+    PASS(&e, journal_attempt(j, load, whole, 1, "w", &e));
+    PASS(&e, journal_flush(j, &e));
+    PASS(&e, journal_attempt_end(j, load, whole, 1, "failed", 3, 4, "why", &e));
+    for (int i = 0; i < 2; i++)
+        PASS(&e, journal_attempt_apart(j, load, half[i], 1, "w", &e));
+    PASS(&e, journal_flush(j, &e));
+    for (int i = 0; i < 2; i++)
+        PASS(&e,
+             journal_attempt_end(j, load, half[i], 1, i ? "ok" : "failed", 1, 1, "", &e));
+    PASS(&e, journal_flush(j, &e));
+    EQ_I64(3, query("SELECT count(*) FROM attempts"));
+    EQ_I64(1, query("SELECT count(*) FROM attempts WHERE begin = 0 AND \"end\" = 100 AND "
+                    "outcome = 'failed' AND text = 'why' AND chunks = 1"));
+    EQ_I64(1, query("SELECT count(*) FROM attempts WHERE begin = 50 AND outcome = 'ok'"));
+    EQ_I64(
+        1,
+        query("SELECT count(*) FROM attempts WHERE \"end\" = 50 AND outcome = 'failed'"));
+    EQ_I64(1, past(j, whole).failed);
+    journal_close(&j);
+}
+
 static void die_with_a_span_in_flight(void)
 {
     struct journal *j = open_journal("k");
@@ -610,6 +637,7 @@ int main(void)
         T(attempts_of_the_run_itself_are_not_unfinished),
         T(small_chunks_given_out_together_share_a_row),
         T(what_fails_in_a_span_gets_a_row_of_its_own),
+        T(halves_do_not_take_the_place_of_the_chunk_that_was_split),
         T(what_no_longer_stands_side_by_side_starts_another_row),
         T(a_span_in_flight_counts_for_each_of_its_chunks),
         T(a_history_of_version_1_is_continued),

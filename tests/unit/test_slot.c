@@ -4,7 +4,9 @@
 
 #include "tests/test.h"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -204,6 +206,42 @@ static const struct death_row deaths[] = {
     { "lies_about_how_far_it_came", 1, 100, 0, false },
 };
 
+static void shows(struct kit *k, int to, const char *written, size_t n, const char *shown)
+{
+    char path[] = "/tmp/test_slotXXXXXX", seen[200] = "";
+    int file = mkstemp(path), before = dup(STDERR_FILENO);
+    assert_true(file >= 0 && before >= 0);
+    EQ_I64(n, write(to, written, n));
+    fflush(stderr);
+    dup2(file, STDERR_FILENO);
+    slot_drain_stderr(&k->s);
+    fflush(stderr);
+    dup2(before, STDERR_FILENO);
+    close(before);
+    assert_true(pread(file, seen, sizeof seen - 1, 0) >= 0);
+    close(file);
+    unlink(path);
+    assert_string_equal(shown, seen);
+}
+
+static void what_a_runner_prints_commands_no_terminal(void **state)
+{
+    struct kit *k = *state;
+    int p[2];
+    EQ_I64(0, pipe2(p, O_NONBLOCK));
+    k->s.p.errors = p[0];
+    shows(k, p[1], "\x1b]0;owned\a\tok\n", 14, "\\x1b]0;owned\\x07\tok\n");
+    shows(k, p[1], "a\0b", 3, "a\\x00b");
+    shows(k, p[1], "caf\xc3", 4, "caf"); // its rest is on the way
+    shows(k, p[1], "\xa9 \xf0\x9f\x99", 5, "\xc3\xa9 ");
+    shows(k, p[1], "\x82!\xc3", 3, "\xf0\x9f\x99\x82!");
+    shows(k, p[1], "\x1b", 1, "\\xc3\\x1b");
+    EQ_I64(14 + 3 + 4 + 5 + 3 + 1,
+           k->s.tail_n); // as it came: it is filtered where it is shown
+    close(p[1]);
+    slot_drain_stderr(&k->s);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -212,6 +250,7 @@ int main(void)
         T(goes_on_with_what_it_was_given_ahead),
         T(an_answer_without_a_task_makes_no_sense),
         T(the_mark_of_a_batch_goes_with_the_process),
+        T(what_a_runner_prints_commands_no_terminal),
     };
     return test_main("slot", plain, N_OF(plain), TABLE(deaths, knows_what_it_died_of),
                      N_OF(deaths));
