@@ -12,6 +12,8 @@ struct civil {
     int year, month, day; // from 1
 };
 
+// Of any day whose year fits; the year before 1 is 0
+// (howardhinnant.github.io/date_algorithms.html).
 struct civil civil_of(int64_t days);
 int64_t civil_days(struct civil d);        // of a date that there is
 int civil_month_days(int year, int month); // 28 to 31

@@ -1,14 +1,13 @@
 #include "common/pg_time.h"
 
+#include "common/civil.h"
 #include "common/csv_value.h"
 
 #include <stdio.h>
 
 enum {
-    YEAR_2000 = 730425, // days from 0000-03-01 to 2000-01-01
-    DAYS_OF_400 = 146097,
-    FIRST_DAY = -730119, // 0001-01-01
-    LAST_DAY = 2921939,  // 9999-12-31
+    FIRST_DAY = CIVIL_FIRST - PG_DAYS_TO_2000,
+    LAST_DAY = CIVIL_LAST - PG_DAYS_TO_2000,
 };
 
 static const int64_t SECOND = 1000000, DAY = 86400 * SECOND;
@@ -21,36 +20,12 @@ static int number(const uint8_t *p, int digits)
     return v;
 }
 
-// Years begin in March, so that the day that leap years add is their last.
-static int32_t days_of(int year, int month, int day)
-{
-    year -= month <= 2;
-    int march = (month + 9) % 12, of_400 = year % 400;
-    int in_year = (153 * march + 2) / 5 + day - 1;
-    return year / 400 * DAYS_OF_400 + of_400 * 365 + of_400 / 4 - of_400 / 100 + in_year -
-           YEAR_2000;
-}
-
-void pg_date_civil(int64_t days, int64_t *year, unsigned *month, unsigned *day)
-{
-    int64_t z = days + YEAR_2000;
-    int64_t era = (z >= 0 ? z : z - (DAYS_OF_400 - 1)) / DAYS_OF_400;
-    unsigned of_era = (unsigned)(z - era * DAYS_OF_400);
-    unsigned y =
-        (of_era - of_era / 1460 + of_era / 36524 - of_era / (DAYS_OF_400 - 1)) / 365;
-    unsigned of_year = of_era - (365 * y + y / 4 - y / 100);
-    unsigned m = (5 * of_year + 2) / 153;
-    *day = of_year - (153 * m + 2) / 5 + 1;
-    *month = m < 10 ? m + 3 : m - 9;
-    *year = y + era * 400 + (*month <= 2);
-}
-
 bool pg_date_read(const uint8_t *p, size_t n, int32_t *days)
 {
     if (!csv_is_date(p, n)) return false;
-    int year = number(p, 4);
-    *days = days_of(year, number(p + 5, 2), number(p + 8, 2));
-    return year > 0;
+    struct civil c = { number(p, 4), number(p + 5, 2), number(p + 8, 2) };
+    *days = (int32_t)(civil_days(c) - PG_DAYS_TO_2000);
+    return c.year > 0;
 }
 
 // Behind the point: six digits, and the seventh rounds.
@@ -104,10 +79,8 @@ bool pg_timestamp_is_good(int64_t us)
 
 size_t pg_date_show(char to[PG_TIME_TEXT], int32_t days)
 {
-    int64_t year;
-    unsigned month, day;
-    pg_date_civil(days, &year, &month, &day);
-    return (size_t)snprintf(to, PG_TIME_TEXT, "%04d-%02u-%02u", (int)year, month, day);
+    struct civil c = civil_of((int64_t)days + PG_DAYS_TO_2000);
+    return (size_t)snprintf(to, PG_TIME_TEXT, "%04d-%02d-%02d", c.year, c.month, c.day);
 }
 
 size_t pg_timestamp_show(char to[PG_TIME_TEXT], int64_t us)

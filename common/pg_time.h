@@ -14,9 +14,7 @@
 
 enum { PG_TIME_TEXT = 40 }; // bytes that a text takes at most; no NUL follows
 
-// Of any day, proleptic Gregorian; the year before 1 is 0
-// (howardhinnant.github.io/date_algorithms.html).
-void pg_date_civil(int64_t days, int64_t *year, unsigned *month, unsigned *day);
+enum { PG_DAYS_TO_2000 = 10957 }; // from 1970-01-01, civil.h's day 0
 
 // False: it is none, or lies in the year 0, which PostgreSQL does not have.
 bool pg_date_read(const uint8_t *p, size_t n, int32_t *days);

@@ -1,4 +1,5 @@
 #include "common/pg_value.h"
+#include "common/civil.h"
 #include "common/pg_time.h"
 
 #include <math.h>
@@ -168,9 +169,8 @@ static void two_digits(char *to, unsigned v)
 // YYYY-MM-DD; returns the end. *before: the year is before Christ.
 static char *put_date(char *to, int64_t days, bool *before)
 {
-    int64_t year;
-    unsigned month, day;
-    pg_date_civil(days, &year, &month, &day);
+    struct civil c = civil_of(days + PG_DAYS_TO_2000);
+    int year = c.year;
     *before = year <= 0;
     if (*before) year = 1 - year;
     if (year <= 9999) {
@@ -178,12 +178,12 @@ static char *put_date(char *to, int64_t days, bool *before)
         two_digits(to + 2, (unsigned)year % 100);
         to += 4;
     } else {
-        to += snprintf(to, 24, "%lld", (long long)year);
+        to += snprintf(to, 24, "%d", year);
     }
     *to++ = '-';
-    two_digits(to, month);
+    two_digits(to, (unsigned)c.month);
     to[2] = '-';
-    two_digits(to + 3, day);
+    two_digits(to + 3, (unsigned)c.day);
     return to + 5;
 }
 
