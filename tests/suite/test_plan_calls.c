@@ -28,6 +28,7 @@ enum ending { WELL, REJECTING, FAILING_RUN, SPEECHLESS, WITHOUT_MERGE, DYING, ST
 
 static enum ending ending;
 static uint64_t lasting_from; // rows of the trials that end so; less end well
+static double lasting = 0.01; // seconds, of each trial
 
 int __real_run_job_summed(const struct job *j, struct run_sums *sums);
 int __wrap_run_job_summed(const struct job *j, struct run_sums *sums);
@@ -51,6 +52,7 @@ static uint64_t rows_of(const struct job *j)
     if (j->source == SOURCE_RANGE) return j->range_rows;
     const char *path = j->file_paths.n ? j->file_paths.v[0] : "";
     size_t n = strlen(path);
+    if (n >= 8 && strcmp(path + n - 8, "none.csv") == 0) return 0;
     return n > 3 && strcmp(path + n - 3, "/in") == 0 ? lines_of(path) : ROWS;
 }
 
@@ -82,9 +84,9 @@ int __wrap_run_job_summed(const struct job *j, struct run_sums *sums)
                                .rows_emitted = rows,
                                .chunks = 1,
                                .bytes_read = rows * 10,
-                               .seconds = 0.01,
+                               .seconds = lasting,
                                .slots = 2,
-                               .busy_ns = rows * 100,
+                               .busy_ns = (uint64_t)(lasting * 1e9),
                                .worker_cpu_ns = rows * 100 };
     j->trial->on_result(j->trial->arg, rows * 8, NULL, 0);
     if (rows < lasting_from) return CLI_OK;
@@ -104,13 +106,14 @@ int __wrap_run_job_summed(const struct job *j, struct run_sums *sums)
     return CLI_OK;
 }
 
-// What a trial has passes as soon as somebody waits for one that stands still.
+// Time stands still, however slow this machine is; what a trial has of it passes as soon as
+// somebody waits for one that stands still.
 ns_t __real_clock_ns(void);
 ns_t __wrap_clock_ns(void);
 static ns_t passed;
 ns_t __wrap_clock_ns(void)
 {
-    return __real_clock_ns() + passed;
+    return NS_S + passed;
 }
 int __wrap_poll(struct pollfd *fds, nfds_t n, int ms);
 int __wrap_poll(struct pollfd *fds, nfds_t n, int ms)
@@ -194,6 +197,7 @@ static void make_inputs(void)
     put_file(&dir, "more.csv", text, n);
     put_gz(&dir, "in.csv.gz", text, n, 2);
     put_text(&dir, "one.csv", "id,name\n1,x\n");
+    put_text(&dir, "none.csv", "id,name\n");
     n = 0;
     for (int i = 0; i < ROWS; i++)
         n += (size_t)sprintf(text + n, "{\"id\": %d, \"name\": \"x\"}\n", i);
@@ -331,6 +335,54 @@ static void a_trial_that_ends_otherwise_is_told(void **state)
     EQ_I64(-1, waitpid(-1, NULL, WNOHANG)); // none is left
 }
 
+static const struct part_row {
+    const char *name, *line, *note;
+} PARTS[] = {
+    { "compressed_files", PLAN "--csv|in.csv.gz|--into|null:",
+      "compressed files were sampled from their heads" },
+    { "a_range",
+      PLAN "--range|900|--into|null:", "rows were taken from the head of the range" },
+    { "a_table", PLAN "--sqlite|in.db|--sqlite-table|a \"b|--into|null:",
+      "rows were taken from the head of the query or table" },
+    { "a_query", PLAN "--sqlite|in.db|--query|SELECT id FROM \"a \"\"b\"|--into|null:",
+      "rows were taken from the head of the query or table" },
+    { "an_incremental_load",
+      PLAN "--csv|in.csv|--into|sqlite:w.db|--table|t|--mode|incremental|--watermark|id",
+      "trials loaded into an empty table: a run finds what is there already" },
+};
+
+// A trial that takes long is the last one.
+static void what_was_tried_in_part_is_noted(void **state)
+{
+    const struct part_row *row = *state;
+    struct planned p;
+    struct survey s;
+    struct err e;
+    planned_open(&p, row->line);
+    lasting = 5;
+    PASS(&e, survey_run(&s, &p.cli.job, &p.plan, p.ops, &e));
+    lasting = 0.01;
+    EQ_I64(1, s.trials);
+    assert_false(s.whole);
+    if (!has_note(&s, row->note)) fail_msg("there is no such note");
+    survey_free(&s);
+    planned_close(&p);
+}
+
+static void an_input_without_rows_is_foretold(void **state)
+{
+    struct planned p;
+    struct survey s;
+    struct err e;
+    (void)state;
+    planned_open(&p, PLAN "--csv|none.csv|--into|null:");
+    PASS(&e, survey_run(&s, &p.cli.job, &p.plan, p.ops, &e));
+    EQ_I64(0, s.rows);
+    EQ_I64(0, s.output_bytes);
+    survey_free(&s);
+    planned_close(&p);
+}
+
 // Whatever a trial's process cannot do before it begins, ours says that it is gone.
 static void a_trial_that_cannot_begin_is_told(void **state)
 {
@@ -420,6 +472,7 @@ int main(void)
 {
     const struct CMUnitTest plain[] = {
         cmocka_unit_test(a_trial_that_cannot_begin_is_told),
+        cmocka_unit_test(an_input_without_rows_is_foretold),
     };
     const struct CMUnitTest command[] = {
         cmocka_unit_test(what_fails_under_the_command_is_told),
@@ -430,6 +483,8 @@ int main(void)
     failed +=
         test_main("command", NULL, 0, TABLE(COMMANDS, a_plan_that_cannot_be_told_says_so),
                   N_OF(COMMANDS));
+    failed += test_main("parts", NULL, 0, TABLE(PARTS, what_was_tried_in_part_is_noted),
+                        N_OF(PARTS));
     for (size_t i = 0; i < N_OF(FAILS); i++) {
         now = &FAILS[i];
         if (FAILING_STRIDE > 1 && now->error == EINTR)
