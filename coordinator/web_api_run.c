@@ -34,6 +34,15 @@ static err_t part_of(struct web_view *v, const struct web_request *r, load_fn *l
     return rc;
 }
 
+// The handler that answers with one part.
+#define PART(handler, load, write)                                              \
+    err_t handler(struct web_view *v, const struct web_request *r, int *status, \
+                  struct buf *out, struct err *e)                               \
+    {                                                                           \
+        (void)status;                                                           \
+        return part_of(v, r, load, write, out, e);                              \
+    }
+
 static void write_samples(struct past *p, FILE *out)
 {
     fputs(",\"samples\":[", out);
@@ -41,12 +50,7 @@ static void write_samples(struct past *p, FILE *out)
     fputc(']', out);
 }
 
-err_t web_api_samples(struct web_view *v, const struct web_request *r, int *status,
-                      struct buf *out, struct err *e)
-{
-    (void)status;
-    return part_of(v, r, past_load_stats, write_samples, out, e);
-}
+PART(web_api_samples, past_load_stats, write_samples)
 
 static void write_chunks(struct past *p, FILE *out)
 {
@@ -61,12 +65,7 @@ static void write_chunks(struct past *p, FILE *out)
     fputc(']', out);
 }
 
-err_t web_api_chunks(struct web_view *v, const struct web_request *r, int *status,
-                     struct buf *out, struct err *e)
-{
-    (void)status;
-    return part_of(v, r, past_load_chunks, write_chunks, out, e);
-}
+PART(web_api_chunks, past_load_chunks, write_chunks)
 
 static void write_events(struct past *p, FILE *out)
 {
@@ -76,12 +75,7 @@ static void write_events(struct past *p, FILE *out)
     fputc(']', out);
 }
 
-err_t web_api_events(struct web_view *v, const struct web_request *r, int *status,
-                     struct buf *out, struct err *e)
-{
-    (void)status;
-    return part_of(v, r, past_load_events, write_events, out, e);
-}
+PART(web_api_events, past_load_events, write_events)
 
 static void write_reasons(struct past *p, FILE *out)
 {
@@ -91,12 +85,7 @@ static void write_reasons(struct past *p, FILE *out)
     fputc(']', out);
 }
 
-err_t web_api_reasons(struct web_view *v, const struct web_request *r, int *status,
-                      struct buf *out, struct err *e)
-{
-    (void)status;
-    return part_of(v, r, past_load_rejects, write_reasons, out, e);
-}
+PART(web_api_reasons, past_load_rejects, write_reasons)
 
 // ---- lists ----
 
