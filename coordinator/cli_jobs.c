@@ -277,6 +277,8 @@ static int do_submit(struct asked *k, int argc, char **argv)
     k->words.all = all;
     k->words.rest = &s.words;
     int code = words_read(&k->words, argc, argv);
+    k->words.all = NULL;
+    k->words.rest = NULL;
     if (code < 0 && !words_output(&k->words, k->output_text, &k->output)) code = CLI_USAGE;
     if (code < 0 && priority &&
         !words_number(&k->words, "--priority", priority, 0, BACKLOG_PRIORITY_MAX, &n))
@@ -483,6 +485,7 @@ static int read_others(struct asked *k, bool *all, bool *follow, int argc, char 
     k->words.operand = &k->id_text;
     k->words.n_operands = strcmp(name, "workers") != 0;
     int code = words_read(&k->words, argc, argv);
+    k->words.all = NULL;
     if (code >= 0) return code;
     if (!words_output(&k->words, k->output_text, &k->output)) return CLI_USAGE;
     if (!strcmp(name, "drain"))
