@@ -196,7 +196,7 @@ static err_t open_and_read(struct chart_reading *r)
     return rc;
 }
 
-err_t chart_read(const struct chart *c, uint32_t patience, struct chart_data *out,
+err_t chart_read(const struct chart *c, uint32_t *patience, struct chart_data *out,
                  struct err *e)
 {
     struct chart_reading r = { .c = c, .d = out, .e = e, .patience = patience };

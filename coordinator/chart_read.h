@@ -30,12 +30,12 @@ struct chart_data { // owns all of it
 };
 
 // How many times 100,000 instructions of SQLite's machine a chart may take. A row takes
-// some ten, three times at most, and they some nanoseconds each: all of them some seconds.
+// some ten, three times at most; 100,000 take about a millisecond.
 enum { CHART_PATIENCE = 4000 };
 
 // ERR_NOMEM only: what is wrong with the table, the file or the values becomes a note.
-// `out` is freed by the caller in any case.
-MUST_CHECK err_t chart_read(const struct chart *c, uint32_t patience,
+// `out` is freed by the caller in any case. *patience is less by what it took.
+MUST_CHECK err_t chart_read(const struct chart *c, uint32_t *patience,
                             struct chart_data *out, struct err *e);
 void chart_data_free(struct chart_data *d);
 

@@ -11,8 +11,8 @@ struct chart_reading {
     struct chart_data *d;
     struct err *e;
     sqlite3 *db;
-    uint32_t patience; // in INSTRUCTIONS
-    bool broken;       // not all rows were read
+    uint32_t *patience; // in INSTRUCTIONS
+    bool broken;        // not all rows were read
     uint64_t no_x, no_y, again, beyond;
     char odd[60]; // the first value that is no number
 };

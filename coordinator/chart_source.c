@@ -40,7 +40,7 @@ static err_t failed(struct chart_reading *r, const char *table)
 static int enough(void *arg)
 {
     struct chart_reading *r = arg;
-    return r->patience-- == 0;
+    return *r->patience == 0 || --*r->patience == 0;
 }
 
 err_t chart_open(struct chart_reading *r)

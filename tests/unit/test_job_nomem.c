@@ -66,6 +66,12 @@ static const struct job_row jobs[] = {
                   "      fields: {id: id, city: address.city}\n"
                   "      next: $.next\n"
                   "load: {into: 'jsonl:out.jsonl'}\n" },
+    { "charts", "source: {csv: a.csv}\n"
+                "charts:\n"
+                "  - {title: A b, table: t, x: day, y: [n, m], by: c, last: 9}\n"
+                "  - {x: day, y: n, band: [l, u]}\n"
+                "  - {x: day, y: n, forecast: f}\n"
+                "load: {into: 'sqlite:w.db', table: t}\n" },
     { "mistakes", "source: {csv: a.csv, zebra: 1, delimiter: abc}\n"
                   "limits: {bad_rows: many, timeout: -1}\n"
                   "load: {into: 'sqlite:w.db', tabel: t, mode: swap}\n" },
