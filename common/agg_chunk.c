@@ -2,6 +2,7 @@
 
 #include "common/agg_best.h"
 #include "common/agg_groups.h"
+#include "common/agg_sort.h"
 #include "common/agg_states.h"
 
 #include <assert.h>
@@ -188,5 +189,5 @@ err_t agg_chunk_apply(struct agg_chunk *c, const struct batch *in, struct batch 
     TRY(put_keys(c, groups, out, e));
     TRY(put_states(c, in, &order, out, e));
     out->rows = groups;
-    return ERR_OK;
+    return agg_sort(out, c->n_keys, &c->mem, e);
 }

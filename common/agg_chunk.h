@@ -1,5 +1,5 @@
 // agg_chunk - what a worker does of an aggregate: a batch of rows to a batch with one row a
-// group, its keys and states (agg_plan.h). Rows come in the order in which groups appear.
+// group, its keys and states (agg_plan.h), in the order of agg_compare_keys.
 
 #ifndef COMMON_AGG_CHUNK_H
 #define COMMON_AGG_CHUNK_H

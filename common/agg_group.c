@@ -1,7 +1,10 @@
 #include "common/agg_group.h"
 
 #include "common/agg_groups.h"
+#include "common/agg_states.h"
+#include "common/row_code.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 void agg_group_close(struct agg_group *g)
@@ -78,8 +81,42 @@ err_t agg_group_end(struct agg_group *g, agg_group_fn *fn, void *arg, struct err
     return hand_over(g, fn, arg, e);
 }
 
-err_t agg_group_check(struct agg_group *g, struct err *e)
+static bool read_row(struct agg_group *g, const uint8_t *p, size_t n, size_t *at)
 {
+    for (uint32_t i = 0; i < g->n_keys + g->n_states; i++)
+        if (!row_code_next(p, n, at, &g->row[i])) return false;
+    return true;
+}
+
+// g->key is that of the row before, and lies in the bytes.
+static err_t check_row(struct agg_group *g, bool first, struct err *e)
+{
+    int order = first ? -1 : 0;
+    for (uint32_t i = 0; i < g->n_keys; i++) {
+        const struct cell *c = &g->row[i];
+        if (c->kind == CELL_REAL && c->r != c->r)
+            return err_set(e, ERR_PROTO, "a key is not a number");
+        if (!order) order = agg_compare_keys(&g->key[i], c);
+        if (order > 0) break;
+    }
+    if (order >= 0)
+        return err_set(e, ERR_PROTO, "it does not come behind the row before it");
+    for (uint32_t i = 0; i < g->n_keys; i++)
+        g->key[i] = g->row[i];
     agg_merge_start(g->merge);
     return agg_merge_add(g->merge, g->row + g->n_keys, e);
+}
+
+err_t agg_group_check(struct agg_group *g, const uint8_t *p, size_t n, uint64_t rows,
+                      struct err *e)
+{
+    size_t at = 0;
+    for (uint64_t i = 1; i <= rows; i++) {
+        if (!read_row(g, p, n, &at))
+            return err_set(e, ERR_PROTO, "row %" PRIu64 " of the states is cut", i);
+        err_t rc = check_row(g, i == 1, e);
+        if (rc != ERR_OK) return err_wrap(e, rc, "row %" PRIu64, i);
+    }
+    if (at == n) return ERR_OK;
+    return err_set(e, ERR_PROTO, "there is more than %" PRIu64 " rows of states", rows);
 }

@@ -32,7 +32,9 @@ MUST_CHECK err_t agg_group_add(struct agg_group *g, agg_group_fn *fn, void *arg,
 // After the last one. Without keys there is one row, though nothing came.
 MUST_CHECK err_t agg_group_end(struct agg_group *g, agg_group_fn *fn, void *arg,
                                struct err *e);
-// Whether g->row has states, and nothing else.
-MUST_CHECK err_t agg_group_check(struct agg_group *g, struct err *e);
+// Whether the bytes are `rows` rows as agg_chunk.h gives them, in row_code.h's encoding.
+// ERR_PROTO: which row is not.
+MUST_CHECK err_t agg_group_check(struct agg_group *g, const uint8_t *p, size_t n,
+                                 uint64_t rows, struct err *e);
 
 #endif

@@ -209,6 +209,17 @@ int agg_compare(const struct cell *a, const struct cell *b)
     return c ? c : a->kind == CELL_INTEGER ? -1 : 1;
 }
 
+int agg_compare_keys(const struct cell *a, const struct cell *b)
+{
+    bool numbers = (a->kind == CELL_INTEGER || a->kind == CELL_REAL) &&
+                   (b->kind == CELL_INTEGER || b->kind == CELL_REAL);
+    if (numbers && a->kind != b->kind)
+        return a->kind == CELL_INTEGER ? compare_int_real(a->i, b->r)
+                                       : -compare_int_real(b->i, a->r);
+    if (numbers && a->kind == CELL_REAL) return (a->r > b->r) - (a->r < b->r);
+    return agg_compare(a, b);
+}
+
 static void take(struct cell *best, const struct cell *c, int sign)
 {
     if (best->kind == CELL_NULL || sign * agg_compare(c, best) < 0) *best = *c;

@@ -21,5 +21,7 @@ MUST_CHECK err_t agg_states_make(const struct agg_plan_state *kind,
 // The order of MIN and MAX: numbers, texts, blobs. Of equal numbers the integer is first,
 // and -0.0 comes before 0.0: the order is total.
 int agg_compare(const struct cell *a, const struct cell *b);
+// The order of keys, NULL first: the same, but that what is one key is equal (1 and 1.0).
+int agg_compare_keys(const struct cell *a, const struct cell *b);
 
 #endif

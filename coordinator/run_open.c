@@ -127,7 +127,8 @@ err_t run_find_warehouse(struct run *r, struct err *e)
 static err_t open_warehouse(struct run *r, struct err *e)
 {
     TRY(run_find_warehouse(r, e));
-    r->plan.spec.sink = strdup(r->ops->sink);
+    bool states = job_aggregates(r->job) && r->ops->states_sink;
+    r->plan.spec.sink = strdup(states ? r->ops->states_sink : r->ops->sink);
     if (!r->plan.spec.sink) return err_set(e, ERR_NOMEM, "out of memory");
     const char *url = r->job->into_secret ? r->job->into_secret : r->job->into;
     return r->ops->open(&r->warehouse, url, run_say, r, e);

@@ -109,10 +109,11 @@ struct warehouse;
 typedef void warehouse_say(void *arg, const char *text);
 
 struct warehouse_ops {
-    const char *scheme; // "sqlite", "csv", "jsonl", "stdout", "null", "postgres"
-    const char *sink;   // name of the worker half
-    bool forgets;       // nothing of a load is kept, so none can be resumed
-    bool merges;        // load_identity.merge may be given
+    const char *scheme;      // "sqlite", "csv", "jsonl", "stdout", "null", "postgres"
+    const char *sink;        // name of the worker half
+    const char *states_sink; // ... of an aggregate; NULL: the same
+    bool forgets;            // nothing of a load is kept, so none can be resumed
+    bool merges;             // load_identity.merge may be given
     // What does it for this one, or with `merges` does aggregates; NULL: none is needed.
     const struct warehouse_ops *merging;
     // Two for `check`, which leaves everything as it is; NULL: begin() and query_value

@@ -58,8 +58,8 @@ extern const struct warehouse_ops warehouse_csv_merged, warehouse_jsonl_merged;
 // ---- what a merge gives as text (warehouse_stage_text.c)
 
 typedef err_t wf_put(struct warehouse *w, const uint8_t *p, size_t n, struct err *e);
-// All rows that wsq_merge_step gets of it, as w->files->format with the columns of
-// w->schema, without a header; in bounded memory.
+// All rows that wsq_merge_step gets of it, or wsq_runs_merge without it, as
+// w->files->format with the columns of w->schema, without a header; in bounded memory.
 MUST_CHECK err_t wf_rows_text(struct warehouse *w, sqlite3_stmt *rows, wf_put *put,
                               struct err *e);
 

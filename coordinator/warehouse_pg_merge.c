@@ -30,26 +30,13 @@ static bool read_row(struct agg_group *g, const uint8_t *p, size_t n, size_t *at
 
 // ---- a chunk's states are looked at before they are taken in
 
-static err_t check_rows(struct agg_group *g, const struct result *r, struct err *e)
-{
-    size_t at = 0;
-    for (uint64_t i = 1; i <= r->row.rows_emitted; i++) {
-        if (!read_row(g, r->image, r->image_bytes, &at))
-            return err_set(e, ERR_PROTO, "row %" PRIu64 " of the states is cut", i);
-        err_t rc = agg_group_check(g, e);
-        if (rc != ERR_OK) return err_wrap(e, rc, "row %" PRIu64, i);
-    }
-    if (at == r->image_bytes) return ERR_OK;
-    return err_set(e, ERR_PROTO, "there is more than %" PRIu64 " rows of states",
-                   r->row.rows_emitted);
-}
-
 err_t wpg_states_check(const struct warehouse *w, const struct result *r, struct err *e)
 {
     struct agg_group g;
     const struct load_merge *m = w->merge;
     err_t rc = agg_group_open(&g, &m->spec->aggregate, m->memory_bytes, e);
-    if (rc == ERR_OK) rc = check_rows(&g, r, e);
+    if (rc == ERR_OK)
+        rc = agg_group_check(&g, r->image, r->image_bytes, r->row.rows_emitted, e);
     agg_group_close(&g);
     return rc;
 }

@@ -340,6 +340,7 @@ static err_t open_warehouse(struct warehouse **out, const char *url, warehouse_s
 const struct warehouse_ops warehouse_sqlite = {
     .scheme = "sqlite",
     .sink = "sqlite",
+    .states_sink = "rows",
     .merges = true,
     .try_merge = wsq_try_merge,
     .try_value = wsq_try_value,

@@ -7,6 +7,7 @@
 #ifndef COORDINATOR_WAREHOUSE_SQLITE_H
 #define COORDINATOR_WAREHOUSE_SQLITE_H
 
+#include "common/agg_group.h"
 #include "common/sqlite_image.h"
 #include "coordinator/ledger.h"
 #include "coordinator/warehouse.h"
@@ -139,7 +140,8 @@ struct warehouse {
     struct wsq_columns key;      // MODE_UPSERT
     struct wsq_columns *indexes; // to be built at the end
     size_t n_indexes;
-    struct load_merge *merge;            // as given to begin(); NULL: none
+    struct load_merge *merge; // as given to begin(); NULL: none
+    bool unfit; // a column of the result would change a value: see wsq_merge_rows
     const struct strings *merge_indexes; // with a merge: to be built at the end
     size_t n_merge_indexes;
     struct buf lookups;             // names of the lookup tables in temp
@@ -275,11 +277,22 @@ void wsq_swap_done(struct warehouse *w);
 
 // ---- aggregates and merge (warehouse_sqlite_merge.c). Without a merge all do nothing.
 
+// The states of an aggregate are staged as sorted runs (warehouse_sqlite_runs.c): a result
+// is some rows of the staging table, pieces of its bytes.
+bool wsq_runs_given(const struct load_merge *m);
+MUST_CHECK err_t wsq_runs_schema(struct schema *out, struct err *e); // of the staging table
+MUST_CHECK err_t wsq_runs_check(const struct warehouse *w, const struct result *r,
+                                struct err *e); // any thread
+MUST_CHECK err_t wsq_runs_stage(struct warehouse *w, struct result *r, struct err *e);
+MUST_CHECK err_t wsq_prepare_insert(struct warehouse *w, const char *table,
+                                    uint32_t columns, sqlite3_stmt **st, struct err *e);
+// All states in the order of their keys, merged: a row of the result each.
+MUST_CHECK err_t wsq_runs_merge(struct warehouse *w, agg_group_fn *fn, void *arg,
+                                struct err *e);
+
 // After the tables are there: whether merge.sql is good. Outside a transaction.
 MUST_CHECK err_t wsq_merge_try(struct warehouse *w, struct err *e);
 // The states of an aggregate in a result; any thread may call it. ERR_PROTO.
-MUST_CHECK err_t wsq_merge_check(const struct warehouse *w, const struct result *r,
-                                 struct err *e);
 // Around the last transaction, whatever its end.
 MUST_CHECK err_t wsq_merge_prepare(struct warehouse *w, struct err *e);
 void wsq_merge_done(struct warehouse *w);
@@ -287,7 +300,9 @@ void wsq_merge_done(struct warehouse *w);
 // The schema and the indexes are those of the result from now on.
 MUST_CHECK err_t wsq_merge(struct warehouse *w, char **result, struct err *e);
 // The same for those that keep its rows elsewhere: `take` gets a statement that gives them,
-// and steps it by wsq_merge_step, which counts them.
+// and steps it by wsq_merge_step, which counts them; or NULL: then it is wsq_runs_merge
+// that has the rows, to be counted in w->merge->rows_out. When it fails there with w->unfit
+// set, it is called again with a statement, whose values have gone through a table.
 typedef err_t wsq_take_rows(struct warehouse *w, sqlite3_stmt *rows, void *arg,
                             struct err *e);
 MUST_CHECK err_t wsq_merge_rows(struct warehouse *w, wsq_take_rows *take, void *arg,

@@ -407,8 +407,9 @@ static err_t take_arguments(struct warehouse *w, const struct load_identity *id,
     }
     if (!w->table || !w->place || asprintf(&w->rejects, "%s_rejects", w->table) < 0)
         return err_set(e, ERR_NOMEM, "out of memory");
-    TRY(schema_copy(&w->schema, schema, e));
-    TRY(sqlite_image_sql(schema, &w->image_sql, e));
+    TRY(wsq_runs_given(id->merge) ? wsq_runs_schema(&w->schema, e)
+                                  : schema_copy(&w->schema, schema, e));
+    TRY(sqlite_image_sql(&w->schema, &w->image_sql, e));
     TRY(buf_printf(&w->image_sql, e, "%s", "")); // a NUL
     TRY(load_inputs_copy(&w->inputs, inputs, n_inputs, e));
     w->n_inputs = n_inputs;

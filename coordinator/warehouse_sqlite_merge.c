@@ -18,10 +18,12 @@
 
 static const char PARTS[] = "parts", WHERE[] = "merge";
 
+enum { SORT_KIB = 8 << 10 };
+
 // ---- rows from a statement, and into a table
 
-static err_t prepare_insert(struct warehouse *w, const char *table, uint32_t columns,
-                            sqlite3_stmt **st, struct err *e)
+err_t wsq_prepare_insert(struct warehouse *w, const char *table, uint32_t columns,
+                         sqlite3_stmt **st, struct err *e)
 {
     char *marks = calloc(columns, 2);
     if (!marks) return err_set(e, ERR_NOMEM, "out of memory");
@@ -45,15 +47,9 @@ static err_t insert_row(struct warehouse *w, sqlite3_stmt *st, struct err *e)
 
 struct into { // where the result goes
     struct warehouse *w;
-    struct agg_group group;
+    uint32_t n_keys, n_fn;
     sqlite3_stmt *st;
 };
-
-static void group_read(struct agg_group *g, sqlite3_stmt *st)
-{
-    for (uint32_t i = 0; i < g->n_keys + g->n_states; i++)
-        g->row[i] = wsq_cell(st, (int)i);
-}
 
 static err_t bind_cells(struct warehouse *w, sqlite3_stmt *st, const struct cell *c,
                         uint32_t n, uint32_t first, struct err *e)
@@ -69,99 +65,22 @@ static err_t add_group(void *arg, const struct cell *key, const struct cell *val
                        struct err *e)
 {
     struct into *x = arg;
-    TRY(bind_cells(x->w, x->st, key, x->group.n_keys, 0, e));
-    TRY(bind_cells(x->w, x->st, value, x->group.n_fn, x->group.n_keys, e));
+    TRY(bind_cells(x->w, x->st, key, x->n_keys, 0, e));
+    TRY(bind_cells(x->w, x->st, value, x->n_fn, x->n_keys, e));
     return insert_row(x->w, x->st, e);
-}
-
-static err_t merge_groups(struct into *x, sqlite3_stmt *from, struct err *e)
-{
-    bool row;
-    for (;;) {
-        TRY(wsq_step(x->w, from, &row, e, "reading the parts"));
-        if (!row) return agg_group_end(&x->group, add_group, x, e);
-        group_read(&x->group, from);
-        TRY(agg_group_add(&x->group, add_group, x, e));
-    }
-}
-
-// Sorted by the keys, so that one group is in memory at a time. SQLite sorts in bounded
-// memory and temporary files.
-static err_t prepare_parts(struct warehouse *w, uint32_t n_keys, sqlite3_stmt **st,
-                           struct err *e)
-{
-    struct buf order = { 0 };
-    err_t rc = buf_printf(&order, e, "%s", n_keys ? " ORDER BY 1" : "");
-    for (uint32_t i = 1; rc == ERR_OK && i < n_keys; i++)
-        rc = buf_printf(&order, e, ",%u", i + 1);
-    if (rc == ERR_OK)
-        rc = wsq_prepare(w, st, e, "SELECT * FROM main.\"%w\"%s", w->target, order.p);
-    buf_free(&order);
-    return rc;
 }
 
 static err_t aggregate(struct warehouse *w, const char *table, struct err *e)
 {
     const struct load_merge *m = w->merge;
-    sqlite3_stmt *from = NULL;
-    struct into x = { .w = w };
+    struct into x = { .w = w,
+                      .n_keys = (uint32_t)m->spec->aggregate.by.n,
+                      .n_fn = (uint32_t)m->spec->aggregate.n_fn };
     err_t rc = wsq_table_create(w, table, m->rows, e);
-    if (rc == ERR_OK) rc = prepare_insert(w, table, m->rows->n, &x.st, e);
-    if (rc == ERR_OK) rc = prepare_parts(w, (uint32_t)m->spec->aggregate.by.n, &from, e);
-    if (rc == ERR_OK) {
-        rc = agg_group_open(&x.group, &m->spec->aggregate, m->memory_bytes, e);
-        if (rc == ERR_OK) rc = merge_groups(&x, from, e);
-        agg_group_close(&x.group);
-    }
-    sqlite3_finalize(from);
+    if (rc == ERR_OK) rc = wsq_prepare_insert(w, table, m->rows->n, &x.st, e);
+    if (rc == ERR_OK) rc = wsq_runs_merge(w, add_group, &x, e);
     sqlite3_finalize(x.st);
     return rc;
-}
-
-// ---- a chunk's states are looked at before they are taken in
-
-static err_t check_rows(sqlite3_stmt *st, struct agg_group *g, struct err *e)
-{
-    int rc;
-    for (uint64_t row = 1; (rc = sqlite3_step(st)) == SQLITE_ROW; row++) {
-        group_read(g, st);
-        err_t bad = agg_group_check(g, e);
-        if (bad != ERR_OK) return err_wrap(e, bad, "row %" PRIu64, row);
-    }
-    if (rc == SQLITE_DONE) return ERR_OK;
-    return err_set(e, rc == SQLITE_NOMEM ? ERR_NOMEM : ERR_PROTO, "states: %s",
-                   sqlite3_errstr(rc));
-}
-
-static err_t check_image(sqlite3 *db, const struct warehouse *w, const struct result *r,
-                         struct err *e)
-{
-    sqlite3_stmt *st = NULL;
-    struct agg_group g;
-    sqlite3_int64 n = (sqlite3_int64)r->image_bytes;
-    int rc = sqlite3_deserialize(db, "main", (uint8_t *)(uintptr_t)r->image, n, n,
-                                 SQLITE_DESERIALIZE_READONLY);
-    if (rc == SQLITE_OK) rc = sqlite3_prepare_v2(db, "SELECT * FROM t", -1, &st, NULL);
-    if (rc != SQLITE_OK)
-        return err_set(e, rc == SQLITE_NOMEM ? ERR_NOMEM : ERR_PROTO, "states: %s",
-                       sqlite3_errstr(rc));
-    err_t out = agg_group_open(&g, &w->merge->spec->aggregate, w->merge->memory_bytes, e);
-    if (out == ERR_OK) out = check_rows(st, &g, e);
-    agg_group_close(&g);
-    sqlite3_finalize(st);
-    return out;
-}
-
-err_t wsq_merge_check(const struct warehouse *w, const struct result *r, struct err *e)
-{
-    sqlite3 *db = NULL;
-    if (!w->merge || !agg_given(&w->merge->spec->aggregate) || !r->image) return ERR_OK;
-    int rc =
-        sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-    err_t out = rc == SQLITE_OK ? check_image(db, w, r, e)
-                                : err_set(e, ERR_NOMEM, "%s", sqlite3_errstr(rc));
-    sqlite3_close(db);
-    return out;
 }
 
 // ---- SQL over parts
@@ -235,7 +154,7 @@ static err_t make_table(struct warehouse *w, sqlite3_stmt *from, void *table, st
 {
     sqlite3_stmt *into = NULL;
     TRY(wsq_table_create(w, table, &w->schema, e));
-    TRY(prepare_insert(w, table, w->schema.n, &into, e));
+    TRY(wsq_prepare_insert(w, table, w->schema.n, &into, e));
     err_t rc = copy_rows(w, from, into, e);
     sqlite3_finalize(into);
     return rc;
@@ -319,7 +238,6 @@ static err_t drop(struct warehouse *w, const char *table, struct err *e)
 static err_t merge(struct warehouse *w, const char *parts, const char *result,
                    wsq_take_rows *take, void *arg, struct err *e)
 {
-    enum { SORT_KIB = 8 << 10 };
     const struct load_merge *m = w->merge;
     bool aggregates = agg_given(&m->spec->aggregate);
     TRY(wsq_page_cache(w, SORT_KIB, e));
@@ -372,6 +290,19 @@ static bool needs_table(const struct load_merge *m)
     return false;
 }
 
+// The groups as they are merged, with the columns of the result: wsq_runs_merge gives them.
+static err_t take_groups(struct warehouse *w, wsq_take_rows *take, void *arg, struct err *e)
+{
+    TRY(wsq_page_cache(w, SORT_KIB, e));
+    w->merge->rows_out = 0;
+    crash_point("merge-before");
+    TRY(take_columns(w, w->merge->rows, e));
+    TRY(take(w, NULL, arg, e));
+    crash_point("merge-after-aggregate");
+    TRY(drop(w, w->target, e));
+    return wsq_page_cache(w, 0, e);
+}
+
 static err_t take_table(struct warehouse *w, const char *table, wsq_take_rows *take,
                         void *arg, struct err *e)
 {
@@ -386,6 +317,11 @@ static err_t take_table(struct warehouse *w, const char *table, wsq_take_rows *t
 err_t wsq_merge_rows(struct warehouse *w, wsq_take_rows *take, void *arg, struct err *e)
 {
     char *name;
+    w->unfit = false;
+    if (!w->merge->sql) {
+        err_t rc = take_groups(w, take, arg, e);
+        if (!w->unfit) return rc;
+    }
     if (needs_table(w->merge)) {
         TRY(wsq_merge(w, &name, e));
         err_t rc = take_table(w, name, take, arg, e);

@@ -41,21 +41,21 @@ err_t wsq_rows_settle(struct warehouse *w, struct err *e)
 
 err_t wsq_rows_check(const struct warehouse *w, const struct result *r, struct err *e)
 {
-    TRY(sqlite_image_check(r->image, r->image_bytes, (const char *)w->image_sql.p,
-                           w->schema.n, r->row.rows_emitted, e));
-    return wsq_merge_check(w, r, e);
+    if (wsq_runs_given(w->merge)) return wsq_runs_check(w, r, e);
+    return sqlite_image_check(r->image, r->image_bytes, (const char *)w->image_sql.p,
+                              w->schema.n, r->row.rows_emitted, e);
 }
 
 // A rule of the table may refuse a row: then it must be known whose it is.
 bool wsq_rows_share(const struct warehouse *w)
 {
-    return w->fast;
+    return w->fast || wsq_runs_given(w->merge);
 }
 
 err_t wsq_rows_fill(struct warehouse *w, unsigned slot, struct result *const *r, size_t n,
                     struct err *e)
 {
-    return wsq_slot_share(w, slot, r, n, e);
+    return wsq_runs_given(w->merge) ? ERR_OK : wsq_slot_share(w, slot, r, n, e);
 }
 
 err_t wsq_rows_start(struct warehouse *w, struct err *e)
@@ -67,6 +67,7 @@ err_t wsq_rows_start(struct warehouse *w, struct err *e)
 err_t wsq_rows_add(struct warehouse *w, unsigned slot, struct result *r,
                    struct rejects *refused, struct wsq_added *added, struct err *e)
 {
+    if (wsq_runs_given(w->merge)) return wsq_runs_stage(w, r, e);
     return w->slot[slot].n > 1 ? wsq_slot_add_shared(w, slot, &r->row, added, e)
                                : wsq_slot_insert(w, slot, &r->row, refused, added, e);
 }
@@ -74,6 +75,7 @@ err_t wsq_rows_add(struct warehouse *w, unsigned slot, struct result *r,
 // The image belongs to the caller again.
 void wsq_rows_empty(struct warehouse *w, unsigned slot)
 {
+    if (wsq_runs_given(w->merge)) return;
     if (w->db && wsq_slot_clear(w, slot, NULL) != ERR_OK) wsq_give_up(w);
 }
 

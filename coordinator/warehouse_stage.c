@@ -260,9 +260,9 @@ static err_t open_stdout(struct warehouse **out, const char *url, warehouse_say 
     return rc;
 }
 
-#define VERBS                                                            \
-    .sink = "sqlite", .merges = true, .try_merge = wsq_try_merge,        \
-    .query_value = wf_no_values, .begin = wsq_begin, .check = wsq_check, \
+#define VERBS                                                                            \
+    .sink = "sqlite", .states_sink = "rows", .merges = true, .try_merge = wsq_try_merge, \
+    .query_value = wf_no_values, .begin = wsq_begin, .check = wsq_check,                 \
     .commit = wsq_commit, .note = wsq_note, .finish = wsq_finish, .close = wsq_close
 
 const struct warehouse_ops warehouse_csv_merged = { .scheme = "csv",

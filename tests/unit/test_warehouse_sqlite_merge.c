@@ -1,5 +1,6 @@
 // Aggregates and merge.sql in the SQLite warehouse: states in, one table out.
 
+#include "common/row_code.h"
 #include "coordinator/warehouse_sqlite.h"
 #include "tests/warehouse_kit.h"
 
@@ -52,6 +53,44 @@ static int tear_down(void **state)
     return 0;
 }
 
+// Rows that SQL made, as states travel.
+static struct result states_result(struct kit *k, uint64_t begin, uint64_t end,
+                                   const char *insert)
+{
+    struct err e;
+    struct buf sql = { 0 }, rows = { 0 };
+    sqlite3 *db;
+    sqlite3_stmt *st;
+    uint64_t n = 0;
+    PASS(&e, sqlite_image_sql(&k->schema, &sql, &e));
+    assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, (char *)sql.p, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, insert, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, "SELECT * FROM t", -1, &st, NULL), SQLITE_OK);
+    for (; sqlite3_step(st) == SQLITE_ROW; n++)
+        for (int i = 0; i < sqlite3_column_count(st); i++) {
+            struct cell c = wsq_cell(st, i);
+            PASS(&e, row_code_put(&rows, &c, &e));
+        }
+    sqlite3_finalize(st);
+    sqlite3_close(db);
+    uint8_t *to = k->images.p + k->images.n;
+    assert_true(rows.n <= k->images.cap - k->images.n);
+    memcpy(to, rows.p, rows.n);
+    k->images.n += rows.n;
+    struct result r = { .row = { .range = { 0, begin, end },
+                                 .state = LEDGER_DONE,
+                                 .rows_read = n,
+                                 .rows_parsed = n,
+                                 .rows_emitted = n,
+                                 .worker = "w1" },
+                        .image = to,
+                        .image_bytes = rows.n };
+    buf_free(&sql);
+    buf_free(&rows);
+    return r;
+}
+
 static err_t try_states(struct kit *k, uint64_t begin, uint64_t end, const char *values,
                         bool *damaged, struct err *e)
 {
@@ -59,7 +98,7 @@ static err_t try_states(struct kit *k, uint64_t begin, uint64_t end, const char 
     size_t failed;
     bool dup;
     snprintf(sql, sizeof sql, "INSERT INTO t VALUES %s", values);
-    struct result r = kit_sql_result(k, begin, end, sql);
+    struct result r = states_result(k, begin, end, sql);
     err_t rc = k->ops->commit(k->w, &r, 1, &dup, &failed, e);
     *damaged = r.damaged;
     return rc;
@@ -75,8 +114,8 @@ static void states(struct kit *k, uint64_t begin, uint64_t end, const char *valu
 static void load_both(struct kit *k)
 {
     kit_begin(k);
-    states(k, 10, 50, "('a', 2, " SUM_2_IS_5 "), (NULL, 1, " SUM_1_IS_7 ")");
-    states(k, 50, 90, "('b', 1, " SUM_1_IS_7 "), ('a', 1, " SUM_1_IS_7 ")");
+    states(k, 10, 50, "(NULL, 1, " SUM_1_IS_7 "), ('a', 2, " SUM_2_IS_5 ")");
+    states(k, 50, 90, "('a', 1, " SUM_1_IS_7 "), ('b', 1, " SUM_1_IS_7 ")");
 }
 
 static void finish(struct kit *k)
@@ -100,6 +139,46 @@ static void states_of_all_chunks_become_the_table(void **state)
     EQ_I64(3, m->merge.rows_out);
     EQ_I64(0, kit_count(&m->k, "SELECT count(*) FROM sqlite_schema WHERE name GLOB "
                                "'t__*'"));
+}
+
+static void more_runs_than_memory_are_merged_by_a_table(void **state)
+{
+    struct merging *m = *state;
+    m->merge.memory_bytes = 2;
+    load_both(&m->k);
+    finish(&m->k);
+    assert_string_equal("-1,7 a3,12 b1,7", kit_ask(&m->k, ALL));
+    EQ_I64(0, kit_count(&m->k, "SELECT count(*) FROM sqlite_schema WHERE name GLOB "
+                               "'t__*'"));
+}
+
+// States of more than one piece, whose ends are within rows.
+static void runs_of_many_pieces(void **state)
+{
+    enum { GROUPS = 2000, RUNS = 3 };
+    struct merging *m = *state;
+    struct err e;
+    kit_begin(&m->k);
+    m->k.images.n = 0;
+    for (uint64_t i = 0; i < RUNS; i++) {
+        char sql[400];
+        size_t failed;
+        bool dup;
+        snprintf(
+            sql, sizeof sql,
+            "WITH RECURSIVE g(i) AS (SELECT %d UNION ALL SELECT i + %d FROM g WHERE i + "
+            "%d < %d) INSERT INTO t SELECT printf('%%060d', i), 1, %s FROM g",
+            (int)i, 1 + (int)i, 1 + (int)i, GROUPS, SUM_1_IS_7);
+        struct result r = states_result(&m->k, 10 + 20 * i, 30 + 20 * i, sql);
+        assert_true(r.image_bytes > 32 << 10);
+        PASS(&e, m->k.ops->commit(m->k.w, &r, 1, &dup, &failed, &e));
+    }
+    struct ledger_row totals[3];
+    PASS(&e, kit_try_finish(&m->k, 70, totals, &e));
+    EQ_I64(GROUPS, kit_count(&m->k, "SELECT count(*) FROM t"));
+    EQ_I64(0, kit_count(&m->k, "SELECT count(*) FROM t WHERE b + 1 <> rowid"));
+    EQ_I64(0, kit_count(&m->k, "SELECT count(*) FROM t WHERE n <> 1 + (b % 2 = 1) "
+                               "+ (b % 3 = 2) OR s <> 7 * n"));
 }
 
 static void merge_sql_reads_what_the_aggregate_gave(void **state)
@@ -185,6 +264,8 @@ static const struct hostile HOSTILE[] = {
     { "sum_is_out_of_range", "('a', 1, x'00020001ff7f"
                              "05000000')" },
     { "second_row", "('a', 1, " SUM_1_IS_7 "), ('b', 1, x'00')" },
+    { "not_in_order", "('b', 1, " SUM_1_IS_7 "), ('a', 1, " SUM_1_IS_7 ")" },
+    { "a_group_twice", "(1, 1, " SUM_1_IS_7 "), (1.0, 1, " SUM_1_IS_7 ")" },
 };
 
 static void states_that_no_worker_makes_are_refused(void **state)
@@ -207,6 +288,8 @@ int main(void)
 #define FIX(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     static const struct CMUnitTest tests[] = {
         FIX(states_of_all_chunks_become_the_table),
+        FIX(more_runs_than_memory_are_merged_by_a_table),
+        FIX(runs_of_many_pieces),
         FIX(merge_sql_reads_what_the_aggregate_gave),
         FIX(a_bad_statement_leaves_no_load_behind),
         FIX(a_finish_that_finds_a_lock_can_be_called_again),
