@@ -70,7 +70,8 @@ static err_t body(struct page *g, struct web_view *v, struct past *p, struct err
     page_html(g, "</p>\n");
     page_element(g, "h1", page_run_name(&p->run));
     TRY(web_view_run(v, p->run.id, show, &s, e));
-    past_html_charts(g, p);
+    // Of a table that is being loaded, each second: not for what may take long.
+    if (!p->goes_on) past_html_charts(g, p);
     past_html_parts(g, p);
     return ERR_OK;
 }
