@@ -462,8 +462,10 @@ const struct opt opt_table[] = {
       .set = set_bad_rows },
     { KEY("limits.retries", "retries"), .section = OPT_LIMITS, .form = OPT_ONE,
       .metavar = "N", .takes = "count, 0 to 100", .initial = "3",
-      .help = "How often a row may fail alone before it is rejected; 0 is as 1. A batch of "
-              "several rows that fails is tried again, alone, and then halved",
+      .help =
+          "How often a row may fail, alone on its worker, before it is rejected; 0 is as "
+          "1. A batch that fails beside others is tried again alone, and halved down to "
+          "single rows",
       .set = set_count, MEMBER(retries), .max = 100 },
     { KEY("limits.timeout", "timeout"), .section = OPT_LIMITS, .form = OPT_ONE,
       .metavar = "TIME", .takes = "duration, 1ms to 30d", .initial = "10m",

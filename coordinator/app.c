@@ -172,6 +172,7 @@ static ns_t tick(struct app *a)
                                .rejects = a->t->rows_rejected,
                                .workers = c.workers,
                                .slots_busy = c.running,
+                               .failing = c.failing,
                                .waits_for = a->waits[0] ? a->waits : NULL };
     ns_t bar = progress_tick(a->in->progress, &v, now);
     return bar < next ? bar : next;
@@ -324,6 +325,13 @@ static void drain_loader(struct app *a)
     if (!a->loader) return;
     // A full disk or a lock must not hold up a run that ends with an error anyway.
     if (a->over) loader_give_up_waiting(a->loader);
+    if (a->t->interrupted && a->in_loader) {
+        char line[120];
+        snprintf(line, sizeof line,
+                 "%s: committing what is finished; a second signal ends it at once",
+                 strsignal(interrupt_seen()));
+        app_say(a, "run", line);
+    }
     loader_stop(a->loader);
     a->t->commit_ns = (uint64_t)loader_busy_ns(a->loader);
     for (struct load_item *i; (i = loader_next(a->loader));) {

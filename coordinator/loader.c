@@ -190,6 +190,8 @@ static void note_alone(struct loader *l, struct load_item *i)
 {
     if (l->dead.code)
         all_fail(l, &i, 1);
+    else if (atomic_load(&l->give_up))
+        i->code = err_set(&i->e, ERR_CLOSED, "the run ends");
     else
         note(l, i);
     finish_items(l, &i, 1);

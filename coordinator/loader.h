@@ -49,7 +49,8 @@ void loader_flush(struct loader *l);
 struct load_item *loader_next(struct loader *l); // an outcome, or NULL
 size_t loader_take(struct loader *l, struct load_item **out, size_t max); // up to `max`
 int loader_fd(const struct loader *l);         // readable: an outcome is there
-void loader_give_up_waiting(struct loader *l); // a full disk or a lock ends the loader now
+void loader_give_up_waiting(struct loader *l); // a full disk or a lock ends the loader now;
+                                               // notes are left out
 // Commits what is queued, ends the threads. Outcomes can still be taken until loader_free.
 void loader_stop(struct loader *l);
 void loader_free(struct loader **l);

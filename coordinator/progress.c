@@ -78,14 +78,14 @@ void progress_render(const struct progress *p, const struct progress_view *v, ns
     double took = (double)(now - p->started) / (double)NS_S, done = share(v);
     if (took <= 0) took = 1e-9;
     char rows[32], rate[32], speed[32], bytes[40] = "", eta[32] = "", percent[16] = "",
-                                        rejects[48] = "";
+                                        rejects[48] = "", failing[90] = "";
     format_count(v->rows, rows, sizeof rows);
     format_count((uint64_t)((double)v->rows / took), rate, sizeof rate);
     format_bytes((double)v->bytes_done / took, speed, sizeof speed);
     if (!v->in_rows) snprintf(bytes, sizeof bytes, "  %s/s", speed);
     if (done >= 0) snprintf(percent, sizeof percent, "%3.0f%%  ", done * 100);
     double left = seconds_left(p, v, now);
-    if (left >= 0) {
+    if (left >= 0 && !v->failing) { // bisecting says nothing about all the rest
         char t[24];
         format_seconds(left, t, sizeof t);
         snprintf(eta, sizeof eta, "  ETA %s", t);
@@ -95,9 +95,15 @@ void progress_render(const struct progress *p, const struct progress_view *v, ns
         format_count(v->rejects, n, sizeof n);
         snprintf(rejects, sizeof rejects, "  %s rejected", n);
     }
-    snprintf(out, cap, "%.100s%s%s%s rows  %s rows/s%s%s  %u worker%s%s%s%s",
+    if (v->failing) {
+        char n[32];
+        format_count(v->failing, n, sizeof n);
+        snprintf(failing, sizeof failing, "  %s batch%s failed, looking for the rows", n,
+                 v->failing == 1 ? "" : "es");
+    }
+    snprintf(out, cap, "%.100s%s%s%s rows  %s rows/s%s%s  %u worker%s%s%s%s%s",
              p->label ? p->label : "", p->label ? ": " : "", percent, rows, rate, bytes,
-             eta, v->workers, v->workers == 1 ? "" : "s", rejects,
+             eta, v->workers, v->workers == 1 ? "" : "s", rejects, failing,
              v->waits_for ? "  waiting: " : "", v->waits_for ? v->waits_for : "");
 }
 

@@ -19,6 +19,7 @@ struct progress_view {
     bool in_rows;                     // those bytes are rows of a source that has no bytes
     uint64_t rows, rejects;
     uint32_t workers, slots_busy;
+    uint64_t failing;      // batches that failed, in which the rows at fault are looked for
     const char *waits_for; // when nothing moves; NULL otherwise
 };
 

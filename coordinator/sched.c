@@ -45,6 +45,7 @@ static err_t reserve_room(struct sched *s, uint64_t chunks, uint64_t sessions)
     size_t n = (size_t)chunks;
     TRY(heap_reserve(&s->open, n));
     TRY(heap_reserve(&s->pending, n));
+    TRY(heap_reserve(&s->parts, n));
     TRY(heap_reserve(&s->suspects, n));
     TRY(heap_reserve(&s->ready, (size_t)sessions));
     return heap_reserve(&s->dues, n * (ATTEMPTS + 1) + (size_t)sessions);
@@ -95,7 +96,7 @@ err_t sched_chunk_add(struct sched *s, chunk_id id, struct range r, uint64_t rec
     if (c->blame >= s->o.retries) c->blame = s->o.retries - 1;
     c->bisect = parent != NULL;
     c->kills = parent && parent->kills;
-    c->suspect = failures > 0 || c->kills;
+    c->suspect = failures > 0 || c->kills || (parent && records <= 1);
     c->state = c->suspect ? CHUNK_SUSPECT : CHUNK_PENDING;
     c->since = t;
     s->held += held_bytes;

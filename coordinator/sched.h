@@ -20,9 +20,9 @@
 // Blame (R9, R11): only a failure of an attempt that ran alone on its worker by design
 // counts. A failure in company makes the chunk SUSPECT: workers run empty for suspects,
 // each of which then runs alone. A lone failure of several records is a SPLIT at once; of
-// one record, a REJECT after `retries` of them. Children of a split need no second failure,
-// in company either, to be split again; they wait while 32 splits are unconfirmed, so that
-// the first records at fault are found first. Expiry never counts. A session that vanishes
+// one record, a REJECT after `retries` of them. Children of a split of several records need
+// no second failure, in company either, to be split again; those of one run alone from the
+// first time on. Expiry never counts. A session that vanishes
 // is no failure either, but three in a row under the same chunk make it SUSPECT, and three
 // in a row while it runs alone count as one failure (more for a last lone record where
 // sessions vanish often anyway): it kills whole workers.
@@ -36,6 +36,10 @@
 
 typedef uint64_t chunk_id; // the caller's, never reused in a run
 typedef uint64_t sid_u64;  // session of a worker: epoch << 32 | n, never reused (R7)
+
+// Depth first: children go before what was not tried yet (but leave it half of the slots)
+// and before other chunks that failed, all in input order, and only a few of them at a
+// time: so the first records at fault are found first, however much fails.
 
 struct sched;
 
@@ -164,6 +168,7 @@ bool sched_finished(const struct sched *s); // no more chunks, none known
 struct sched_counts {
     uint64_t by_state[CHUNK_N_STATES]; // known now; terminal ones: since the start
     uint64_t retries, expired, duplicates, speculated;
+    uint64_t failing; // that failed, or are parts of such ones, and are to be tried again
     uint32_t workers, slots, running, idle_slots;
     uint64_t held_bytes;
 };

@@ -39,8 +39,9 @@ static void check_chunk(const struct sched *s, const struct chunk *c)
     assert((c->open.at != 0) == is_open(c->state));
     assert((c->queue.at != 0) + (c->due.node.at != 0) == (waits ? 1 : 0));
     assert(!waits || (c->state == CHUNK_SUSPECT) == c->suspect);
-    assert(!c->queue.at ||
-           (c->suspect ? &s->suspects : &s->pending)->nodes[c->queue.at - 1] == &c->queue);
+    const struct heap *q = c->suspect ? &s->suspects : c->bisect ? &s->parts : &s->pending;
+    assert(!c->queue.at || q->nodes[c->queue.at - 1] == &c->queue);
+    assert(!c->trying || (c->bisect && c->state == CHUNK_LEASED));
     bool listed = c->todo.next != &c->todo; // a SPLIT until confirmed, a REJECT until told
     if (c->state == CHUNK_SPLIT)
         assert(listed);
@@ -76,20 +77,22 @@ static void check_session(const struct sched *s, const struct session *w)
 
 void sched_check(const struct sched *s)
 {
-    const struct heap *heaps[] = { &s->open, &s->pending, &s->suspects, &s->ready,
-                                   &s->dues };
+    const struct heap *heaps[] = { &s->open,     &s->pending, &s->parts,
+                                   &s->suspects, &s->ready,   &s->dues };
     for (size_t i = 0; i < sizeof heaps / sizeof *heaps; i++)
         check_heap(heaps[i]);
 
     uint64_t count[CHUNK_N_STATES] = { 0 }, held = 0, waiting = 0;
+    uint32_t trying = 0;
     for (const struct chunk *c = s->chunks; c; c = c->hh.next) {
         check_chunk(s, c);
         count[c->state]++;
         held += c->held;
+        trying += c->trying;
         waiting += c->result_bytes;
         assert(c->state == CHUNK_RECEIVED || !c->result_bytes);
     }
-    assert(held == s->held && waiting == s->waiting);
+    assert(held == s->held && waiting == s->waiting && trying == s->n_trying);
     for (int i = 0; i < CHUNK_N_STATES; i++)
         assert(chunk_terminal(i) ? s->count[i] >= count[i] : s->count[i] == count[i]);
 

@@ -21,7 +21,7 @@ enum {
     LOST_PATIENCE = 10,
     NACKS_IN_A_ROW = 16, // a slot: more chunks than wait there, given back
     STRAGGLERS_LOOKED_AT = 8,
-    SPLITS_AT_ONCE = 32,
+    PARTS_AT_ONCE = 8, // or two a slot: tried, or a SPLIT not confirmed yet
     BACKOFF_DOUBLINGS = 8,
     GRAIN_CREDIT = 64, // a slot: with so much its chunks take no time, and
     GRAIN = 16,        // so many go to it in a row
@@ -60,7 +60,7 @@ struct chunk {
     enum chunk_state state;
     ns_t since;
     struct heap_node open;  // in sched.open while not RECEIVED or terminal
-    struct heap_node queue; // in sched.pending or sched.suspects
+    struct heap_node queue; // in sched.pending, sched.parts or sched.suspects
     struct due due;         // waits out a back-off
     struct list todo;       // in sched.todo: SPLIT or REJECT to be told; later in .splits
     bool told;              // a SPLIT, and in .splits
@@ -74,6 +74,7 @@ struct chunk {
     bool suspect;      // run it alone
     bool kills;        // sessions vanish under it even when it is alone
     bool bisect;       // a part of a chunk that failed: one failure is enough to split
+    bool trying;       // a part that is leased in company
     bool result_alone; // its result comes from an attempt that ran alone
 };
 
@@ -105,13 +106,15 @@ struct sched {
     ns_t paused;
     struct chunk *chunks;
     struct session *sessions;
-    struct heap open, pending, suspects; // chunks by (input, begin)
-    struct heap ready;                   // sessions by leased / slots
+    struct heap open, pending, parts; // chunks by (input, begin)
+    struct heap suspects; // the same, but whole ones behind what is left of others
+    struct heap ready;    // sessions by leased / slots
     struct heap dues;
     struct list line; // attempts in order of age that may get a second one
     struct list cancels, resets, todo, splits, reserved;
     uint32_t n_reserved, n_active;
     uint32_t n_splits; // length of .splits: told, and not yet confirmed
+    uint32_t n_trying; // parts that are leased in company
     uint64_t count[CHUNK_N_STATES];
     uint64_t held, waiting; // bytes of known chunks, of results not yet committed
     uint64_t held_avg, result_avg;
@@ -126,6 +129,18 @@ struct sched {
 static inline bool is_open(enum chunk_state s)
 {
     return s == CHUNK_PENDING || s == CHUNK_LEASED || s == CHUNK_SUSPECT;
+}
+
+// It failed, and would be the first of its kind to be halved.
+static inline bool sched_begins(const struct chunk *c)
+{
+    return c->records > 1 && !c->bisect;
+}
+
+// Where the chunk waits for a worker.
+static inline struct heap *sched_queue_of(struct sched *s, const struct chunk *c)
+{
+    return c->suspect ? &s->suspects : c->bisect ? &s->parts : &s->pending;
 }
 
 static inline ns_t ns_add(ns_t a, ns_t b) // saturates

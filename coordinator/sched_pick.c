@@ -29,10 +29,13 @@ static bool memory_full(const struct sched *s)
     return memory_bound(s) + s->result_avg > s->o.memory_bytes;
 }
 
-// In ordered mode everything may wait for the first chunk: it is never held back.
-static bool may_go(const struct sched *s, const struct chunk *c)
+// The chunk of the queue that is next. In ordered mode everything may wait for the first
+// one of all: it is never held back.
+static struct chunk *next_of(struct sched *s, const struct heap *queue)
 {
-    return c && (!memory_full(s) || c == lowest_open(s));
+    if (!memory_full(s)) return first_of(queue);
+    struct chunk *c = lowest_open(s);
+    return c && c->queue.at && sched_queue_of(s, c) == queue ? c : NULL;
 }
 
 static void lease(struct sched *s, struct chunk *c, struct session *w, bool alone, ns_t t)
@@ -63,9 +66,11 @@ static void tell_assign(const struct session *w, const struct chunk *c,
 static void assign(struct sched *s, struct chunk *c, struct session *w, ns_t t,
                    struct sched_action *out)
 {
-    heap_remove(c->suspect ? &s->suspects : &s->pending, &c->queue);
+    heap_remove(sched_queue_of(s, c), &c->queue);
     if (c->assigned++) s->retries++;
     sched_chunk_move(s, c, CHUNK_LEASED, t);
+    c->trying = c->bisect && !c->suspect;
+    s->n_trying += c->trying;
     sched_session_unreserve(s, w);
     lease(s, c, w, c->suspect, t);
     for (int i = 0; i < ATTEMPTS && !c->suspect; i++) {
@@ -85,12 +90,25 @@ static struct session *empty_session(const struct sched *s)
     return w && !w->leased ? w : NULL;
 }
 
+// Depth first: a whole batch that failed begins to be halved only when fewer parts of
+// others are to be tried than workers are there. Without that a transform that fails at
+// every row would be tried on all of a long input before the first row at fault is found
+// and limits.bad_rows ends the run. But results that must be in order wait for the first.
+static struct chunk *suspect_to_run(struct sched *s)
+{
+    struct chunk *c = lowest_open(s);
+    if (c && c->queue.at && c->suspect) return c;
+    c = next_of(s, &s->suspects);
+    bool begins = c && sched_begins(c);
+    return begins && s->parts.n + s->n_trying + s->n_splits >= s->n_active ? NULL : c;
+}
+
 // Stops feeding as many workers as suspects wait, but at most a quarter of all (or one).
 static void reserve_for_suspects(struct sched *s)
 {
     size_t want = s->n_active / 4 ? s->n_active / 4 : 1;
     if (want > s->suspects.n) want = s->suspects.n;
-    if (!may_go(s, first_of(&s->suspects))) want = 0;
+    if (!suspect_to_run(s)) want = 0;
     while (s->n_reserved > want)
         sched_session_unreserve(s, LIST_OF(s->reserved.prev, struct session, reserved));
     struct session *w;
@@ -104,27 +122,35 @@ static void reserve_for_suspects(struct sched *s)
 
 static bool next_suspect(struct sched *s, struct sched_action *out, ns_t t)
 {
-    struct chunk *c = first_of(&s->suspects);
-    struct session *w = may_go(s, c) ? empty_session(s) : NULL;
+    struct chunk *c = suspect_to_run(s);
+    struct session *w = c ? empty_session(s) : NULL;
     if (w) assign(s, c, w, t, out);
     reserve_for_suspects(s);
     return w != NULL;
 }
 
-// A split is confirmed more slowly than parts fail. Without a limit a transform that fails
-// at every row would be tried on all parts of one size, of the whole input, before any
-// smaller one: with it the first rows at fault are found first, and limits.bad_rows ends
-// the run.
-static bool waits_for_splits(const struct sched *s, const struct chunk *c)
+// Parts fail faster than their splits are confirmed: without a limit they would be tried
+// breadth first.
+static bool parts_wait(const struct sched *s)
 {
-    return c->bisect && s->n_splits >= SPLITS_AT_ONCE;
+    uint64_t most = 2 * s->slots > PARTS_AT_ONCE ? 2 * s->slots : PARTS_AT_ONCE;
+    return (uint64_t)s->n_trying + s->n_splits >= most;
+}
+
+// Parts of what failed go first, but healthy work keeps half of the slots.
+static struct chunk *pending_to_run(struct sched *s)
+{
+    struct chunk *part = parts_wait(s) ? NULL : next_of(s, &s->parts);
+    struct chunk *whole = next_of(s, &s->pending);
+    bool enough = 2 * (uint64_t)s->n_trying >= s->slots;
+    return part && !(whole && enough) ? part : whole;
 }
 
 static bool next_pending(struct sched *s, struct sched_action *out, ns_t t)
 {
-    struct chunk *c = first_of(&s->pending);
     struct session *w = first_ready(s);
-    if (!w || !may_go(s, c) || waits_for_splits(s, c)) return false;
+    struct chunk *c = w ? pending_to_run(s) : NULL;
+    if (!c) return false;
     assign(s, c, w, t, out);
     return true;
 }
@@ -163,7 +189,8 @@ static bool speed_up(struct sched *s, struct attempt *a, struct sched_action *ou
 static bool next_straggler(struct sched *s, struct sched_action *out, ns_t t)
 {
     if (!s->idle || !s->run_ns) return false;
-    if (s->pending.n) { // memory holds them back: only the first chunk can free it
+    if (s->pending.n +
+        s->parts.n) { // memory holds them back: only the first chunk can free it
         struct chunk *c = lowest_open(s);
         for (int i = 0; i < ATTEMPTS; i++) {
             struct attempt *a = &c->attempts[i];
@@ -259,6 +286,7 @@ void sched_count(const struct sched *s, struct sched_counts *out)
         .expired = s->expired,
         .duplicates = s->duplicates,
         .speculated = s->speculated,
+        .failing = s->count[CHUNK_SUSPECT] + s->parts.n + s->n_trying,
         .workers = s->n_active,
         .slots = cut(s->slots),
         .running = cut(s->running),

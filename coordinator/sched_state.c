@@ -22,6 +22,12 @@ static bool queue_less(const struct heap_node *a, const struct heap_node *b)
     return before(CHUNK_OF(a, queue), CHUNK_OF(b, queue));
 }
 
+static bool suspect_less(const struct heap_node *a, const struct heap_node *b)
+{
+    const struct chunk *x = CHUNK_OF(a, queue), *y = CHUNK_OF(b, queue);
+    return sched_begins(x) != sched_begins(y) ? sched_begins(y) : before(x, y);
+}
+
 static bool due_less(const struct heap_node *a, const struct heap_node *b)
 {
     return LIST_OF(a, struct due, node)->at < LIST_OF(b, struct due, node)->at;
@@ -56,7 +62,8 @@ struct sched *sched_new(const struct sched_opts *o)
     if (s->o.credit_max < s->o.credit_min) s->o.credit_max = s->o.credit_min;
     if (s->o.memory_bytes > SIZE_CAP) s->o.memory_bytes = SIZE_CAP;
     s->open.less = open_less;
-    s->pending.less = s->suspects.less = queue_less;
+    s->pending.less = s->parts.less = queue_less;
+    s->suspects.less = suspect_less;
     s->ready.less = ready_less;
     s->dues.less = due_less;
     struct list *lists[] = { &s->line, &s->cancels, &s->resets,
@@ -82,7 +89,8 @@ void sched_free(struct sched **s_)
         HASH_DEL(s->sessions, w);
         free(w);
     }
-    struct heap *heaps[] = { &s->open, &s->pending, &s->suspects, &s->ready, &s->dues };
+    struct heap *heaps[] = { &s->open,     &s->pending, &s->parts,
+                             &s->suspects, &s->ready,   &s->dues };
     for (size_t i = 0; i < sizeof heaps / sizeof *heaps; i++)
         heap_free(heaps[i]);
     free(s);
@@ -226,7 +234,7 @@ void sched_session_turns(struct sched *s, struct session *w, ns_t t)
 
 void sched_chunk_unqueue(struct sched *s, struct chunk *c)
 {
-    heap_remove(c->suspect ? &s->suspects : &s->pending, &c->queue);
+    heap_remove(sched_queue_of(s, c), &c->queue);
     sched_disarm(s, &c->due);
 }
 
@@ -240,6 +248,8 @@ void sched_chunk_move(struct sched *s, struct chunk *c, enum chunk_state to, ns_
     if (is_open(c->state) && !is_open(to)) heap_remove(&s->open, &c->open);
     if (!is_open(c->state) && is_open(to)) heap_push(&s->open, &c->open);
     if (to == CHUNK_RECEIVED) s->waiting += c->result_bytes;
+    s->n_trying -= c->trying; // it was leased
+    c->trying = false;
     s->count[c->state]--;
     s->count[to]++;
     c->state = to;
@@ -252,7 +262,7 @@ void sched_chunk_enqueue(struct sched *s, struct chunk *c, ns_t delay, ns_t t)
     if (delay > 0)
         sched_arm(s, &c->due, ns_add(t, delay));
     else
-        heap_push(c->suspect ? &s->suspects : &s->pending, &c->queue);
+        heap_push(sched_queue_of(s, c), &c->queue);
 }
 
 // Cancelled attempts that nobody answered yet no longer count: their worker knows, and what

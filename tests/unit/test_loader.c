@@ -246,6 +246,21 @@ static void waiting_for_space_can_be_given_up(void **state)
     expect(f, 1, ERR_FULL);
 }
 
+// Of a run that ends: what a note is for would not come any more.
+static void results_are_committed_and_notes_left_out_once_waiting_is_given_up(void **state)
+{
+    struct fixture *f = *state;
+    loader_give_up_waiting(f->l);
+    push(f, LOAD_RESULT, 1, 10);
+    push(f, LOAD_NOTE, 2, 0);
+    push(f, LOAD_RESULT, 3, 10);
+    loader_stop(f->l);
+    expect(f, 1, ERR_OK);
+    expect(f, 2, ERR_CLOSED);
+    expect(f, 3, ERR_OK);
+    assert_null(strchr(f->w.calls, 'n'));
+}
+
 static void a_stopped_loader_takes_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -282,6 +297,7 @@ int main(void)
         EACH(notes_keep_their_place),
         EACH(after_a_fatal_error_nothing_is_committed),
         EACH(waiting_for_space_can_be_given_up),
+        EACH(results_are_committed_and_notes_left_out_once_waiting_is_given_up),
         EACH(a_stopped_loader_takes_nothing),
         EACH(any_number_of_results_may_be_pushed_before_one_is_taken),
     };

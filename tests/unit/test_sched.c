@@ -581,7 +581,7 @@ static void a_lone_failure_of_many_records_splits_and_children_bisect_at_once(vo
 static void parts_wait_while_many_splits_are_not_confirmed(void **state)
 {
     (void)state;
-    enum { AT_ONCE = 32, PARTS = 50 };
+    enum { AT_ONCE = 8, PARTS = 50 };
     struct err e = { 0 };
     join(1, 2);
     add_sized(0, 2 * PARTS, 0, 1);
@@ -616,6 +616,154 @@ static void parts_wait_while_many_splits_are_not_confirmed(void **state)
     }
     EQ_I64(100 + PARTS, tried);
     sched_check(s);
+}
+
+// A transform that fails where a record from `first_bad` on is among them. Chunks stand at
+// their first record, which is a byte long.
+struct hunt {
+    struct seen_chunk {
+        uint64_t begin, end;
+    } chunk[4096];
+    chunk_id n;
+    uint64_t first_bad;
+    uint32_t attempts, rejected, wholes_split;
+};
+
+static void hunt_add(struct hunt *h, uint64_t begin, uint64_t end)
+{
+    struct err e = { 0 };
+    assert_true(h->n < N_OF(h->chunk));
+    h->chunk[h->n] = (struct seen_chunk){ begin, end };
+    PASS(&e, sched_chunk_add(s, h->n, (struct range){ 0, begin, end }, end - begin, 0, 0, 0,
+                             now));
+    h->n++;
+}
+
+static void hunt_step(struct hunt *h, uint64_t whole)
+{
+    struct seen_chunk c = h->chunk[ran.chunk];
+    uint64_t middle = c.begin + (c.end - c.begin) / 2;
+    if (ran.what == SCHED_ASSIGN) {
+        h->attempts++;
+        now += 2 * NS_MS;
+        sched_worker_spoke(s, 1, now);
+        sched_tick(s, now);
+        if (c.end > h->first_bad)
+            sched_failed(s, ran.worker, ran.chunk, ran.attempt, FAIL_TRANSFORM, now);
+        else
+            done(ran.worker, ran.chunk, ran.attempt);
+    } else if (ran.what == SCHED_SPLIT) {
+        h->wholes_split += c.end - c.begin == whole;
+        hunt_add(h, c.begin, middle);
+        hunt_add(h, middle, c.end);
+        sched_split_done(s, ran.chunk, now);
+    } else {
+        EQ_I64(SCHED_REJECT, ran.what);
+        EQ_I64(1, c.end - c.begin);
+        h->rejected++;
+        sched_rejected(s, ran.chunk, now);
+    }
+}
+
+static void hunt(struct hunt *h, uint64_t whole, uint32_t rejects)
+{
+    while (h->rejected < rejects) {
+        while (h->rejected < rejects && step())
+            hunt_step(h, whole);
+        now += 10 * NS_MS;
+        sched_worker_spoke(s, 1, now);
+        sched_tick(s, now);
+    }
+}
+
+// Breadth first it would take 100,000 attempts to come to the first of them.
+static void what_fails_at_every_row_is_followed_to_its_first_rows(void **state)
+{
+    (void)state;
+    enum { WHOLES = 40, WHOLE = 4096 };
+    static struct hunt h;
+    h = (struct hunt){ .first_bad = 5 * WHOLE + 1000 };
+    struct sched_opts o = usual;
+    o.retry_backoff = 50 * NS_MS;
+    start_with(o);
+    join(1, 2);
+    for (uint64_t i = 0; i < WHOLES; i++)
+        hunt_add(&h, i * WHOLE, (i + 1) * WHOLE);
+    hunt(&h, WHOLE, 20);
+    // Each of the wholes was tried once, in company.
+    assert_true(h.attempts - WHOLES < 300);
+    assert_true(h.wholes_split <= 5);
+}
+
+static void one_record_of_what_failed_fails_just_as_often_as_it_may(void **state)
+{
+    (void)state;
+    static const uint32_t retries[][2] = { { 0, 1 }, { 1, 1 }, { 2, 2 }, { 3, 3 } };
+    for (size_t i = 0; i < N_OF(retries); i++) {
+        struct sched_opts o = usual;
+        o.retries = retries[i][0];
+        start_with(o);
+        join(1, 2);
+        static struct hunt h;
+        h = (struct hunt){ .first_bad = 1 };
+        hunt_add(&h, 0, 2);
+        hunt(&h, 2, 1);
+        // Twice both together, once the good one.
+        EQ_I64(2 + 1 + retries[i][1], h.attempts);
+    }
+}
+
+static void parts_of_what_failed_leave_half_of_the_slots_to_others(void **state)
+{
+    (void)state;
+    struct err e = { 0 };
+    join(1, 4);
+    add_sized(0, 100, 0, 1);
+    EQ_I64(1, assigned(0));
+    sched_failed(s, 1, 0, 1, FAIL_TRANSFORM, now);
+    expect(SCHED_SPLIT, 0, 0);
+    for (uint64_t i = 0; i < 10; i++)
+        PASS(&e, sched_chunk_add(s, 100 + i, (struct range){ 0, 10 * i, 10 * i + 10 }, 10,
+                                 0, 0, 0, now));
+    sched_split_done(s, 0, now);
+    for (chunk_id c = 1; c < 8; c++)
+        add(c);
+    assigned(100);
+    assigned(101);
+    for (chunk_id c = 1; c < 7; c++)
+        assigned(c);
+    quiet();
+    done(1, 100, 1);
+    assigned(102);
+    sched_failed(s, 1, 101, 1, FAIL_TRANSFORM, now);
+    expect(SCHED_SPLIT, 0, 101);
+    assigned(103);
+}
+
+// In order nothing of the others can be loaded before it.
+static void the_first_of_all_is_halved_whatever_else_is(void **state)
+{
+    (void)state;
+    struct err e = { 0 };
+    join(1, 1);
+    add_sized(5, 100, 0, 1);
+    assigned(5);
+    sched_failed(s, 1, 5, 1, FAIL_TRANSFORM, now);
+    expect(SCHED_SPLIT, 0, 5);
+    PASS(&e, sched_chunk_add(s, 100, (struct range){ 0, 500, 550 }, 50, 0, 0, 0, now));
+    PASS(&e, sched_chunk_add(s, 101, (struct range){ 0, 550, 600 }, 50, 0, 0, 0, now));
+    sched_split_done(s, 5, now);
+    add_sized(6, 100, 0, 1); // waits for the parts of 5
+    assigned(100);
+    assigned(101);
+    quiet();
+    add_sized(3, 100, 0, 1);
+    quiet(); // until the worker is empty
+    done(1, 100, 1);
+    done(1, 101, 1);
+    assigned(3);
+    done(1, 3, 1);
+    assigned(6);
 }
 
 static void a_record_that_fails_alone_every_time_is_rejected(void **state)
@@ -1056,6 +1204,10 @@ int main(void)
         T(an_idle_worker_takes_a_suspect_first),
         T(a_lone_failure_of_many_records_splits_and_children_bisect_at_once),
         T(parts_wait_while_many_splits_are_not_confirmed),
+        T(what_fails_at_every_row_is_followed_to_its_first_rows),
+        T(one_record_of_what_failed_fails_just_as_often_as_it_may),
+        T(parts_of_what_failed_leave_half_of_the_slots_to_others),
+        T(the_first_of_all_is_halved_whatever_else_is),
         T(a_record_that_fails_alone_every_time_is_rejected),
         T(a_nack_blames_nobody_but_does_not_spin),
         T(a_failure_of_a_lease_given_up_counts_for_nothing),
