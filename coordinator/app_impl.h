@@ -26,6 +26,8 @@
 // With it a machine that vanishes costs less than 15 s.
 #define APP_SILENCE clock_protocol(12 * NS_S)
 
+enum { TOLD_KINDS = 32 }; // of failures of batches, on stderr
+
 struct app {
     const struct app_in *in;
     struct app_totals *t;
@@ -46,7 +48,9 @@ struct app {
     uint64_t cached_bytes;             // of results that the cache gave, until loaded
     uint64_t isolated;                 // rows rejected because they always fail
     uint32_t local_deaths, told_single;
-    struct hash128 told_words; // of the failure that was told last
+    struct hash128 told_words;             // of the failure that was told last
+    struct hash128 told_kinds[TOLD_KINDS]; // ... and what kinds of failures were
+    uint32_t n_told_kinds;
     struct fetch *fetch; // reads files for workers that don't see them; made when needed
     struct culprit *strikes; // app_guard.c
     uint64_t complaints;     // since then

@@ -1,6 +1,7 @@
 #include "coordinator/app_impl.h"
 
 #include "common/crash.h"
+#include "common/reason.h"
 #include "proto/fail.h"
 
 #include <stdio.h>
@@ -10,7 +11,8 @@
 enum {
     ACTIONS_MAX = 256,   // handled in one go: their attempts share a journal group
     MESSAGES_MAX = 4096, // the same: who floods us does not stop everything else
-    TOLD_SINGLE = 40,    // failed attempts on single rows that are told one by one
+    REASON_KIND = 300,
+    TOLD_SINGLE = 40, // failed attempts on single rows that are told one by one
 };
 
 // ---- what workers say ----
@@ -197,6 +199,41 @@ static struct work *leased(struct app *a, const struct from *f, const struct lea
     return k && k->scheduled ? k : NULL;
 }
 
+// "in.csv lines 12-40", where lines are counted; else "in.csv bytes 100-900".
+static const char *failed_place(const struct app *a, const struct work *k, char *out,
+                                size_t cap)
+{
+    uint32_t n;
+    const struct chunk_data *c = k->chunk->data;
+    uint64_t lines = c->lines + c->unterminated;
+    if (!c->first_line || !lines) return app_chunk_name(a, k, out, cap);
+    const char *input = source_inputs(a->in->source, &n)[k->key.input].name;
+    if (lines == 1)
+        snprintf(out, cap, "%.200s line %llu", input, (unsigned long long)c->first_line);
+    else
+        snprintf(out, cap, "%.200s lines %llu-%llu", input,
+                 (unsigned long long)c->first_line,
+                 (unsigned long long)(c->first_line + lines - 1));
+    return out;
+}
+
+// The first words of a poison chunk are news; the hundredth bisection of it is not. A row
+// that was found is, once.
+static bool is_news(struct app *a, struct work *k, const char *words)
+{
+    char kind[REASON_KIND];
+    bool told = k->told, single = chunk_data_parts(k->chunk->data) == 1;
+    reason_kind(words, kind, sizeof kind);
+    struct hash128 h = hash_bytes(kind, strlen(kind));
+    bool known = a->n_told_kinds == TOLD_KINDS;
+    for (uint32_t i = 0; i < a->n_told_kinds && !known; i++)
+        known = hash_equal(a->told_kinds[i], h);
+    if (!known) a->told_kinds[a->n_told_kinds++] = h;
+    k->told = true;
+    if (single && !told && a->told_single < TOLD_SINGLE) return true;
+    return !known;
+}
+
 static void tell_failure(struct app *a, struct work *k, const struct msg_FAIL *f)
 {
     char name[300], words[960], line[1400];
@@ -205,20 +242,17 @@ static void tell_failure(struct app *a, struct work *k, const struct msg_FAIL *f
              (int)(f->text.n < 500 ? f->text.n : 500), f->text.p);
     snprintf(words, sizeof words, "%s%s%.*s", k->failure, tail ? "; stderr: " : "", tail,
              f->stderr_tail.p + f->stderr_tail.n - tail);
-    // A mistake that every row meets would fill the screen with its traceback.
+    if (!is_news(a, k, k->failure)) return;
+    // A mistake that every row meets would fill the screen with its words.
     struct hash128 last = a->told_words;
     a->told_words = hash_bytes(words, strlen(words));
     bool again = hash_equal(last, a->told_words);
-    snprintf(line, sizeof line, "%s: attempt %llu failed after %llu ms%s%s",
-             app_chunk_name(a, k, name, sizeof name), (unsigned long long)f->attempt,
-             (unsigned long long)f->run_ms, again ? ", in the same words" : ": ",
-             again ? "" : words);
-    // The first words of a poison chunk are news; the hundredth bisection of it is not.
     bool single = chunk_data_parts(k->chunk->data) == 1;
-    if (a->t->splits < 4 || (single && a->told_single < TOLD_SINGLE))
-        app_say(a, "attempt", line);
-    else
-        a->told_words = last;
+    snprintf(line, sizeof line, "%s: attempt %llu failed after %llu ms%s%s%s",
+             failed_place(a, k, name, sizeof name), (unsigned long long)f->attempt,
+             (unsigned long long)f->run_ms, again ? ", in the same words" : ": ",
+             again ? "" : words, single || again ? "" : "; which rows do is looked for");
+    app_say(a, "attempt", line);
     if (single && ++a->told_single == TOLD_SINGLE)
         app_say(a, "attempt", "more failures of single rows follow; they are not told");
 }

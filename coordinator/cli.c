@@ -29,8 +29,8 @@ struct parsing {
     struct value *steps;          // what flags say of transforms: a list of mappings
     int last_step;
     int n_flags;
-    bool after_csv;     // the argument before was a CSV file
-    bool after_unknown; // ... or an unknown flag, whose value this may be
+    const struct opt *files; // the flag whose file the argument before was; NULL: none was
+    bool after_unknown;      // ... or an unknown flag, whose value this may be
     bool wrong, no_memory;
 };
 
@@ -260,18 +260,26 @@ static bool is_data(const char *path)
            ends_with(path, ".zst");
 }
 
-// The job file; or one more CSV file, when the shell has expanded --csv data/*.csv.
+// The job file; or one more file, when the shell has expanded --csv data/*.csv.
 static void operand(struct parsing *p, const char *text)
 {
     if (p->after_unknown) return;
-    if (p->after_csv && !is_yaml(text))
-        give(p, opt_by_flag("csv"), text);
+    if (p->files && !is_yaml(text))
+        give(p, p->files, text);
     else if (is_data(text))
         wrong(p, "%s is no job file; did you mean --csv %s?", QUOTED(text), text);
     else if (p->out->arg)
         wrong(p, "one job file at a time: %s, and %s", QUOTED(p->out->arg), QUOTED(text));
     else
         p->out->arg = text;
+}
+
+static bool takes_files(const struct opt *o)
+{
+    static const char *const flags[] = { "csv", "jsonl", "lines" };
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (strcmp(o->flag, flags[i]) == 0) return true;
+    return false;
 }
 
 static void missing_value(struct parsing *p)
@@ -295,7 +303,8 @@ static void read_flags(struct parsing *p, int argc, char **argv)
             operand(p, optarg);
             continue;
         }
-        p->after_csv = p->after_unknown = false;
+        p->files = NULL;
+        p->after_unknown = false;
         const char *whole = v < FIRST_LONG ? NULL : long_flag_cut_short(argv, longs, v);
         if (whole)
             wrong(p, LONG_FLAG_SENTENCE, QUOTED(argv[at]), whole);
@@ -306,7 +315,7 @@ static void read_flags(struct parsing *p, int argc, char **argv)
         } else {
             const struct opt *o = by_value(v);
             give(p, o, optarg);
-            p->after_csv = strcmp(o->flag, "csv") == 0;
+            p->files = takes_files(o) ? o : NULL;
         }
     }
     while (optind < argc) // after "--"

@@ -83,7 +83,7 @@ void explain_chunk(const struct past *p, const struct past_chunk *c,
             out, "  lines    %llu to %llu\n", (unsigned long long)rows->first_line,
             (unsigned long long)(rows->first_line + (rows->lines ? rows->lines - 1 : 0)));
     say_why(c, out);
-    past_say_tries(p, c, true, out);
+    past_say_tries(p, c, out);
     if (!c->n) say_to(out, "  no attempt is on record\n");
     say_rows(p, c, rows, out);
     say_cached(p, c, rows, out);

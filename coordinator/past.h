@@ -83,7 +83,7 @@ struct past {
     struct past_reason *reasons;
     uint32_t n_inputs, n_workers, n_samples, n_slowest, n_troubled, n_events, n_reused,
         n_reasons;
-    uint64_t all_troubled, all_events, attempts, failed, lost;
+    uint64_t all_troubled, all_halved, all_events, attempts, failed, lost;
     ns_t deadline;
     int64_t patience_ms;    // for a question to the warehouse; 0: as long as it takes
     const char *no_reasons; // why rejects cannot be shown by reason; NULL: they can

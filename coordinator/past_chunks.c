@@ -98,32 +98,45 @@ static err_t load_tries(struct past *p, struct past_chunk *c, struct err *e)
     return rc;
 }
 
-// Those that did not end well, by chunk, in the order in which they were first given out.
+static err_t add_troubled(struct past *p, struct range r, struct err *e)
+{
+    if (p->all_troubled++ >= PAST_TROUBLED) return ERR_OK;
+    struct past_chunk *c = past_grow(p, (void **)&p->troubled, p->n_troubled, sizeof *c);
+    if (!c) return err_set(e, ERR_NOMEM, "out of memory");
+    c->range = r;
+    p->n_troubled++;
+    return ERR_OK;
+}
+
+// Those that did not end well, by chunk, in the order of the input. One that another lies
+// in was halved on the way to that one, or given out together with it, and is only counted:
+// sorted so, the next one lies in it.
 static err_t list_troubled(struct past *p, struct err *e)
 {
     sqlite3_stmt *q;
+    bool any = false;
+    struct range last = { 0 };
     const struct past_value v[] = { PAST_NUMBER(p->seq), PAST_NUMBER(p->first_attempt) };
     err_t rc =
         past_ask(p->db, &q,
                  "SELECT input, begin, \"end\", count(*) FILTER (WHERE outcome IN"
                  " ('failed', 'died', 'timeout', 'bad result')), count(*) FROM"
                  " attempts WHERE seq >= ?2 AND outcome <> 'ok' AND run = ?1 AND " TROUBLE
-                 " GROUP BY 1, 2, 3 ORDER BY min(seq)",
+                 " GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 DESC",
                  v, 2, e);
     while (past_next(q, &rc, e)) {
+        struct range r = { (uint32_t)past_u64(q, 0), past_u64(q, 1), past_u64(q, 2) };
         uint64_t failed = past_u64(q, 3);
         p->failed += failed;
         p->lost += past_u64(q, 4) - failed;
-        if (p->all_troubled++ >= PAST_TROUBLED) continue;
-        struct past_chunk *c =
-            past_grow(p, (void **)&p->troubled, p->n_troubled, sizeof *c);
-        if (!c) rc = err_set(e, ERR_NOMEM, "out of memory");
-        if (!c) continue;
-        c->range =
-            (struct range){ (uint32_t)past_u64(q, 0), past_u64(q, 1), past_u64(q, 2) };
-        p->n_troubled++;
+        if (any && range_contains(last, r))
+            p->all_halved++;
+        else if (any)
+            rc = add_troubled(p, last, e);
+        last = r;
+        any = true;
     }
-    return rc;
+    return rc == ERR_OK && any ? add_troubled(p, last, e) : rc;
 }
 
 // The rows of its own that the chunk has in this run; a span it stood in is another's.

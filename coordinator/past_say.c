@@ -148,46 +148,61 @@ void past_say_workers(const struct past *p, FILE *out)
     if (n > shown) say_to(out, "  ... and %u more\n", n - shown);
 }
 
-static void say_try(const struct past *p, const struct past_try *t, bool whole, FILE *out)
+static void say_try(const struct past *p, const struct past_try *t, FILE *out)
 {
-    char at[PAST_TIME], took[PAST_SPAN], line[300];
+    char at[PAST_TIME], took[PAST_SPAN];
     bool other = strcmp(t->run, p->run.id) != 0;
     say_to(out, "    attempt %u%s%s on %s%s%s%s, given out %s", t->attempt,
            other ? " of run " : "", other ? t->run : "", t->worker, t->host[0] ? " (" : "",
-           t->host, t->host[0] ? ")" : "", past_time(t->started_ms, whole, at));
+           t->host, t->host[0] ? ")" : "", past_time(t->started_ms, true, at));
     if (t->chunks > 1)
         say_to(out, " together with %llu other%s", (unsigned long long)t->chunks - 1,
                t->chunks == 2 ? "" : "s");
     if (t->ms > 0) say_to(out, ", %s", past_span(t->ms, took));
-    if (t->peak_kb > 0 && whole) say_to(out, ", peak %.1f MB", (double)t->peak_kb / 1e3);
+    if (t->peak_kb > 0) say_to(out, ", peak %.1f MB", (double)t->peak_kb / 1e3);
     say_to(out, ": %s\n", past_outcome(t->outcome));
     if (!t->text[0]) return;
     fputs("      ", out);
-    say_line(out, whole ? t->text : past_short(t->text, line, sizeof line));
+    say_line(out, t->text);
 }
 
-void past_say_tries(const struct past *p, const struct past_chunk *c, bool whole, FILE *out)
+void past_say_tries(const struct past *p, const struct past_chunk *c, FILE *out)
 {
-    enum { FEW = 4 };
-    uint32_t shown = whole || c->n <= FEW ? c->n : FEW;
-    for (uint32_t i = 0; i < shown; i++)
-        say_try(p, &c->tries[i], whole, out);
-    if (c->n_tries > shown)
-        say_to(out, "    ... and %u more attempts\n", c->n_tries - shown);
+    for (uint32_t i = 0; i < c->n; i++)
+        say_try(p, &c->tries[i], out);
+    if (c->n_tries > c->n) say_to(out, "    ... and %u more attempts\n", c->n_tries - c->n);
+}
+
+// The last attempt that did not end well stands for all.
+static void say_trouble(const struct past *p, const struct past_chunk *c, FILE *out)
+{
+    char name[400], line[300];
+    const struct past_try *t = NULL;
+    bool well = false;
+    for (uint32_t i = 0; i < c->n; i++) {
+        if (past_why_again(&c->tries[i])) t = &c->tries[i];
+        well = !strcmp(c->tries[i].outcome, "ok");
+    }
+    say_to(out, "  %s", past_title(p, c, name, sizeof name));
+    if (t)
+        say_to(out, ": attempt %u of %u on %s: %s%s%s%s", t->attempt, c->n_tries, t->worker,
+               past_outcome(t->outcome), t->text[0] ? ": " : "",
+               past_short(t->text, line, sizeof line), well ? "; the next ended well" : "");
+    say_to(out, "\n");
 }
 
 void past_say_troubled(const struct past *p, FILE *out)
 {
-    char name[400];
     if (!p->n_troubled) return;
     say_to(out, "\nchunks that were tried more than once, or failed\n");
-    for (uint32_t i = 0; i < p->n_troubled; i++) {
-        say_to(out, "  %s\n", past_title(p, &p->troubled[i], name, sizeof name));
-        past_say_tries(p, &p->troubled[i], false, out);
-    }
+    for (uint32_t i = 0; i < p->n_troubled; i++)
+        say_trouble(p, &p->troubled[i], out);
     if (p->all_troubled > p->n_troubled)
         say_to(out, "  ... and %llu more chunks\n",
                (unsigned long long)(p->all_troubled - p->n_troubled));
+    if (p->all_halved)
+        say_to(out, "  %llu more failed and %s only halved on the way to these\n",
+               (unsigned long long)p->all_halved, p->all_halved == 1 ? "was" : "were");
 }
 
 void past_say_events(const struct past *p, FILE *out)

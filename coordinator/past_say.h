@@ -24,8 +24,7 @@ void past_say_head(const struct past *p, FILE *out);
 void past_say_balance(const struct past *p, FILE *out);
 void past_say_cache(const struct past *p, FILE *out);
 void past_say_workers(const struct past *p, FILE *out);
-void past_say_tries(const struct past *p, const struct past_chunk *c, bool whole,
-                    FILE *out); // whole: with all that the attempts said
+void past_say_tries(const struct past *p, const struct past_chunk *c, FILE *out);
 void past_say_troubled(const struct past *p, FILE *out);
 void past_say_events(const struct past *p, FILE *out);
 

@@ -5,8 +5,8 @@
 
 #include "common/clock.h"
 #include "common/hash_map.h"
+#include "common/reason.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,32 +169,11 @@ struct kind {
     UT_hash_handle hh;
 };
 
-// 'x' is not an integer, and 'y' is not: the same reason. So is "byte 88 is not UTF-8".
-static void without_values(const char *s, char out[REASON_BYTES])
-{
-    size_t n = 0;
-    while (*s && n < REASON_BYTES - 8) {
-        const char *end = *s == '\'' ? strrchr(s + 1, '\'') : NULL;
-        if (end) {
-            memcpy(out + n, "'...'", 5);
-            n += 5;
-            s = end + 1;
-        } else if (n >= 5 && memcmp(out + n - 5, "byte ", 5) == 0 && isdigit((uint8_t)*s)) {
-            memcpy(out + n, "...", 3);
-            n += 3;
-            s += strspn(s, "0123456789");
-        } else {
-            out[n++] = *s++;
-        }
-    }
-    out[n] = 0;
-}
-
 static err_t add_kind(struct kind **kinds, const char *text, uint64_t rows, struct err *e)
 {
     char reason[REASON_BYTES];
     struct kind *k;
-    without_values(text, reason);
+    reason_kind(text, reason, sizeof reason);
     HASH_FIND_STR(*kinds, reason, k);
     if (!k) {
         if (!(k = calloc(1, sizeof *k))) return err_set(e, ERR_NOMEM, "out of memory");

@@ -32,6 +32,7 @@ struct work {
     uint64_t sid;            // the session that sent it
     struct lease lease;      // under which it was worked on
     char failure[512];       // what went wrong last
+    bool told;               // so, to the user
     char bad_by[64];         // the worker whose result was no good last
     bool bad_twice;          // results of two workers were no good
     UT_hash_handle by_id, by_range;

@@ -1,6 +1,8 @@
 #include "worker/xf_exec.h"
 
+#include "common/reason.h"
 #include "common/text.h"
+#include "worker/last_words.h"
 #include "worker/orphans.h"
 
 #include <assert.h>
@@ -14,7 +16,6 @@ enum {
     CHILD_MEMORY_MIN = 256 << 20, // an interpreter and its libraries
     ANSWER_MAX = 128 << 20,       // where nothing else limits it
     FRAME_LINE_MAX = 64,
-    LAST_WORDS = 400,
 };
 
 static const struct csv_dialect plain = { .delimiter = ',', .quote = '"' };
@@ -86,28 +87,12 @@ static bool is_whole(void *arg, const struct buf *answer)
     return xf_exec_frame(answer->p + CSV_PAD, answer->n - CSV_PAD, &f) != FRAMING_PART;
 }
 
-// The last lines of a text, as many as a sentence has room for.
-static const char *last_words(const char *p, size_t n, char out[LAST_WORDS])
-{
-    while (n && (p[n - 1] == '\n' || p[n - 1] == ' '))
-        n--;
-    size_t from = n > LAST_WORDS - 1 ? n - (LAST_WORDS - 1) : 0;
-    const char *lf = from ? memchr(p + from, '\n', n - from) : NULL;
-    if (lf) from = (size_t)(lf + 1 - p);
-    char *to = out;
-    for (size_t i = from; i < n; i++)
-        *to++ = p[i] == '\n' || p[i] == '\t' || (unsigned char)p[i] >= ' ' ? p[i] : '?';
-    *to = 0;
-    if (!text_is_utf8(out, (size_t)(to - out)))
-        for (to = out; *to; to++)
-            if ((unsigned char)*to >= 0x80) *to = '?';
-    return out;
-}
-
 static err_t say_end(const struct xf_exec *x, int status, struct err *e)
 {
     char words[LAST_WORDS], how[80];
     const char *said = last_words(x->child.tail, x->child.tail_n, words);
+    if (WIFEXITED(status) && reason_place(said)) // a traceback says how it ended
+        return err_set(e, ERR_TRANSFORM, "%s", said);
     if (WIFSIGNALED(status))
         snprintf(how, sizeof how, "was killed by signal %d (%s)", WTERMSIG(status),
                  strsignal(WTERMSIG(status)));
@@ -190,8 +175,9 @@ static err_t take_frame(struct xf_exec *x, struct slice *body, uint64_t *rows,
     *rows = f.rows;
     if (!f.error) return ERR_OK;
     char words[LAST_WORDS];
-    return err_set(e, ERR_TRANSFORM, "'%.100s': %s", x->step.argv.v[0],
-                   last_words((const char *)body->p, body->n, words));
+    const char *said = last_words((const char *)body->p, body->n, words);
+    if (reason_place(said)) return err_set(e, ERR_TRANSFORM, "%s", said);
+    return err_set(e, ERR_TRANSFORM, "'%.100s': %s", x->step.argv.v[0], said);
 }
 
 // A program that answered what it may not is not asked again.

@@ -20,8 +20,8 @@ From a script, in place of a loop or of joblib.Parallel:
 
 The decorator runs the function at once, so it stands last. The function is called once a batch. It gets the batch's rows
 and returns or yields the rows of the result: as many as it likes, all with the same keys in the same order. With
-`format: jsonl` values have their JSON types; with CSV they are texts. What it raises fails the batch, with its
-traceback; the program lives on. `tranche.params` has the job's params. Print to stderr, not to stdout: that belongs to
+`format: jsonl` values have their JSON types; with CSV they are texts. What it raises fails the batch, with the
+line that raised it; the program lives on. `tranche.params` has the job's params. Print to stderr, not to stdout: that belongs to
 the result. docs/PYTHON.md has more.
 """
 
@@ -35,6 +35,7 @@ import itertools
 import json
 import os
 import pickle
+import re
 import shlex
 import shutil
 import sqlite3
@@ -128,6 +129,7 @@ def _write_jsonl(rows, names):
     return "".join(x + "\n" for x in lines), len(lines)
 
 
+_LIBRARY = re.compile(r"/lib(64)?/python|/(site|dist)-packages/|^<frozen ")
 _columns = None  # of the result, once a batch had rows
 
 
@@ -142,6 +144,16 @@ def _run(function, text, jsonl):
     return (_write_jsonl if jsonl else _write_csv)(result, _columns or names)
 
 
+def _why(error):
+    """FILE:LINE: EXCEPTION, of the innermost frame that is no library's: the row's reason."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__]
+    own = [f for f in frames if not _LIBRARY.search(f.filename)] or frames
+    lines = traceback.format_exception_only(type(error), error)
+    text = lines[-1] if isinstance(error, SyntaxError) else "".join(lines)
+    text = text.strip()[:300].replace("\n", " ")
+    return f"{os.path.basename(own[-1].filename)}:{own[-1].lineno}: {text}" if own else text
+
+
 def _persistent(function, jsonl, stdin, stdout):
     while True:
         head = stdin.readline().split()
@@ -152,8 +164,8 @@ def _persistent(function, jsonl, stdin, stdout):
             body, n = _run(function, text, jsonl)
             data = body.encode()
             head = b"tranche-batch %d %d\n" % (len(data), n)
-        except Exception:
-            data = traceback.format_exc()[-4000:].encode(errors="replace")
+        except Exception as error:
+            data = _why(error).encode(errors="replace")
             head = b"tranche-error %d\n" % len(data)
         stdout.write(head + data)
         stdout.flush()
@@ -375,7 +387,7 @@ def map(function, items=None, *, csv=None, jsonl=None, lines=None, into=None, ta
     it yields then are the rows of the table. With `cache=True` what the function returned is kept in .tranche/cache, and it is
     not called again for the same item until it is changed. Further options are those of `tranche run`: timeout="1h", bad_rows=10,
     sandbox="strict".
-    What the function raises is raised here as tranche.Error, with its traceback.
+    What the function raises is raised here as tranche.Error, with the line that raised it.
     """
     if "TRANCHE_FORMAT" in os.environ:
         raise Error("tranche.map is called while its own function is loaded: put the call under if __name__ == '__main__':")

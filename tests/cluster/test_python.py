@@ -314,3 +314,41 @@ if __name__ == "__main__":
     t.equal("<lambda> True\nouter.<locals>.inner True\nC.method True\n<C> True\n<partial> True\n[2.0, 3.0] []\n",
             python(t, "no.py"), "what is said")
     t.leaves_nothing()
+
+
+DATES = """import csv, sys
+from datetime import datetime
+import tranche
+
+def date(row):
+    return {"n": row["n"], "d": str(datetime.strptime(row["d"], "%d.%m.%Y").date())}
+
+if "TRANCHE_FORMAT" in __import__("os").environ and sys.argv[1:] == ["plain"]:
+    w = csv.DictWriter(sys.stdout, ["n", "d"])
+    w.writeheader()
+    w.writerows(date(row) for row in csv.DictReader(sys.stdin))
+else:
+    @tranche.transform
+    def dates(rows):
+        for row in rows:
+            yield date(row)
+"""
+
+
+@scenario("python", "exec", "report")
+def an_exception_is_a_reason_of_one_line_with_the_place_in_the_users_file(t):
+    t.write("dates.py", DATES)
+    t.write("in.csv", "n,d\n" + "".join(f"{i},{'unbekannt' if i in (3, 13) else '01.02.2024'}\n" for i in range(20)))
+    why = "dates.py:6: ValueError: time data 'unbekannt' does not match format '%d.%m.%Y'"
+    helper = os.path.join(ROOT, "examples", "python")
+    for how, command, flags in (("plain", "dates.py plain", []), ("helper", "dates.py", ["--persistent"])):
+        r = t.run("run", "--csv", "in.csv", "--exec", f"{PYTHON} {command}", "--env", f"PYTHONPATH={helper}", *flags, "--batch-rows",
+                  "10", "-j", "1", "--into", f"sqlite:{how}.db", "--table", "t", "--bad-rows", "9", want=3)
+        t.equal([(why, 2)], t.rows(f"{how}.db", "SELECT reason, count(*) FROM t_rejects GROUP BY 1"), "reasons")
+        failed = [x for x in r.err.splitlines() if " failed after " in x]
+        t.true(failed and re.match("in.csv lines [0-9]+-[0-9]+: .*ValueError", failed[0]), r.err)
+        t.equal(["in.csv line 15", "in.csv line 5"], sorted(x.split(": ")[0] for x in failed[1:]), "a line for the place, and one for each row")
+        report = t.run("report", "last", "--output", "json").json
+        t.equal([{"reason": "dates.py:6: ValueError", "rows": 2}], report["rejects"], "reasons that are counted together")
+        told = t.run("report", "last").out
+        t.true(len([x for x in told.splitlines() if "  chunk " in x and ": attempt " in x]) == 2 and "only halved on the way" in told, told)

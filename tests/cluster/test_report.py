@@ -82,7 +82,7 @@ def a_chunk_that_was_tried_again_says_why_and_where_its_rows_are(t):
     job(t, {700: "once"})
     t.run("run", "job.yaml")
     out = explain(t)
-    t.true("loaded" in out and "its last words: not in the mood" in out and "attempt 2 on local" in out, "the run")
+    t.true("loaded" in out and "its last words: not in the mood" in out and "attempt 1 of 2 on local: failed: " in out and "the next ended well" in out, "the run")
     out = explain(t, "in.csv:702")  # the header is line 1
     t.says(t.last, "tried again because attempt 1 failed", "not in the mood", "attempt 2 on local", "ended well",
            "of table t in " + os.path.realpath(t.path("wh.db")), "cache    not asked")

@@ -398,6 +398,26 @@ static void a_glob_that_the_shell_expanded_is_taken_whole(void **state)
     said_free(&s);
 }
 
+static void so_is_one_of_json_lines_and_of_text(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words;
+        enum job_source source;
+    } all[] = {
+        { "tranche|check|--jsonl|a.jsonl|b.json|c|--into|null:", SOURCE_JSONL },
+        { "tranche|check|--lines|a.log|b.log|c.csv|--into|null:", SOURCE_LINES },
+    };
+    for (size_t i = 0; i < N_OF(all); i++) {
+        struct said s = say(all[i].words);
+        assert_string_equal("", s.err);
+        EQ_I64(-1, s.code);
+        EQ_I64(all[i].source, s.cli.job.source);
+        EQ_I64(3, s.cli.job.files.n);
+        said_free(&s);
+    }
+}
+
 static void standard_input_can_be_the_source(void **state)
 {
     (void)state;
@@ -616,6 +636,7 @@ int main(void)
         cmocka_unit_test(workers_of_other_hosts_are_read),
         cmocka_unit_test(the_last_of_rivals_counts),
         cmocka_unit_test(a_glob_that_the_shell_expanded_is_taken_whole),
+        cmocka_unit_test(so_is_one_of_json_lines_and_of_text),
         cmocka_unit_test(standard_input_can_be_the_source),
         cmocka_unit_test(tables_are_named_after_the_first_file),
         cmocka_unit_test(flags_win_over_the_file),

@@ -131,6 +131,33 @@ static void a_chunk_has_all_its_attempts(void **state)
     past_close(&p);
 }
 
+static void what_was_halved_on_the_way_to_a_bad_row_is_only_counted(void **state)
+{
+    (void)state;
+    static const struct range tried[] = { { 0, 0, 800 },   { 0, 0, 400 }, { 0, 300, 400 },
+                                          { 0, 400, 800 }, { 0, 0, 100 }, { 1, 0, 50 } };
+    struct journal *j = NULL;
+    struct journal_place place = { .load = load, .load_id = 1, .database = "" };
+    struct journal_run run = { .name = "n", .status = "running", .into = "null:" };
+    PASS(&e, journal_open(&j, dir, "k", &e));
+    PASS(&e, journal_run_begin(j, &run, "spec", &e));
+    PASS(&e, journal_stats_begin(j, &place, &e));
+    for (size_t i = 0; i < N_OF(tried); i++)
+        attempt(j, tried[i], 1, "failed", "no");
+    PASS(&e, journal_run_end(j, &run, &e));
+    journal_close(&j);
+    struct past p = open_past("last");
+    PASS(&e, past_load_chunks(&p, &e));
+    EQ_I64(4, p.n_troubled); // of each line of halves the last
+    EQ_I64(2, p.all_halved);
+    EQ_I64(6, p.failed);
+    EQ_I64(100, p.troubled[0].range.end);
+    EQ_I64(300, p.troubled[1].range.begin);
+    EQ_I64(400, p.troubled[2].range.begin);
+    EQ_I64(1, p.troubled[3].range.input);
+    past_close(&p);
+}
+
 struct wrong {
     const char *name, *what, *says;
 };
@@ -322,6 +349,7 @@ int main(void)
     const struct CMUnitTest plain[] = {
         T(a_run_is_known_by_its_id_its_beginning_and_as_the_last),
         T(a_chunk_has_all_its_attempts),
+        T(what_was_halved_on_the_way_to_a_bad_row_is_only_counted),
         T(a_page_of_hostile_names_has_no_tag_of_theirs),
         T(rejected_rows_come_one_after_the_other),
         T(reasons_that_differ_in_value_or_place_are_counted_together),
