@@ -75,7 +75,8 @@ struct step { // owns all of it; what its kind does not use is zero
     enum step_kind kind;
     int line, column; // where it stands in the job file, from 1; 0: a flag. Not sent.
 
-    char *sql; // SQL: the statement
+    char *sql;    // SQL: the statement
+    bool gathers; // it sums up rows of a batch; only in what a worker answers
 
     struct strings argv; // EXEC: program and arguments as written
     enum step_format format;

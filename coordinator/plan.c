@@ -339,6 +339,7 @@ static err_t settle_output(struct plan *p, const struct job *j, struct local *l,
     struct spec answer = { 0 };
     schema_free(&p->spec.out);
     err_t rc = ask(p, l, &answer, e);
+    if (rc == ERR_OK) rc = plan_note_gathers(p, j, &answer, e);
     if (rc == ERR_OK) rc = programs_learned(&p->spec, &answer, &p->notes, e);
     spec_free(&answer);
     if (rc == ERR_TRANSFORM || rc == ERR_INVALID) {

@@ -47,6 +47,10 @@ MUST_CHECK err_t plan_check_column(const struct schema *s, const char *key,
                                    const char *name, struct err *e);
 MUST_CHECK err_t plan_check_charts(const struct schema *s, const struct job *j,
                                    struct err *e);
+// A note for the first step that sums up rows of one batch and not of the input
+// (plan_gathers.c). `answer` is the worker's.
+MUST_CHECK err_t plan_note_gathers(struct plan *p, const struct job *j,
+                                   const struct spec *answer, struct err *e);
 // What the warehouse makes of the rows in the end; NULL: they are the table.
 struct load_merge *plan_merge(struct plan *p);
 void plan_free(struct plan *p);

@@ -4,9 +4,11 @@
 
 // EXEC_PLACED_PARTS: with the places of its files; a program without has EXEC_PARTS.
 // SQL_TYPED_PARTS: with the types that a plugin behind it is promised.
+// SQL_GATHERS_PARTS: with them, or with none, and that it sums up rows.
 enum {
     SQL_PARTS = 2,
     SQL_TYPED_PARTS = 3,
+    SQL_GATHERS_PARTS = 4,
     EXEC_PARTS = 10,
     EXEC_PLACED_PARTS = 11,
     PLUGIN_PARTS = 4,
@@ -118,8 +120,10 @@ err_t enc_step(struct enc *x, const struct step *s)
     };
     if (s->kind == STEP_NONE || (size_t)s->kind >= sizeof parts)
         return err_set(x->w.e, ERR_INVALID, "a transform of kind %u", s->kind);
-    bool more = s->kind == STEP_EXEC ? s->n_places : s->kind == STEP_SQL && s->out.n;
-    PACK(msgpack_pack_array(&x->pk, parts[s->kind] + (size_t)more));
+    size_t more = 0;
+    if (s->kind == STEP_EXEC) more = s->n_places > 0;
+    if (s->kind == STEP_SQL) more = s->gathers ? 2 : s->out.n > 0;
+    PACK(msgpack_pack_array(&x->pk, parts[s->kind] + more));
     PACK(msgpack_pack_uint8(&x->pk, (uint8_t)s->kind));
     switch (s->kind) {
     case STEP_EXEC: return enc_exec(x, s);
@@ -128,7 +132,9 @@ err_t enc_step(struct enc *x, const struct step *s)
     case STEP_FORECAST: return enc_forecast(x, &s->forecast);
     default: TRY(enc_text(x, s->sql, "a transform"));
     }
-    return s->out.n ? enc_schema(x, &s->out) : ERR_OK;
+    if (s->out.n || s->gathers) TRY(enc_schema(x, &s->out));
+    if (s->gathers) PACK(msgpack_pack_uint8(&x->pk, 1));
+    return ERR_OK;
 }
 
 static err_t dec_pairs(const obj *o, struct job_pairs *p, const char *what, struct err *e)
@@ -270,6 +276,17 @@ static err_t dec_forecast(const obj *part, struct step_forecast *f, struct err *
     return ERR_OK;
 }
 
+static err_t dec_sql(const obj *part, uint32_t n, struct step *s, struct err *e)
+{
+    uint64_t gathers = 0;
+    TRY(dec_text(&part[0], &s->sql, "a transform", e));
+    if (n >= SQL_TYPED_PARTS) TRY(dec_schema(&part[1], &s->out, e));
+    if (n < SQL_GATHERS_PARTS) return ERR_OK;
+    TRY(dec_u64(&part[2], 1, &gathers, "whether it sums up rows", e));
+    s->gathers = gathers;
+    return ERR_OK;
+}
+
 static err_t dec_step(const obj *o, struct step *s, struct err *e)
 {
     uint64_t kind = 0;
@@ -278,10 +295,8 @@ static err_t dec_step(const obj *o, struct step *s, struct err *e)
     uint32_t n = o->via.array.size;
     TRY(dec_u64(&part[0], STEP_FORECAST, &kind, "kind of a transform", e));
     s->kind = (enum step_kind)kind;
-    if (s->kind == STEP_SQL && (n == SQL_PARTS || n == SQL_TYPED_PARTS)) {
-        TRY(dec_text(&part[1], &s->sql, "a transform", e));
-        return n == SQL_TYPED_PARTS ? dec_schema(&part[2], &s->out, e) : ERR_OK;
-    }
+    if (s->kind == STEP_SQL && n >= SQL_PARTS && n <= SQL_GATHERS_PARTS)
+        return dec_sql(part + 1, n, s, e);
     if (s->kind == STEP_EXEC && (n == EXEC_PARTS || n == EXEC_PLACED_PARTS))
         return dec_exec(part + 1, n, s, e);
     if (s->kind == STEP_PLUGIN && n == PLUGIN_PARTS) return dec_plugin(part + 1, s, e);

@@ -132,7 +132,8 @@ static void on_message(struct app *a, struct link_in **in)
         a->sid = m->sid;
         a->heartbeat = sane_time(m->WELCOME.heartbeat_ms);
         a->silence = sane_time(m->WELCOME.silence_ms);
-        a->next_beat = clock_ns() + a->heartbeat;
+        a->worked = clock_ns(); // from now on there may be work
+        a->next_beat = a->worked + a->heartbeat;
         break;
     case MSG_REFUSED:
         say_to(stderr, "tranche-worker: the coordinator refused: %.*s\n",

@@ -114,6 +114,7 @@ static void answer(struct request *r, int fd)
         say(fd, rc, e.text, strlen(e.text));
         return;
     }
+    pipeline_gathers(p, &r->spec);
     say_columns(fd, &r->spec, &s);
     if (!settled(&s))
         pipeline_settle(p, r->sample, r->sample_bytes, clock_ns() + r->settle, &s);

@@ -174,6 +174,15 @@ err_t pipeline_open(struct pipeline **out, const struct spec *spec, struct err *
     return rc;
 }
 
+void pipeline_gathers(struct pipeline *p, struct spec *spec)
+{
+    for (size_t i = 0; i < spec->n_steps; i++) {
+        const struct transform_ops *ops = p->stages[i].ops;
+        spec->steps[i].gathers =
+            ops->gathers && ops->gathers(state_of(p->first, i), &spec->steps[i]);
+    }
+}
+
 void pipeline_lane_close(struct pipeline_lane **lane)
 {
     struct pipeline_lane *l = *lane;

@@ -31,6 +31,8 @@ void pipeline_close(struct pipeline **p);
 
 // What comes out at the end; lives as long as the pipeline.
 const struct schema *pipeline_schema(const struct pipeline *p);
+// Sets `gathers` of each step of the spec that it was opened for.
+void pipeline_gathers(struct pipeline *p, struct spec *spec);
 // Settles the ANY columns of a copy of it by a sample as far as the transforms take it:
 // whole records as a chunk holds them, perhaps none; of a source whose chunks hold no
 // bytes, a byte a row.

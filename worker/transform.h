@@ -44,6 +44,9 @@ struct transform_ops {
     MUST_CHECK err_t (*done)(void *state, struct err *e);
     // CPU time of other processes on behalf of the state so far; NULL: it has none.
     ns_t (*cpu_ns)(void *state);
+    // Whether the step, which `state` was opened for, sums up the rows of a batch, so that
+    // its result depends on which ones share it. NULL: no.
+    bool (*gathers)(void *state, const struct step *step);
     void (*close)(void **state); // copes with NULL and with an open that failed half way
 };
 

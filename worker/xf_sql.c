@@ -217,6 +217,14 @@ static err_t apply_sql(void *state, const struct batch *in, struct batch *out,
     return result;
 }
 
-const struct transform_ops transform_sql = {
-    .name = "sql", .open = open_sql, .apply = apply_sql, .close = close_sql
-};
+static bool gathers(void *state, const struct step *step)
+{
+    struct xf_sql *x = state;
+    return xf_sql_gathers(x->db, step->sql);
+}
+
+const struct transform_ops transform_sql = { .name = "sql",
+                                             .open = open_sql,
+                                             .apply = apply_sql,
+                                             .gathers = gathers,
+                                             .close = close_sql };

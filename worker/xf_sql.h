@@ -7,6 +7,7 @@
 //   spec_sql_bind     binds values and params
 //   xf_sql_say      tells what there is
 //   xf_sql_out      collects the result's rows
+//   xf_sql_gathers  tells whether rows of the batch are summed up
 
 #ifndef WORKER_XF_SQL_H
 #define WORKER_XF_SQL_H
@@ -47,5 +48,9 @@ void xf_sql_out_row(struct xf_sql_out *o, sqlite3_value **v); // sets o->rc
 void xf_sql_out_end(struct xf_sql_out *o);
 
 extern const char *const XF_SQL_BATCH; // "batch"
+
+// Whether the statement, which was prepared once, sums up rows of `batch` (count, GROUP BY
+// with an aggregate function). What cannot be told is false.
+bool xf_sql_gathers(sqlite3 *db, const char *sql);
 
 #endif

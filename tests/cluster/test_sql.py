@@ -130,3 +130,25 @@ load: {into: 'sqlite:wh.db', table: out}
 """)
     t.run("run", "job.yaml", "-j", "2", "--batch-bytes", "1KiB")
     t.equal([(i * 7, names[i * 7]) for i in range(2000)], t.rows("wh.db", "SELECT k, name FROM out ORDER BY k"), "rows")
+
+
+@scenario("sql")
+def a_group_by_that_sees_one_batch_is_told(t):
+    says = "GROUP BY sees one batch at a time; over all rows: --by/--compute or --merge-sql (docs/AGGREGATE.md)"
+    t.write("in.csv", "c,v\n" + "".join(f"c{i % 100},{i}\n" for i in range(40000)))
+    t.write("small.csv", "c,v\na,1\na,2\n")
+    t.write("cities.csv", "c,n\nc1,5\n")
+    into = ("--into", "sqlite:wh.db", "--table", "t")
+    sql = "SELECT c, sum(v) AS v FROM batch GROUP BY c"
+    for command in ("check", "plan", "run"):
+        t.equal([f"sql:1: {says}"], [s for s in t.run(command, "--csv", "in.csv", "--sql", sql, *into).err.splitlines()
+                                     if "GROUP BY" in s], command)
+    t.write("job.yaml", f"source: {{csv: in.csv}}\ntransform:\n  - sql: {sql}\nload: {{into: 'null:'}}\n")
+    t.says(t.run("check", "job.yaml"), f"job.yaml:3: {says}")
+    for args in (("--csv", "small.csv", "--sql", sql),
+                 ("--csv", "in.csv", "--sql", sql, "--batch-rows", "40000"),
+                 ("--csv", "in.csv", "--sql", sql, "--by", "c", "--compute", "v=sum(v)"),
+                 ("--csv", "in.csv", "--sql", sql, "--merge-sql", "SELECT c, sum(v) AS v FROM parts GROUP BY c"),
+                 ("--csv", "in.csv", "--lookup", "l=cities.csv", "--sql", "SELECT v - (SELECT sum(n) FROM l) AS v FROM batch")):
+        r = t.run("check", *args, *into)
+        t.true("GROUP BY" not in r.err, r.err)

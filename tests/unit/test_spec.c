@@ -81,6 +81,7 @@ static void same_step(const struct step *a, const struct step *b)
     EQ_I64(a->persistent, b->persistent);
     EQ_I64(a->sandbox, b->sandbox);
     same_text(a->sql, b->sql);
+    EQ_I64(a->gathers, b->gathers);
     same_text(a->dir, b->dir);
     same_text(a->path, b->path);
     if (a->said) assert_string_equal(a->said, b->said);
@@ -201,6 +202,15 @@ static void types_that_sql_promises_come_back(void **state)
     spec_free(&got);
     spec_free(&s);
     buf_free(&b);
+}
+
+static void sql_that_sums_up_comes_back(void **state)
+{
+    (void)state;
+    struct spec s = small_spec();
+    set_sql(&s, "SELECT count(*) FROM batch");
+    s.steps[0].gathers = true;
+    round_trip(&s);
 }
 
 static void the_query_of_a_table_comes_back(void **state)
@@ -502,10 +512,14 @@ static const struct hostile hostile[] = {
       "c09091"
       "9201019090a4",
       "a transform: not a text" },
-    { "sql_of_four_parts", "c090909090a4",
+    { "sql_of_five_parts", "c090909090a4",
       "c09091"
-      "9401a090a09090a4",
-      "transform: kind 1 with 4 parts" },
+      "9501a090a0a09090a4",
+      "transform: kind 1 with 5 parts" },
+    { "sql_that_sums_up_twice", "c090909090a4",
+      "c09091"
+      "9401a090029090a4",
+      "whether it sums up rows: not an integer from 0 to 1" },
     { "sql_whose_columns_are_a_text", "c090909090a4",
       "c09091"
       "9301a0a09090a4",
@@ -708,6 +722,7 @@ int main(void)
         cmocka_unit_test(everything_comes_back),
         cmocka_unit_test(next_to_nothing_comes_back),
         cmocka_unit_test(types_that_sql_promises_come_back),
+        cmocka_unit_test(sql_that_sums_up_comes_back),
         cmocka_unit_test(the_query_of_a_table_comes_back),
         cmocka_unit_test(no_null_strings_are_not_the_default_ones),
         cmocka_unit_test(a_quote_may_be_missing),

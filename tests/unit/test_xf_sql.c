@@ -409,6 +409,50 @@ static void hostile_column_names_are_only_names(void **state)
     batch_free(&out);
 }
 
+static const struct sums {
+    const char *name, *sql;
+    bool sums;
+} sums[] = {
+    { "a_group_by_sums_up", "SELECT origin, count(*) FROM batch GROUP BY origin", true },
+    { "a_count_sums_up", "SELECT count(*) FROM batch", true },
+    { "a_maximum_sums_up", "SELECT max(delay) FROM batch WHERE late", true },
+    { "a_join_is_summed_up",
+      "SELECT a.city, sum(delay) FROM batch JOIN airports a ON a.code = origin GROUP BY 1",
+      true },
+    { "a_part_of_a_union_sums_up",
+      "SELECT delay FROM batch UNION ALL SELECT sum(delay) FROM batch", true },
+    { "a_subquery_over_the_batch_is_summed_up",
+      "SELECT count(*) FROM (SELECT DISTINCT origin FROM batch)", true },
+    { "a_filter_sums_nothing_up", "SELECT delay FROM batch WHERE delay > 60", false },
+    { "the_larger_of_two_values_sums_nothing_up", "SELECT max(delay, 60) FROM batch",
+      false },
+    { "a_column_named_count_sums_nothing_up", "SELECT delay AS \"count(*)\" FROM batch",
+      false },
+    { "a_sum_over_a_lookup_table_is_whole",
+      "SELECT delay - (SELECT avg(lat) FROM airports) FROM batch", false },
+    { "a_sum_over_the_matching_rows_of_a_lookup_table_is_whole",
+      "SELECT delay, (SELECT max(lat) FROM airports WHERE code = origin) FROM batch",
+      false },
+    { "groups_of_a_lookup_table_are_whole",
+      "SELECT delay, n FROM batch JOIN (SELECT code, count(*) AS n FROM airports GROUP BY "
+      "code) ON code = origin",
+      false },
+    { "elements_of_a_list_are_the_rows_own",
+      "SELECT (SELECT sum(value) FROM json_each('[1,2]')) FROM batch", false },
+    { "a_window_is_no_group", "SELECT row_number() OVER (ORDER BY delay) FROM batch",
+      false },
+};
+
+static void is_told_to_sum_up(void **state)
+{
+    const struct sums *s = *state;
+    struct xf x;
+    PASS(&x.e, xf_open(&x, s->sql));
+    EQ_I64(s->sums, transform_sql.gathers(x.state, SQL_STEP(s->sql)));
+    PASS(&x.e, xf_apply(&x)); // it was only looked at
+    xf_close(&x);
+}
+
 int main(void)
 {
     static const struct CMUnitTest plain[] = {
@@ -423,5 +467,6 @@ int main(void)
     bad += test_main("xf_sql mistakes", NULL, 0, TABLE(mistakes, is_explained),
                      N_OF(mistakes));
     bad += test_main("xf_sql failures", NULL, 0, TABLE(failures, fails), N_OF(failures));
+    bad += test_main("xf_sql sums", NULL, 0, TABLE(sums, is_told_to_sum_up), N_OF(sums));
     return bad;
 }
