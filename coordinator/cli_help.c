@@ -111,6 +111,10 @@ const struct cli_command_row cli_commands[] = {
 };
 const size_t cli_n_commands = sizeof cli_commands / sizeof *cli_commands;
 
+static const char where_docs_are[] = "\ndocs/ and examples/ are in share/doc/tranche where "
+                                     "Tranche is installed (of packages:\n"
+                                     "/usr/share/doc/tranche), or in its source.\n";
+
 err_t cli_help_overview(struct buf *out, struct err *e)
 {
     TRY(buf_printf(out, e,
@@ -127,12 +131,12 @@ err_t cli_help_overview(struct buf *out, struct err *e)
                    "  tranche run examples/late-flights.yaml\n"
                    "  tranche run --csv 'data/*.csv' --into sqlite:warehouse.db\n"
                    "  tranche check examples/late-flights.yaml\n\n"));
-    return buf_printf(out, e, "%s", run_exits);
+    return buf_printf(out, e, "%s%s", run_exits, where_docs_are);
 }
 
 err_t cli_help_command(struct buf *out, const struct cli_command_row *c, struct err *e)
 {
     TRY(buf_printf(out, e, "Usage: %s\n\n%s", c->usage, c->text));
     TRY(opt_help(out, c->opts, e));
-    return buf_printf(out, e, "\n%s", c->exits);
+    return buf_printf(out, e, "\n%s%s", c->exits, where_docs_are);
 }

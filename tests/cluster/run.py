@@ -24,6 +24,7 @@ import test_exec  # noqa: F401
 import test_examples  # noqa: F401
 import test_hosts  # noqa: F401
 import test_http  # noqa: F401
+import test_install  # noqa: F401
 import test_kills  # noqa: F401
 import test_load  # noqa: F401
 import test_pg_line  # noqa: F401
