@@ -78,7 +78,7 @@ static err_t advance(struct agg_runs *r, struct run *x, bool *any, struct err *e
         if (x->next > x->last)
             return err_set(e, ERR_PROTO, "the states of an aggregate are cut");
         size_t left = x->bytes.n - x->at;
-        if (left) memmove(x->bytes.p, x->bytes.p + x->at, left);
+        if (left && x->at) memmove(x->bytes.p, x->bytes.p + x->at, left);
         x->bytes.n = left;
         x->at = 0;
         TRY(r->fetch(r->arg, x->next++, &x->bytes, e));

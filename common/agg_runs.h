@@ -1,6 +1,7 @@
 // agg_runs - sorted runs of states, merged: what the chunks of an aggregate gave, in the
 // order of their keys. A run is rows of row_code.h's values, keys first, ascending by
-// agg_compare_keys, cut into numbered pieces anywhere. One piece of each run is in memory.
+// agg_compare_keys, cut into numbered pieces anywhere. Of each run the next row is in
+// memory, and the piece that it ends in.
 
 #ifndef COMMON_AGG_RUNS_H
 #define COMMON_AGG_RUNS_H

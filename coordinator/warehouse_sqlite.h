@@ -286,6 +286,8 @@ MUST_CHECK err_t wsq_runs_check(const struct warehouse *w, const struct result *
 MUST_CHECK err_t wsq_runs_stage(struct warehouse *w, struct result *r, struct err *e);
 MUST_CHECK err_t wsq_prepare_insert(struct warehouse *w, const char *table,
                                     uint32_t columns, sqlite3_stmt **st, struct err *e);
+// What merging all staged runs at once takes.
+MUST_CHECK err_t wsq_runs_memory(struct warehouse *w, uint64_t *bytes, struct err *e);
 // All states in the order of their keys, merged: a row of the result each.
 MUST_CHECK err_t wsq_runs_merge(struct warehouse *w, agg_group_fn *fn, void *arg,
                                 struct err *e);

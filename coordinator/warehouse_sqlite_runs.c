@@ -1,12 +1,14 @@
 // States of an aggregate, staged as they came: sorted rows in row_code.h's encoding, cut
 // into pieces that are rows of the staging table. A result's pieces follow each other, each
-// with how many are left, so that its run is known without the ledger. At the end all runs
-// are merged, with one piece of each in memory; where even that is too much, the states
-// become rows of a table, and SQLite sorts them in bounded memory.
+// with how many are left, so that its run is known without the ledger, and how long the
+// longest row of the run is. At the end all runs are merged, with one piece or row of each
+// in memory; where even that is too much, the states become rows of a table, and SQLite
+// sorts them in bounded memory.
 
 #include "coordinator/warehouse_sqlite.h"
 
 #include "common/agg_runs.h"
+#include "common/row_code.h"
 #include "proto/spec_sql.h"
 
 #include <stdio.h>
@@ -22,9 +24,11 @@ bool wsq_runs_given(const struct load_merge *m)
 
 err_t wsq_runs_schema(struct schema *out, struct err *e)
 {
-    static const char left[] = "pieces_left", states[] = "states";
+    static const char left[] = "pieces_left", longest[] = "longest_row",
+                      states[] = "states";
     *out = (struct schema){ 0 };
     TRY(schema_add(out, left, strlen(left), TYPE_INTEGER, false, e));
+    TRY(schema_add(out, longest, strlen(longest), TYPE_INTEGER, false, e));
     return schema_add(out, states, strlen(states), TYPE_ANY, false, e);
 }
 
@@ -39,15 +43,29 @@ err_t wsq_runs_check(const struct warehouse *w, const struct result *r, struct e
     return rc;
 }
 
-static err_t insert(struct warehouse *w, sqlite3_stmt *st, const uint8_t *p, size_t n,
-                    struct err *e)
+// Of a few groups with many values each, a row is most of a result.
+static err_t longest_row(const struct warehouse *w, const struct result *r, int64_t *bytes,
+                         struct err *e)
+{
+    struct schema columns = { 0 };
+    size_t at = 0, from;
+    *bytes = 0;
+    TRY(agg_partial_schema(&w->merge->spec->aggregate, &columns, e));
+    while (from = at, row_code_skip(r->image, r->image_bytes, &at, columns.n) && at > from)
+        if ((int64_t)(at - from) > *bytes) *bytes = (int64_t)(at - from);
+    schema_free(&columns);
+    return ERR_OK;
+}
+
+static err_t insert(struct warehouse *w, sqlite3_stmt *st, int64_t longest,
+                    const uint8_t *p, size_t n, struct err *e)
 {
     err_t rc = ERR_OK;
     for (size_t at = 0; rc == ERR_OK && at < n; at += PIECE_BYTES) {
         bool row;
         size_t take = n - at < PIECE_BYTES ? n - at : PIECE_BYTES;
         int64_t left = (int64_t)((n - at - take + PIECE_BYTES - 1) / PIECE_BYTES);
-        rc = wsq_bind(w, st, e, "ib", left, (const void *)(p + at), take);
+        rc = wsq_bind(w, st, e, "iib", left, longest, (const void *)(p + at), take);
         if (rc == ERR_OK) rc = wsq_step(w, st, &row, e, "adding states");
         sqlite3_reset(st);
     }
@@ -57,8 +75,10 @@ static err_t insert(struct warehouse *w, sqlite3_stmt *st, const uint8_t *p, siz
 err_t wsq_runs_stage(struct warehouse *w, struct result *r, struct err *e)
 {
     sqlite3_stmt *st = NULL;
-    TRY(wsq_prepare(w, &st, e, "INSERT INTO main.\"%w\" VALUES(?,?)", w->target));
-    err_t rc = insert(w, st, r->image, r->image_bytes, e);
+    int64_t longest;
+    TRY(longest_row(w, r, &longest, e));
+    TRY(wsq_prepare(w, &st, e, "INSERT INTO main.\"%w\" VALUES(?,?,?)", w->target));
+    err_t rc = insert(w, st, longest, r->image, r->image_bytes, e);
     sqlite3_finalize(st);
     if (rc == ERR_OK) r->row.rows_loaded = r->row.rows_emitted;
     return rc;
@@ -110,12 +130,22 @@ static err_t each_run(struct warehouse *w, on_run *fn, void *arg, struct err *e)
     return rc;
 }
 
-static err_t count_run(void *arg, int64_t first, int64_t last, struct err *e)
+// The row that is next and the piece that it ends in, in buffers that double.
+err_t wsq_runs_memory(struct warehouse *w, uint64_t *bytes, struct err *e)
 {
-    uint64_t *bytes = arg;
-    (void)first, (void)last, (void)e;
-    *bytes += 2 * PIECE_BYTES;
-    return ERR_OK;
+    sqlite3_stmt *st = NULL;
+    bool row;
+    *bytes = 0;
+    TRY(wsq_prepare(w, &st, e,
+                    "SELECT count(*), total(longest_row) FROM main.\"%w\""
+                    " WHERE pieces_left = 0",
+                    w->target));
+    err_t rc = wsq_step(w, st, &row, e, "reading states");
+    if (rc == ERR_OK && row)
+        *bytes = 2 * ((uint64_t)sqlite3_column_int64(st, 0) * PIECE_BYTES +
+                      (uint64_t)sqlite3_column_double(st, 1));
+    sqlite3_finalize(st);
+    return rc;
 }
 
 static uint32_t n_values(const struct merging *m)
@@ -247,7 +277,7 @@ err_t wsq_runs_merge(struct warehouse *w, agg_group_fn *fn, void *arg, struct er
     if (rc == ERR_OK)
         rc = wsq_prepare(w, &m.piece, e, "SELECT states FROM main.\"%w\" WHERE rowid = ?",
                          w->target);
-    if (rc == ERR_OK) rc = each_run(w, count_run, &bytes, e);
+    if (rc == ERR_OK) rc = wsq_runs_memory(w, &bytes, e);
     if (rc == ERR_OK)
         rc = bytes <= merge->memory_bytes / 2 ? merge_runs(&m, e) : merge_by_table(&m, e);
     sqlite3_finalize(m.piece);

@@ -181,6 +181,33 @@ static void runs_of_many_pieces(void **state)
                                "+ (b % 3 = 2) OR s <> 7 * n"));
 }
 
+// Of each run one row is in memory, and a row may be as long as the run.
+static void long_rows_count_as_memory(void **state)
+{
+    enum { RUNS = 3, KEY = 300000 };
+    struct merging *m = *state;
+    struct err e;
+    uint64_t bytes;
+    kit_begin(&m->k);
+    m->k.images.n = 0;
+    for (uint64_t i = 0; i < RUNS; i++) {
+        char values[200];
+        snprintf(values, sizeof values,
+                 "('a', 1, %s), (printf('b%%0*d', %d, 0), 1, %s), ('c%d', 1, %s)",
+                 SUM_1_IS_7, KEY, SUM_1_IS_7, (int)i, SUM_1_IS_7);
+        states(&m->k, 10 + 20 * i, 30 + 20 * i, values);
+        PASS(&e, wsq_runs_memory(m->k.w, &bytes, &e));
+        assert_in_range(bytes, (i + 1) * KEY, (i + 1) * (2 * KEY + (64 << 10)));
+    }
+    assert_true(bytes > m->merge.memory_bytes / 2);
+    struct ledger_row totals[3];
+    PASS(&e, kit_try_finish(&m->k, 70, totals, &e));
+    assert_string_equal("a:21 b:21 c0:7 c1:7 c2:7",
+                        kit_ask(&m->k, "SELECT group_concat(k, ' ') FROM (SELECT "
+                                       "substr(b, 1, 1 + (b > 'c')) "
+                                       "|| ':' || s AS k FROM t ORDER BY b)"));
+}
+
 static void merge_sql_reads_what_the_aggregate_gave(void **state)
 {
     static char *b[] = { (char *)(uintptr_t) "b" };
@@ -290,6 +317,7 @@ int main(void)
         FIX(states_of_all_chunks_become_the_table),
         FIX(more_runs_than_memory_are_merged_by_a_table),
         FIX(runs_of_many_pieces),
+        FIX(long_rows_count_as_memory),
         FIX(merge_sql_reads_what_the_aggregate_gave),
         FIX(a_bad_statement_leaves_no_load_behind),
         FIX(a_finish_that_finds_a_lock_can_be_called_again),
