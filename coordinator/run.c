@@ -182,6 +182,7 @@ static bool print_report(struct run *r, const char *status, const char *error,
 static void say_what_stands(const struct run *r, err_t rc)
 {
     if (!r->load.load_id || r->ops->forgets) return;
+    if (rc == ERR_CHANGED || rc == ERR_INVALID) return; // it would be refused again
     if (r->totals.chunks + r->load.n_ledger > 0)
         say_to(stderr,
                "tranche: what was committed is safe; the same command continues there\n");

@@ -85,6 +85,8 @@ struct warehouse {
     struct load_input *stored; // inputs as the ledger numbers them
     size_t n_stored;
     size_t n_known;         // of them, those that the load knew before this run
+    bool untouched;         // it was complete, and tranche_runs says so until ...
+    struct buf params;      // ... the first commit, which puts these there
     struct buf kept;        // tuples that the mode takes
     struct buf reject_rows; // of a group, as tuples
 };
@@ -288,6 +290,9 @@ MUST_CHECK err_t wpg_load_taken(struct warehouse *w, PGresult *updated, struct e
 // the unfinished run stay. ERR_BUSY: as above.
 MUST_CHECK err_t wpg_go_on(struct warehouse *w, const struct wpg_load *load,
                            const struct buf *params, struct err *e);
+// Before the first commit: a transaction that calls a complete load unfinished again.
+// ERR_INVALID: another load of the table is unfinished now.
+MUST_CHECK err_t wpg_reopen(struct warehouse *w, struct err *e);
 MUST_CHECK err_t wpg_set_target(struct warehouse *w, const char *staging, struct err *e);
 char *wpg_hex(const struct buf *b); // as a bytea wants it; malloced, NULL: out of memory
 // As wpg_go_on, for a load to be taken back.

@@ -21,8 +21,8 @@ struct load_row { // of tranche_runs; as.id 0: there is none
 };
 
 struct loads {
-    struct load_row unfinished;
-    struct load_row complete; // of the same identity, the newest
+    struct load_row unfinished; // of the same identity, else another in the way
+    struct load_row complete;   // of the same identity, the newest
 };
 
 static void loads_free(struct loads *l)
@@ -56,6 +56,13 @@ static err_t read_load(const PGresult *r, int i, const struct load_identity *id,
     return staging && !out->as.staging ? err_set(e, ERR_NOMEM, "out of memory") : ERR_OK;
 }
 
+// What takes the table's place is staged, and in the end forgets who put rows into the old
+// one: only another that does so is in its way.
+static bool stands_in_the_way(const struct load_identity *id, const struct load_row *load)
+{
+    return id->mode != MODE_REPLACE || load->as.staging;
+}
+
 static err_t find_loads(struct warehouse *w, const struct load_identity *id,
                         struct loads *out, struct err *e)
 {
@@ -70,9 +77,11 @@ static err_t find_loads(struct warehouse *w, const struct load_identity *id,
     for (int i = 0; rc == ERR_OK && i < PQntuples(r); i++) {
         struct load_row load;
         rc = read_load(r, i, id, &load, e);
-        struct load_row *to = !load.as.complete ? &out->unfinished
-                              : load.same       ? &out->complete
-                                                : NULL;
+        struct load_row *to = NULL;
+        if (load.as.complete && load.same)
+            to = &out->complete;
+        else if (!load.as.complete && stands_in_the_way(id, &load) && !out->unfinished.same)
+            to = &out->unfinished;
         free(to ? to->as.staging : load.as.staging);
         if (to) *to = load;
     }
@@ -172,18 +181,30 @@ static err_t refuse(struct warehouse *w, const struct load_row *load, struct err
     const char *const values[] = { wpg_number(&id, (int64_t)load->as.id) };
     TRY(wpg_int(w, e, &rows, &any,
                 "SELECT sum(rows_loaded) FROM tranche_ledger WHERE load = $1", 1, values));
-    return err_set(e, ERR_INVALID,
-                   "%s has another unfinished load: load %" PRIu64 ", %s, with "
-                   "%lld rows so far. Its own command, unchanged, continues it; --fresh %s",
-                   w->place, load->as.id, load->who, (long long)rows,
-                   load->upsert ? "forgets it, and its rows stay"
-                                : "drops it and those rows");
+    return err_set(
+        e, ERR_INVALID,
+        "%s has another unfinished load: load %" PRIu64 ", %s, with "
+        "%lld rows so far. Its own command, unchanged, continues it; --fresh %s%s",
+        w->place, load->as.id, load->who, (long long)rows,
+        load->upsert ? "forgets it, and its rows stay" : "drops it and those rows",
+        load->as.staging ? "" : "; --mode replace replaces all of the table");
 }
 
 // Those of an upsert stay: the next one replaces them.
 static err_t drop(struct warehouse *w, const struct load_row *load, struct err *e)
 {
     return wpg_drop_load(w, &load->as, !load->upsert, e);
+}
+
+static err_t drop_unfinished(struct warehouse *w, const struct load_identity *id,
+                             struct loads *loads, struct err *e)
+{
+    while (loads->unfinished.as.id) {
+        TRY(drop(w, &loads->unfinished, e));
+        loads_free(loads);
+        TRY(find_loads(w, id, loads, e));
+    }
+    return ERR_OK;
 }
 
 // An incremental load has one for each run.
@@ -206,7 +227,7 @@ static err_t decide(struct warehouse *w, const struct load_identity *id,
     static const struct buf none;
     const struct load_row *unfinished = &loads->unfinished, *complete = &loads->complete;
     if (id->fresh) {
-        if (unfinished->as.id) TRY(drop(w, unfinished, e));
+        TRY(drop_unfinished(w, id, loads, e));
         TRY(drop_complete(w, id, loads, e));
         return start_new(w, id, params, e);
     }
@@ -281,7 +302,10 @@ static err_t tell(struct warehouse *w, struct load_state *state, struct err *e)
     if (state->ledger) // of an empty load there is none
         qsort(state->ledger, state->n_ledger, sizeof *state->ledger, ledger_compare);
     state->resumed &= state->n_ledger > 0;
-    TRY(read_params(w, &state->params, e));
+    if (!w->untouched)
+        TRY(read_params(w, &state->params, e));
+    else if (w->params.n)
+        TRY(buf_add(&state->params, w->params.p, w->params.n, e));
     return load_state_inputs(state, w->stored, w->n_known, w->ids, w->n_inputs, e);
 }
 
@@ -309,6 +333,8 @@ void wpg_forget_load(struct warehouse *w)
     w->ids = NULL;
     w->load_id = w->epoch = 0;
     w->n_known = 0;
+    w->untouched = false;
+    buf_free(&w->params);
     w->care = 0;
 }
 

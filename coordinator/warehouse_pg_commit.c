@@ -146,7 +146,10 @@ err_t wpg_commit(struct warehouse *w, struct result *results, size_t n, bool *du
         bool full = large == WAREHOUSE_GROUP || in_group == WAREHOUSE_SMALL_GROUP;
         if (full || (i + 1 == n && in_group)) {
             struct err group_err;
-            rc = wpg_lane_commit(w, group, in_group, group_dup, commit_group, &group_err);
+            rc = wpg_reopen(w, &group_err);
+            if (rc == ERR_OK)
+                rc = wpg_lane_commit(w, group, in_group, group_dup, commit_group,
+                                     &group_err);
             if (rc != ERR_OK) {
                 if (e) *e = group_err;
                 return rc;
@@ -179,6 +182,7 @@ err_t wpg_note(struct warehouse *w, const struct ledger_row *row, struct err *e)
 {
     assert(w->load_id && row->range.input < w->n_inputs && row->state == LEDGER_SPLIT);
     TRY(ledger_check_row(row, e));
+    TRY(wpg_reopen(w, e));
     TRY(wpg_ready(w, e));
     crash_point("note-before-begin");
     TRY(wpg_txn_begin(w, e));

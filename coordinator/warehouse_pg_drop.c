@@ -11,12 +11,13 @@
 
 static err_t cannot(struct warehouse *w, uint64_t load_id, const char *why, struct err *e)
 {
-    return err_set(
-        e, ERR_INVALID,
-        "the rows of load %" PRIu64 " in %s can't be dropped: %s. Delete them yourself or "
-        "drop the table; if rows of others stay in it, also run: UPDATE tranche_runs SET "
-        "state = 'dropped' WHERE load_id = %" PRIu64,
-        load_id, w->place, why, load_id);
+    return err_set(e, ERR_INVALID,
+                   "the rows of load %" PRIu64
+                   " in %s can't be dropped: %s. --mode replace puts a new "
+                   "table in the place of all of it. Or delete them yourself or drop the "
+                   "table; if rows of others stay in it, also run: UPDATE tranche_runs SET "
+                   "state = 'dropped' WHERE load_id = %" PRIu64,
+                   load_id, w->place, why, load_id);
 }
 
 enum { ROWS, UNKNOWN, OLD, NUMBERS };

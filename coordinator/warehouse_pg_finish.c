@@ -100,7 +100,8 @@ static err_t forget_earlier(struct warehouse *w, bool only_same, struct err *e)
                     "table_name = $2 AND state = 'complete' AND (mode, sources, spec) = "
                     "(SELECT mode, sources, spec FROM tranche_runs WHERE load_id = $1)"
                   : "UPDATE tranche_runs SET state = 'replaced' WHERE load_id <> $1 AND "
-                    "table_name = $2 AND state = 'complete'",
+                    "table_name = $2 AND (state = 'complete' OR state = 'loading' AND "
+                    "staging IS NULL)",
         2, values));
     PQclear(r);
     TRY(wpg_query(
@@ -168,9 +169,9 @@ static err_t complete(struct warehouse *w, bool swap, struct err *e)
 static err_t finish_in_txn(struct warehouse *w, const uint64_t *input_end, bool swap,
                            struct ledger_row *totals, struct err *e)
 {
-    bool done, drop = w->mode == MODE_REPLACE && !swap;
+    bool done = false, drop = w->mode == MODE_REPLACE && !swap;
     struct buf json = { 0 };
-    TRY(already_finished(w, &done, e));
+    if (!w->untouched) TRY(already_finished(w, &done, e));
     if (!done) TRY(wpg_ledger_fence(w, e));
     TRY(prove(w, input_end, totals, e));
     if (done) return ERR_OK;

@@ -73,7 +73,8 @@ err_t wpg_ledger_fence(struct warehouse *w, struct err *e)
         rc = err_set(e, ERR_FENCED,
                      "another run took load %" PRIu64 " over: process %s on host %.200s",
                      w->load_id, PQgetvalue(r, 0, 3), PQgetvalue(r, 0, 2));
-    else if (strcmp(PQgetvalue(r, 0, 1), "loading") != 0)
+    else if (strcmp(PQgetvalue(r, 0, 1), "loading") != 0 &&
+             !(w->untouched && strcmp(PQgetvalue(r, 0, 1), "complete") == 0))
         rc = err_set(e, ERR_FENCED, "load %" PRIu64 " is %.40s already", w->load_id,
                      PQgetvalue(r, 0, 1));
     else

@@ -1,8 +1,12 @@
 // A load that goes on: its inputs are compared with what the ledger has of them, and the
 // epoch is taken.
+//
+// A complete one stays complete until there is something to commit: a run that finds
+// nothing new, that is refused, or that dies before that leaves it as it was.
 
 #include "coordinator/warehouse_pg.h"
 
+#include "common/crash.h"
 #include "coordinator/load_inputs.h"
 
 #include <inttypes.h>
@@ -125,8 +129,7 @@ err_t wpg_load_taken(struct warehouse *w, PGresult *updated, struct err *e)
 }
 
 // This is what waits for the transaction of an older coordinator, which may be its last.
-static err_t take_epoch(struct warehouse *w, const struct wpg_load *was, const char *json,
-                        const char *params, struct err *e)
+static err_t take_epoch(struct warehouse *w, const struct wpg_load *was, struct err *e)
 {
     struct load_self self;
     struct wpg_number load, epoch, pid, old;
@@ -134,24 +137,42 @@ static err_t take_epoch(struct warehouse *w, const struct wpg_load *was, const c
     TRY(load_self(&self, e));
     const char *const values[] = { wpg_number(&load, (int64_t)w->load_id),
                                    wpg_number(&epoch, (int64_t)w->epoch),
-                                   json,
                                    self.host,
                                    wpg_number(&pid, getpid()),
-                                   params,
                                    wpg_number(&old, (int64_t)was->epoch),
                                    wpg_load_state(was) };
     TRY(wpg_query(w, &r, e, "taking the load over",
-                  "UPDATE tranche_runs SET state = 'loading', epoch = $2, inputs = $3, "
-                  "host = $4, pid = $5, finished = NULL, params = coalesce($6, params) "
-                  "WHERE load_id = $1 AND epoch = $7 AND state = $8",
-                  8, values));
+                  "UPDATE tranche_runs SET epoch = $2, host = $3, pid = $4 WHERE load_id = "
+                  "$1 AND epoch = $5 AND state = $6",
+                  6, values));
     return wpg_load_taken(w, r, e);
+}
+
+// `params` NULL: those that it has stay.
+static err_t mark_loading(struct warehouse *w, const struct buf *params, struct err *e)
+{
+    struct buf json = { 0 };
+    struct wpg_number load;
+    PGresult *r;
+    char *hex = params ? wpg_hex(params) : NULL;
+    err_t rc = params && !hex ? err_set(e, ERR_NOMEM, "out of memory")
+                              : load_inputs_json(w->stored, w->n_stored, &json, e);
+    const char *const values[] = { wpg_number(&load, (int64_t)w->load_id),
+                                   (const char *)json.p, hex };
+    if (rc == ERR_OK)
+        rc = wpg_query(w, &r, e, "writing tranche_runs",
+                       "UPDATE tranche_runs SET state = 'loading', inputs = $2, finished = "
+                       "NULL, params = coalesce($3, params) WHERE load_id = $1",
+                       3, values);
+    if (rc == ERR_OK) PQclear(r);
+    buf_free(&json);
+    free(hex);
+    return rc;
 }
 
 err_t wpg_go_on(struct warehouse *w, const struct wpg_load *load, const struct buf *params,
                 struct err *e)
 {
-    struct buf json = { 0 };
     w->load_id = load->id;
     w->epoch = load->epoch + 1;
     TRY(wpg_set_target(w, load->staging, e));
@@ -162,11 +183,58 @@ err_t wpg_go_on(struct warehouse *w, const struct wpg_load *load, const struct b
     TRY(check_headers(w, e));
     TRY(check_rows_are_there(w, e));
     TRY(wpg_table_ensure(w, e));
-    char *hex = params ? wpg_hex(params) : NULL;
-    err_t rc = params && !hex ? err_set(e, ERR_NOMEM, "out of memory")
-                              : load_inputs_json(w->stored, w->n_stored, &json, e);
-    if (rc == ERR_OK) rc = take_epoch(w, load, (char *)json.p, hex, e);
-    buf_free(&json);
-    free(hex);
-    return rc == ERR_OK ? wpg_watermark_start(w, e) : rc;
+    TRY(take_epoch(w, load, e));
+    if (params) {
+        w->untouched = true;
+        if (params->n) TRY(buf_add(&w->params, params->p, params->n, e));
+    } else {
+        TRY(mark_loading(w, NULL, e));
+    }
+    return wpg_watermark_start(w, e);
+}
+
+// ---- what was complete has more to load
+
+static err_t nobody_else(struct warehouse *w, struct err *e)
+{
+    int64_t other;
+    bool any;
+    struct wpg_number id;
+    const char *const values[] = { wpg_number(&id, (int64_t)w->load_id), w->table };
+    TRY(wpg_int(
+        w, e, &other, &any,
+        "SELECT load_id FROM tranche_runs WHERE state = 'loading' AND load_id <> $1 "
+        "AND table_name = $2 LIMIT 1",
+        2, values));
+    if (!any) return ERR_OK;
+    return err_set(e, ERR_INVALID,
+                   "%s: load %lld began meanwhile, and is unfinished. When it is complete, "
+                   "run this again",
+                   w->place, (long long)other);
+}
+
+static err_t reopen_in_txn(struct warehouse *w, struct err *e)
+{
+    TRY(wpg_ledger_fence(w, e));
+    TRY(nobody_else(w, e));
+    return mark_loading(w, &w->params, e);
+}
+
+err_t wpg_reopen(struct warehouse *w, struct err *e)
+{
+    if (!w->untouched) return ERR_OK;
+    TRY(wpg_ready(w, e));
+    crash_point("reopen-before");
+    TRY(wpg_txn_begin(w, e));
+    err_t rc = reopen_in_txn(w, e);
+    if (rc != ERR_OK) {
+        wpg_txn_rollback(w);
+        return rc;
+    }
+    crash_point("reopen-before-commit");
+    TRY(wpg_txn_commit(w, e));
+    crash_point("reopen-after-commit");
+    w->untouched = false;
+    if (w->lane) w->lane->untouched = false;
+    return ERR_OK;
 }

@@ -152,8 +152,10 @@ struct warehouse {
     uint32_t *ids;             // number in the ledger of each input
     struct load_input *stored; // inputs as the ledger numbers them
     size_t n_stored;
-    bool torn;      // an unfinished load may have left more than is committed
-    size_t n_known; // of them, those that the load knew before this run
+    bool torn;         // an unfinished load may have left more than is committed
+    size_t n_known;    // of them, those that the load knew before this run
+    bool untouched;    // it was complete, and tranche_runs says so until the first commit
+    struct buf params; // ... which puts these there
     sqlite3_stmt *cached[WSQ_N_CACHED];
 };
 
@@ -384,6 +386,17 @@ MUST_CHECK err_t wsq_inputs_check_gone(struct warehouse *w, struct err *e);
 // Says, of an append that begins, which input another load of the table has, byte for byte:
 // most often the same job by another path.
 void wsq_inputs_say_known(struct warehouse *w);
+
+// ---- a load that goes on (warehouse_sqlite_resume.c)
+
+// In begin()'s transaction. `params` NULL: it is unfinished, and those that it has stay;
+// else it is complete.
+MUST_CHECK err_t wsq_go_on(struct warehouse *w, uint64_t load_id, uint64_t epoch,
+                           const char *staging, const struct buf *params, struct err *e);
+// Before the first commit: a transaction that calls a complete load unfinished again.
+// ERR_INVALID: another load of the table is unfinished now.
+MUST_CHECK err_t wsq_reopen(struct warehouse *w, struct err *e);
+MUST_CHECK err_t wsq_set_target(struct warehouse *w, const char *staging, struct err *e);
 
 // ---- the verbs
 

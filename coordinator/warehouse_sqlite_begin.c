@@ -22,8 +22,9 @@ struct load_row { // of tranche_runs; id 0: there is none
 };
 
 struct loads {
-    struct load_row unfinished;
-    struct load_row complete; // of the same identity, the newest
+    struct load_row unfinished; // of the same identity, else another in the way
+    struct load_row complete;   // of the same identity, the newest
+    bool torn;                  // one is unfinished, in the way or not
 };
 
 static const char *column(sqlite3_stmt *st, int i)
@@ -53,6 +54,13 @@ static err_t read_load(sqlite3_stmt *st, const struct load_identity *id,
     return ERR_OK;
 }
 
+// What takes the table's place is staged, and in the end forgets who put rows into the old
+// one: only another that does so is in its way.
+static bool stands_in_the_way(const struct load_identity *id, const struct load_row *load)
+{
+    return id->mode != MODE_REPLACE || load->staging;
+}
+
 static err_t find_loads(struct warehouse *w, const struct load_identity *id,
                         struct loads *out, struct err *e)
 {
@@ -70,9 +78,11 @@ static err_t find_loads(struct warehouse *w, const struct load_identity *id,
         rc = read_load(st, id, &load, e);
         if (rc != ERR_OK) break;
         struct load_row *to = NULL;
-        if (strcmp(column(st, 2), "loading") == 0)
+        bool loading = strcmp(column(st, 2), "loading") == 0;
+        out->torn |= loading;
+        if (loading && stands_in_the_way(id, &load) && !out->unfinished.same)
             to = &out->unfinished;
-        else if (load.same)
+        else if (!loading && load.same)
             to = &out->complete;
         free(to ? to->staging : load.staging);
         if (to) *to = load;
@@ -88,11 +98,6 @@ static void loads_free(struct loads *l)
 }
 
 // ---- a new load
-
-static err_t stored_json(struct warehouse *w, struct buf *out, struct err *e)
-{
-    return load_inputs_json(w->stored, w->n_stored, out, e);
-}
 
 static err_t insert_run(struct warehouse *w, const struct load_identity *id,
                         const struct buf *json, const struct buf *params, struct err *e)
@@ -121,7 +126,7 @@ static err_t insert_run(struct warehouse *w, const struct load_identity *id,
     return rc;
 }
 
-static err_t set_target(struct warehouse *w, const char *staging, struct err *e)
+err_t wsq_set_target(struct warehouse *w, const char *staging, struct err *e)
 {
     free(w->target);
     if (staging) {
@@ -144,76 +149,12 @@ static err_t start_new(struct warehouse *w, const struct load_identity *id,
     TRY(wsq_int(w, e, &last, &any, "SELECT max(load_id) FROM main.tranche_runs"));
     w->load_id = (uint64_t)last + 1;
     w->epoch = 1;
-    TRY(set_target(w, NULL, e));
+    TRY(wsq_set_target(w, NULL, e));
     TRY(wsq_inputs_match(w, e));
     TRY(w->store->ensure(w, e));
-    err_t rc = stored_json(w, &json, e);
+    err_t rc = load_inputs_json(w->stored, w->n_stored, &json, e);
     if (rc == ERR_OK) rc = insert_run(w, id, &json, params, e);
     if (rc == ERR_OK) wsq_inputs_say_known(w);
-    buf_free(&json);
-    return rc == ERR_OK ? wsq_watermark_start(w, e) : rc;
-}
-
-// ---- a load that goes on
-
-static err_t check_headers(struct warehouse *w, struct err *e)
-{
-    for (size_t i = 0; i < w->n_inputs; i++) {
-        struct load_input *was = &w->stored[w->ids[i]];
-        if (was->data_begin == w->inputs[i].data_begin) continue;
-        int64_t n;
-        bool any;
-        TRY(wsq_int(w, e, &n, &any,
-                    "SELECT 1 FROM main.tranche_ledger WHERE load = %lld AND input = %lld "
-                    "LIMIT 1",
-                    (long long)w->load_id, (long long)w->ids[i]));
-        if (any)
-            return err_set(e, ERR_CHANGED,
-                           "%s: its header changed (the first row was at byte %" PRIu64
-                           ", now it is at %" PRIu64 "). --fresh starts over",
-                           w->inputs[i].name, was->data_begin, w->inputs[i].data_begin);
-        was->data_begin = w->inputs[i].data_begin;
-    }
-    return ERR_OK;
-}
-
-static err_t update_run(struct warehouse *w, const struct buf *json,
-                        const struct buf *params, struct err *e)
-{
-    struct load_self self;
-    sqlite3_stmt *st;
-    bool row;
-    TRY(load_self(&self, e));
-    TRY(wsq_prepare(
-        w, &st, e,
-        "UPDATE main.tranche_runs SET state = 'loading', epoch = ?2, inputs = ?3,"
-        "host = ?4, pid = ?5, finished = NULL %s WHERE load_id = ?1",
-        params ? ", params = ?6" : ""));
-    err_t rc =
-        wsq_bind(w, st, e, params ? "iittib" : "iitti", (int64_t)w->load_id,
-                 (int64_t)w->epoch, (const char *)json->p, self.host, (int64_t)getpid(),
-                 (const void *)(params ? params->p : NULL), params ? params->n : 0);
-    if (rc == ERR_OK) rc = wsq_step(w, st, &row, e, "writing tranche_runs");
-    sqlite3_finalize(st);
-    return rc;
-}
-
-// `params` NULL: those of the unfinished run stay.
-static err_t go_on(struct warehouse *w, const struct load_row *load,
-                   const struct buf *params, struct err *e)
-{
-    struct buf json = { 0 };
-    w->load_id = load->id;
-    w->epoch = load->epoch + 1;
-    TRY(set_target(w, load->staging, e));
-    TRY(wsq_inputs_read(w, w->load_id, e));
-    w->n_known = w->n_stored;
-    TRY(wsq_inputs_match(w, e));
-    if (!params) TRY(wsq_inputs_check_gone(w, e));
-    TRY(check_headers(w, e));
-    TRY(w->store->ensure(w, e));
-    err_t rc = stored_json(w, &json, e);
-    if (rc == ERR_OK) rc = update_run(w, &json, params, e);
     buf_free(&json);
     return rc == ERR_OK ? wsq_watermark_start(w, e) : rc;
 }
@@ -227,18 +168,37 @@ static err_t refuse(struct warehouse *w, const struct load_row *load, struct err
     TRY(wsq_int(w, e, &rows, &any,
                 "SELECT sum(rows_loaded) FROM main.tranche_ledger WHERE load = %lld",
                 (long long)load->id));
-    return err_set(e, ERR_INVALID,
-                   "%s has another unfinished load: load %" PRIu64 ", %s, with "
-                   "%lld rows so far. Its own command, unchanged, continues it; --fresh %s",
-                   w->place, load->id, load->who, (long long)rows,
-                   load->upsert ? "forgets it, and its rows stay"
-                                : "drops it and those rows");
+    return err_set(
+        e, ERR_INVALID,
+        "%s has another unfinished load: load %" PRIu64 ", %s, with "
+        "%lld rows so far. Its own command, unchanged, continues it; --fresh %s%s",
+        w->place, load->id, load->who, (long long)rows,
+        load->upsert ? "forgets it, and its rows stay" : "drops it and those rows",
+        load->staging ? "" : "; --mode replace replaces all of the table");
 }
 
 // Those of an upsert stay: the next one replaces them.
 static err_t drop(struct warehouse *w, const struct load_row *load, struct err *e)
 {
     return wsq_drop_load(w, load->id, !load->upsert, load->staging, e);
+}
+
+static err_t find_again(struct warehouse *w, const struct load_identity *id,
+                        struct loads *loads, struct err *e)
+{
+    loads_free(loads);
+    *loads = (struct loads){ 0 };
+    return find_loads(w, id, loads, e);
+}
+
+static err_t drop_unfinished(struct warehouse *w, const struct load_identity *id,
+                             struct loads *loads, struct err *e)
+{
+    while (loads->unfinished.id) {
+        TRY(drop(w, &loads->unfinished, e));
+        TRY(find_again(w, id, loads, e));
+    }
+    return ERR_OK;
 }
 
 // An incremental load has one for each run.
@@ -248,9 +208,7 @@ static err_t drop_complete(struct warehouse *w, const struct load_identity *id,
     if (id->mode != MODE_APPEND && id->mode != MODE_INCREMENTAL) return ERR_OK;
     while (loads->complete.id) {
         TRY(drop(w, &loads->complete, e));
-        loads_free(loads);
-        *loads = (struct loads){ 0 };
-        TRY(find_loads(w, id, loads, e));
+        TRY(find_again(w, id, loads, e));
     }
     return ERR_OK;
 }
@@ -261,20 +219,22 @@ static err_t decide(struct warehouse *w, const struct load_identity *id,
 {
     static const struct buf none;
     const struct load_row *unfinished = &loads->unfinished, *complete = &loads->complete;
-    w->torn = unfinished->id != 0;
+    w->torn = loads->torn;
     if (id->fresh) {
-        if (unfinished->id) TRY(drop(w, unfinished, e));
+        TRY(drop_unfinished(w, id, loads, e));
         TRY(drop_complete(w, id, loads, e));
         return start_new(w, id, params, e);
     }
     if (unfinished->id && !unfinished->same) return refuse(w, unfinished, e);
     if (unfinished->id) {
         state->resumed = true; // if the ledger has anything
-        return go_on(w, unfinished, NULL, e);
+        return wsq_go_on(w, unfinished->id, unfinished->epoch, unfinished->staging, NULL,
+                         e);
     }
     if (complete->id && id->mode == MODE_APPEND) {
         state->complete_before = true;
-        return go_on(w, complete, params ? params : &none, e);
+        return wsq_go_on(w, complete->id, complete->epoch, NULL, params ? params : &none,
+                         e);
     }
     return start_new(w, id, params, e);
 }
@@ -334,7 +294,10 @@ static err_t tell(struct warehouse *w, struct load_state *state, struct err *e)
     if (state->ledger) // of an empty load there is none
         qsort(state->ledger, state->n_ledger, sizeof *state->ledger, ledger_compare);
     state->resumed &= state->n_ledger > 0;
-    TRY(read_params(w, &state->params, e));
+    if (!w->untouched)
+        TRY(read_params(w, &state->params, e));
+    else if (w->params.n)
+        TRY(buf_add(&state->params, w->params.p, w->params.n, e));
     return load_state_inputs(state, w->stored, w->n_known, w->ids, w->n_inputs, e);
 }
 
@@ -371,6 +334,8 @@ void wsq_forget_load(struct warehouse *w)
     w->ids = NULL;
     w->load_id = w->epoch = 0;
     w->n_known = 0;
+    w->untouched = false;
+    buf_free(&w->params);
 }
 
 static err_t take_columns(struct warehouse *w, const struct load_identity *id,

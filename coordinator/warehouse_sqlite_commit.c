@@ -126,7 +126,8 @@ static err_t run_group(struct warehouse *w, const struct group *g, struct err *e
 static err_t commit_group(struct warehouse *w, const struct group *g, struct err *e)
 {
     TRY(wsq_ready(w, e));
-    err_t rc = run_group(w, g, e);
+    err_t rc = wsq_reopen(w, e);
+    if (rc == ERR_OK) rc = run_group(w, g, e);
     if (rc == ERR_IO) wsq_give_up(w);
     if (rc == ERR_FULL) wsq_look_afresh(w); // rolled back: what was there still is
     for (unsigned slot = 0; slot < g->slots; slot++)
@@ -260,6 +261,7 @@ err_t wsq_note(struct warehouse *w, const struct ledger_row *row, struct err *e)
     assert(w->load_id && row->range.input < w->n_inputs && row->state == LEDGER_SPLIT);
     TRY(ledger_check_row(row, e));
     TRY(wsq_ready(w, e));
+    TRY(wsq_reopen(w, e));
     crash_point("note-before-begin");
     TRY(wsq_txn_begin(w, e));
     err_t rc = note_in_txn(w, row, e);

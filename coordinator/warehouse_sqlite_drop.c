@@ -18,7 +18,8 @@ static err_t cannot(struct warehouse *w, const struct dropping *d, const char *w
 {
     return err_set(
         e, ERR_INVALID,
-        "the rows of load %" PRIu64 " in table %s of %s can't be dropped: %s. Delete "
+        "the rows of load %" PRIu64 " in table %s of %s can't be dropped: %s. --mode "
+        "replace puts a new table in the place of all of it. Or delete "
         "them yourself or drop the table; if rows of others stay in it, also run: "
         "UPDATE tranche_runs SET state = 'dropped' WHERE load_id = %" PRIu64,
         d->load_id, d->table, w->shown, why, d->load_id);

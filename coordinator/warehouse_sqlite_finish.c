@@ -72,7 +72,8 @@ static err_t forget_replaced(struct warehouse *w, struct err *e)
                  (long long)w->load_id));
     return wsq_exec(w, e, "forgetting replaced loads",
                     "UPDATE main.tranche_runs SET state = 'replaced' WHERE load_id <> %lld "
-                    "AND table_name = %Q COLLATE NOCASE AND state = 'complete';"
+                    "AND table_name = %Q COLLATE NOCASE AND (state = 'complete' OR "
+                    "state = 'loading' AND staging IS NULL);"
                     "DELETE FROM main.tranche_ledger WHERE load IN (SELECT load_id "
                     "FROM main.tranche_runs WHERE state IN ('replaced','dropped') "
                     "AND table_name = %Q COLLATE NOCASE)",
@@ -114,9 +115,9 @@ static err_t already_finished(struct warehouse *w, bool *yes, struct err *e)
 static err_t finish_in_txn(struct warehouse *w, const uint64_t *input_end, bool swap,
                            struct ledger_row *totals, struct err *e)
 {
-    bool done;
+    bool done = false;
     struct buf json = { 0 };
-    TRY(already_finished(w, &done, e));
+    if (!w->untouched) TRY(already_finished(w, &done, e));
     if (!done) TRY(wsq_ledger_fence(w, e));
     TRY(prove(w, input_end, totals, e));
     if (done) return ERR_OK;

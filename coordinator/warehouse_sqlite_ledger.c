@@ -164,7 +164,8 @@ err_t wsq_ledger_fence(struct warehouse *w, struct err *e)
         rc = err_set(e, ERR_FENCED,
                      "another run took load %" PRIu64 " over: process %lld on host %s",
                      w->load_id, (long long)sqlite3_column_int64(st, 3), text(st, 2));
-    else if (strcmp(text(st, 1), "loading") != 0)
+    else if (strcmp(text(st, 1), "loading") != 0 &&
+             !(w->untouched && strcmp(text(st, 1), "complete") == 0))
         rc = err_set(e, ERR_FENCED, "load %" PRIu64 " is %s already", w->load_id,
                      text(st, 1));
     sqlite3_reset(st);

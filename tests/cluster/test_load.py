@@ -2,7 +2,10 @@
 
 import gzip
 import os
+import signal
+import sqlite3
 import subprocess
+from contextlib import closing
 
 from kit import Failed, read_csv, scenario
 
@@ -72,6 +75,30 @@ def append_by_another_path_to_the_database_is_another_load_and_says_so(t):
     t.true("another load" not in t.last.err, "another table")
     t.run("run", *args, "sqlite:../" + os.path.basename(t.dir) + "/wh.db", "--mode", "replace")
     t.true("another load" not in t.last.err, "a replace")
+
+
+@scenario("load")
+def a_refused_run_leaves_the_table_to_others_and_replace_always_works(t):
+    t.write("x.csv", "a,b\n1,2\n3,4\n")
+    t.write("y.csv", "a,b\n9,9\n")
+    x, y = (("run", "--csv", f, "--into", "sqlite:wh.db", "--table", "t", "--output", "quiet") for f in ("x.csv", "y.csv"))
+    states = "SELECT group_concat(state) FROM tranche_runs"
+    t.run(*x)
+    t.write("x.csv", "a,b\n1,2\n3,5\n")
+    t.says(t.run(*x, want=1), "x.csv changed: ", "--fresh starts over")
+    t.true("same command continues" not in t.last.err, "it would be refused again")
+    t.equal("complete", t.one("wh.db", states), "after a refusal")
+    t.run(*y)
+    with closing(sqlite3.connect(t.path("wh.db"))) as db, db:
+        db.execute("DELETE FROM t WHERE a = 1")
+    t.says(t.run(*x, "--fresh", want=2), "can't be dropped: ", "--mode replace puts a new table in the place of all of it")
+    t.equal("complete,complete", t.one("wh.db", states), "after another")
+    t.run(*x, "--mode", "replace", "--fresh")
+    t.equal([(1, 2), (3, 5)], t.rows("wh.db", "SELECT * FROM t"), "rows")
+    t.run(*y, env={"TRANCHE_CRASH_AT": "commit-after-commit:1"}, want=-signal.SIGKILL)
+    t.says(t.run(*x, want=2), "another unfinished load", "--mode replace replaces all of the table")
+    t.run(*x, "--mode", "replace")
+    t.equal("replaced,replaced,replaced,replaced,complete", t.one("wh.db", states), "in the end")
 
 
 @scenario("load")

@@ -461,6 +461,129 @@ static void a_complete_load_goes_on_with_what_is_new(void **state)
     EQ_I64(3, k->load.epoch);
 }
 
+// A run that is refused before it has committed anything; then `job` begins.
+static void refuse_and_begin(struct kit *k, const char *job)
+{
+    struct err e;
+    struct ledger_row totals[3];
+    kit_begin(k);
+    kit_commit(k, 0, 10, 50);
+    PASS(&e, kit_try_finish(k, 50, totals, &e));
+    k->inputs[0].size = 2000;
+    kit_begin(k);
+    assert_true(k->load.complete_before);
+    kit_close(k);
+
+    kit_open(k);
+    k->id.sources = job;
+    kit_begin(k);
+}
+
+static void a_complete_load_stays_complete_until_something_new_is_committed(void **state)
+{
+    only_what_appends();
+    struct kit *k = *state;
+    refuse_and_begin(k, k->id.sources);
+    assert_true(k->load.complete_before && !k->load.resumed);
+    EQ_I64(3, k->load.epoch);
+    EQ_I64(1000, k->load.inputs[0].size); // as it was when it was complete
+    kit_commit(k, 0, 50, 90);
+    kit_close(k);
+
+    kit_open(k);
+    kit_begin(k);
+    assert_true(k->load.resumed && !k->load.complete_before);
+    EQ_I64(2, k->load.n_ledger);
+}
+
+static void a_complete_load_is_unfinished_from_its_first_split(void **state)
+{
+    only_what_appends();
+    struct kit *k = *state;
+    struct err e;
+    struct ledger_row split = kit_split(0, 50, 90);
+    refuse_and_begin(k, k->id.sources);
+    PASS(&e, k->ops->note(k->w, &split, &e));
+    kit_begin(k);
+    assert_true(k->load.resumed && !k->load.complete_before);
+}
+
+static void a_refused_run_does_not_block_the_table(void **state)
+{
+    only_what_appends();
+    struct kit *k = *state;
+    refuse_and_begin(k, "other.csv");
+    EQ_I64(2, k->load.load_id);
+    assert_false(kit_commit(k, 0, 10, 50));
+}
+
+static void a_complete_load_with_more_to_load_waits_for_another(void **state)
+{
+    only_what_appends();
+    struct kit *k = *state, second = *k;
+    struct err e;
+    bool dup;
+    kit_begin(k);
+    PASS(&e, kit_try_finish(k, 10, (struct ledger_row[3]){ 0 }, &e));
+    kit_begin(k);
+    second.load = (struct load_state){ 0 };
+    second.id.sources = "other.csv";
+    kit_open(&second);
+    kit_begin(&second);
+    EXPECT(ERR_INVALID, &e, kit_try_commit(k, 0, 10, 50, &dup, &e));
+    assert_non_null(strstr(e.text, ": load 2 began meanwhile, and is unfinished"));
+    second.images = k->images;
+    assert_false(kit_commit(&second, 0, 10, 50));
+    kit_close(&second);
+    load_state_free(&second.load);
+}
+
+static void parameters_of_a_complete_load_are_those_of_the_run(void **state)
+{
+    only_what_appends();
+    struct kit *k = *state;
+    struct err e;
+    struct buf p1 = { (uint8_t *)(uintptr_t) "p1", 2, 0 };
+    struct buf p2 = { (uint8_t *)(uintptr_t) "p2", 2, 0 };
+    PASS(&e, k->ops->begin(k->w, &k->id, &k->schema, k->inputs, 1, &p1, &k->load, &e));
+    kit_commit(k, 0, 10, 50);
+    PASS(&e, kit_try_finish(k, 50, (struct ledger_row[3]){ 0 }, &e));
+    load_state_free(&k->load);
+    PASS(&e, k->ops->begin(k->w, &k->id, &k->schema, k->inputs, 1, &p2, &k->load, &e));
+    assert_memory_equal("p2", k->load.params.p, 2);
+    kit_commit(k, 0, 50, 90);
+    kit_begin(k); // unfinished now: without, those of then
+    EQ_I64(2, k->load.params.n);
+    assert_memory_equal("p2", k->load.params.p, 2);
+}
+
+static void a_replace_takes_the_place_of_what_an_unfinished_load_began(void **state)
+{
+    only_what_appends();
+    struct kit *k = *state, replace = *k;
+    struct err e;
+    bool dup;
+    kit_begin(k);
+    kit_commit(k, 0, 10, 50);
+    replace.load = (struct load_state){ 0 };
+    replace.id.mode = MODE_REPLACE;
+    kit_open(&replace);
+    for (int fresh = 0; fresh < 2; fresh++) {
+        replace.id.fresh = fresh;
+        kit_begin(&replace);
+        replace.images = k->images;
+        assert_false(kit_commit(&replace, 0, 10, 50));
+    }
+    kit_begin(k); // the unfinished one may still go on
+    assert_true(k->load.resumed);
+    PASS(&e, kit_try_finish(&replace, 50, (struct ledger_row[3]){ 0 }, &e));
+    EXPECT(ERR_FENCED, &e, kit_try_commit(k, 0, 50, 90, &dup, &e));
+    kit_close(&replace);
+    load_state_free(&replace.load);
+    kit_begin(k);
+    assert_false(k->load.resumed || k->load.complete_before);
+}
+
 static void inputs_are_known_by_name_not_by_number(void **state)
 {
     only_what_appends();
@@ -657,6 +780,12 @@ static const struct CMUnitTest PLAIN[] = {
     EACH(a_new_load_knows_nothing),
     EACH(an_unfinished_load_goes_on),
     EACH(a_complete_load_goes_on_with_what_is_new),
+    EACH(a_complete_load_stays_complete_until_something_new_is_committed),
+    EACH(a_complete_load_is_unfinished_from_its_first_split),
+    EACH(a_refused_run_does_not_block_the_table),
+    EACH(a_complete_load_with_more_to_load_waits_for_another),
+    EACH(parameters_of_a_complete_load_are_those_of_the_run),
+    EACH(a_replace_takes_the_place_of_what_an_unfinished_load_began),
     EACH(inputs_are_known_by_name_not_by_number),
     EACH(a_changed_header_is_refused),
     EACH(another_unfinished_load_stands_in_the_way),
