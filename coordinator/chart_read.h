@@ -8,7 +8,7 @@
 #include "common/chart.h"
 #include "common/plot_line.h"
 
-enum { CHART_BARS = 40, CHART_NOTES = 12 };
+enum { CHART_BARS = 40, CHART_NOTES = 12, CHART_TEXT_MAX = 200 /* of a group or an x */ };
 
 enum chart_kind { CHART_EMPTY, CHART_OF_NUMBERS, CHART_OF_TIMES, CHART_OF_TEXTS };
 

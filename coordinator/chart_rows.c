@@ -3,6 +3,7 @@
 #include "coordinator/chart_read_impl.h"
 
 #include "common/plot_axis.h"
+#include "common/utf8.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -63,20 +64,26 @@ err_t chart_add_lines(struct chart_reading *r, const struct chart_part *p)
     return rc;
 }
 
+// "a, b" may be a group, or the line y = b of the group a.
+static bool is_line_of(const struct chart_series *s, const char *group, const char *y,
+                       bool both)
+{
+    size_t n = strlen(group);
+    if (!both) return strcmp(s->name, group) == 0;
+    return strncmp(s->name, group, n) == 0 && strncmp(s->name + n, ", ", 2) == 0 &&
+           strcmp(s->name + n + 2, y) == 0;
+}
+
 // The first line of a row's group; NULL: it is not drawn.
 static struct chart_series *series_of(struct chart_reading *r, const struct chart_part *p,
                                       sqlite3_stmt *q)
 {
     const char *group = (const char *)sqlite3_column_text(q, 1);
-    size_t n;
     if (!p->by) return r->d->series;
     if (!group) group = "none";
-    n = strlen(group);
-    for (uint32_t i = 0; i < r->d->n; i += (uint32_t)r->c->y.n) {
-        const char *name = r->d->series[i].name;
-        if (strncmp(name, group, n) == 0 && (r->c->y.n > 1 ? name[n] == ',' : !name[n]))
+    for (uint32_t i = 0; i < r->d->n; i += (uint32_t)r->c->y.n)
+        if (is_line_of(&r->d->series[i], group, r->c->y.v[0], r->c->y.n > 1))
             return &r->d->series[i];
-    }
     return NULL;
 }
 
@@ -130,9 +137,10 @@ static err_t text_of(struct chart_reading *r, sqlite3_stmt *q, size_t *at)
     struct strings *all = &r->d->texts;
     const char *text = (const char *)sqlite3_column_text(q, 0);
     if (!text) text = "none";
+    size_t n = utf8_cut((const uint8_t *)text, strlen(text), CHART_TEXT_MAX);
     for (*at = 0; *at < all->n; (*at)++)
-        if (strcmp(all->v[*at], text) == 0) return ERR_OK;
-    return *at < CHART_BARS ? strings_add(all, text, strlen(text), r->e) : ERR_OK;
+        if (strncmp(all->v[*at], text, n) == 0 && !all->v[*at][n]) return ERR_OK;
+    return *at < CHART_BARS ? strings_add(all, text, n, r->e) : ERR_OK;
 }
 
 static err_t add_bar(struct chart_reading *r, const struct chart_part *p, sqlite3_stmt *q,

@@ -157,7 +157,8 @@ static err_t write_select(struct chart_part *p, struct err *e)
         add(s, p->y[i], as);
     }
     if (p->by)
-        sqlite3_str_appendf(s, "CAST(t.\"%w\" AS TEXT) AS b, ", p->by);
+        sqlite3_str_appendf(s, "substr(CAST(t.\"%w\" AS TEXT), 1, %d) AS b, ", p->by,
+                            CHART_TEXT_MAX);
     else
         sqlite3_str_appendall(s, "NULL AS b, ");
     sqlite3_str_appendf(s, "t.\"%w\" AS x FROM \"%w\" AS t", p->x, p->table);

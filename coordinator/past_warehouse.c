@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { VALUE_MAX = 64 << 20 /* bytes: whoever wrote the file may have put any there */ };
 enum { BUSY_MS = 2000, REASONS_READ = 20000, REASON_BYTES = 200 };
 
 static const char *say(struct past *p, const char *text)
@@ -32,6 +33,7 @@ int past_database(const char *path, sqlite3 **db)
     sqlite3_db_config(*db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
     sqlite3_db_config(*db, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
     sqlite3_limit(*db, SQLITE_LIMIT_ATTACHED, 0);
+    sqlite3_limit(*db, SQLITE_LIMIT_LENGTH, VALUE_MAX);
     sqlite3_busy_timeout(*db, BUSY_MS);
     return sqlite3_exec(*db, "PRAGMA query_only=ON; PRAGMA cell_size_check=ON", NULL, NULL,
                         NULL);
@@ -62,6 +64,8 @@ sqlite3 *past_open_ledger(struct past *p, const char **why)
         return NULL;
     }
     int rc = past_database(p->database, &db);
+    if (rc == SQLITE_OK && p->patience_ms && p->patience_ms < BUSY_MS)
+        sqlite3_busy_timeout(db, (int)p->patience_ms);
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(db, "SELECT 1 FROM tranche_runs LIMIT 1", NULL, NULL, NULL);
     p->deadline = clock_ns() + p->patience_ms * NS_MS;

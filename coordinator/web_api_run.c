@@ -11,7 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RAW_MAX = 16 << 10, REJECTS_BYTES = 1 << 20 };
+enum {
+    RAW_MAX = 16 << 10,
+    FILE_MAX = 4096,
+    REJECTS_BYTES = 1 << 20,
+    PATIENCE_MS = 1000, // with a warehouse: others wait for the same thread
+};
 
 typedef err_t load_fn(struct past *p, struct err *e);
 typedef void write_fn(struct past *p, FILE *out);
@@ -22,6 +27,7 @@ static err_t part_of(struct web_view *v, const struct web_request *r, load_fn *l
     struct past p;
     struct web_json j;
     err_t rc = past_open(&p, v->facts.state, r->name, e);
+    p.patience_ms = PATIENCE_MS;
     if (rc == ERR_OK) rc = load(&p, e);
     if (rc == ERR_OK) rc = web_json_begin(&j, e);
     if (rc == ERR_OK) {
@@ -144,24 +150,28 @@ err_t web_api_crew(struct web_view *v, const struct web_request *r, int *status,
     return rc;
 }
 
-static void text_of(const char *key, struct slice s, FILE *out)
+// At most `most` bytes of it, none of them half a character.
+static size_t text_of(const char *key, struct slice s, size_t most, FILE *out)
 {
+    size_t n = s.n ? utf8_cut(s.p, s.n, most) : 0;
     fprintf(out, ",\"%s\":", key);
-    json_string_n(s.n ? s.p : (const uint8_t *)"", s.n, out);
+    json_string_n(n ? s.p : (const uint8_t *)"", n, out);
+    return n;
 }
 
 // Bytes that are no text lose something on their way through a string of JSON.
-static void raw_of(struct slice raw, FILE *out)
+static size_t raw_of(struct slice raw, FILE *out)
 {
     static _Thread_local char letters[BASE64_SIZE(RAW_MAX)];
     struct slice shown = { raw.p, raw.n < RAW_MAX ? raw.n : RAW_MAX };
     bool text = raw.n == 0 || utf8_bad(raw.p, raw.n) == raw.n;
-    if (text && raw.n) shown.n = utf8_cut(raw.p, raw.n, RAW_MAX);
     past_json_number("raw_bytes", raw.n, out);
-    text_of("raw", shown, out);
-    if (text) return;
+    if (text) return text_of("raw", raw, RAW_MAX, out);
+    fputs(",\"raw\":", out);
+    json_string_n(shown.p, shown.n, out);
     base64_encode(shown.p, shown.n, letters);
     fprintf(out, ",\"raw_base64\":\"%s\"", letters);
+    return shown.n;
 }
 
 static bool add_reject(void *arg, const struct past_reject *x)
@@ -170,9 +180,8 @@ static bool add_reject(void *arg, const struct past_reject *x)
     l->more = l->n == l->limit || l->bytes > REJECTS_BYTES;
     if (l->more) return false;
     l->last = x->id;
-    l->bytes += x->raw.n < RAW_MAX ? x->raw.n : RAW_MAX;
     fprintf(l->out, "%s{\"number\":%lld", l->n++ ? "," : "", (long long)x->id);
-    text_of("file", x->file, l->out);
+    l->bytes += text_of("file", x->file, FILE_MAX, l->out);
     if (x->line)
         past_json_number("line", x->line, l->out);
     else
@@ -181,9 +190,9 @@ static bool add_reject(void *arg, const struct past_reject *x)
         past_json_number("byte", x->byte, l->out);
     else
         fputs(",\"byte\":null", l->out);
-    text_of("column", x->column, l->out);
-    text_of("reason", x->reason, l->out);
-    raw_of(x->raw, l->out);
+    l->bytes += text_of("column", x->column, REJECT_COLUMN_MAX, l->out);
+    l->bytes += text_of("reason", x->reason, REJECT_REASON_MAX, l->out);
+    l->bytes += raw_of(x->raw, l->out);
     fputc('}', l->out);
     return true;
 }
@@ -212,6 +221,7 @@ err_t web_api_rejects(struct web_view *v, const struct web_request *r, int *stat
     (void)status;
     TRY(list_of(r, &l, e));
     err_t rc = past_open(&p, v->facts.state, r->name, e);
+    p.patience_ms = PATIENCE_MS;
     if (rc == ERR_OK) rc = web_json_begin(&j, e);
     if (rc == ERR_OK) {
         l.out = j.f;

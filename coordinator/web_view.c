@@ -215,11 +215,12 @@ void web_view_close(struct web_view *v)
 err_t web_view_refresh(struct web_view *v, ns_t now, struct err *e)
 {
     int64_t seen = -1;
-    if (v->looked && now - v->looked < LOOK_EVERY && v->seen >= 0) return ERR_OK;
+    bool full = v->mem.used_bytes - v->snapshot_bytes > ASKED_MAX; // of older ones
+    bool just = v->looked && now - v->looked < LOOK_EVERY;
+    if (just && v->seen >= 0 && !full) return ERR_OK;
     v->looked = now;
     err_t rc = follow_db(v, e);
     if (rc == ERR_OK) rc = look(v, &seen, e);
-    bool full = v->mem.used_bytes - v->snapshot_bytes > ASKED_MAX; // of older ones
     if (rc == ERR_OK && seen == v->seen && !full && !somebody_died(v)) {
         v->taken_ms = clock_wall_ms();
         return ERR_OK;

@@ -55,6 +55,11 @@ static int fresh(void **state)
         " CASE i WHEN 17777 THEN 99 ELSE i % 7 END, i % 20 FROM c;"
         "CREATE TABLE kinds(x, y); WITH RECURSIVE c(i) AS (VALUES(0) UNION ALL SELECT i +"
         " 1 FROM c WHERE i < 59) INSERT INTO kinds SELECT 'k' || i, i FROM c;"
+        "CREATE TABLE commas(x INT, y INT, z INT, g TEXT); INSERT INTO commas VALUES(1, 0,"
+        " 0, 'a'), (1, 9, 9, 'a, b'), (1, 9, 9, 'b'), (1, 9, 9, 'c'), (1, 9, 9, 'd'),"
+        " (1, 9, 9, 'e'), (1, 9, 9, 'f');"
+        "CREATE TABLE long(x, y INT, g TEXT); INSERT INTO long VALUES(printf('%.*c', 5000,"
+        " 'a'), 1, printf('%.*c', 5000, 'b'));"
         "CREATE VIEW v AS SELECT x, y FROM n WHERE x < 3;"
         "CREATE VIEW broken AS SELECT x, y FROM nowhere");
     return 0;
@@ -65,6 +70,8 @@ static int finish(void **state)
     (void)state;
     return folder_remove(top);
 }
+
+#define FIFTY_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 
 struct row {
     const char *name, *table, *x, *y, *by, *band, *forecast;
@@ -124,6 +131,13 @@ static const struct row rows[] = {
     { "many_groups", .table = "many", .x = "x", .y = "y", .by = "g",
       .kind = CHART_OF_NUMBERS,
       .notes = "12 of 20 values of g are drawn: those with most in y\n" },
+    { "groups_with_commas", .table = "commas", .x = "x", .y = "y\nz", .by = "g",
+      .kind = CHART_OF_NUMBERS,
+      .series = "a, b, y:1+0 a, b, z:1+0 b, y:1+0 b, z:1+0 c, y:1+0 c, z:1+0 d, y:1+0 d, "
+                "z:1+0 e, y:1+0 e, z:1+0 f, y:1+0 f, z:1+0",
+      .notes = "6 of 7 values of g are drawn: those with most in y\n" },
+    { "long_texts", .table = "long", .x = "x", .y = "y", .by = "g", .kind = CHART_OF_TEXTS,
+      .series = FIFTY_B FIFTY_B FIFTY_B FIFTY_B ":" },
     { "hostile_names", .table = "a\"b; DROP TABLE n;--<b>", .x = "x'y\"<i>", .y = "v]",
       .kind = CHART_OF_NUMBERS, .series = "v]:2+0" },
     { "a_view", .table = "v", .x = "x", .y = "y", .kind = CHART_OF_NUMBERS,

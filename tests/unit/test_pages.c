@@ -313,6 +313,41 @@ static void a_page_of_a_list_leads_to_the_next(void **state)
     buf_free(&out);
 }
 
+static void change_warehouse(const char *sql)
+{
+    sqlite3 *w;
+    assert_int_equal(SQLITE_OK, sqlite3_open(db, &w));
+    assert_int_equal(SQLITE_OK, sqlite3_exec(w, sql, NULL, NULL, NULL));
+    sqlite3_close(w);
+}
+
+// Each column may hold anything: the table is not ours alone.
+static void long_values_in_a_warehouse_are_cut(void **state)
+{
+    (void)state;
+    char path[100];
+    make_job();
+    make_warehouse();
+    make_run(1);
+    change_warehouse("UPDATE t_rejects SET file = hex(zeroblob(500000)), \"column\" = file,"
+                     " reason = file, raw = zeroblob(1000000)");
+    change_warehouse("UPDATE t_rejects SET \"column\" = file, reason = file");
+    snprintf(path, sizeof path, "/api/v1/runs/%s/rejects", run.id);
+    struct buf out = get(path, NULL, NULL);
+    assert_in_range(out.n, 1 << 20, 8 << 20);
+    assert_non_null(strstr((char *)out.p, "\"raw_bytes\":1000000"));
+    assert_null(strstr((char *)out.p, "\"next\":null"));
+    buf_free(&out);
+    change_warehouse("DROP TABLE t_rejects; CREATE TABLE t_rejects(run INTEGER, file TEXT,"
+                     " line INTEGER, byte_offset INTEGER, \"column\" TEXT, reason TEXT,"
+                     " raw BLOB AS (zeroblob(900000000))); INSERT INTO t_rejects"
+                     " VALUES(7, '', 1, 2, '', '')");
+    out = get(path, NULL, NULL);
+    assert_non_null(strstr((char *)out.p, "\"rejects\":[],\"unknown\":\""));
+    assert_non_null(strstr((char *)out.p, "too big"));
+    buf_free(&out);
+}
+
 static struct range small(uint64_t i)
 {
     return (struct range){ 0, i * 500, i * 500 + 500 };
@@ -399,6 +434,7 @@ int main(void)
     const struct CMUnitTest plain[] = {
         T(hostile_texts_stay_text_on_every_page),
         T(a_page_of_a_list_leads_to_the_next),
+        T(long_values_in_a_warehouse_are_cut),
         T(the_page_of_a_run_with_a_thousand_workers_stays_below_100_kb),
     };
     return test_main("pages", plain, N_OF(plain), TABLE(wrongs, is_said), N_OF(wrongs));

@@ -102,6 +102,31 @@ static void workers_come(struct journal *j)
     PASS(&e, journal_flush(j, &e));
 }
 
+static bool ignore_run(void *arg, const struct web_run *r)
+{
+    (void)arg, (void)r;
+    return true;
+}
+
+// Whoever asks often gets no more memory than who asks once.
+static void what_is_asked_for_within_a_second_takes_no_more_memory(void **state)
+{
+    (void)state;
+    struct journal_run run;
+    char text[2000];
+    struct journal *j = begin(&run, "a", 0);
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = 0;
+    run.error = text;
+    end(&j, &run, "failed");
+    look();
+    for (int i = 0; i < 8000; i++) {
+        PASS(&e, web_view_refresh(&v, now, &e));
+        PASS(&e, web_view_run(&v, "last", ignore_run, NULL, &e));
+    }
+    assert_true(v.mem.used_bytes < 12 << 20);
+}
+
 static void an_empty_folder_shows_nothing(void **state)
 {
     (void)state;
@@ -424,6 +449,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, fresh, finish)
     const struct CMUnitTest plain[] = {
         T(an_empty_folder_shows_nothing),
+        T(what_is_asked_for_within_a_second_takes_no_more_memory),
         T(jobs_stand_in_the_order_in_which_they_begin),
         T(a_run_that_goes_on_has_a_job_progress_and_workers),
         T(it_looks_once_a_second_at_most),
