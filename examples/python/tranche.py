@@ -42,6 +42,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 import types
 
@@ -194,7 +195,15 @@ def transform(function):
 
 
 class Error(RuntimeError):
-    """A run that failed; its text is what tranche said."""
+    """A run that failed; its text is what tranche said. With bad_rows, in place of a result: an item that was rejected."""
+
+    index = None  # of the item, from 0
+    item = None
+
+
+def _rejected(text):
+    """(where, why) of each rejected row that was named."""
+    return re.findall(r"^rejected: (.*?(?:line|row) \d+): (.*(?:\n[ \t].*)*)", text, re.M)
 
 
 def _name(function):
@@ -277,12 +286,17 @@ def _code(function):
     return digest.hexdigest()
 
 
+def _mark(line):
+    """What tells a result whose item it is: those of rejected items are missing."""
+    return "x" + hashlib.blake2b(line.encode(errors="surrogatepass"), digest_size=8).hexdigest()
+
+
 def _of_items(function):
     def call(rows):
         for row in rows:
             # While only the columns are asked for, nobody needs to wait for the function.
             value = None if os.environ.get("TRANCHE_SAMPLE") else function(json.loads(row["line"]))
-            yield {"result": json.dumps(value, ensure_ascii=False)}
+            yield {"item": _mark(row["line"]), "result": json.dumps(value, ensure_ascii=False)}
     return call
 
 
@@ -323,21 +337,38 @@ def _write_items(items, path, jobs, options):
 class _Rows:
     """The lines that a run writes to its stdout, as values; ends the run when nobody wants more."""
 
-    def __init__(self, argv, value, folder, env):
+    def __init__(self, argv, folder, env):
         self._run = None  # for __del__, if it cannot be started
         self._errors = tempfile.TemporaryFile()
-        self._value, self._folder = value, folder
+        self._folder = folder
         self._run = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._errors, env=env)
 
     def __iter__(self):
         return self
 
     def __next__(self):
+        row = self._read()
+        if row is None:
+            raise StopIteration
+        return row
+
+    def _read(self):
+        """The next row; None: the run ended well."""
         line = self._run.stdout.readline() if self._run else b""
         if line:
-            return self._value(json.loads(line))
+            return json.loads(line)
         self.close(check=True)
-        raise StopIteration
+        return None
+
+    def _said(self):
+        """What it has said so far, wherever its own writing stands."""
+        return os.pread(self._errors.fileno(), os.fstat(self._errors.fileno()).st_size, 0).decode(errors="replace").strip()
+
+    def _failure(self, text):
+        first = text.find("rejected: ")  # the row and why; before it stand the attempts, behind it the sums
+        rows = [f"{where}: {why}" for where, why in _rejected(text)]
+        last = [x for x in text.splitlines()[-1:] if x.startswith("tranche: ")]
+        return "\n".join(rows + last) if rows else text[first:] if first >= 0 else text[-4000:]
 
     def close(self, check=False):
         run, self._run = self._run, None
@@ -347,18 +378,76 @@ class _Rows:
             run.terminate()
         run.stdout.close()
         code = run.wait()
-        self._errors.seek(0)
-        text = self._errors.read().decode(errors="replace").strip()
+        text = self._said()
+        failure = self._failure(text) if check and code not in (0, 3) else None
+        self._end(text)
         self._errors.close()
         if self._folder:
             self._folder.cleanup()
-        if check and code not in (0, 3):
-            first = text.find("rejected: ")  # the row and why; before it stand the attempts, behind it the sums
-            text = text[first:] if first >= 0 else text[-4000:]
-            raise Error(text or f"tranche ended with exit code {code}")
+        if failure is not None:
+            raise Error(failure or f"tranche ended with exit code {code}")
+
+    def _end(self, text):
+        pass
 
     def __del__(self):
         self.close()
+
+
+class _Items(_Rows):
+    """A result for each item, in order; a tranche.Error stands where one was rejected."""
+
+    def __init__(self, argv, folder, env, path, may_reject):
+        self._lines = open(path, encoding="utf-8", newline="\n")
+        self._path, self._may_reject, self._at, self._row, self._whole = path, may_reject, -1, None, ""
+        super().__init__(argv, folder, env)
+
+    def __next__(self):
+        if self._row is None:
+            self._row = self._read()
+        line = self._lines.readline().rstrip("\n")
+        if not line:
+            self._lines.close()
+            raise StopIteration
+        self._at += 1
+        row = self._row
+        if row and row["item"] == _mark(line):
+            self._row = None
+            return json.loads(row["result"])
+        if not self._may_reject:  # the run is about to fail
+            while self._read() is not None:
+                pass
+        error = Error(_item(self._at, line, self._why(self._at)))
+        error.index, error.item = self._at, json.loads(line)
+        return error
+
+    def _read(self):
+        return super()._read() if self._run else None
+
+    def _why(self, at):
+        """It was named before the results that follow it were written, but by another thread."""
+        while True:
+            running = self._run and self._run.poll() is None
+            text = self._said() if self._run else self._whole
+            for where, why in _rejected(text):
+                if where.endswith(f"line {at + 1}"):
+                    return why
+            if not running or "\nfurther rejected rows" in text:
+                return "rejected; only of the first ones it is told why"
+            time.sleep(0.01)
+
+    def _failure(self, text):
+        number = {int(where.rsplit(" ", 1)[1]) - 1: why for where, why in _rejected(text)}
+        with open(self._path, encoding="utf-8", newline="\n") as f:
+            return "\n".join(_item(i, line, number[i]) for i, line in enumerate(f) if i in number) or super()._failure(text)
+
+    def _end(self, text):
+        self._whole = text
+
+
+def _item(at, line, why):
+    value = line.rstrip("\n")
+    return f"item {at} (value {value if len(value) <= 80 else value[:77] + '...'}): {why}"
 
 
 def _loaded(into, table):
@@ -387,7 +476,8 @@ def map(function, items=None, *, csv=None, jsonl=None, lines=None, into=None, ta
     it yields then are the rows of the table. With `cache=True` what the function returned is kept in .tranche/cache, and it is
     not called again for the same item until it is changed. Further options are those of `tranche run`: timeout="1h", bad_rows=10,
     sandbox="strict".
-    What the function raises is raised here as tranche.Error, with the line that raised it.
+    What the function raises is raised here as tranche.Error, with the item and the line that raised it. With bad_rows=10 so
+    many items may fail: a tranche.Error, with `index` and `item`, is yielded in the place of each one's result.
     """
     if "TRANCHE_FORMAT" in os.environ:
         raise Error("tranche.map is called while its own function is loaded: put the call under if __name__ == '__main__':")
@@ -418,10 +508,11 @@ def map(function, items=None, *, csv=None, jsonl=None, lines=None, into=None, ta
             *(["-j", str(jobs)] if jobs else []), "--exec", command, "--exec-format", "jsonl", "--persistent",
             "--env", f"TRANCHE_CODE={_code(function)}",  # another function is another job
             *_flags(options)]
-    run = _Rows(argv, (lambda r: json.loads(r["result"])) if how == "items" else (lambda r: r), folder, {**home, **os.environ})
+    if items is not None:
+        return _Items(argv, folder, {**home, **os.environ}, jsonl, options.get("bad_rows"))
+    run = _Rows(argv, folder, {**home, **os.environ})
     if not into:
         return run
-    run._value = lambda r: r
     run._run.stdout.read()
     run.close(check=True)
     return _loaded(into, table)

@@ -75,8 +75,9 @@ def a_function_is_mapped_over_the_rows_of_files(t):
 @scenario("python", "exec")
 def what_a_function_raises_is_raised_in_the_script(t):
     said = ask(t, "list(tranche.map(bad, range(10)))", want=1)
-    t.true("tranche.Error: rejected: " in said and "line 6" in said and "ZeroDivisionError" in said, said)
-    t.equal([-20, -25], ask(t, "list(tranche.map(bad, range(10), bad_rows=1))[:2]"), "with a bad row allowed")
+    t.equal("tranche.Error: item 5 (value 5): use.py:20: ZeroDivisionError: integer division or modulo by zero",
+            said.splitlines()[-1], "the end of the traceback")
+    t.true("balanced" not in said and "items.jsonl" not in said and "Traceback" not in said.split("tranche.Error", 1)[1], said)
     for call, text in (("map(lambda x: x, [1])", "a lambda"), ("map(square)", "one of items"),
                        ("map(odd, csv='in.csv', into='sqlite:wh.db')", "with a table"),
                        ("map(odd, csv='in.csv', into='postgres:x')", "into is"),
@@ -84,6 +85,42 @@ def what_a_function_raises_is_raised_in_the_script(t):
                        ("map(odd, csv='nowhere.csv').__next__()", "nowhere.csv"),
                        ("map(odd, csv='in.csv', no_such_flag=1).__next__()", "unknown flag")):
         t.true(text in ask(t, "tranche." + call, want=1), f"{call} says {text!r}")
+
+
+SOME_FAIL = """import os, tranche
+
+def f(x):
+    if x % 97 == 5:
+        raise ValueError(f"no {x}")
+    if x == 501:
+        os._exit(3)
+    return None if x == 7 else x
+
+if __name__ == "__main__":
+    got = list(tranche.map(f, range(1000), bad_rows=12, jobs=2))
+    bad = {i: y for i, y in enumerate(got) if isinstance(y, tranche.Error)}
+    print(len(got), [i for i, y in enumerate(got) if i not in bad and y != (None if i == 7 else i)])
+    print(list(bad), [y.index for y in bad.values()] == [y.item for y in bad.values()] == list(bad))
+    print(bad[5])
+    print(len([y for y in bad.values() if "told why" in str(y)]))
+    equal = list(tranche.map(f, [1, 5, 1, 5, 5, "a" * 200], bad_rows="100%"))
+    print([y if not isinstance(y, tranche.Error) else y.index for y in equal[:5]], str(equal[5])[:109])
+    try:
+        for y in tranche.map(f, range(1000), bad_rows=3):
+            pass
+    except tranche.Error as e:
+        print(len(str(e).splitlines()), str(e).splitlines()[0])
+"""
+
+
+@scenario("python", "exec")
+def items_that_are_rejected_keep_their_places(t):
+    t.write("some.py", SOME_FAIL)
+    bad = sorted([*range(5, 1000, 97), 501])
+    t.equal(["1000 []", f"{bad} True", "item 5 (value 5): some.py:5: ValueError: no 5", "2",
+             f"[1, 1, 1, 3, 4] item 5 (value \"{'a' * 76}...): some.py:4: T",
+             "10 item 5 (value 5): some.py:5: ValueError: no 5"], python(t, "some.py").splitlines(), "what is yielded")
+    t.leaves_nothing()
 
 
 @scenario("python", "exec")
