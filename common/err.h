@@ -28,7 +28,8 @@
     X(CHANGED, 14, "input changed", 0)                    \
     X(TOOBIG, 15, "larger than the limit", 0)             \
     X(DUP, 16, "already in the ledger", 0)                \
-    X(DIED, 17, "process died", 1)
+    X(DIED, 17, "process died", 1)                        \
+    X(UNFIT, 18, "this host cannot do it", 1)
 
 #define X(name, code, text, retry) ERR_##name = code,
 typedef enum { ERR_CODES(X) ERR_N } err_t;

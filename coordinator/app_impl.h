@@ -136,6 +136,9 @@ void app_begin_anew(struct app *a, const struct link_peer *p, ns_t now);
 void app_look_at_gate(struct app *a, bool in_any_case, ns_t now);
 void app_join_ready(struct app *a, ns_t now); // who can have batches now
 void app_gather(struct app *a, ns_t now);     // workers.min and workers.wait
+// It cannot run the job's program: it gets no more batches. The run ends if nobody else
+// can.
+void app_is_unfit(struct app *a, struct session *s, const char *why);
 void app_explain_workers(struct app *a, char *out, size_t cap); // "" : they could work
 
 // ---- app_retire.c ----

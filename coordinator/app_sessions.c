@@ -267,7 +267,7 @@ static uint32_t ready_workers(const struct app *a, uint32_t *fit)
     *fit = 0;
     for (struct session *s = a->sessions.sids; s; s = s->by_sid.next) {
         n += s->ready;
-        *fit += s->ready && s->fits;
+        *fit += s->ready && s->fits && !s->unfit;
     }
     return n;
 }
@@ -291,6 +291,38 @@ void app_gather(struct app *a, ns_t now)
             fit ? "only " : "", fit, fit == 1 ? "is" : "are");
         app_fails(a, &a->scratch);
     }
+}
+
+// Somebody else can run the job, or is about to say so.
+static bool others_can(const struct app *a)
+{
+    bool local = false;
+    for (struct session *s = a->sessions.sids; s; s = s->by_sid.next) {
+        local |= s->peer.link == APP_IPC;
+        if (!s->unfit && !s->gone && !s->retired && !s->refuses && (!s->ready || s->fits))
+            return true;
+    }
+    return a->in->slots > 0 && !local; // it is started again
+}
+
+void app_is_unfit(struct app *a, struct session *s, const char *why)
+{
+    char line[900];
+    if (s->unfit) return;
+    s->unfit = true;
+    if (!others_can(a)) {
+        err_set(&a->scratch, ERR_UNFIT,
+                "no worker is left that can run this job; worker %s: %s. Install it there, "
+                "or name it under files: (--exec-file)",
+                s->name, why);
+        app_fails(a, &a->scratch);
+        return;
+    }
+    snprintf(line, sizeof line,
+             "worker %s cannot run this job and gets no more batches: %s. Install it "
+             "there, or name it under files: (--exec-file)",
+             s->name, why);
+    app_say(a, "worker", line);
 }
 
 // Workers are ready, and the job wants what none of them has.
@@ -325,12 +357,17 @@ void app_explain_workers(struct app *a, char *out, size_t cap)
     uint32_t fit, n = ready_workers(a, &fit),
                   connected = HASH_CNT(by_sid, a->sessions.sids);
     *out = 0;
+    uint32_t unfit = 0;
+    for (struct session *s = a->sessions.sids; s; s = s->by_sid.next)
+        unfit += s->unfit;
     if (fit && a->gathered) return;
     if (!connected) {
         snprintf(out, cap, "no worker is connected");
     } else if (!n) {
         snprintf(out, cap, "%u worker%s connected, none is ready", connected,
                  connected == 1 ? " is" : "s are");
+    } else if (!fit && unfit) {
+        snprintf(out, cap, "no worker is here that can run the job's program");
     } else if (!fit) {
         explain_needs(a, n, out, cap);
     } else {

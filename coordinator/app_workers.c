@@ -234,9 +234,10 @@ static bool is_news(struct app *a, struct work *k, const char *words)
     return !known;
 }
 
-static void tell_failure(struct app *a, struct work *k, const struct msg_FAIL *f)
+static void tell_failure(struct app *a, const struct session *s, struct work *k,
+                         const struct msg_FAIL *f)
 {
-    char name[300], words[960], line[1400];
+    char name[300], on[90] = "", words[960], line[1500];
     int tail = (int)(f->stderr_tail.n < 400 ? f->stderr_tail.n : 400);
     snprintf(k->failure, sizeof k->failure, "%.*s",
              (int)(f->text.n < 500 ? f->text.n : 500), f->text.p);
@@ -247,9 +248,10 @@ static void tell_failure(struct app *a, struct work *k, const struct msg_FAIL *f
     struct hash128 last = a->told_words;
     a->told_words = hash_bytes(words, strlen(words));
     bool again = hash_equal(last, a->told_words);
+    if (s->peer.link == APP_TCP) snprintf(on, sizeof on, " on %s", s->name);
     bool single = chunk_data_parts(k->chunk->data) == 1;
-    snprintf(line, sizeof line, "%s: attempt %llu failed after %llu ms%s%s%s",
-             failed_place(a, k, name, sizeof name), (unsigned long long)f->attempt,
+    snprintf(line, sizeof line, "%s: attempt %llu%s failed after %llu ms%s%s%s",
+             failed_place(a, k, name, sizeof name), (unsigned long long)f->attempt, on,
              (unsigned long long)f->run_ms, again ? ", in the same words" : ": ",
              again ? "" : words, single || again ? "" : "; which rows do is looked for");
     app_say(a, "attempt", line);
@@ -290,6 +292,19 @@ static void not_run(struct app *a, struct session *s, const struct work *k,
     app_say(a, "worker", line);
 }
 
+// Says nothing of the batch. The worker gets no more before its batch finds another.
+static void on_unfit(struct app *a, struct session *s, struct work *k,
+                     const struct msg_FAIL *f, ns_t now)
+{
+    char text[600];
+    snprintf(text, sizeof text, "%.*s", (int)(f->text.n < 500 ? f->text.n : 500),
+             f->text.p);
+    app_attempt_end(a, k, (uint32_t)f->attempt, "not run", 0, 0, text);
+    sched_worker_drain(a->sched, s->sid, now);
+    sched_failed(a->sched, s->sid, k->id, (uint32_t)f->attempt, FAIL_NOT_ITS, now);
+    app_is_unfit(a, s, text);
+}
+
 static void on_fail(struct app *a, const struct from *from, const struct msg_FAIL *f,
                     ns_t now)
 {
@@ -298,7 +313,11 @@ static void on_fail(struct app *a, const struct from *from, const struct msg_FAI
     if (!k) return;
     struct session *s = from->s;
     if (f->class_ == FAIL_CLASS_CHANGED && app_send_bytes(a, s, k, l.attempt)) return;
-    tell_failure(a, k, f);
+    if (f->class_ == FAIL_CLASS_UNFIT) {
+        on_unfit(a, s, k, f, now);
+        return;
+    }
+    tell_failure(a, s, k, f);
     record_failure(a, k, l.attempt, f, outcome_of(f->class_));
     app_stats_worked(a, s, (ns_t)(f->run_ms % (1 << 30)) * NS_MS, true, now);
     if (f->class_ == FAIL_CLASS_CHANGED && s->peer.link == APP_TCP) {

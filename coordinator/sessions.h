@@ -27,6 +27,7 @@ struct session {
     bool silent;           // nothing came from it for too long, and it was said
     bool retired;          // it was told to leave
     bool refuses;          // it gets no more batches, and it was said
+    bool unfit;            // it cannot run the job's program: the same
     unsigned hellos;       // of this connection, about one a second forgotten
     bool to_come;          // not all that was sent has arrived there
     struct line line;

@@ -10,7 +10,8 @@
     X(TIMEOUT, 3, "the batch took longer than limits.timeout") \
     X(SIGNAL, 4, "the runner died")                            \
     X(RESOURCE, 5, "not enough memory or disk")                \
-    X(INTERNAL, 6, "internal error")
+    X(INTERNAL, 6, "internal error")                           \
+    X(UNFIT, 7, "the worker cannot run the program at all")
 
 enum fail_class {
 #define X(name, num, text) FAIL_CLASS_##name = num,

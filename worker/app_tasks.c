@@ -225,6 +225,7 @@ static enum fail_class class_of(err_t code)
     case ERR_FULL: return FAIL_CLASS_RESOURCE;
     case ERR_TRANSFORM:
     case ERR_TOOBIG: return FAIL_CLASS_TRANSFORM;
+    case ERR_UNFIT: return FAIL_CLASS_UNFIT;
     case ERR_IO: return FAIL_CLASS_CHANGED; // the input can't be read any more
     default: return FAIL_CLASS_INTERNAL;
     }

@@ -34,6 +34,7 @@ struct child { // zero-initialised: none runs
     int pidfd, in, out, err; // -1: closed
     char tail[CHILD_TAIL];   // last bytes of its stderr
     size_t tail_n;
+    bool cannot_run;    // on this host, as child_start found: nothing of what it is given
     struct child *next; // child.c's: do not move a child that runs
 };
 

@@ -101,6 +101,15 @@ static void become(const struct child_plan *p, struct pipes *pipes, pid_t parent
     _exit(127);
 }
 
+// The program, its interpreter or what its sandbox needs is not on this host.
+static bool is_of_host(const struct trouble *t)
+{
+    return t->at == CANNOT_ENTER ||
+           (t->at == CANNOT_RUN &&
+            (t->error == ENOENT || t->error == EACCES || t->error == ENOTDIR ||
+             t->error == EPERM || t->error == ENOEXEC));
+}
+
 static err_t say_trouble(const struct trouble *t, const struct child_plan *p, struct err *e)
 {
     const char *name = p->name;
@@ -144,6 +153,7 @@ static err_t hear_start(struct child *c, struct pipes *pipes, const struct child
     if (n == 0) return ERR_OK;
     child_kill(c);
     if (n != sizeof t) return err_set(e, ERR_INVALID, "'%s' did not start", p->name);
+    c->cannot_run = is_of_host(&t);
     return say_trouble(&t, p, e);
 }
 

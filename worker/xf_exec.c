@@ -76,6 +76,7 @@ static err_t start(struct xf_exec *x, struct err *e)
                                .scratch = x->scratch.room,
                                .sandbox = &x->sandbox,
                                .memory_bytes = x->memory_bytes };
+    x->child.cannot_run = false;
     TRY(scratch_empty(&x->scratch, e));
     return child_start(&x->child, &plan, e);
 }
@@ -344,7 +345,8 @@ static err_t apply_exec(void *state, const struct batch *in, struct batch *out,
     uint64_t rows;
     assert(in->n_cols == x->in.n);
     err_t rc = converse(x, in, 0, in->rows, deadline, &body, &rows, e);
-    if (rc == ERR_INVALID) return err_wrap(e, ERR_TRANSFORM, "exec");
+    if (rc == ERR_INVALID)
+        return err_wrap(e, x->child.cannot_run ? ERR_UNFIT : ERR_TRANSFORM, "exec");
     TRY(rc);
     rc = xf_exec_rows(x, body.p, body.n, out, e);
     if (rc == ERR_OK && rows != UINT64_MAX && rows != out->rows)

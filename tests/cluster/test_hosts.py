@@ -196,6 +196,54 @@ def a_worker_that_is_killed_costs_what_it_had(t):
     exact(t, HELD_ROWS)
 
 
+TOOL = """#!/bin/sh
+[ "$TRANCHE_SAMPLE" = 1 ] && exec cat
+while [ ! -e "$HOME/go" ]; do sleep 0.02; done
+exec cat
+"""
+
+
+def with_tool(t):
+    make(t, 5000)
+    os.makedirs(t.path("bin"), exist_ok=True)
+    os.chmod(t.write("bin/mytool", TOOL), 0o755)
+    c = Program(t, ["env", f"PATH={t.path('bin')}:{os.environ['PATH']}", t.tranche, *ARGS[:-4], "--batch-bytes", "2KiB",
+                    "--exec", "mytool", "--sandbox", "none", "--listen", "tcp://127.0.0.1:0", "-j", "0"])
+    c.says("listening on ")
+    c.endpoint = re.search(r"listening on (\S+)", c.text).group(1)
+    return c
+
+
+@scenario("hosts")
+def a_worker_without_the_program_gets_no_more_batches_and_rejects_no_row(t):
+    keys(t, "anna", "boris")
+    c = with_tool(t)
+    exe = os.path.join(t.build, "tranche-worker")
+    b = Program(t, ["env", f"PATH={t.path('bin')}:{os.environ['PATH']}", exe, "--access", "boris.access", "--slots", "2", c.endpoint])
+    c.says("worker boris is here")
+    a = worker(t, c, "anna")
+    c.says("worker anna cannot run this job and gets no more batches: exec: cannot run 'mytool'")
+    t.write("go", "")
+    c.ends(0)
+    a.ends(0)
+    b.ends(0)
+    exact(t, 5000)
+    t.equal(1, c.text.count("cannot run 'mytool'"), "times that it is said")
+    t.equal({"boris"}, workers_of(t), "who worked")
+
+
+@scenario("hosts")
+def a_run_ends_when_no_worker_has_the_program(t):
+    keys(t, "anna")
+    c = with_tool(t)
+    a = worker(t, c, "anna")
+    c.says("no worker is left that can run this job; worker anna: exec: cannot run 'mytool'")
+    c.ends(1)
+    a.ends(0)
+    t.equal([], t.rows("wh.db", "SELECT name FROM sqlite_master WHERE name = 'k_rejects'") and
+            t.rows("wh.db", "SELECT * FROM k_rejects"), "rejects")
+
+
 @scenario("hosts")
 def sigterm_drains_a_worker(t):
     make(t, HELD_ROWS)
