@@ -78,6 +78,7 @@ void app_mind_stall(struct app *a, ns_t now)
     a->waits[0] = 0;
     if (now - a->last_result >= clock_protocol(UNPLACED))
         app_explain_workers(a, a->waits, sizeof a->waits);
+    if (a->waits[0]) quiet = now - a->last_result; // a load that begins is no progress
     if (!a->waits[0] && quiet >= clock_protocol(STALLED))
         explain_wait(a, now, a->waits, sizeof a->waits);
     if (was || !a->waits[0]) return;

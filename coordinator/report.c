@@ -125,16 +125,20 @@ static void sheet(const struct report *r, FILE *out)
                        : "NOT BALANCED: please report this as a bug");
 }
 
+enum { ROWS_THAT_TELL = 10000 }; // of fewer rows, the start of the processes is all
+
 static void costs(const struct report *r, FILE *out)
 {
     const struct app_totals *t = r->run_totals;
     if (t->rows_read == 0) return;
     double n = (double)t->rows_read;
-    say_to(out,
-           "  CPU a row: workers %.0f ns, coordinator %.0f ns; by the clock: parse %.0f, "
-           "transform %.0f, encode %.0f ns\n",
-           (double)t->worker_cpu_ns / n, r->coordinator_cpu_seconds * 1e9 / n,
-           (double)t->parse_ns / n, (double)t->apply_ns / n, (double)t->encode_ns / n);
+    if (t->rows_read >= ROWS_THAT_TELL)
+        say_to(
+            out,
+            "  CPU a row: workers %.0f ns, coordinator %.0f ns; by the clock: parse %.0f, "
+            "transform %.0f, encode %.0f ns\n",
+            (double)t->worker_cpu_ns / n, r->coordinator_cpu_seconds * 1e9 / n,
+            (double)t->parse_ns / n, (double)t->apply_ns / n, (double)t->encode_ns / n);
     if (t->chunks_cached)
         say_to(out, "  the cache had the results of %llu of %llu batches\n",
                (unsigned long long)t->chunks_cached, (unsigned long long)t->chunks);

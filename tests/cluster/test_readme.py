@@ -35,6 +35,27 @@ def every_tranche_command_of_the_readme_runs(t):
     t.equal(3, t.one("stats.db", "SELECT count(*) FROM loud WHERE MEDIAN > 0"), "medians")
 
 
+@scenario("readme", "load")
+def the_readme_shows_what_its_example_prints(t):
+    shutil.copytree(os.path.join(ROOT, "examples"), t.path("examples"))
+    with open(os.path.join(ROOT, "README.md")) as f:
+        shown = re.search(r"Of `tranche (.*)`:\n\n```\n(.*?)```", f.read(), re.S)
+    figures = re.compile(r"in [0-9.]+ s, [0-9,]+ rows/s")
+    printed = t.run(*shown[1].split()).out
+    t.equal(*(figures.sub("", re.sub(r"CPU a row.*", "CPU a row", x)) for x in (shown[2], printed)), "the example's report")
+
+
+@scenario("readme", "load")
+def quickstart_shows_how_far_the_build_is(t):
+    with open(os.path.join(ROOT, "quickstart")) as f:
+        progress = re.search(r"^progress\(\) \{.*?^\}", f.read(), re.S | re.M)[0]
+    lines = "-- configured\n" + "".join(f"[{i}/40] Building C object x.o\n" for i in range(1, 41)) + "[x/y] none\n"
+    r = subprocess.run(["bash", "-euo", "pipefail", "-c", progress + "\nprogress"], input=lines, cwd=t.dir, capture_output=True, text=True,
+                       timeout=240)
+    t.equal([f"  {i} %" for i in range(10, 101, 10)], [x.split(",")[0] for x in r.stdout.splitlines()], r.stderr)
+    t.true(all(re.search(", about [0-9]+ min left$", x) for x in r.stdout.splitlines()), r.stdout)
+
+
 @scenario("readme")
 def the_job_file_of_the_readme_is_valid(t):
     with open(os.path.join(ROOT, "README.md")) as f:
@@ -65,6 +86,8 @@ def quickstart_ends_with_the_right_figures(t):
     r = subprocess.run(["./quickstart"], cwd=ROOT, capture_output=True, text=True)
     if r.returncode:
         raise Failed(f"exit code {r.returncode}\n{r.stdout}\n{r.stderr}")
-    for text in ("9,994 rows", "balanced", "Technology", "836154.03", "Try next"):
+    for text in ("9,994 rows", "balanced", "Technology", "836154.03", "Try next",
+                 "$ build/release/tranche run examples/superstore.yaml --into sqlite:build/quickstart/superstore.db\n",
+                 f'export PATH="{ROOT}/build/release:$PATH"'):
         if text not in r.stdout:
             raise Failed(f"quickstart does not show {text!r}\n{r.stdout}\n{r.stderr}")

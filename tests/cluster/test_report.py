@@ -250,3 +250,9 @@ def what_does_not_exist_is_said(t):
     os.unlink(t.path("wh.db"))
     t.says(t.run("explain", "last", "1"), "wh.db cannot be read")
     page(t)
+
+
+@scenario("report")
+def what_a_row_costs_is_told_where_rows_are_what_costs(t):
+    for rows, told in ((9999, False), (10000, True)):
+        t.equal(told, "CPU a row" in t.run("run", "--range", rows, "--into", "null:").out, f"{rows} rows")
