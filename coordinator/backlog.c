@@ -303,6 +303,20 @@ static bool keep_stopping(void *arg, const struct backlog_job *j)
     return true;
 }
 
+// The run of a job that was stopped at once had no time to say why it ended.
+static err_t say_cancelled(struct backlog *b, const char *run, struct err *e)
+{
+    sqlite3_stmt *q;
+    int rows;
+    TRY(prepare(
+        b, &q,
+        "UPDATE runs SET status = 'interrupted', error = 'cancelled' WHERE id = ? AND "
+        "status = 'running'",
+        e));
+    bind_text(q, 1, run);
+    return finish(b, q, &rows, e);
+}
+
 err_t backlog_end(struct backlog *b, int64_t id, int exit_code, const char *run,
                   const char *error, struct err *e)
 {
@@ -316,6 +330,7 @@ err_t backlog_end(struct backlog *b, int64_t id, int exit_code, const char *run,
                       .exit_code = exit_code,
                       .run = run,
                       .error = error };
+    if (stopped && run && *run) TRY(say_cancelled(b, run, e));
     return move_one(b, &m, e);
 }
 

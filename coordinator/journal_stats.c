@@ -103,6 +103,28 @@ err_t journal_stats_begin(struct journal *j, const struct journal_place *p, stru
     return journal_finish(j, put_place(j, p, e), e);
 }
 
+err_t journal_job_began(struct journal *j, int64_t job, const char *name, const char *table,
+                        bool *yes, struct err *e)
+{
+    sqlite3_stmt *q = NULL;
+    TRY(ready(j, e));
+    if (sqlite3_prepare_v2(
+            j->db,
+            "SELECT 1 FROM run_jobs k JOIN run_places p ON p.run = k.run JOIN "
+            "runs r ON r.seq = k.run WHERE k.job = ? AND r.name = ? AND "
+            "r.\"table\" = ? LIMIT 1",
+            -1, &q, NULL) != SQLITE_OK)
+        return journal_db_fail(j->db, e);
+    sqlite3_bind_int64(q, 1, job);
+    sqlite3_bind_text(q, 2, name, -1, SQLITE_STATIC);
+    sqlite3_bind_text(q, 3, table, -1, SQLITE_STATIC);
+    int rc = sqlite3_step(q);
+    *yes = rc == SQLITE_ROW;
+    err_t end = rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : journal_db_fail(j->db, e);
+    sqlite3_finalize(q);
+    return end;
+}
+
 err_t journal_sample_put(struct journal *j, uint64_t n, const struct journal_sample *s,
                          struct err *e)
 {

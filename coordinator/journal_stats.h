@@ -75,6 +75,10 @@ MUST_CHECK err_t journal_stats_tables(struct sqlite3 *db, struct err *e);
 
 MUST_CHECK err_t journal_stats_begin(struct journal *j, const struct journal_place *p,
                                      struct err *e);
+// Whether an earlier run of the same job of a queue, which may have steps, has begun the
+// load `name` of `table` already.
+MUST_CHECK err_t journal_job_began(struct journal *j, int64_t job, const char *name,
+                                   const char *table, bool *yes, struct err *e);
 // Sample number n, from 0; journal_samples_thin keeps those whose numbers `every` divides.
 MUST_CHECK err_t journal_sample_put(struct journal *j, uint64_t n,
                                     const struct journal_sample *s, struct err *e);

@@ -231,7 +231,7 @@ static void line_of(const struct running *r, uint32_t i, FILE *out)
     const char *need = waited_for(r, i);
     char rows[32];
     say_to(out, "  %-24s %-20s", job_of(r, i)->name, status_of(x));
-    format_count(x->told.sums.rows_loaded, rows, sizeof rows);
+    format_count(x->told.sums.rows_made, rows, sizeof rows);
     if (x->state == ENDED)
         say_to(out, "%12s rows  %8.2f s", rows, x->seconds);
     else if (x->state == SKIPPED)

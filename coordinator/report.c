@@ -162,6 +162,8 @@ static void against_plan(const struct report *r, FILE *out)
 void report_human(const struct report *r, FILE *out)
 {
     headline(r, out);
+    if (r->nothing_new && r->by_input)
+        say_to(out, "  all that this load has, with what earlier runs of it did:\n");
     if (r->by_input) sheet(r, out);
     costs(r, out);
     against_plan(r, out);

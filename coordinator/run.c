@@ -126,7 +126,7 @@ static FILE *report_stream(const struct job *j)
 // before.
 static bool was_complete(const struct run *r)
 {
-    return r->load.complete_before || (r->watermark.kind != CELL_NULL && !r->job->fresh);
+    return r->load.complete_before || (r->watermark.kind != CELL_NULL && !r->fresh);
 }
 
 // A plan of just this job, if the run did all of it. Without a history there is none.
@@ -235,11 +235,12 @@ static int end_well(struct run *r, bool limit)
                          : CLI_OK;
     char error[400] = "";
     if (limit)
-        snprintf(error, sizeof error, "%llu row%s rejected, limits.bad_rows allows %s: %s",
-                 (unsigned long long)(b.rejected + b.refused),
-                 b.rejected + b.refused == 1 ? " was" : "s were",
-                 r->job->bad_rows_share >= 0 ? "a smaller share" : "fewer",
-                 past_limit_what(r));
+        snprintf(
+            error, sizeof error, "%llu row%s rejected%s, limits.bad_rows allows %s: %s",
+            (unsigned long long)(b.rejected + b.refused),
+            b.rejected + b.refused == 1 ? " was" : "s were",
+            r->totals.rows_read ? "" : " by earlier runs of this load",
+            r->job->bad_rows_share >= 0 ? "a smaller share" : "fewer", past_limit_what(r));
     keep_record(r, status, code, error);
     if (!print_report(r, status, error, balanced) && code == CLI_OK)
         code = CLI_INFRASTRUCTURE;
@@ -320,14 +321,16 @@ static void stop_at_once(void *arg, int signo)
     _exit(CLI_INTERRUPTED);
 }
 
-static void sum_up(const struct run *r, struct run_sums *s)
+static void sum_up(struct run *r, struct run_sums *s)
 {
+    const struct load_merge *merge = r->plan.source ? plan_merge(&r->plan) : NULL;
     const struct app_totals *t = &r->totals;
     *s = (struct run_sums){ .rows_read = t->rows_read,
                             .rows_parsed = t->rows_parsed,
                             .rows_rejected = t->rows_rejected,
                             .rows_emitted = t->rows_emitted,
                             .rows_loaded = t->rows_loaded,
+                            .rows_made = merge ? merge->rows_out : t->rows_loaded,
                             .rows_refused = t->rows_refused,
                             .chunks = t->chunks,
                             .chunks_cached = t->chunks_cached,

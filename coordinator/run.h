@@ -16,6 +16,7 @@ void run_state_dir(const char *dir, char out[RUN_STATE_DIR]);
 struct run_sums { // of what this run did
     char run[40]; // its id; "": it has none
     uint64_t rows_read, rows_parsed, rows_rejected, rows_emitted, rows_loaded, rows_refused;
+    uint64_t rows_made; // of the table: those loaded, or what a merge made of them
     uint64_t chunks, chunks_cached, retries, bytes_read;
     double seconds;
     uint32_t slots;                              // of the worker of this machine

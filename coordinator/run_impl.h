@@ -33,6 +33,7 @@ struct run {
     struct progress progress;
     struct app_totals totals;
     struct ledger_row *by_input; // once the load is proven
+    bool fresh;                  // what an earlier load left is to be dropped
     uint32_t slots;
     ns_t started;
     ns_t journal_began;   // when its row of runs was written

@@ -1,3 +1,4 @@
+#include "coordinator/journal_stats.h"
 #include "coordinator/run_impl.h"
 
 #include <stdio.h>
@@ -172,6 +173,18 @@ static err_t take_run_lock(struct run *r, struct err *e)
     return rc;
 }
 
+// A job that a server begins again goes on with what it began itself: it has dropped what
+// was there before. Without a history nobody knows.
+static err_t settle_fresh(struct run *r, struct err *e)
+{
+    bool began = false;
+    if (r->job->fresh && r->job->served_job && r->journal)
+        TRY(journal_job_began(r->journal, r->job->served_job, r->job->name, r->job->table,
+                              &began, e));
+    r->fresh = r->job->fresh && !began;
+    return ERR_OK;
+}
+
 static err_t inputs_for_ledger(const struct run *r, struct load_input **out, uint32_t *n,
                                struct err *e)
 {
@@ -213,7 +226,7 @@ static struct load_identity identity_of(const struct run *r)
                                    .watermark = r->job->watermark,
                                    .indexes = r->job->indexes,
                                    .n_indexes = r->job->n_indexes,
-                                   .fresh = r->job->fresh,
+                                   .fresh = r->fresh,
                                    .memory_bytes = r->job->memory_bytes };
 }
 
@@ -328,6 +341,7 @@ err_t run_open_all(struct run *r, struct err *e)
     TRY(plan_identity(&r->plan, r->job, e));
     if (r->job->mode != MODE_INCREMENTAL) TRY(run_open_input(r, e));
     TRY(take_run_lock(r, e));
+    TRY(settle_fresh(r, e));
     TRY(open_warehouse(r, e));
     TRY(read_watermark(r, e));
     if (r->job->mode == MODE_INCREMENTAL) TRY(run_open_input(r, e));

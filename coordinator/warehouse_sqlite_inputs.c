@@ -88,7 +88,8 @@ static void say_known(struct warehouse *w, sqlite3_stmt *st, const char *name)
         text, sizeof text,
         "%.300s: load %lld, started %.40s, has %.300s already. This is another load (the "
         "job, or the path of the database or of the input, is written in another way), "
-        "and loads those rows once more; the command of then loads only what is new",
+        "and loads those rows once more; the command of then loads only what is new, and "
+        "--mode replace takes their place",
         w->place, (long long)sqlite3_column_int64(st, 0), started ? started : "?", name);
     w->say(w->say_arg, text);
 }

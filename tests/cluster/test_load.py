@@ -102,6 +102,27 @@ def a_refused_run_leaves_the_table_to_others_and_replace_always_works(t):
 
 
 @scenario("load")
+def a_run_without_new_work_shows_the_sheet_of_all_runs_as_that(t):
+    t.write("a.csv", "id\n1\nx\n")
+    args = ("run", "--csv", "a.csv", "--type", "id=integer", "--into", "sqlite:wh.db", "--table", "t", "--bad-rows")
+    t.run(*args, 1, want=3)
+    whole = "all that this load has, with what earlier runs of it did:"
+    t.true(whole not in t.last.out, "the first run")
+    t.says(t.run(*args, 1, want=3), "nothing new since the last run", whole)
+    t.says(t.run(*args, 0, want=4), whole, "1 row was rejected by earlier runs of this load, limits.bad_rows allows fewer")
+
+
+@scenario("load")
+def another_transform_of_a_file_that_is_in_says_that_it_comes_again(t):
+    t.write("a.csv", "id\n1\n2\n")
+    args = ("run", "--csv", "a.csv", "--into", "sqlite:wh.db", "--table", "t")
+    t.run(*args)
+    t.says(t.run(*args, "--sql", "SELECT id FROM batch WHERE id > 1"), ": load 1, started ", ", has a.csv already. This is another load (the job, ",
+           "--mode replace takes their place")
+    t.equal(3, t.one("wh.db", "SELECT count(*) FROM t"), "rows")
+
+
+@scenario("load")
 def append_takes_only_the_new_tail_and_the_new_file(t):
     t.write("a-1.csv", "id,v\n1,x\n2,y\n")
     args = ("run", "--csv", "a-*.csv", "--into", "sqlite:wh.db", "--table", "t", "--output", "json")

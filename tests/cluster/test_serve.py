@@ -174,6 +174,8 @@ def a_running_job_is_cancelled_and_submitted_again_it_goes_on(t):
     t.says(t.run("cancel", job), f"job {job} is being stopped")
     t.says(t.run("wait", job, want=130), "was cancelled, exit code 130")
     t.says(t.run("logs", job), "interrupted by Terminated")
+    t.says(t.run("report", "last"), "cancelled")
+    t.true("its process died" not in t.last.out, "somebody cancelled it")
     go(t, "a")
     t.run("submit", "--wait", *held(t, "a"))
     t.equal(5, t.one("wh.db", "SELECT count(*) FROM a"), "rows")
@@ -239,6 +241,24 @@ def a_server_that_is_killed_loses_nothing_and_its_jobs_go_on_first(t):
     t.run("wait", later)
     exact(t, rows)
     t.equal(3, t.one("wh.db", "SELECT count(*) FROM later"), "rows")
+
+
+@scenario("serve")
+def a_job_that_starts_over_does_so_once_and_then_goes_on(t):
+    rows = slow(t)
+    t.run("run", "k.yaml")
+    s = serve(t)
+    job = number(t, "k.yaml", "--fresh")
+    t.wait_until(lambda: t.one("wh.db", "SELECT count(*) FROM tranche_ledger WHERE load = 2") or jobs(t)[job]["state"] == "ended",
+                 "something is loaded")
+    kids = t.children(s.p.pid)
+    s.p.kill()
+    t.wait_until(lambda: not [k for k in kids if os.path.exists(f"/proc/{k}")], "all of its processes are gone")
+    s.p.wait()
+    serve(t)
+    t.run("wait", job)
+    exact(t, rows)
+    t.equal("dropped,complete", t.one("wh.db", "SELECT group_concat(state) FROM tranche_runs"), "loads")
 
 
 @scenario("serve")
