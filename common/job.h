@@ -62,7 +62,7 @@ struct job {
     char *sqlite_table;    // ... or a whole table
     char *postgres_table;
     uint8_t delimiter, quote;
-    bool nulls_given;
+    bool delimiter_given, nulls_given;
     enum job_header header;
     struct strings header_names;
     struct job_pairs types;

@@ -150,7 +150,8 @@ static void dialect(struct writer *w)
 {
     const struct job *j = w->j;
     char one[2] = { (char)j->delimiter, 0 };
-    if (j->delimiter != w->initial.delimiter) text(w, "source.delimiter", one);
+    if (j->delimiter_given || j->delimiter != w->initial.delimiter)
+        text(w, "source.delimiter", one);
     one[0] = (char)j->quote;
     if (j->quote != w->initial.quote) text(w, "source.quote", j->quote ? one : "none");
     if (j->header == HEADER_FALSE) text(w, "source.header", "false");

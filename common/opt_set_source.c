@@ -87,7 +87,9 @@ void set_delimiter(struct conf *c, const struct opt *o, const struct value *v)
     if (!text) return;
     if (strcmp(text, "tab") == 0 || strcmp(text, "\\t") == 0) text = "\t";
     uint8_t b = character(c, o, v, text, "',', ';' or tab");
-    if (b) c->job->delimiter = b;
+    if (!b) return;
+    c->job->delimiter = b;
+    c->job->delimiter_given = true;
 }
 
 void set_quote(struct conf *c, const struct opt *o, const struct value *v)
@@ -255,7 +257,10 @@ void set_encoding(struct conf *c, const struct opt *o, const struct value *v)
 {
     const char *text = opt_single(c, o, v);
     if (text && strcasecmp(text, "utf-8") != 0 && strcasecmp(text, "utf8") != 0)
-        conf_wrong(c, o, v, "%s: " LATER "; it reads utf-8", QUOTED(text));
+        conf_wrong(c, o, v,
+                   "%s: " LATER "; it reads utf-8: convert the file first, iconv -f "
+                   "WINDOWS-1252 -t UTF-8 FILE > NEW.csv",
+                   QUOTED(text));
 }
 
 static void suggest_type(const char *word, char *out, size_t size)

@@ -8,6 +8,7 @@
 #include "coordinator/journal.h"
 #include "coordinator/local.h"
 #include "coordinator/progress.h"
+#include "coordinator/reject_kinds.h"
 #include "coordinator/source.h"
 #include "coordinator/warehouse.h"
 #include "proto/file_set.h"
@@ -47,6 +48,7 @@ struct app_totals { // of this run
     uint64_t worker_deaths, runner_deaths;
     uint64_t handed_over;           // results of earlier coordinators that workers had kept
     bool interrupted, limit_passed; // what ended the loop early
+    struct reject_kinds rejects;
 };
 
 // Until every chunk is committed, split or rejected; or an error that ends the run (what is

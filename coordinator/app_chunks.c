@@ -216,6 +216,7 @@ void app_put_in_order(struct app *a, struct work *k, struct load_item *i)
     k->ready = i;
     const struct job_trial *trial = a->in->job->trial;
     const struct slice *bad = &i->result.rejects;
+    reject_kinds_add(&a->t->rejects, *bad);
     if (trial)
         trial->on_result(trial->arg, i->result.image_bytes, bad->p, bad->p ? bad->n : 0);
     if (!a->in->job->ordered)

@@ -83,6 +83,7 @@ static err_t read_table(struct plan *p, struct spec_table *t, const struct job *
     if (rc == ERR_OK) rc = strings_add(&j.file_paths, pair->value, strlen(pair->value), e);
     j.source = SOURCE_CSV;
     j.delimiter = of->delimiter; // runners read it with the job's dialect
+    j.delimiter_given = of->delimiter_given;
     j.quote = of->quote;
     if (rc == ERR_OK) rc = source_open(&s, &j, e);
     if (rc == ERR_OK) rc = source_infer(s, &j, &t->schema, &sample, &rows, e);

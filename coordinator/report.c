@@ -91,6 +91,20 @@ static void where_rejects_are(const struct job *j, FILE *out)
                columns);
 }
 
+// A kind of mistake that thousands of rows share is one mistake of the job.
+static void most_often(const struct report *r, FILE *out)
+{
+    char x[32];
+    const struct reject_kind *k = reject_kinds_most(&r->run_totals->rejects);
+    if (!k) return;
+    say_to(out, "  most often: %s%s (%s)\n", k->like,
+           strcmp(k->kind, k->like) == 0 ? "" : ", and the like", count(k->rows, x));
+    if (!strcmp(k->kind, "'...' is not a date") ||
+        !strcmp(k->kind, "'...' is not a timestamp"))
+        say_to(out, "  other ways to write dates are read as text and by --sql with "
+                    "strptime(text, '%%d.%%m.%%Y') (docs/SQL.md)\n");
+}
+
 static void sheet(const struct report *r, FILE *out)
 {
     struct balance b;
@@ -113,7 +127,10 @@ static void sheet(const struct report *r, FILE *out)
         say_to(out, "  %s value%s did not fit the inferred type and %s kept as text\n",
                count(b.misfits, x[0]), b.misfits == 1 ? "" : "s",
                b.misfits == 1 ? "is" : "are");
-    if (b.rejected + b.refused) where_rejects_are(r->job, out);
+    if (b.rejected + b.refused) {
+        where_rejects_are(r->job, out);
+        most_often(r, out);
+    }
     uint32_t shown = r->n_inputs > 1 ? r->n_inputs : 0;
     if (shown > FILES_SHOWN) shown = FILES_SHOWN;
     for (uint32_t i = 0; i < shown; i++)

@@ -33,6 +33,7 @@ void text_close(struct source *s)
     cutter_close(&s->cut);
     strings_free(&s->nulls);
     strings_free(&s->names);
+    strings_free(&s->hints);
     free(s->more);
     json_line_free(&s->json);
 }

@@ -78,6 +78,7 @@ static err_t open_all(struct source *s, struct source_files *files, struct err *
 
 static err_t copy_dialect(struct source *s, const struct job *j, struct err *e)
 {
+    s->delimiter_given = j->delimiter_given;
     s->dialect = (struct csv_dialect){ .delimiter = j->delimiter, .quote = j->quote };
     if (!j->nulls_given) return ERR_OK;
     s->nulls.v =
@@ -106,6 +107,8 @@ err_t text_open(struct source *s, const struct job *j, struct err *e)
 err_t text_names(struct source *s, struct schema *names_as_text, struct strings *notes,
                  struct err *e)
 {
+    for (size_t i = 0; notes && i < s->hints.n; i++)
+        TRY(strings_add(notes, s->hints.v[i], strlen(s->hints.v[i]), e));
     return names_mend(&s->names, s->header != HEADER_FALSE, names_as_text, notes, e);
 }
 

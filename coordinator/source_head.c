@@ -149,7 +149,10 @@ err_t source_read_head(struct source *s, uint32_t input, struct stream *in,
     *names = (struct strings){ 0 };
     TRY(stream_peek(in, SNIFF_BYTES, &head, e));
     TRY(refuse_no_text(pub->name, head, e));
+    TRY(likely_encoding(s, pub->name, head, e));
     size_t bom = begins(head, "\xef\xbb\xbf", 3) ? 3 : 0;
+    struct slice text = { head.p + bom, head.n - bom };
+    TRY(likely_delimiter(s, pub->name, text, head.n < SNIFF_BYTES, e));
     pub->data_begin = bom;
     pub->header_lines = 0;
     // Without a header only the number of columns is wanted, once.

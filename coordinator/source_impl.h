@@ -86,6 +86,9 @@ struct source {
     struct strings nulls;
     enum job_header header;
     struct strings names; // as in the header, not mended
+    bool delimiter_given;
+    struct strings hints; // what source_names says first
+    bool hinted_encoding;
     struct infer_column *evidence;
     uint32_t n_evidence;
     struct column_extent *extents; // NULL: not looked at
@@ -115,6 +118,14 @@ uint8_t *source_block(size_t n);
 // in `names` (empty: there is none).
 MUST_CHECK err_t source_read_head(struct source *s, uint32_t input, struct stream *in,
                                   struct strings *names, struct err *e);
+
+// Do the first bytes of an input contradict how it is read? A column that is several with
+// another delimiter, and the job gives none: ERR_INVALID where the rows agree, else a hint;
+// a hint for many lines that are not UTF-8. `whole`: the bytes are all.
+MUST_CHECK err_t likely_delimiter(struct source *s, const char *name, struct slice head,
+                                  bool whole, struct err *e);
+MUST_CHECK err_t likely_encoding(struct source *s, const char *name, struct slice head,
+                                 struct err *e);
 
 // The first place in the bytes, from the middle of a text, where a record begins; 0: it is
 // in doubt.

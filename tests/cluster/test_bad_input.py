@@ -33,6 +33,21 @@ def what_is_no_readable_csv_is_named(t):
 
 
 @scenario("bad")
+def another_delimiter_or_encoding_or_date_is_told_with_what_to_do(t):
+    t.write("in.csv", "a;b\n" + "1,5;2\n" * 50)
+    t.says(load(t, want=2), "2 columns at ';': say --delimiter ';', or --delimiter ','")
+    t.true(not os.path.exists(t.path("wh.db")) or not t.rows("wh.db", "SELECT 1 FROM sqlite_schema WHERE name='t'"), "no table")
+    t.says(load(t, "--delimiter", ",", "--bad-rows", "50", want=3), "most often: 2 fields, the header has 1 (50)")
+    load(t, "--delimiter", ";", into="sqlite:right.db", want=0)
+    t.write("in.csv", b"a\nM\xfcller\nSt\xf6r\nok\n")
+    t.says(load(t, into="sqlite:latin.db", want=4), "2 of its first 4 lines are not UTF-8", "iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW.csv",
+           "most often: byte 3 is not UTF-8, and the like (2)")
+    t.write("in.csv", "d\n31.12.2023\n30.12.2023\n")
+    t.says(load(t, "--type", "d=date", into="sqlite:dates.db", want=4), "most often: column d: '31.12.2023' is not a date, and the like (2)",
+           "strptime(text, '%d.%m.%Y') (docs/SQL.md)")
+
+
+@scenario("bad")
 def an_unclosed_quote_is_located_and_the_rows_before_it_are_loaded(t):
     t.write("in.csv", 'a,b\n1,x\n2,y\n3,"never closed\n4,z\n')
     r = load(t, want=4)

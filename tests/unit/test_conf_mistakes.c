@@ -254,7 +254,8 @@ static const struct row rows[] = {
       "3:1: cache: 'much' is neither true, false nor a size; e.g. 4GiB" },
     { "later_values", "source: {csv: a, encoding: latin-1}\nload: {into: 'null:'}\n",
       "1:18: source.encoding: 'latin-1': not in this version of tranche (" TRANCHE_VERSION
-      "); it reads utf-8" },
+      "); it reads utf-8: convert the file first, iconv -f WINDOWS-1252 -t UTF-8 FILE > "
+      "NEW.csv" },
     { "into_no_server", "source: {csv: a}\nload: {into: 'postgres:'}\n",
       "2:8: load.into: no address; e.g. postgres://user@host/database" },
     { "into_no_address_of_a_server_and_its_password",

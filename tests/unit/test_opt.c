@@ -99,6 +99,7 @@ static void defaults_of_the_table_are_those_of_a_job(void **state)
         PASS(&e, conf_flag(&c, o, value_new(&mem, VALUE_TEXT, o->initial), &e));
     }
     EQ_I64(0, mistakes.n);
+    plain.delimiter_given = true; // as `set` has been told
     assert_memory_equal(&plain, &set, sizeof plain);
     arena_free(&mem);
 }

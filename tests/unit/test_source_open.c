@@ -213,6 +213,13 @@ static const struct refuse_row refuse_rows[] = {
       "x.csv: the name of column 2 is not UTF-8: 'stra" },
     { "an_open_quote_in_the_header", BYTES("a,\"b\n1,2\n"),
       "x.csv: line 1: the quote at byte 2 is never closed" },
+    { "semicolons", BYTES("a;b;c\n1,5;2;3\n2;3;4\n"),
+      "x.csv: its first line is one column at ',', and 3 columns at ';': say --delimiter "
+      "';', or --delimiter ',' if one column is right" },
+    { "tabs", BYTES(BOM "\na\tb\r\n1\t2\r\n3\t4"),
+      "2 columns at tab: say --delimiter tab" },
+    { "bars_beside_quotes", BYTES("\"a,;\"|b\n\"1;\n,\"|2\n"), "2 columns at '|'" },
+    { "rows_that_disagree", BYTES("a;b\n1,2\n3,4\n"), "2 columns at ';'" },
 };
 
 static void refuses(void **state)
@@ -225,6 +232,57 @@ static void refuses(void **state)
     assert_int_not_equal(open_list(&f, "x.csv", &s, &e), ERR_OK);
     if (!strstr(e.text, row->sentence))
         fail_msg("'%s' is not in: %s", row->sentence, e.text);
+    folder_rm(&f);
+}
+
+struct hint_row {
+    const char *name, *bytes, *hint; // "": none
+};
+static const struct hint_row hint_rows[] = {
+    { "one_column_that_may_be_two", "a;b\nx\ny\n",
+      "2 columns at ';': say --delimiter ';'" },
+    { "a_header_alone", "a|b\n", "2 columns at '|'" },
+    { "quoted", "\"a;b\"\nx\n", "" },
+    { "two_columns", "a;b,c\n1;2,3\n", "" },
+    { "semicolons_in_rows", "a\n1;2\n3;4\n", "" },
+    { "latin_1", "a\nM\xfcller\nSt\xf6r\nok\n",
+      "x.csv: 2 of its first 4 lines are not UTF-8, and such rows are rejected; if it is "
+      "Windows-1252 or Latin-1, convert it: iconv -f WINDOWS-1252 -t UTF-8" },
+    { "one_stray_byte", "a\nM\xfcller\nok\n", "" },
+    { "utf_8", "a\nM\xc3\xbcller\nSt\xc3\xb6r\n", "" },
+};
+
+static void hints(void **state)
+{
+    const struct hint_row *row = *state;
+    struct folder f = folder_new();
+    struct err e;
+    struct source *s;
+    struct schema names;
+    struct strings notes = { 0 };
+    put_file(&f, "x.csv", row->bytes, strlen(row->bytes));
+    PASS(&e, open_list(&f, "x.csv", &s, &e));
+    PASS(&e, source_names(s, &names, &notes, &e));
+    EQ_I64(*row->hint != 0, notes.n);
+    if (notes.n && !strstr(notes.v[0], row->hint)) fail_msg("%s", notes.v[0]);
+    strings_free(&notes);
+    schema_free(&names);
+    source_close(&s);
+    folder_rm(&f);
+}
+
+static void a_delimiter_that_was_said_is_taken(void **state)
+{
+    (void)state;
+    struct folder f = folder_new();
+    struct err e;
+    struct source *s;
+    put_file(&f, "x.csv", "a;b\n1;2\n", 8);
+    struct job j = job_of(&f, "x.csv");
+    j.delimiter_given = true;
+    PASS(&e, source_open(&s, &j, &e));
+    source_close(&s);
+    job_free(&j);
     folder_rm(&f);
 }
 
@@ -364,6 +422,7 @@ int main(void)
         cmocka_unit_test(a_glob_that_hides_an_unreadable_folder_is_refused),
         cmocka_unit_test(stdin_stands_among_files),
         cmocka_unit_test(a_fifo_is_read_by_value),
+        cmocka_unit_test(a_delimiter_that_was_said_is_taken),
         cmocka_unit_test(one_nul_in_a_row_is_a_bad_row_and_no_more),
         cmocka_unit_test(a_header_without_end_is_refused),
         cmocka_unit_test(an_empty_file_among_others_is_skipped),
@@ -372,6 +431,7 @@ int main(void)
     int failed = test_main("source_open", tests, N_OF(tests), NULL, 0);
     failed += test_main("glob", NULL, 0, TABLE(glob_rows, expands), N_OF(glob_rows));
     failed += test_main("refuse", NULL, 0, TABLE(refuse_rows, refuses), N_OF(refuse_rows));
+    failed += test_main("hint", NULL, 0, TABLE(hint_rows, hints), N_OF(hint_rows));
     return failed + test_main("header", NULL, 0, TABLE(header_rows, reads_the_header),
                               N_OF(header_rows));
 }
