@@ -130,14 +130,22 @@ static bool add_column(struct conf *c, const struct opt *o, const struct value *
     return false;
 }
 
-// A flag has its names in one text.
+static char *without_blanks(char *s)
+{
+    s += strspn(s, " ");
+    for (size_t n = strlen(s); n && s[n - 1] == ' '; n--)
+        s[n - 1] = 0;
+    return s;
+}
+
+// A flag has its names in one text. A header's may begin with a blank.
 static bool split_columns(struct conf *c, const struct opt *o, const struct value *v,
-                          struct strings *names)
+                          bool trim, struct strings *names)
 {
     char *text = strdup(v->text), *rest = text;
     bool ok = conf_ok(c, text ? ERR_OK : ERR_NOMEM);
     for (char *name; ok && (name = strsep(&rest, ","));)
-        ok = add_column(c, o, v, name, names);
+        ok = add_column(c, o, v, trim ? without_blanks(name) : name, names);
     free(text);
     return ok;
 }
@@ -164,7 +172,7 @@ void set_header(struct conf *c, const struct opt *o, const struct value *v)
         return;
     }
     if (v->kind == VALUE_TEXT && !c->file)
-        ok = split_columns(c, o, v, &names);
+        ok = split_columns(c, o, v, false, &names);
     else if (v->kind == VALUE_LIST && v->n)
         ok = list_columns(c, o, v, &names);
     else
@@ -182,7 +190,7 @@ void set_fields(struct conf *c, const struct opt *o, const struct value *v)
     struct strings names = { 0 };
     bool ok = false;
     if (v->kind == VALUE_TEXT && !v->nothing)
-        ok = split_columns(c, o, v, &names);
+        ok = split_columns(c, o, v, true, &names);
     else if (v->kind == VALUE_LIST && v->n)
         ok = list_columns(c, o, v, &names);
     else

@@ -1,6 +1,7 @@
 #include "coordinator/plan.h"
 
 #include "coordinator/columns_cache.h"
+#include "coordinator/field_names.h"
 #include "coordinator/programs.h"
 
 #include <errno.h>
@@ -194,6 +195,15 @@ err_t plan_identity(struct plan *p, const struct job *j, struct err *e)
 }
 
 // Programs, plugins and requests run beside each other in one runner.
+static err_t note_fields(struct plan *p, const struct job *j, struct err *e)
+{
+    uint32_t n;
+    if (j->source != SOURCE_JSONL) return ERR_OK;
+    const struct infer_column *seen = source_evidence(p->source, &n);
+    struct slice sample = { p->sample.p, p->sample.n };
+    return field_names_check(&j->fields, seen, n, sample, &p->notes, e);
+}
+
 static err_t note_concurrency(struct plan *p, const struct job *j, struct err *e)
 {
     static const char note[] =
@@ -215,6 +225,7 @@ err_t plan_input(struct plan *p, const struct job *j, const struct cell *waterma
     TRY(rc);
     TRY(note_concurrency(p, j, e));
     TRY(source_infer(p->source, j, &p->spec.in, &p->sample, &p->estimate_rows, e));
+    TRY(note_fields(p, j, e));
     p->spec.reader = strdup(source_reader(p->source));
     const char *query = source_query(p->source);
     if (query) p->spec.query = strdup(query);

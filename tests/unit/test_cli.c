@@ -418,6 +418,21 @@ static void so_is_one_of_json_lines_and_of_text(void **state)
     }
 }
 
+static void blanks_around_names_of_fields_are_no_part_of_them(void **state)
+{
+    (void)state;
+    struct said s = say("tranche|check|--jsonl|a|--fields| id, amount , a b|--into|null:");
+    assert_string_equal("", s.err);
+    EQ_I64(3, s.cli.job.fields.n);
+    assert_string_equal("id", s.cli.job.fields.v[0]);
+    assert_string_equal("amount", s.cli.job.fields.v[1]);
+    assert_string_equal("a b", s.cli.job.fields.v[2]);
+    said_free(&s);
+    s = say("tranche|check|--jsonl|a|--fields|id, |--into|null:");
+    if (!strstr(s.err, "'' is no column name")) fail_msg("%s", s.err);
+    said_free(&s);
+}
+
 static void standard_input_can_be_the_source(void **state)
 {
     (void)state;
@@ -636,6 +651,7 @@ int main(void)
         cmocka_unit_test(workers_of_other_hosts_are_read),
         cmocka_unit_test(the_last_of_rivals_counts),
         cmocka_unit_test(a_glob_that_the_shell_expanded_is_taken_whole),
+        cmocka_unit_test(blanks_around_names_of_fields_are_no_part_of_them),
         cmocka_unit_test(so_is_one_of_json_lines_and_of_text),
         cmocka_unit_test(standard_input_can_be_the_source),
         cmocka_unit_test(tables_are_named_after_the_first_file),
