@@ -288,6 +288,18 @@ static void missing_value(struct parsing *p)
     wrong(p, "--%s needs a value: --%s %s", o->flag, o->flag, o->metavar);
 }
 
+// "--delimiter --into sqlite:x.db": the value was forgotten.
+static bool takes_a_flag(struct parsing *p, const struct opt *o, char **argv)
+{
+    if (!optarg || optarg != argv[optind - 1] || strncmp(optarg, "--", 2) != 0 ||
+        !opt_by_flag(optarg + 2))
+        return false;
+    wrong(p, "--%s needs a value, and %s is a flag; if it is meant, write --%s=%s", o->flag,
+          QUOTED(optarg), o->flag, optarg);
+    optind--; // the flag is read as one
+    return true;
+}
+
 static void read_flags(struct parsing *p, int argc, char **argv)
 {
     struct option longs[OPT_MAX + 1];
@@ -314,6 +326,7 @@ static void read_flags(struct parsing *p, int argc, char **argv)
             if (!unknown_flag(p, argv[at], longs)) return;
         } else {
             const struct opt *o = by_value(v);
+            if (takes_a_flag(p, o, argv)) continue;
             give(p, o, optarg);
             p->files = takes_files(o) ? o : NULL;
         }
@@ -516,6 +529,13 @@ int cli_parse_to(int argc, char **argv, struct cli *out, FILE *say, FILE *compla
         out->argc = argc - 1;
         out->argv = argv + 1;
         return -1;
+    }
+    if (strcmp(argv[1], "help") == 0) { // help run: run --help
+        static char flag[] = "--help";
+        if (argc == 2) return show_help(&p);
+        argv[1] = argv[2];
+        argv[2] = flag;
+        argc = 3;
     }
     if (argv[1][0] == '-') return without_command(&p, argv[1]);
     for (size_t i = 0; i < cli_n_commands; i++)

@@ -42,6 +42,10 @@ static void say_columns(const struct spec_sql_known *k, const char *wanted, bool
     }
     append(e, "; %s", k->of);
     append(e, " has: %s", l.text);
+    if (dot && !quoted && schema_find(in, wanted) >= 0) {
+        append(e, "; a name with a dot stands in double quotes: \"%s\"", wanted);
+        return;
+    }
     if (s.best) append(e, "; did you mean '%s'?", s.best);
     if (quoted) append(e, "; text is written in single quotes: '%s'", wanted);
 }

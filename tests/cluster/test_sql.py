@@ -152,3 +152,13 @@ def a_group_by_that_sees_one_batch_is_told(t):
                  ("--csv", "in.csv", "--lookup", "l=cities.csv", "--sql", "SELECT v - (SELECT sum(n) FROM l) AS v FROM batch")):
         r = t.run("check", *args, *into)
         t.true("GROUP BY" not in r.err, r.err)
+
+
+@scenario("sql")
+def a_name_with_a_dot_is_asked_for_in_double_quotes(t):
+    t.write("in.jsonl", '{"id": 1, "user": {"name": "a"}}\n')
+    args = ("--jsonl", "in.jsonl", "--fields", "id,user.name", "--into", "sqlite:wh.db", "--table", "t", "--sql")
+    t.says(t.run("run", *args, "SELECT id, user.name FROM batch", want=2),
+           'no such column: user.name; the batch has: id, user.name; a name with a dot stands in double quotes: "user.name"')
+    t.run("run", *args, 'SELECT id, "user.name" AS name FROM batch')
+    t.equal([(1, "a")], t.rows("wh.db", "SELECT * FROM t"), "rows")

@@ -94,6 +94,14 @@ static const struct row rows[] = {
     { "value_for_a_switch", JOB "--fresh=1", "tranche: --fresh takes no value\n" HINT },
     { "value_missing", JOB "--table",
       "tranche: --table needs a value: --table NAME\n" HINT },
+    { "flag_in_place_of_a_value", "tranche|run|--csv|a.csv|--delimiter|--into|null:",
+      "tranche: --delimiter needs a value, and '--into' is a flag; if it is meant, write "
+      "--delimiter=--into\n" HINT },
+    { "flag_in_place_of_a_letters_value", JOB "-j|--fresh",
+      "tranche: --workers needs a value, and '--fresh' is a flag; if it is meant, write "
+      "--workers=--fresh\n" HINT },
+    { "help_of_a_strange_command", "tranche|help|ruin",
+      "tranche: unknown command 'ruin'; did you mean 'run'?\n" },
     { "letter_without_value", JOB "-j",
       "tranche: --workers needs a value: --workers N\n" HINT },
     { "two_job_files", "tranche|run|a.yaml|b.yaml",
@@ -557,6 +565,8 @@ static void help_is_on_standard_output(void **state)
         { "tranche|run|-h|--no-such-flag", "Usage: tranche run [JOB.yaml]" },
         { "tranche|check|x.yaml|--help", "Usage: tranche check [JOB.yaml]" },
         { "tranche|runs|--help", "Usage: tranche runs" },
+        { "tranche|help", "Usage: tranche COMMAND" },
+        { "tranche|help|run", "Usage: tranche run [JOB.yaml]" },
         { "tranche|--version", "tranche " TRANCHE_VERSION "\n" },
         { "tranche|run|--version", "tranche " TRANCHE_VERSION "\n" },
     };
