@@ -55,10 +55,11 @@ static err_t read_load(sqlite3_stmt *st, const struct load_identity *id,
 }
 
 // What takes the table's place is staged, and in the end forgets who put rows into the old
-// one: only another that does so is in its way.
-static bool stands_in_the_way(const struct load_identity *id, const struct load_row *load)
+// one: only another that does so is in its way. --fresh cuts off what stands in a file.
+static bool stands_in_the_way(const struct warehouse *w, const struct load_identity *id,
+                              const struct load_row *load)
 {
-    return id->mode != MODE_REPLACE || load->staging;
+    return id->mode != MODE_REPLACE || load->staging || (w->files && id->fresh);
 }
 
 static err_t find_loads(struct warehouse *w, const struct load_identity *id,
@@ -80,7 +81,7 @@ static err_t find_loads(struct warehouse *w, const struct load_identity *id,
         struct load_row *to = NULL;
         bool loading = strcmp(column(st, 2), "loading") == 0;
         out->torn |= loading;
-        if (loading && stands_in_the_way(id, &load) && !out->unfinished.same)
+        if (loading && stands_in_the_way(w, id, &load) && !out->unfinished.same)
             to = &out->unfinished;
         else if (!loading && load.same)
             to = &out->complete;

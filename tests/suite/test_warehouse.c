@@ -568,7 +568,7 @@ static void a_replace_takes_the_place_of_what_an_unfinished_load_began(void **st
     replace.load = (struct load_state){ 0 };
     replace.id.mode = MODE_REPLACE;
     kit_open(&replace);
-    for (int fresh = 0; fresh < 2; fresh++) {
+    for (int fresh = 0; fresh < (now->tables ? 2 : 1); fresh++) {
         replace.id.fresh = fresh;
         kit_begin(&replace);
         replace.images = k->images;

@@ -241,7 +241,7 @@ static void an_unfinished_table_stands_in_the_way_of_other_jobs(void **state)
 }
 
 // What was appended and dropped must not come back as rows of somebody else.
-static void what_an_append_began_stays_until_a_table_takes_its_place(void **state)
+static void what_fresh_drops_of_an_append_is_cut_off(void **state)
 {
     (void)state;
     for (int swap = 0; swap < 2; swap++) {
@@ -257,15 +257,14 @@ static void what_an_append_began_stays_until_a_table_takes_its_place(void **stat
         plain(&s, false);
         s.k.id.fresh = true;
         kit_begin(&s.k);
-        is(&s.k, "out.csv", "a,b\n1,r1\n1,r1\n2,r2\n3,r3\n4,\"torn");
+        is(&s.k, "out.csv", "a,b\n1,r1\n");
         kit_commit(&s.k, 0, 10, 40);
         finish(&s.k, 40, swap);
         s.k.id.fresh = false;
         plain(&s, true);
-        load(&s.k, 40);
+        load(&s.k, 30);
         is(&s.k, "out.csv",
-           swap ? "a,b\n1,r1\n2,r2\n3,r3\n1,r1\n2,r2\n3,r3\n"
-                : "a,b\n1,r1\n1,r1\n2,r2\n3,r3\n");
+           swap ? "a,b\n1,r1\n2,r2\n3,r3\n1,r1\n2,r2\n" : "a,b\n1,r1\n1,r1\n2,r2\n");
         kit_free(&s.k);
     }
 }
@@ -525,7 +524,7 @@ int main(void)
         EACH(room_that_the_parts_took_is_given_back),
         EACH(rows_of_another_job_are_appended_behind_the_table),
         EACH(an_unfinished_table_stands_in_the_way_of_other_jobs),
-        EACH(what_an_append_began_stays_until_a_table_takes_its_place),
+        EACH(what_fresh_drops_of_an_append_is_cut_off),
         EACH(an_input_is_no_output),
         EACH(a_disk_that_is_full_at_the_end_is_said_and_tried_again),
         EACH(a_text_that_does_not_fit_leaves_no_file),
