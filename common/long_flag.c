@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-const char *long_flag_cut_short(char *const argv[], const struct option *longs, int value)
+const char *long_flag_cut_short(char *const *argv, const struct option *longs, int value)
 {
     while (longs->name && longs->val != value)
         longs++;

@@ -10,7 +10,7 @@
 // The name of the flag of which getopt_long has just taken the beginning; NULL: it was
 // written out, or a letter. `value` is what getopt_long returned, which names one of
 // `longs`.
-const char *long_flag_cut_short(char *const argv[], const struct option *longs, int value);
+const char *long_flag_cut_short(char *const *argv, const struct option *longs, int value);
 
 // For a sentence: "'--sche' is cut short: write --schedule", with both names as arguments.
 #define LONG_FLAG_SENTENCE "%s is cut short: write --%s"

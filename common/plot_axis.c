@@ -56,7 +56,8 @@ static void put_ticks(struct plot_axis *a, long double step, long double first,
 {
     long double most = fmaxl(fabsl(a->lo), fabsl(a->hi));
     a->n = 0;
-    for (long double k = first; k <= last && a->n < PLOT_TICKS; k++) {
+    while (first + a->n <= last && a->n < PLOT_TICKS) {
+        long double k = first + a->n;
         struct plot_tick *t = &a->tick[a->n++];
         t->at = (double)((k * step - a->lo) / (a->hi - a->lo));
         tick_label(k * step, step, most, t->label);
@@ -103,9 +104,10 @@ void plot_axis_rounded(struct plot_axis *a, double lo, double hi, uint32_t most)
     if (lo == hi && lo < 0) hi = 0;
     a->lo = lo, a->hi = hi;
     long double step = widen(&a->lo, &a->hi, most), first, last;
-    for (;; step = next_step(step)) {
+    first = floorl(a->lo / step), last = ceill(a->hi / step);
+    while (last - first + 1 > most) {
+        step = next_step(step);
         first = floorl(a->lo / step), last = ceill(a->hi / step);
-        if (last - first + 1 <= most) break;
     }
     a->lo = first * step, a->hi = last * step;
     put_ticks(a, step, first, last);

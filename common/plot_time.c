@@ -215,8 +215,10 @@ bool plot_time_read(const char *p, size_t n, double *seconds)
     if (!date) t += number(p + 11, 2) * 3600 + number(p + 14, 2) * 60;
     if (!date && i < n && p[i] == ':') t += number(p + i + 1, 2), i += 3;
     if (!date && i < n && p[i] == '.')
-        for (i++; i < n && p[i] >= '0' && p[i] <= '9'; i++, unit /= 10)
+        for (i++; i < n && p[i] >= '0' && p[i] <= '9'; i++) {
             t += (p[i] - '0') * unit;
+            unit /= 10;
+        }
     *seconds = date ? t : t - zone(p + i, n - i);
     return true;
 }

@@ -50,7 +50,7 @@ static void read_now(sqlite3_stmt *q, struct web_run *out)
     struct journal_now *n = &out->now;
     uint64_t *numbers[] = { &n->rows_read, &n->rows_rejected, &n->rows_loaded,
                             &n->chunks,    &n->retries,       &n->bytes_read };
-    uint32_t *crew[] = { &n->workers, &n->slots, &n->busy };
+    uint32_t *here[] = { &n->workers, &n->slots, &n->busy };
     n->at_ms = sqlite3_column_int64(q, 24);
     for (int i = 0; i < 6; i++)
         *numbers[i] = web_view_u64(q, 25 + i);
@@ -61,7 +61,7 @@ static void read_now(sqlite3_stmt *q, struct web_run *out)
     n->waiting = web_view_u64(q, 35);
     n->to_come = sqlite3_column_int64(q, 36);
     for (int i = 0; i < 3; i++)
-        *crew[i] = (uint32_t)web_view_u64(q, 37 + i);
+        *here[i] = (uint32_t)web_view_u64(q, 37 + i);
     n->results = web_view_u64(q, 40);
 }
 
