@@ -96,6 +96,19 @@ static void json_cache(const struct past *p, FILE *out)
     fputc(']', out);
 }
 
+void past_json_counts(const struct journal_run *r, FILE *out)
+{
+    past_json_number("rows_read", r->rows_read, out);
+    past_json_number("rows_parsed", r->rows_parsed, out);
+    past_json_number("rows_rejected", r->rows_rejected, out);
+    past_json_number("rows_emitted", r->rows_emitted, out);
+    past_json_number("rows_loaded", r->rows_loaded, out);
+    past_json_number("rows_refused", r->rows_refused, out);
+    past_json_number("chunks_done", r->chunks, out);
+    past_json_number("retries", r->retries, out);
+    past_json_number("bytes_read", r->bytes_read, out);
+}
+
 void past_json_totals(const struct past *p, FILE *out)
 {
     const struct journal_run *r = &p->run;
@@ -110,15 +123,7 @@ void past_json_totals(const struct past *p, FILE *out)
     fprintf(out, ",\"goes_on\":%s,\"started_ms\":%lld,\"seconds\":%.3f,\"exit_code\":%d",
             p->goes_on ? "true" : "false", (long long)p->started_ms, r->seconds,
             r->exit_code);
-    past_json_number("rows_read", r->rows_read, out);
-    past_json_number("rows_parsed", r->rows_parsed, out);
-    past_json_number("rows_rejected", r->rows_rejected, out);
-    past_json_number("rows_emitted", r->rows_emitted, out);
-    past_json_number("rows_loaded", r->rows_loaded, out);
-    past_json_number("rows_refused", r->rows_refused, out);
-    past_json_number("chunks_done", r->chunks, out);
-    past_json_number("retries", r->retries, out);
-    past_json_number("bytes_read", r->bytes_read, out);
+    past_json_counts(r, out);
     past_json_number("attempts", p->attempts, out);
     past_json_number("attempts_failed", p->failed, out);
     past_json_number("attempts_lost", p->lost, out);

@@ -13,6 +13,8 @@ void past_json_text(const char *key, const char *s, FILE *out);
 // Members of an object: run, status, rows, times, workers.
 void past_json_run(const struct past *p, FILE *out);
 void past_json_totals(const struct past *p, FILE *out); // ... without the workers
+// ... what was counted alone: rows, chunks, retries, bytes
+void past_json_counts(const struct journal_run *r, FILE *out);
 void past_json_worker(const struct journal_worker *w, FILE *out);
 // Elements of a list:
 void past_json_samples(const struct past *p, FILE *out);

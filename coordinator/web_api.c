@@ -176,15 +176,7 @@ static void json_run(const struct web_run *w, FILE *out)
     maybe("ended_ms", w->ended_ms ? w->ended_ms : -1, out);
     fprintf(out, ",\"seconds\":%.3f", r->seconds);
     integer("exit_code", r->exit_code, out);
-    past_json_number("rows_read", r->rows_read, out);
-    past_json_number("rows_parsed", r->rows_parsed, out);
-    past_json_number("rows_rejected", r->rows_rejected, out);
-    past_json_number("rows_emitted", r->rows_emitted, out);
-    past_json_number("rows_loaded", r->rows_loaded, out);
-    past_json_number("rows_refused", r->rows_refused, out);
-    past_json_number("chunks_done", r->chunks, out);
-    past_json_number("retries", r->retries, out);
-    past_json_number("bytes_read", r->bytes_read, out);
+    past_json_counts(r, out);
     json_now(w, out);
 }
 
