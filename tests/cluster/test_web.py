@@ -1,6 +1,7 @@
 """The HTTP side of a server: who may ask and how, what is told, and what hostile clients get."""
 
 import base64
+import errno
 import http.client
 import json
 import os
@@ -39,8 +40,10 @@ class Web:
                 while part := s.recv(65536):
                     got += part
                 return got
-            except ConnectionError:
-                return b""
+            except OSError as e:
+                if isinstance(e, ConnectionError) or e.errno == errno.ENOTCONN:  # cut, before or after our last byte
+                    return b""
+                raise
 
     def get(self, path, method="GET", **headers):
         c = http.client.HTTPConnection(self.host, self.port, timeout=60)
