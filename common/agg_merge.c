@@ -111,7 +111,7 @@ void agg_merge_start(struct agg_merge *m)
     for (uint32_t i = 0; i < m->plan.n; i++) {
         struct state *s = &m->state[i];
         s->n = 0;
-        s->best.kind = CELL_NULL;
+        s->best = (struct cell){ .kind = CELL_NULL };
         if (s->moments) {
             s->moments->n = 0;
             s->moments->flags = 0;

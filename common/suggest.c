@@ -43,8 +43,10 @@ void suggest_offer(struct suggest *s, const char *candidate)
 {
     size_t length = strlen(s->word);
     size_t allowed = length <= 3 ? 1 : length <= 7 ? 2 : 3;
+    size_t other = strlen(candidate); // a distance is no less than that of the lengths
+    if (other > length + allowed || length > other + allowed) return;
     size_t d = suggest_distance(s->word, candidate);
-    if (d > allowed || d >= strlen(candidate)) return;
+    if (d > allowed || d >= other) return;
     if (s->best && d >= s->distance) return;
     s->best = candidate;
     s->distance = d;

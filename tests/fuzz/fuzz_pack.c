@@ -42,7 +42,7 @@ static void own(const uint8_t *p, size_t n)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 3) return 0;
-    size_t want = data[0] | (size_t)data[1] << 8 | (size_t)(data[2] & 15) << 16;
+    size_t want = data[0] | (size_t)data[1] << 8 | (size_t)(data[2] & 1) << 16;
     uint8_t *p = malloc(size - 3 + 1);
     if (!p) return 0;
     memcpy(p, data + 3, size - 3);

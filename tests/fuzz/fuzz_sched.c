@@ -303,8 +303,7 @@ static void ask(const struct sched *s, const struct input *in)
     assert(!sched_finished(s) || !waits);
     for (size_t i = 0; sched_finished(s) && i < in->n_seen; i++)
         assert(in->seen[i].state == NONE || in->seen[i].state == UNSURE);
-    for (size_t i = 0; i < 16; i++)
-        (void)sched_worker_refuses(s, in->said[i].worker);
+    (void)sched_worker_refuses(s, in->said[in->n % 16].worker); // another each time
 }
 
 // ---- from here on all goes well ----
