@@ -1,5 +1,6 @@
 #include "common/conf.h"
 
+#include "common/near_file.h"
 #include "common/opt_set.h"
 #include "common/text.h"
 
@@ -293,12 +294,23 @@ void conf_stand_in(const char *path, const void *p, size_t n)
     stand_in.n = n;
 }
 
+static err_t cannot_open(const char *path, struct err *e)
+{
+    char near[4400], shown[TEXT_QUOTED];
+    if (errno != ENOENT || !near_file(path, near, sizeof near))
+        return err_sys(e, "%s: cannot open the job file", path);
+    return err_set(e, ERR_IO,
+                   "%s: cannot open the job file: No such file or directory; did you mean "
+                   "%s?",
+                   path, text_quoted(near, shown));
+}
+
 err_t conf_read_file(const char *path, struct buf *out, struct err *e)
 {
     if (stand_in.path && strcmp(path, stand_in.path) == 0)
         return buf_add(out, stand_in.p, stand_in.n, e);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return err_sys(e, "%s: cannot open the job file", path);
+    if (fd < 0) return cannot_open(path, e);
     err_t rc = buf_reserve(out, VALUE_MAX_BYTES + 1, e);
     while (rc == ERR_OK && out->n <= VALUE_MAX_BYTES) {
         ssize_t n = read(fd, out->p + out->n, VALUE_MAX_BYTES + 1 - out->n);

@@ -1,7 +1,10 @@
 #include "coordinator/cli_jobs.h"
 
 #include "common/conf.h"
+#include "common/opt.h"
 #include "common/say.h"
+#include "common/suggest.h"
+#include "common/text.h"
 #include "coordinator/backlog_json.h"
 #include "coordinator/cli.h"
 #include "coordinator/client.h"
@@ -259,6 +262,26 @@ static int submit(struct asked *k, struct submission *s, const char *token,
     return wait ? wait_for(k, t.job) : flushed(k, CLI_OK);
 }
 
+// Run's own flags are read later; one that is nobody's may be meant as one of these.
+static int own_flags(const struct words *w, const struct strings *rest)
+{
+    for (size_t i = 0; i < rest->n; i++) {
+        char name[64];
+        struct suggest s = { .word = name + 2 };
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(rest->v[i], "="), rest->v[i]);
+        if (strncmp(name, "--", 2) != 0 || opt_by_flag(name + 2)) continue;
+        for (const struct word *x = w->all; x->flag; x++)
+            suggest_offer(&s, x->flag + 2);
+        size_t own = s.best ? s.distance : SIZE_MAX;
+        for (size_t k = 0; k < opt_n; k++)
+            if (opt_table[k].flag) suggest_offer(&s, opt_table[k].flag);
+        if (s.best && s.distance == own)
+            return words_wrong(w, "unknown flag %s; did you mean '--%s'?",
+                               text_quoted(rest->v[i], (char[TEXT_QUOTED]){ 0 }), s.best);
+    }
+    return -1;
+}
+
 static int do_submit(struct asked *k, int argc, char **argv)
 {
     const char *priority = NULL, *token = NULL;
@@ -277,6 +300,7 @@ static int do_submit(struct asked *k, int argc, char **argv)
     k->words.all = all;
     k->words.rest = &s.words;
     int code = words_read(&k->words, argc, argv);
+    if (code < 0) code = own_flags(&k->words, &s.words);
     k->words.all = NULL;
     k->words.rest = NULL;
     if (code < 0 && !words_output(&k->words, k->output_text, &k->output)) code = CLI_USAGE;

@@ -158,6 +158,8 @@ static err_t write_page(struct asked *a, struct past *p, struct err *e)
     TRY(past_html(p, &page, e));
     err_t rc = whole_file_write(a->html, page.p, page.n, e);
     buf_free(&page);
+    if (rc == ERR_OK && !is_output(a, "quiet"))
+        say_to(a->complain, "the report of run %s is written to %s\n", p->run.id, a->html);
     return rc;
 }
 

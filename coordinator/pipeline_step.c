@@ -79,7 +79,8 @@ static void say_skipped(struct deciding *d, struct step_told *told)
     told->skipped = true;
     snprintf(told->reason, sizeof told->reason, "nothing has changed since %s (run %s)",
              when, d->past.run);
-    say(d->job, "skipped, %s", told->reason);
+    if (d->job->output != OUTPUT_HUMAN) // else the list at the end says it
+        say(d->job, "skipped, %s", told->reason);
 }
 
 static void ended_well(struct deciding *d, const struct step_told *told)

@@ -39,6 +39,13 @@ static const char *count(uint64_t n, char *out)
     return out;
 }
 
+// Paths of a job file are those of its folder; who reads this looks from the current one.
+static const char *into_shown(const struct job *j)
+{
+    bool file = strncmp(j->into, "sqlite:", 7) == 0 || job_into_text(j);
+    return file && j->dir && strcmp(j->dir, ".") != 0 ? j->into : j->into_written;
+}
+
 static void headline(const struct report *r, FILE *out)
 {
     char rows[32], rate[32], time[32];
@@ -47,7 +54,7 @@ static void headline(const struct report *r, FILE *out)
         say_to(out,
                "%s: nothing new since the last run; %s is as it was (--fresh "
                "starts over)\n",
-               r->job->name, job_into_text(r->job) ? r->job->into_written : "the table");
+               r->job->name, job_into_text(r->job) ? into_shown(r->job) : "the table");
         return;
     }
     double s = r->seconds > 0 ? r->seconds : 1e-9;
@@ -57,9 +64,9 @@ static void headline(const struct report *r, FILE *out)
         format_seconds(r->seconds, time, sizeof time);
     bool table = !job_into_text(r->job);
     say_to(out, "%s: %s rows into %s%s%s%s in %s, %s rows/s%s\n", r->job->name,
-           count(r->merge ? r->merge->rows_out : t->rows_loaded, rows),
-           r->job->into_written, table ? " (table " : "", table ? r->job->table : "",
-           table ? ")" : "", time, count((uint64_t)((double)t->rows_read / s), rate),
+           count(r->merge ? r->merge->rows_out : t->rows_loaded, rows), into_shown(r->job),
+           table ? " (table " : "", table ? r->job->table : "", table ? ")" : "", time,
+           count((uint64_t)((double)t->rows_read / s), rate),
            r->resumed ? "; continued an earlier run" : "");
 }
 
@@ -76,19 +83,19 @@ static void file_line(const struct source_input *in, const struct ledger_row *ro
 static void where_rejects_are(const struct job *j, FILE *out)
 {
     static const char columns[] = "(file, line, byte_offset, column, reason, raw)";
-    if (strcmp(j->into, "null:") == 0)
+    if (strcmp(j->into, "null:") == 0) {
         say_to(out, "  rejected rows are not kept; a destination that keeps rows keeps "
                     "them, too\n");
-    else if (!job_into_text(j))
+    } else if (!job_into_text(j)) {
         say_to(out, "  rejected rows stand in %s_rejects %s\n", j->table, columns);
-    else if (strncmp(j->into, "stdout:", 7) == 0)
+    } else if (strncmp(j->into, "stdout:", 7) == 0) {
         say_to(out, "  rejected rows are not kept; the first ones were named above\n");
-    else
+    } else {
+        const char *path = strchr(into_shown(j), ':') + 1, *star = strrchr(path, '*');
         say_to(out, "  rejected rows stand in %.*s%s.rejects %s\n",
-               (int)strcspn(strchr(j->into_written, ':') + 1, "*"),
-               strchr(j->into_written, ':') + 1,
-               strchr(j->into_written, '*') ? strchr(j->into_written, '*') + 1 : "",
-               columns);
+               (int)(star ? (size_t)(star - path) : strlen(path)), path,
+               star ? star + 1 : "", columns);
+    }
 }
 
 // A kind of mistake that thousands of rows share is one mistake of the job.

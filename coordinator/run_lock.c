@@ -52,21 +52,70 @@ static void command(char out[200])
     if (slash) memmove(out, slash + 1, strlen(slash + 1) + 1);
 }
 
+static const char BOOT_ID[] = "/proc/sys/kernel/random/boot_id";
+enum { HOST_ID = 17, BEGAN = 24 };
+
+// "": the machine has no id of its own, and another one may have its name.
+static void host_id(char out[HOST_ID])
+{
+    char id[110], hex[HASH_HEX];
+    line_of_path("/etc/machine-id", id, 40);
+    size_t n = strlen(id);
+    out[0] = '\0';
+    if (n == 0 || gethostname(id + n, 65) != 0) return;
+    id[n + 64] = '\0';
+    hash_hex(hash_bytes(id, strlen(id)), hex);
+    snprintf(out, HOST_ID, "%.16s", hex);
+}
+
+// "": it cannot be told.
+static void began_of(pid_t pid, char out[BEGAN])
+{
+    enum { BEHIND_NAME = 20 }; // fields from the end of its name to its start
+    char path[40], line[1024];
+    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+    line_of_path(path, line, sizeof line);
+    const char *s = strrchr(line, ')'); // a name may have any characters
+    for (int i = 0; s && i < BEHIND_NAME; i++)
+        if ((s = strchr(s + 1, ' ')) && i + 1 == BEHIND_NAME) s++;
+    snprintf(out, BEGAN, "%.*s", s ? (int)strspn(s, "0123456789") : 0, s ? s : "");
+}
+
 void run_lock_holder(char out[RUN_LOCK_HOLDER])
 {
-    char boot[40];
-    line_of_path("/proc/sys/kernel/random/boot_id", boot, sizeof boot);
-    snprintf(out, RUN_LOCK_HOLDER, "%ld@%s", (long)getpid(), boot);
+    char boot[40], host[HOST_ID], began[BEGAN];
+    line_of_path(BOOT_ID, boot, sizeof boot);
+    host_id(host);
+    began_of(getpid(), began);
+    snprintf(out, RUN_LOCK_HOLDER, "%ld@%s@%s@%s", (long)getpid(), boot, host, began);
+}
+
+// The part of `holder` behind the nth '@'; "": it has none.
+static void part(const char *holder, int nth, char *out, size_t size)
+{
+    const char *s = holder;
+    for (; s && nth > 0; nth--)
+        if ((s = strchr(s, '@'))) s++;
+    snprintf(out, size, "%.*s", s ? (int)strcspn(s, "@") : 0, s ? s : "");
 }
 
 bool run_lock_holder_lives(const char *holder)
 {
-    char boot[40];
-    line_of_path("/proc/sys/kernel/random/boot_id", boot, sizeof boot);
+    char boot[40], its_boot[40], host[HOST_ID], its_host[HOST_ID], began[BEGAN],
+        its_began[BEGAN];
     long pid = strtol(holder, NULL, 10);
-    const char *at = strchr(holder, '@');
-    if (pid <= 0 || !at || strcmp(at + 1, boot) != 0) return true;
-    return kill((pid_t)pid, 0) == 0 || errno != ESRCH;
+    line_of_path(BOOT_ID, boot, sizeof boot);
+    part(holder, 1, its_boot, sizeof its_boot);
+    part(holder, 2, its_host, sizeof its_host);
+    part(holder, 3, its_began, sizeof its_began);
+    if (pid <= 0 || !its_boot[0]) return true;
+    if (strcmp(boot, its_boot) != 0) {
+        host_id(host);
+        return !its_host[0] || strcmp(host, its_host) != 0;
+    }
+    if (kill((pid_t)pid, 0) != 0 && errno == ESRCH) return false;
+    began_of((pid_t)pid, began);
+    return !its_began[0] || !began[0] || strcmp(began, its_began) == 0;
 }
 
 static err_t made(int rc, const char *path, struct err *e)

@@ -32,10 +32,13 @@ bool run_lock_is_taken(const char *dir, const char *key); // false: it cannot be
 // Whoever has a copy of this descriptor holds the lock, too.
 int run_lock_fd(const struct run_lock *l);
 
-#define RUN_LOCK_HOLDER 64
-// Names this process on this machine since its boot, for run_lock_holder_lives.
+#define RUN_LOCK_HOLDER 96
+// Names this process on this machine since its boot, for run_lock_holder_lives:
+// PID@BOOT@HOST@BEGAN, HOST a digest of the machine's id and name, BEGAN its start in clock
+// ticks (field 22 of proc(5)'s stat). Names of earlier versions end behind BOOT.
 void run_lock_holder(char out[RUN_LOCK_HOLDER]);
-// False only when it is certain that the process so named is gone. Of another host: true.
+// False only when it is certain that the process so named is gone: also when this machine
+// was started anew, or its number is another process's now. Of another host: true.
 bool run_lock_holder_lives(const char *holder);
 
 #endif

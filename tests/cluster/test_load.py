@@ -123,6 +123,18 @@ def another_transform_of_a_file_that_is_in_says_that_it_comes_again(t):
 
 
 @scenario("load")
+def the_summary_names_the_file_as_seen_from_the_current_folder(t):
+    os.mkdir(t.path("in"))
+    t.write("in/a.csv", "id\n1\nx\n")
+    source = "source: {csv: a.csv, types: {id: integer}}\nlimits: {bad_rows: 1}\n"
+    t.write("in/db.yaml", source + "load: {into: sqlite:wh.db, table: t}\n")
+    t.write("in/text.yaml", source + "load: {into: 'csv:out-*.csv'}\n")
+    t.says(t.run("run", "in/db.yaml", want=3), "1 rows into sqlite:in/wh.db (table t)")
+    t.says(t.run("run", "in/text.yaml", want=3), "1 rows into csv:in/out-*.csv in ", "stand in in/out-.csv.rejects ")
+    t.true(os.path.exists(t.path("in/out-.csv.rejects")), "there it is")
+
+
+@scenario("load")
 def append_takes_only_the_new_tail_and_the_new_file(t):
     t.write("a-1.csv", "id,v\n1,x\n2,y\n")
     args = ("run", "--csv", "a-*.csv", "--into", "sqlite:wh.db", "--table", "t", "--output", "json")

@@ -190,6 +190,12 @@ static const struct row {
     { "an_answer_that_got_lost", "jobs", SERVER(ONE_LOST), CLI_INFRASTRUCTURE, NULL,
       "tranche: jobs: nothing was heard\n" },
     { "output_of_no_kind", "jobs|--output|xml", SERVER(NONE), CLI_USAGE, NULL, "--output" },
+    { "submit_with_a_slip_in_a_flag_of_its_own", "submit|--range|3|--prioritty|80",
+      SERVER(NONE), CLI_USAGE, NULL,
+      "submit: unknown flag '--prioritty'; did you mean '--priority'?; see 'tranche submit "
+      "--help'" },
+    { "submit_with_a_slip_in_a_flag_of_run", "submit|--rnage=3|--into|null:", SERVER(NONE),
+      CLI_USAGE, NULL, "unknown flag '--rnage=3'; did you mean '--range'?" },
     { "submit_with_output_of_no_kind", "submit|--output|xml|--range|3", SERVER(NONE),
       CLI_USAGE, NULL, "--output" },
     { "a_number_that_is_none", "wait|x", SERVER(NONE), CLI_USAGE, NULL, "a job" },

@@ -441,7 +441,7 @@ static void different_loads_share_a_folder(void **state)
 static void a_process_is_known_to_live_or_not(void **state)
 {
     (void)state;
-    char me[RUN_LOCK_HOLDER], gone[RUN_LOCK_HOLDER];
+    char me[RUN_LOCK_HOLDER], gone[2 * RUN_LOCK_HOLDER];
     run_lock_holder(me);
     assert_true(run_lock_holder_lives(me));
     pid_t pid = fork();
@@ -449,6 +449,17 @@ static void a_process_is_known_to_live_or_not(void **state)
     waitpid(pid, NULL, 0);
     snprintf(gone, sizeof gone, "%d%s", (int)pid, strchr(me, '@'));
     assert_false(run_lock_holder_lives(gone));
+    // Its number is another process's now; before, names ended behind the boot.
+    snprintf(gone, sizeof gone, "%s1", me);
+    assert_false(run_lock_holder_lives(gone));
+    char *host = strchr(strchr(me, '@') + 1, '@');
+    snprintf(gone, sizeof gone, "%.*s", (int)(host - me), me);
+    assert_true(run_lock_holder_lives(gone));
+    // This machine was started anew, if it can be told from others.
+    snprintf(gone, sizeof gone, "%ld@another-boot%s", (long)getpid(), host);
+    assert_int_equal(host[1] == '@', run_lock_holder_lives(gone));
+    snprintf(gone, sizeof gone, "%ld@another-boot@another-host@1", (long)getpid());
+    assert_true(run_lock_holder_lives(gone));
     assert_true(run_lock_holder_lives("1234@another-boot")); // who knows
     assert_true(run_lock_holder_lives("nonsense"));
 }
