@@ -29,6 +29,7 @@ struct loader {
     size_t n_kept, kept_bytes;
     const struct warehouse_ops *ops;
     struct warehouse *w;
+    size_t most; // results in a transaction
     warehouse_say *say;
     void *say_arg;
     _Atomic bool give_up;
@@ -200,8 +201,7 @@ static void note_alone(struct loader *l, struct load_item *i)
 static void gather(struct loader *l, struct gathered *g, struct load_item *i)
 {
     bool large = !result_is_small(&i->result);
-    if (g->n == WAREHOUSE_SMALL_GROUP || (large && g->n_large == WAREHOUSE_GROUP))
-        flush(l, g);
+    if (g->n == l->most || (large && g->n_large == WAREHOUSE_GROUP)) flush(l, g);
     g->item[g->n++] = i;
     g->n_large += large;
     g->bytes += item_bytes(i) + i->held;
@@ -301,6 +301,17 @@ static void *checker_main(void *arg)
     return NULL;
 }
 
+static size_t most_together(void)
+{
+    size_t n = WAREHOUSE_SMALL_GROUP;
+#ifdef TRANCHE_TEST_HOOKS
+    const char *text = getenv("TRANCHE_COMMIT_MOST");
+    size_t given = text ? strtoul(text, NULL, 10) : 0;
+    if (given && given < n) n = given;
+#endif
+    return n;
+}
+
 err_t loader_start(struct loader **out, const struct warehouse_ops *ops,
                    struct warehouse *w, warehouse_say *say, void *say_arg, struct err *e)
 {
@@ -309,6 +320,7 @@ err_t loader_start(struct loader **out, const struct warehouse_ops *ops,
     if (!l) return err_set(e, ERR_NOMEM, "out of memory");
     l->ops = ops;
     l->w = w;
+    l->most = most_together();
     l->say = say;
     l->say_arg = say_arg;
     l->in = queue_new(QUEUE_ANY, QUEUE_ANY);

@@ -5,6 +5,8 @@
 // that are checked while a transaction is under way share the next one, and small ones that
 // come soon after it wait for each other a moment. A full disk or a
 // locked database makes it wait, say so, and try again; nothing else is tried twice.
+// Builds with TRANCHE_TEST_HOOKS put at most TRANCHE_COMMIT_MOST results into a
+// transaction.
 //
 //   loader_push -> in -> checker -> checked -> committer -> out -> loader_next
 

@@ -190,6 +190,12 @@ class Case:
             shutil.rmtree(self.dir, ignore_errors=True)
 
 
+def dies_at_commit(nth=1):
+    """The environment of a run that is killed behind its nth commit, each of which has one batch:
+    how many a busy machine puts into one is nobody's to say, and it may be all of them."""
+    return {"TRANCHE_CRASH_AT": f"commit-after-commit:{nth}", "TRANCHE_COMMIT_MOST": "1"}
+
+
 def read_csv(path, **kw):
     with open(path, newline="", encoding="utf-8-sig") as f:
         return list(csv.reader(f, **kw))

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 
-from kit import needs_root, scenario
+from kit import dies_at_commit, needs_root, scenario
 
 
 def load(t, *more, want, csv="in.csv", into="sqlite:wh.db"):
@@ -267,7 +267,7 @@ def a_file_that_was_loaded_in_part_and_is_gone_is_missed(t):
     for name in "ab":
         t.write(f"{name}.csv", "k\n" + "".join(f"{name}{i}\n" for i in range(20000)))
     job = ("run", "--csv", "[ab].csv", "--into", "sqlite:wh.db", "--table", "t", "--batch-bytes", "8KiB")
-    t.run(*job, want=-signal.SIGKILL, env={"TRANCHE_CRASH_AT": "commit-after-commit:1"})
+    t.run(*job, want=-signal.SIGKILL, env=dies_at_commit())
     os.rename(t.path("a.csv"), t.path("hidden"))
     t.says(t.run(*job, want=1), "a.csv", "part", "--fresh")
     os.rename(t.path("hidden"), t.path("a.csv"))

@@ -5,7 +5,7 @@ import os
 import signal
 from collections import Counter
 
-from kit import scenario
+from kit import dies_at_commit, scenario
 from test_kills import named_points, points_without_a_test
 
 ROWS = 1500
@@ -54,7 +54,7 @@ BISECTED = ("--sql", "SELECT id, g, json_extract(iif(id = 300, '{', v), '$') AS 
 MERGED = ("--merge-sql", "SELECT g, max(v) AS v FROM parts GROUP BY g")
 CSV, JSONL, PARTS = (("--into", into) for into in ("csv:out/o.csv", "jsonl:out/o.jsonl", "csv:out/part-*.csv"))
 REPLACE = ("--mode", "replace")
-DIES = {"TRANCHE_CRASH_AT": "commit-after-commit"}
+DIES = dies_at_commit()
 
 
 def earlier(args, env=None):

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 from contextlib import closing
 
-from kit import Failed, read_csv, scenario
+from kit import Failed, dies_at_commit, read_csv, scenario
 
 KEYS = ("run status rows_read rows_parsed rows_rejected rows_emitted rows_loaded rows_refused "
         "chunks chunks_cached retries bytes_read seconds workers table").split()
@@ -95,7 +95,7 @@ def a_refused_run_leaves_the_table_to_others_and_replace_always_works(t):
     t.equal("complete,complete", t.one("wh.db", states), "after another")
     t.run(*x, "--mode", "replace", "--fresh")
     t.equal([(1, 2), (3, 5)], t.rows("wh.db", "SELECT * FROM t"), "rows")
-    t.run(*y, env={"TRANCHE_CRASH_AT": "commit-after-commit:1"}, want=-signal.SIGKILL)
+    t.run(*y, env=dies_at_commit(), want=-signal.SIGKILL)
     t.says(t.run(*x, want=2), "another unfinished load", "--mode replace replaces all of the table")
     t.run(*x, "--mode", "replace")
     t.equal("replaced,replaced,replaced,replaced,complete", t.one("wh.db", states), "in the end")

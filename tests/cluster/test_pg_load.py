@@ -8,7 +8,7 @@ import subprocess
 import threading
 
 import pg as postgres
-from kit import Failed, needs_root, read_csv, scenario
+from kit import Failed, dies_at_commit, needs_root, read_csv, scenario
 
 ROWS = 60000
 SMALL = ("--batch-bytes", "32KiB", "--output", "json")
@@ -253,7 +253,7 @@ def fresh_takes_back_what_the_load_put_into_postgresql(t):
     pg = postgres.Postgres(t)
     make(t, 20000)
     pg.do("CREATE TABLE k(id bigint, h bigint, text text); INSERT INTO k VALUES (-1, 0, 'mine')")
-    p = t.start(*args(pg), env={"TRANCHE_CRASH_AT": "commit-after-commit:1"})
+    p = t.start(*args(pg), env=dies_at_commit())
     t.equal(-signal.SIGKILL, t.finish(p).code, "exit code")
     t.true(int(pg.one("SELECT count(*) FROM k")) > 1, "something was committed")
     t.run(*args(pg, "--fresh"))
@@ -661,7 +661,7 @@ def a_second_coordinator_takes_the_load_over_and_the_first_one_ends(t):
 def the_session_of_a_coordinator_that_hangs_in_a_transaction_is_ended(t):
     pg = postgres.Postgres(t)
     make(t, 20000)
-    t.equal(-9, t.finish(t.start(*args(pg), env={"TRANCHE_CRASH_AT": "commit-after-commit:1"})).code, "exit code")
+    t.equal(-9, t.finish(t.start(*args(pg), env=dies_at_commit())).code, "exit code")
     hanging = subprocess.Popen(["psql", "-XqAt", "-d", pg.url], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                stderr=subprocess.DEVNULL, env=t.env(PGAPPNAME="tranche load 1"))
     t.cleanups.append(hanging.kill)

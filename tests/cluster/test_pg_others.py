@@ -4,7 +4,7 @@ import signal
 import subprocess
 
 import pg as postgres
-from kit import scenario
+from kit import dies_at_commit, scenario
 from test_pg_load import args, exact, left, make, people
 
 
@@ -29,10 +29,10 @@ class Session:
         return self.p.wait() != 0
 
 
-def unfinished(t, pg, *more, at="commit-after-commit:1"):
+def unfinished(t, pg, *more, at=None):
     """The command of a load that was killed."""
     do = args(pg, *more)
-    t.equal(-signal.SIGKILL, t.finish(t.start(*do, env={"TRANCHE_CRASH_AT": at})).code, "exit code")
+    t.equal(-signal.SIGKILL, t.finish(t.start(*do, env={"TRANCHE_CRASH_AT": at} if at else dies_at_commit())).code, "exit code")
     return do
 
 

@@ -5,7 +5,7 @@ import os
 import signal
 import sqlite3
 
-from kit import scenario
+from kit import dies_at_commit, scenario
 from pg import Postgres
 from pg_proxy import Proxy
 
@@ -82,7 +82,7 @@ def a_killed_load_of_postgres_goes_on_where_it_stopped(t):
     pg.do(MAKE)
     run = args(pg.url, "--batch-rows", 7000)
     for n in (2, 5):
-        t.run(*run, want=-9, env={"TRANCHE_CRASH_AT": f"commit-after-commit:{n}"})
+        t.run(*run, want=-9, env=dies_at_commit(n))
     loaded(t, run)
     t.equal(TOTALS, totals(t), "rows")
     pg.do(f"INSERT INTO t VALUES({MANY + 1}, 'new', 0);")
@@ -95,7 +95,7 @@ def a_table_that_changed_between_two_runs_is_refused(t):
     pg = Postgres(t)
     pg.do(MAKE)
     run = args(pg.url, "--batch-rows", 7000)
-    t.run(*run, want=-9, env={"TRANCHE_CRASH_AT": "commit-after-commit:1"})
+    t.run(*run, want=-9, env=dies_at_commit())
     before = totals(t)
     pg.do("UPDATE t SET n = 0 WHERE i = 1;")
     done = t.run(*run, want=1)
@@ -157,7 +157,7 @@ def a_password_is_used_and_never_kept(t):
     t.write("job.yaml", f"source: {{postgres: '{open_url.replace(secret, 'wrong')}'}}\n")
     t.says(t.run(*as_file, want=1), "password authentication failed")
     t.write("job.yaml", f"source: {{postgres: '{open_url}'}}\n")
-    t.run(*as_file, want=-9, env={"TRANCHE_CRASH_AT": "commit-after-commit:1"})
+    t.run(*as_file, want=-9, env=dies_at_commit())
     os.unlink(t.path("job.yaml"))
     # The same job, whichever way the password comes.
     t.write("pgpass", f"127.0.0.1:{pg.port}:*:guarded:{secret}\n")

@@ -4,7 +4,7 @@ and what happens when one of the connections breaks or does not come about."""
 import os
 import signal
 
-from kit import scenario
+from kit import dies_at_commit, scenario
 from pg import Postgres
 from pg_proxy import Proxy
 
@@ -58,7 +58,7 @@ def a_killed_load_of_a_table_goes_on_where_it_stopped(t):
     pg, want = made(t, "CREATE ROLE reader LOGIN; GRANT SELECT ON t TO reader;")
     run = args(pg.at(user="reader"), "--batch-rows", 7000)
     for _ in range(2):
-        t.run(*run, want=-9, env={"TRANCHE_CRASH_AT": "commit-after-commit:1"})
+        t.run(*run, want=-9, env=dies_at_commit())
     # One connection finds the rows in the order in which several found them.
     t.wait_until(lambda: not pg.backends(), "the server has seen that they are gone")
     pg.do("ALTER ROLE reader CONNECTION LIMIT 1;")

@@ -3,7 +3,7 @@
 import os
 import signal
 
-from kit import scenario
+from kit import dies_at_commit, scenario
 
 CHAIN = """
 name: sales
@@ -216,7 +216,7 @@ def exact(t, rows):
 @scenario("pipelines")
 def a_pipeline_that_is_killed_goes_on_in_the_middle_of_a_step(t):
     rows = slow(t, 300000)
-    p = t.start("run", "p.yaml", "--output", "json", env={"TRANCHE_CRASH_AT": "commit-after-commit:3"})
+    p = t.start("run", "p.yaml", "--output", "json", env=dies_at_commit(3))
     r = t.finish(p)  # the step's process dies there: `first` has one batch, `slow` four commits at least
     t.equal({"first": "loaded", "slow": "failed", "last": "not run"}, states(r), "steps")
     t.says(r, "slow: its process ended by Killed; the same command goes on")

@@ -2,7 +2,7 @@
 
 import json
 
-from kit import scenario
+from kit import dies_at_commit, scenario
 
 
 def resumed(t, args, want=0):
@@ -49,7 +49,7 @@ def a_poison_row_of_a_range_stands_alone(t):
 def a_killed_range_goes_on_where_it_stopped(t):
     args = ("run", "--range", 50000, "--batch-rows", 100, "--into", "sqlite:wh.db", "--table", "r")
     for _ in range(2):  # at the first commit: how many there are is nobody's to say
-        t.run(*args, want=-9, env={"TRANCHE_CRASH_AT": "commit-after-commit:1"})
+        t.run(*args, want=-9, env=dies_at_commit())
     resumed(t, args)
     t.equal([(50000, 50000, 1249975000)],
             t.rows("wh.db", "SELECT count(*), count(DISTINCT i), sum(i) FROM r"), "rows")
@@ -116,7 +116,7 @@ def killed_json_lines_go_on_where_they_stopped(t):
     args = ("run", "--jsonl", "k.json", "--fields", "id", "--batch-bytes", "1KiB",
             "--into", "sqlite:wh.db", "--table", "k")
     for _ in range(2):
-        t.run(*args, want=-9, env={"TRANCHE_CRASH_AT": "commit-after-commit:1"})
+        t.run(*args, want=-9, env=dies_at_commit())
     resumed(t, args)
     t.equal([(60000, 60000, 1799970000)],
             t.rows("wh.db", "SELECT count(*), count(DISTINCT id), sum(id) FROM k"), "rows")
@@ -175,7 +175,7 @@ def a_killed_query_goes_on_where_it_stopped(t):
     args = ("run", "--sqlite", "s.db", "--query", "SELECT * FROM sales ORDER BY id", "--batch-rows", 50,
             "--into", "sqlite:wh.db", "--table", "k")
     for _ in range(2):
-        t.run(*args, want=-9, env={"TRANCHE_CRASH_AT": "commit-after-commit:1"})
+        t.run(*args, want=-9, env=dies_at_commit())
     r = resumed(t, args)
     t.true(r["resumed"], "resumed")
     t.equal([(20000, 20000, 199990000)],
@@ -187,7 +187,7 @@ def a_query_over_changed_rows_is_not_resumed(t):
     database(t)
     args = ("run", "--sqlite", "s.db", "--query", "SELECT * FROM sales ORDER BY id", "--batch-rows", 50,
             "--into", "sqlite:wh.db", "--table", "k")
-    t.run(*args, want=-9, env={"TRANCHE_CRASH_AT": "commit-after-commit:1"})
+    t.run(*args, want=-9, env=dies_at_commit())
     import sqlite3
     con = sqlite3.connect(t.path("s.db"))
     con.execute("UPDATE sales SET amount = -1 WHERE id = 5")
@@ -427,6 +427,6 @@ def elements_of_a_list_are_rows(t):
     t.equal(want, t.rows("wh.db", "SELECT * FROM j ORDER BY rowid"), "the elements, with what their lines have")
     t.equal([(3001, None, "items is not a list"), (3002, "items.n", "'no number' is not an integer")],
             t.rows("wh.db", 'SELECT line, "column", reason FROM j_rejects ORDER BY line'), "rejects")
-    t.run(*args, "--table", "k", want=-9, env={"TRANCHE_CRASH_AT": "commit-after-commit:1"})
+    t.run(*args, "--table", "k", want=-9, env=dies_at_commit())
     resumed(t, args + ("--table", "k"), want=3)
     t.equal(want, t.rows("wh.db", "SELECT * FROM k ORDER BY rowid"), "the same after a kill")

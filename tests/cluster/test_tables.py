@@ -3,7 +3,7 @@
 import os
 import sqlite3
 
-from kit import scenario, needs_root
+from kit import dies_at_commit, needs_root, scenario
 from test_hosts import Program, keys, worker
 from test_sources import listening, resumed
 
@@ -61,7 +61,7 @@ def a_killed_table_goes_on_where_it_stopped(t):
     con = table(t)
     a = args("--batch-rows", 100)
     for _ in range(3):
-        t.run(*a, want=-9, env={"TRANCHE_CRASH_AT": "commit-after-commit:1"})
+        t.run(*a, want=-9, env=dies_at_commit())
         con.execute("CREATE TABLE IF NOT EXISTS other(x)")  # which is no part of it
         con.execute("INSERT INTO other VALUES(1)")
     r = resumed(t, args("--batch-rows", 170))
@@ -80,7 +80,7 @@ def a_table_that_changed_is_not_resumed(t):
                          ("DELETE FROM t WHERE i = 5", "s.db: the table has other values in the rows 0-"),
                          ("DELETE FROM t", "s.db: the table has no more the rows ")):
         con = table(t)
-        t.run(*args("--batch-rows", 50), want=-9, env={"TRANCHE_CRASH_AT": "commit-after-commit:1"})
+        t.run(*args("--batch-rows", 50), want=-9, env=dies_at_commit())
         con.execute(change)
         t.says(t.run(*args("--batch-rows", 50), want=1), says, "--fresh starts over")
         left = con.execute("SELECT count(*) FROM t").fetchone()[0]

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 
-from kit import Failed, read_csv, scenario
+from kit import Failed, dies_at_commit, read_csv, scenario
 
 SMALL = ("--batch-bytes", "4KiB", "--output", "json")
 
@@ -401,10 +401,10 @@ def a_compressed_file_that_grows_is_followed_and_one_that_changed_is_not(t):
     t.equal(1200, t.one("wh.db", "SELECT count(*) FROM p"), "rows")
 
 
-def part_of(t, name, point="commit-after-commit"):
+def part_of(t, name, commits=1):
     """An unfinished load that has a part of this input."""
     t.run("run", "--csv", "in/*", "--into", "sqlite:wh.db", "--table", "p", "--batch-bytes", "100KiB",
-          env={"TRANCHE_CRASH_AT": point}, want=-9)
+          env=dies_at_commit(commits), want=-9)
     t.true(t.one("wh.db", "SELECT count(*) FROM p") > 0, f"a part of {name} is in")
 
 
@@ -415,7 +415,7 @@ def a_partly_loaded_file_that_vanished_is_missed(t):
         if os.path.exists(t.path("wh.db")):
             os.unlink(t.path("wh.db"))
         t.write(f"in/{name}", pack(people([(i, "x" * 500, i) for i in range(20000)]).encode()))
-        part_of(t, name, "commit-after-commit:2")  # of batches of 100 KiB a transaction takes nine
+        part_of(t, name, 9)
         os.rename(t.path(f"in/{name}"), t.path("away"))
         t.write("in/z.csv", people([(99999, "z", 1)]))
         if name.endswith(".gz"):
