@@ -53,8 +53,9 @@ static bool is_deaf(const char *dir)
 }
 
 // Folders of runs that were killed: tranche-run-PID-xxxxxx of this user without a process.
-static void sweep(const char *tmp)
+void local_sweep(void)
 {
+    const char *tmp = tmp_folder();
     DIR *d = opendir(tmp);
     if (!d) return;
     for (struct dirent *x; (x = readdir(d));) {
@@ -91,13 +92,28 @@ err_t local_open(struct local *l, struct err *e)
     *l = (struct local){ .pidfd = -1 };
     TRY(find_worker(l, e));
     const char *tmp = tmp_folder();
-    sweep(tmp);
     snprintf(l->dir, sizeof l->dir, "%s/tranche-run-%d-XXXXXX", tmp, (int)getpid());
     if (!mkdtemp(l->dir)) {
         l->dir[0] = 0;
         return err_sys(e, "cannot make a private folder in %s", tmp);
     }
     snprintf(l->endpoint, sizeof l->endpoint, "ipc://%s/socket", l->dir);
+    return ERR_OK;
+}
+
+err_t local_listen(struct local *l, struct err *e)
+{
+    enum { BACKLOG = 100 };
+    struct sockaddr_un a = { .sun_family = AF_UNIX };
+    snprintf(a.sun_path, sizeof a.sun_path, "%.90s/socket", l->dir);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return err_sys(e, "no socket for the worker");
+    if (bind(fd, (struct sockaddr *)&a, sizeof a) || listen(fd, BACKLOG)) {
+        err_sys(e, "cannot listen for the worker in %s", l->dir);
+        close(fd);
+        return ERR_IO;
+    }
+    l->listener = fd;
     return ERR_OK;
 }
 
@@ -150,6 +166,7 @@ bool local_reap(struct local *l, char *text, size_t cap)
     close(l->pidfd);
     l->pidfd = -1;
     l->pid = 0;
+    l->died = true;
     return true;
 }
 
@@ -171,10 +188,12 @@ void local_close(struct local *l)
     if (l->pid > 0) {
         struct pollfd p = { l->pidfd, POLLIN, 0 };
         if (!l->told_to_stop || poll(&p, 1, GOODBYE_MS) != 1) kill(l->pid, SIGKILL);
-        waitpid(l->pid, NULL, 0);
+        int status = 0;
+        l->died |= waitpid(l->pid, &status, 0) != l->pid || status != 0;
         close(l->pidfd);
-        scratch_sweep(); // of runners that were killed with it
     }
+    if (l->died) scratch_sweep(); // of runners that were killed with it
+    if (l->listener) close(l->listener);
     if (l->dir[0]) remove_folder(l->dir);
     *l = (struct local){ .pidfd = -1 };
 }

@@ -14,10 +14,12 @@
 struct local {
     char dir[80];       // 0700, ours alone; "" when closed
     char endpoint[100]; // ipc://DIR/socket
+    int listener;       // listens there; 0: nobody does, or a link
     char worker[4096];  // path of tranche-worker
     pid_t pid;          // 0: none runs
     int pidfd;          // -1: none
     bool told_to_stop;  // a STOP is on its way: it ends by itself
+    bool died;          // one did not: what its runners used is still there
     struct {            // a worker process that waits to be asked what columns a job gives
         pid_t pid;      // 0: none
         int to, from;   // its standard input and output
@@ -26,9 +28,11 @@ struct local {
     void *say_arg;
 };
 
-// Makes the private folder (and removes those of dead runs of this user), finds the worker
-// program beside our own.
+// Makes the private folder, finds the worker program beside our own.
 MUST_CHECK err_t local_open(struct local *l, struct err *e);
+void local_sweep(void); // removes the folders of dead runs of this user; any thread
+// Makes the socket at `endpoint`, so that a worker may come before a link stands behind it.
+MUST_CHECK err_t local_listen(struct local *l, struct err *e);
 // pid stays 0 until this was called.
 MUST_CHECK err_t local_start(struct local *l, uint32_t slots, struct err *e);
 // True: the worker is gone; `text` says how ("killed by signal 9 (Killed), peak memory

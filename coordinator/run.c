@@ -252,10 +252,11 @@ void run_close(struct run *r)
 {
     if (r->ops && r->warehouse) r->ops->close(&r->warehouse);
     result_cache_close(&r->cache);
+    journal_close(&r->journal); // the worker takes its leave meanwhile
+    local_link_drop(&r->ipc_to_be);
     link_close(&r->ipc, 200);
     door_close(&r->door);
     local_close(&r->local);
-    journal_close(&r->journal);
     load_state_free(&r->load);
     arena_free(&r->mem);
     plan_free(&r->plan);

@@ -63,6 +63,7 @@ static err_t check_merge(struct run *r, struct untried *untried, struct err *e)
 static err_t check(struct run *r, struct untried *untried, struct err *e)
 {
     TRY(local_open(&r->local, e));
+    local_sweep();
     TRY(plan_identity(&r->plan, r->job, e));
     TRY(run_open_input(r, e));
     r->plan.spec.sink = strdup("null");

@@ -5,6 +5,7 @@
 
 #include "coordinator/app.h"
 #include "coordinator/door.h"
+#include "coordinator/local_link.h"
 #include "coordinator/plan.h"
 #include "coordinator/progress.h"
 #include "coordinator/report.h"
@@ -19,6 +20,7 @@ struct run {
     const struct job *job;
     struct plan plan;
     struct local local;
+    struct local_link ipc_to_be;
     struct link *ipc; // to the worker of this machine
     struct door door; // for those of others
     struct journal *journal;

@@ -68,8 +68,10 @@ static err_t start_worker(struct run *r, struct err *e)
     // With a cache it is probably not asked.
     if (r->job->n_steps && !r->job->cache_bytes) local_expect_describe(&r->local);
     if (!r->slots) return ERR_OK;
-    TRY(link_listen(&r->ipc, r->local.endpoint, &ipc_link, e));
-    return local_start(&r->local, r->slots, e);
+    TRY(local_listen(&r->local, e));
+    TRY(local_start(&r->local, r->slots, e));
+    local_link_begin(&r->ipc_to_be, &r->local, &ipc_link);
+    return ERR_OK;
 }
 
 static void say_notes(struct run *r, size_t from)
@@ -355,5 +357,6 @@ err_t run_open_all(struct run *r, struct err *e)
     TRY(skip_committed(r, e));
     TRY(make_spec(r, e));
     open_cache(r);
+    TRY(local_link_take(&r->ipc_to_be, &r->ipc, e));
     return open_door(r, e);
 }

@@ -24,6 +24,7 @@ static err_t open_job(struct run *r, struct err *e)
                        "once: give it a file");
     TRY(plan_write_allowed(r->job, e));
     TRY(local_open(&r->local, e));
+    local_sweep();
     TRY(plan_identity(&r->plan, r->job, e));
     TRY(run_open_input(r, e));
     r->plan.spec.sink = strdup("null");

@@ -116,8 +116,9 @@ struct warehouse {
     void *say_arg;
     int busy_ms; // how long one step waits for another process's lock
     uint64_t dev, ino;
-    sqlite3 *db; // NULL: given up after an error, opened again by the next call
-    bool slots;  // the image slots are attached
+    sqlite3 *db;       // NULL: given up after an error, opened again by the next call
+    bool slots;        // there may be images: the first slot is attached
+    uint32_t attached; // those that are, a bit each
 
     // The load, from begin() on; load_id 0: none.
     uint64_t load_id, epoch;
@@ -212,6 +213,8 @@ MUST_CHECK err_t wsq_int(struct warehouse *w, struct err *e, int64_t *out, bool 
 // ---- image slots (warehouse_sqlite_slots.c)
 
 MUST_CHECK err_t wsq_slots_attach(struct warehouse *w, struct err *e);
+// Outside a transaction: with the empty image in it, if it is not attached.
+MUST_CHECK err_t wsq_slot_attach(struct warehouse *w, unsigned slot, struct err *e);
 // Outside a transaction. The image is borrowed until wsq_slot_clear.
 MUST_CHECK err_t wsq_slot_fill(struct warehouse *w, unsigned slot, const uint8_t *p,
                                size_t n, struct err *e);

@@ -48,7 +48,7 @@ err_t wsq_slot_share(struct warehouse *w, unsigned slot, struct result *const *r
         image[k++] = (struct slice){ r[i]->image, r[i]->image_bytes };
         s->rows += r[i]->row.rows_emitted;
     }
-    if (k == 0) return ERR_OK;
+    if (k == 0) return wsq_slot_attach(w, slot, e);
     return k == 1 ? wsq_slot_fill(w, slot, image[0].p, image[0].n, e)
                   : join(w, slot, image, k, e);
 }

@@ -3,7 +3,8 @@
 //
 // Newer SQLite lets an image be put into a slot only outside a transaction, so all are put
 // in before BEGIN. A slot is emptied afterwards, because SQLite may look at its image again
-// whenever it reloads the schema.
+// whenever it reloads the schema. For that reason, too, a slot is attached when it is first
+// used: a load of a few batches uses one.
 
 #include "coordinator/warehouse_sqlite.h"
 
@@ -42,32 +43,39 @@ static err_t put(struct warehouse *w, unsigned slot, const uint8_t *p, size_t n,
     return wsq_fail(w, why == SQLITE_OK ? rc : why, e, "attaching an image");
 }
 
+err_t wsq_slot_attach(struct warehouse *w, unsigned slot, struct err *e)
+{
+    assert(slot < WAREHOUSE_GROUP && sqlite3_get_autocommit(w->db));
+    if (w->attached & 1u << slot) return ERR_OK;
+    TRY(wsq_exec(w, e, "attaching", "ATTACH ':memory:' AS c%u", slot));
+    w->attached |= 1u << slot;
+    return wsq_slot_clear(w, slot, e);
+}
+
 err_t wsq_slot_fill(struct warehouse *w, unsigned slot, const uint8_t *p, size_t n,
                     struct err *e)
 {
-    assert(slot < WAREHOUSE_GROUP && sqlite3_get_autocommit(w->db));
+    TRY(wsq_slot_attach(w, slot, e));
     return put(w, slot, p, n, e);
 }
 
 err_t wsq_slot_clear(struct warehouse *w, unsigned slot, struct err *e)
 {
+    if (!(w->attached & 1u << slot)) return ERR_OK;
     return put(w, slot, w->empty_image, (size_t)w->empty_bytes, e);
 }
 
 err_t wsq_slots_attach(struct warehouse *w, struct err *e)
 {
-    for (unsigned i = 0; i < WAREHOUSE_GROUP; i++)
-        TRY(wsq_exec(w, e, "attaching", "ATTACH ':memory:' AS c%d", i));
     // A slot's pages are read where they stand instead of into the cache. Set for all,
-    // which is what images put in later follow, then back for the file: a mapped file that
+    // which is what slots attached later follow, then back for the file: a mapped file that
     // is truncated by somebody kills its reader.
     TRY(wsq_exec(w, e, "attaching", "PRAGMA mmap_size=%lld; PRAGMA main.mmap_size=0",
                  (long long)INT32_MAX));
     TRY(make_empty_image(w, e));
     w->slots = true;
-    for (unsigned i = 0; i < WAREHOUSE_GROUP; i++)
-        TRY(wsq_slot_clear(w, i, e));
-    return ERR_OK;
+    w->attached = 0;
+    return wsq_slot_attach(w, 0, e);
 }
 
 // ---- rows that the table refuses

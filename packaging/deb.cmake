@@ -13,9 +13,10 @@ set(CPACK_DEBIAN_TRANCHE_PACKAGE_NAME tranche)
 set(CPACK_DEBIAN_TRANCHE-WORKER_PACKAGE_NAME tranche-worker)
 set(CPACK_COMPONENT_TRANCHE_DESCRIPTION "The coordinator, and everything a person types.")
 set(CPACK_COMPONENT_TRANCHE-WORKER_DESCRIPTION "The worker: all that a host needs to help.")
-# The coordinator starts workers of its own version. libpq, libcurl and libmicrohttpd are loaded when a
+# The coordinator starts workers of its own version. Both load libzmq themselves. libpq, libcurl and libmicrohttpd are loaded when a
 # job names PostgreSQL or a request and when a server has a page, and ssh, cron and docker-compose are called.
-set(CPACK_DEBIAN_TRANCHE_PACKAGE_DEPENDS "tranche-worker (= ${PROJECT_VERSION}), passwd")
+set(CPACK_DEBIAN_TRANCHE_PACKAGE_DEPENDS "tranche-worker (= ${PROJECT_VERSION}), libzmq5, passwd")
+set(CPACK_DEBIAN_TRANCHE-WORKER_PACKAGE_DEPENDS "libzmq5")
 set(CPACK_DEBIAN_TRANCHE_PACKAGE_RECOMMENDS "libpq5, libmicrohttpd12")
 set(CPACK_DEBIAN_TRANCHE_PACKAGE_SUGGESTS "sqlite3, openssh-client, cron | systemd")
 set(CPACK_DEBIAN_TRANCHE-WORKER_PACKAGE_RECOMMENDS "libcurl4, ca-certificates, libpq5")

@@ -38,6 +38,8 @@ struct link_opts {
     const struct key_pair *keys;
     const uint8_t *server_key; // connecting: the coordinator's public key
     struct gate *gate;         // listening: who may come in; must outlive the link
+    int socket; // listening on ipc://: one that listens there already, taken on success;
+                // 0: none
     bool insecure;
 };
 

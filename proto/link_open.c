@@ -1,4 +1,5 @@
 #include "proto/link_impl.h"
+#include "proto/zmq_lib.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -115,6 +116,7 @@ static err_t set_options(struct link *l, const struct link_opts *o, struct err *
     SET(ZMQ_ROUTER_MANDATORY, 1);
     SET(ZMQ_ROUTER_HANDOVER, 0);
     if (l->tcp) return ERR_OK;
+    if (o->socket) SET(ZMQ_USE_FD, o->socket);
     // A libzmq without SO_PEERCRED says EINVAL; the folder still guards.
     uid_t me = geteuid();
     if (zmq_setsockopt(l->sock, ZMQ_IPC_FILTER_UID, &me, sizeof me) != 0 &&
@@ -170,6 +172,7 @@ static err_t link_open(struct link **out, bool router, const char *endpoint,
         return err_set(e, ERR_INVALID,
                        "messages of %llu bytes, %d in a queue: no such link",
                        (unsigned long long)o->message_max_bytes, o->hwm);
+    TRY(zmq_lib_load(e));
     struct link *l = calloc(1, sizeof *l);
     if (!l) return err_set(e, ERR_NOMEM, "out of memory");
     outboxes_init(&l->out);

@@ -225,15 +225,18 @@ static err_t app_open(struct app *a, struct err *e)
 static void app_close(struct app *a)
 {
     worker_drop_queue(a, false);
+    for (uint32_t i = 0; a->slot && i < a->n_slots; i++)
+        slot_dismiss(&a->slot[i]); // they leave while the last messages do
     uplink_close(&a->up, a->draining && a->exit_code == 0 ? DRAINED_MS : GOODBYE_MS);
     for (uint32_t i = 0; i < a->n_slots * a->lanes; i++)
         worker_train_free(&a->running[i]);
     for (uint32_t i = 0; a->slot && i < a->n_slots; i++)
-        slot_dismiss(&a->slot[i]);
-    for (uint32_t i = 0; a->slot && i < a->n_slots; i++)
         slot_close(&a->slot[i]);
     if (a->slot) worker_end_orphans(a);
-    scratch_sweep(); // of runners that were killed
+    bool untidy = false;
+    for (uint32_t i = 0; a->slot && i < a->n_slots; i++)
+        untidy |= a->slot[i].untidy;
+    if (untidy) scratch_sweep();
     free(a->slot);
     free(a->running);
     free(a->held);

@@ -228,6 +228,7 @@ static err_t ask_once(struct request *r, struct buf *message, bool *killed, stru
     if (settled != HEARD_END) kill(pid, SIGKILL);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
+    if (status != 0) scratch_sweep(); // it could not tidy up
     *killed = settled == HEARD_END && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
     return h == HEARD_ALL ? ERR_OK : say_end(h, status, r, e);
 }
@@ -251,7 +252,6 @@ static err_t describe(struct buf *message, struct err *e)
     err_t rc = read_stdin(&in, e);
     if (rc == ERR_OK) rc = read_request(&r, &in, e);
     if (rc == ERR_OK) rc = ask(&r, message, e);
-    scratch_sweep(); // the child may have been killed
     spec_free(&r.spec);
     buf_free(&in);
     return rc;

@@ -47,6 +47,7 @@ err_t slot_open(struct slot *s, uint64_t result_max, struct err *e)
     *s = (struct slot){ .number = s->number,
                         .p = RUNNER_NO_PROCESS,
                         .spare = s->spare,
+                        .untidy = s->untidy,
                         .input_fd = -1,
                         .result_fd = -1,
                         .lane = s->lane,
@@ -113,6 +114,7 @@ static void close_process(struct slot *s)
 
 void slot_stop(struct slot *s)
 {
+    s->untidy |= s->p.pid > 0;
     runner_end(&s->p);
     close_process(s);
 }
@@ -122,11 +124,21 @@ void slot_dismiss(struct slot *s)
     if (s->state == SLOT_IDLE) shutdown(s->p.channel, SHUT_WR);
 }
 
-void slot_close(struct slot *s)
+// By itself, as one that was dismissed does; soon.
+static bool leaves_well(const struct slot *s)
 {
     struct pollfd p = { s->p.pidfd, POLLIN, 0 };
-    if (s->p.pid > 0 && s->state == SLOT_IDLE) (void)poll(&p, 1, GOODBYE_MS);
+    siginfo_t how = { .si_pid = 0 };
+    return s->p.pid > 0 && s->state == SLOT_IDLE && poll(&p, 1, GOODBYE_MS) == 1 &&
+           waitid(P_PID, (id_t)s->p.pid, &how, WEXITED | WNOWAIT) == 0 &&
+           how.si_code == CLD_EXITED && how.si_status == 0;
+}
+
+void slot_close(struct slot *s)
+{
+    bool untidy = s->untidy, well = leaves_well(s);
     slot_stop(s);
+    if (well) s->untidy = untidy;
     runner_end(&s->spare);
     if (s->results) munmap(s->results, runner_results_bytes(s->result_max));
     s->results = NULL;
@@ -201,6 +213,7 @@ bool slot_reap(struct slot *s, struct slot_death *d)
                  d->exit_code, (long long)d->peak_kb);
     }
     if (s->state == SLOT_STARTING) s->deaths++;
+    s->untidy = true;
     close_process(s);
     return true;
 }

@@ -59,6 +59,7 @@ struct slot {
     size_t result_max, input_cap;
     struct result_region result[RESULTS_PER_SLOT];
     struct slot_lane *lane;
+    bool untidy;          // a process of it could not remove what it had made
     uint32_t lanes, busy; // busy: how many of them
     bool taking;          // several lanes: the input memory is not free yet
     // One lane: what it is at, and what it finds then.

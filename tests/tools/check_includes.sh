@@ -16,7 +16,7 @@ deny "common/*.[ch]"      "(proto|coordinator|worker)/" "common knows nothing ab
 deny "proto/*.[ch]"       "(coordinator|worker)/"       "proto knows only common"
 deny "worker/*.[ch]"      "coordinator/"                "the two programs meet only in proto/"
 deny "coordinator/*.[ch]" "worker/"                     "the two programs meet only in proto/"
-only "zmq\.h"     "proto/link_impl.h proto/zap.c proto/keys.c" "only the link and its keys know ZeroMQ"
+only "zmq\.h"     "proto/link_impl.h proto/zap.c proto/keys.c proto/zmq_lib.c" "only the link and its keys know ZeroMQ"
 only "sodium\.h"  "proto/file_set.c proto/keys.c proto/gate.c proto/lease.c coordinator/app_secret.c" "only keys, leases and digests of files know libsodium"
 only "msgpack"    "proto/msg.c proto/spec_codec.h"           "only the codecs know msgpack"
 only "xxhash\.h"  "common/hash_simd.h"                   "only hash knows xxHash"
