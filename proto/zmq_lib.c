@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <unistd.h>
 #include <zmq.h>
 
 // F(result, name, parameters, arguments): what the project calls of libzmq, and nothing
@@ -83,12 +83,18 @@ err_t zmq_lib_load(struct err *e)
                             fault);
 }
 
-static void *at(enum at i)
+__attribute__((cold, noreturn)) static void end_without_it(void)
 {
     struct err e;
-    if (zmq_lib_load(&e) == ERR_OK) return function[i];
-    say_line(stderr, e.text);
-    exit(127);
+    if (zmq_lib_load(&e) != ERR_OK) say_line(stderr, e.text);
+    _exit(127);
+}
+
+static void *at(enum at i)
+{
+    pthread_once(&once, load);
+    if (!loaded) end_without_it();
+    return function[i];
 }
 
 #define DEFINE(result, name, parameters, arguments) \
