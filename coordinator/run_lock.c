@@ -81,13 +81,18 @@ static void began_of(pid_t pid, char out[BEGAN])
     snprintf(out, BEGAN, "%.*s", s ? (int)strspn(s, "0123456789") : 0, s ? s : "");
 }
 
-void run_lock_holder(char out[RUN_LOCK_HOLDER])
+void run_lock_holder_of(int64_t pid, char out[RUN_LOCK_HOLDER])
 {
     char boot[40], host[HOST_ID], began[BEGAN];
     line_of_path(BOOT_ID, boot, sizeof boot);
     host_id(host);
-    began_of(getpid(), began);
-    snprintf(out, RUN_LOCK_HOLDER, "%ld@%s@%s@%s", (long)getpid(), boot, host, began);
+    began_of((pid_t)pid, began);
+    snprintf(out, RUN_LOCK_HOLDER, "%ld@%s@%s@%s", (long)pid, boot, host, began);
+}
+
+void run_lock_holder(char out[RUN_LOCK_HOLDER])
+{
+    run_lock_holder_of(getpid(), out);
 }
 
 // The part of `holder` behind the nth '@'; "": it has none.

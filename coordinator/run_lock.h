@@ -10,6 +10,7 @@
 #include "common/err.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct run_lock;
 
@@ -37,6 +38,7 @@ int run_lock_fd(const struct run_lock *l);
 // PID@BOOT@HOST@BEGAN, HOST a digest of the machine's id and name, BEGAN its start in clock
 // ticks (field 22 of proc(5)'s stat). Names of earlier versions end behind BOOT.
 void run_lock_holder(char out[RUN_LOCK_HOLDER]);
+void run_lock_holder_of(int64_t pid, char out[RUN_LOCK_HOLDER]); // as it names itself
 // False only when it is certain that the process so named is gone: also when this machine
 // was started anew, or its number is another process's now. Of another host: true.
 bool run_lock_holder_lives(const char *holder);

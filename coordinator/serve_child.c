@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LOGS_KEPT = 500 };
+enum { LOGS_KEPT = 500, UNFOUND_MOST = 3 };
 static const ns_t TELL_AGAIN = 10 * NS_S; // to stop: who is stuck is ended by a second word
 
 struct child *serve_child_of(const struct serve *s, int64_t id)
@@ -202,14 +202,6 @@ static err_t prepare(struct serve *s, int64_t id, struct child **out, struct buf
     return rc;
 }
 
-static void name_holder(struct child *c)
-{
-    char me[RUN_LOCK_HOLDER];
-    run_lock_holder(me);
-    const char *at = strchr(me, '@');
-    snprintf(c->holder, sizeof c->holder, "%ld%.50s", (long)c->pid, at ? at : "@");
-}
-
 static err_t begin(struct serve *s, int64_t id, struct err *e)
 {
     struct buf spec = { 0 };
@@ -233,7 +225,7 @@ static err_t begin(struct serve *s, int64_t id, struct err *e)
     c->over = c->unbegun = rc != ERR_OK; // queued again as soon as that can be written
     if (rc != ERR_OK) return rc;
     crash_point("serve-forked");
-    name_holder(c);
+    run_lock_holder_of(c->pid, c->holder);
     serve_say(s, "begin", id, "begins");
     return ERR_OK;
 }
@@ -355,6 +347,17 @@ static err_t record(struct serve *s, struct child *c, bool *ended, struct err *e
     return ERR_OK;
 }
 
+// Somebody has deleted or changed its row of runs.db by hand: there is nothing to write to.
+// Said after some tries only: while its disk fails SQLite may see an older state.
+static err_t given_up(struct serve *s, const struct child *c, bool *ended)
+{
+    serve_say(s, "end", c->id,
+              "has ended, and runs.db knows nothing of it any more: its row of jobs was "
+              "deleted or changed");
+    *ended = true;
+    return ERR_OK;
+}
+
 void serve_record_ends(struct serve *s)
 {
     struct err e;
@@ -365,7 +368,9 @@ void serve_record_ends(struct serve *s)
             at = &c->next;
             continue;
         }
-        if (record(s, c, &ended, &e) != ERR_OK) {
+        err_t rc = record(s, c, &ended, &e);
+        if (rc == ERR_INVALID && ++c->unfound == UNFOUND_MOST) rc = given_up(s, c, &ended);
+        if (rc != ERR_OK) {
             serve_trouble(s, &e); // for the others, too, after as long a wait
             return;
         }

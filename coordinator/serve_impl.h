@@ -33,6 +33,7 @@ struct child { // a job that runs
     ns_t told;    // to stop, the last time; 0: never
     bool over;    // reaped; not yet recorded, if it is still here
     bool unbegun; // and it never had a process
+    int unfound;  // so many times runs.db did not have it as a job that runs
     int status;
     struct child *next;
 };

@@ -60,10 +60,11 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **unused,
 // libmicrohttpd counts silences, and who sends a byte now and then is never silent.
 static void mind_slow(struct web *w, ns_t now)
 {
+    bool crowded = w->n_conns == WEB_CONNECTIONS;
     for (int k = 0; k < WEB_CONNECTIONS; k++) {
         const struct web_conn *conn = &w->conn[k];
-        ns_t most =
-            clock_protocol((conn->answered ? WEB_ANSWER_MS : WEB_HEADER_MS) * NS_MS);
+        ns_t ms = conn->answered ? WEB_ANSWER_MS : crowded ? WEB_CROWDED_MS : WEB_HEADER_MS;
+        ns_t most = clock_protocol(ms * NS_MS);
         if (conn->fd >= 0 && !conn->stream && now - conn->since > most)
             shutdown(conn->fd, SHUT_RDWR);
     }

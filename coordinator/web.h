@@ -14,10 +14,11 @@
 struct web;
 
 enum {
-    WEB_CONNECTIONS = 32,     // at a time; more wait until one of them is over
+    WEB_CONNECTIONS = 64,     // at a time; more wait until one of them is over
     WEB_STREAMS = 16,         // of /events among them; more are refused with 503
     WEB_HEADER_MAX = 8 << 10, // request line and headers; more is 431
     WEB_HEADER_MS = 5000,     // from the connection to the end of its headers
+    WEB_CROWDED_MS = 1000,    // the same while others may wait for its place
     WEB_ANSWER_MS = 30000,    // until the answer is taken
     WEB_HOSTS = 16,
 };

@@ -54,6 +54,8 @@ def steps_run_in_their_order_and_not_again_when_nothing_has_changed(t):
         t.equal("g,v\n0,29700\n1,29900\n2,30100\n", f.read(), "out.csv")
     r = run(t)
     t.equal({"skipped"}, set(states(r).values()), "steps of the second run")
+    again = t.run("run", "p.yaml")
+    t.equal(len(states(r)), (again.out + again.err).count("nothing has changed since"), "each is told once")
     t.equal(0, r.json["rows_read"], "rows read")
     for s in steps(r).values():
         t.true("nothing has changed since" in s["reason"], s)
@@ -127,7 +129,7 @@ def steps_that_need_nothing_of_each_other_run_at_the_same_time(t):
     for mine, other in ("ab", "ba"):
         text += (f"  - name: {mine}\n    source: {{range: 3}}\n"
                  f"    transform: {{exec: [python3, meet.py, {t.path(mine)}, {t.path(other)}], sandbox: none}}\n"
-                 f"    load: {{into: 'sqlite:{mine}.db'}}\n    limits: {{timeout: 60s, retries: 0}}\n")
+                 f"    load: {{into: 'sqlite:{mine}.db'}}\n    limits: {{timeout: 200s, retries: 0}}\n")
     t.write("p.yaml", text)
     # Their columns are learned from a sample, which meets already.
     t.equal({"a": "loaded", "b": "loaded"}, states(run(t)), "steps")

@@ -407,6 +407,17 @@ def a_server_that_stops_does_not_wait_for_ever_for_its_queue(t):
 
 
 @scenario("serve")
+def a_job_whose_row_somebody_deletes_holds_up_no_other(t):
+    s = serve(t)
+    number(t, *held(t, "a"))
+    runs(t, "a")
+    t.execute(".tranche/runs.db", "DELETE FROM jobs")
+    go(t, "a")
+    s.says("runs.db knows nothing of it any more: its row of jobs was deleted or changed")
+    t.run("submit", "--wait", "--range", 3, "--into", "null:")
+
+
+@scenario("serve")
 def a_job_that_crashes_harms_neither_the_server_nor_the_next_job(t):
     s = serve(t)
     job = number(t, *held(t, "a"))

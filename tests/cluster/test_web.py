@@ -268,7 +268,7 @@ def hostile_clients_are_cut_off_and_the_server_lives(t):
 @scenario("web")
 def who_is_slow_keeps_nobody_else_out_for_long(t):
     w = Web(t, env=QUICK)
-    slow = [w.connect() for _ in range(40)]  # more than there may be
+    slow = [w.connect() for _ in range(100)]  # more than there may be
     for s in slow:
         s.sendall(b"GET /healthz HTTP/1.1\r\nX: ")
     w.lives()  # as soon as the first are cut off

@@ -444,6 +444,8 @@ static void a_process_is_known_to_live_or_not(void **state)
     char me[RUN_LOCK_HOLDER], gone[2 * RUN_LOCK_HOLDER];
     run_lock_holder(me);
     assert_true(run_lock_holder_lives(me));
+    run_lock_holder_of(getpid(), gone);
+    assert_string_equal(me, gone);
     pid_t pid = fork();
     if (pid == 0) _exit(0);
     waitpid(pid, NULL, 0);
