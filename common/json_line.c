@@ -1,6 +1,7 @@
 #include "common/json_line.h"
 
 #include "common/arena.h"
+#include "common/hash.h"
 #include "common/utf8.h"
 
 #include <assert.h>
@@ -32,9 +33,14 @@ struct level {        // an object or array that is open
     size_t begin;     // offset of its bracket
 };
 
+struct slot {
+    uint32_t field; // + 1; 0: free
+    uint32_t n;     // bytes of its name
+};
+
 struct json_line {
     struct strings fields;
-    uint32_t *slots; // open addressing: field + 1, 0: free
+    struct slot *slots; // open addressing
     uint32_t mask;
     struct json_value *values;
     struct list list;     // without a name: lines are rows
@@ -87,18 +93,15 @@ static void less(void *ctx, void *p)
 
 static uint32_t hash(const char *p, size_t n)
 {
-    uint32_t h = 2166136261u; // FNV-1a
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ (uint8_t)p[i]) * 16777619u;
-    return h;
+    return (uint32_t)hash_seeded(p, n, 0);
 }
 
 static uint32_t find(const struct json_line *j, const char *p, size_t n)
 {
-    for (uint32_t at = hash(p, n) & j->mask; j->slots[at]; at = (at + 1) & j->mask) {
-        uint32_t f = j->slots[at] - 1;
-        if (strlen(j->fields.v[f]) == n && memcmp(j->fields.v[f], p, n) == 0) return f;
-    }
+    const struct slot *s;
+    for (uint32_t at = hash(p, n) & j->mask; (s = &j->slots[at])->field;
+         at = (at + 1) & j->mask)
+        if (s->n == n && memcmp(j->fields.v[s->field - 1], p, n) == 0) return s->field - 1;
     return NOT_WANTED;
 }
 
@@ -112,10 +115,11 @@ static err_t index_fields(struct json_line *j, struct err *e)
     j->values = calloc(j->fields.n + 1, sizeof *j->values);
     if (!j->slots || !j->values) return err_set(e, ERR_NOMEM, "out of memory");
     for (uint32_t f = 0; f < j->fields.n; f++) {
-        uint32_t at = hash(j->fields.v[f], strlen(j->fields.v[f])) & j->mask;
-        while (j->slots[at])
+        size_t n = strlen(j->fields.v[f]);
+        uint32_t at = hash(j->fields.v[f], n) & j->mask;
+        while (j->slots[at].field)
             at = (at + 1) & j->mask;
-        j->slots[at] = f + 1;
+        j->slots[at] = (struct slot){ f + 1, (uint32_t)n };
     }
     return ERR_OK;
 }

@@ -187,9 +187,12 @@ static bool is_blank(const struct line *l)
 
 static size_t count_lines(const struct reader_chunk *c)
 {
-    size_t n = c->n && c->bytes[c->n - 1] != '\n';
-    for (size_t i = 0; i < c->n; i++)
-        n += c->bytes[i] == '\n';
+    size_t n = 0;
+    const uint8_t *stop = c->bytes + c->n;
+    for (const uint8_t *p = c->bytes; p < stop; n++) {
+        const uint8_t *lf = memchr(p, '\n', (size_t)(stop - p));
+        p = lf ? lf + 1 : stop;
+    }
     return n;
 }
 

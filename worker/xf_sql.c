@@ -21,6 +21,7 @@ struct xf_sql {
     struct xf_sql_out out;
     ns_t deadline;
     sqlite3_value **row; // the result's columns, when the statement does not emit
+    uint32_t *source;    // of the result's columns: see xf_sql_out
 };
 
 // What the statement may read. `rowid` would be a row's number within its batch, which
@@ -62,48 +63,65 @@ static err_t say_more(const struct xf_sql *x, const char *sql, err_t rc, struct 
     return rc == ERR_TRANSFORM ? spec_sql_say_more(x->db, &known, sql, rc, e) : rc;
 }
 
-static void append_columns(sqlite3_str *s, uint32_t n)
+// source: NULL, or only those that are computed.
+static void append_columns(sqlite3_str *s, uint32_t n, const uint32_t *source)
 {
-    for (uint32_t i = 0; i < n; i++)
-        sqlite3_str_appendf(s, "%sc%u", i ? "," : "", i);
+    const char *comma = "";
+    for (uint32_t i = 0; i < n; i++) {
+        if (source && source[i] != XF_SQL_COMPUTED) continue;
+        sqlite3_str_appendf(s, "%sc%u", comma, i);
+        comma = ",";
+    }
 }
 
 // WITH tranche_rows(c0,c1) AS (the statement) SELECT tranche_emit(c0,c1) FROM tranche_rows:
 // rows go from SQLite's loop straight into our cells, text without a copy. An aggregate
 // that is not SQLite's own sees rows in the order that the subquery asks for.
-static char *emitting(const char *sql, uint32_t n_cols)
+static char *emitting(const char *sql, uint32_t n_cols, const uint32_t *source)
 {
     size_t n = strlen(sql);
     if (n && sql[n - 1] == ';') n--;
     sqlite3_str *s = sqlite3_str_new(NULL);
     sqlite3_str_appendall(s, "WITH tranche_rows(");
-    append_columns(s, n_cols);
+    append_columns(s, n_cols, NULL);
     sqlite3_str_appendall(s, ") AS (");
     sqlite3_str_append(s, sql, (int)n);
     sqlite3_str_appendf(s, "\n) SELECT %s(", XF_SQL_EMIT);
-    append_columns(s, n_cols);
+    append_columns(s, n_cols, source);
     sqlite3_str_appendall(s, ") FROM tranche_rows");
     return sqlite3_str_finish(s);
 }
 
 // Takes x->stmt's place when it can be had: functions take few arguments, and a comment
 // that is never closed hides the end of our own SQL.
+static err_t try_emitting(struct xf_sql *x, const char *user_sql, const uint32_t *source,
+                          struct err *e)
+{
+    char *sql = emitting(user_sql, x->result.n, source);
+    if (!sql) return err_set(e, ERR_NOMEM, "out of memory: SQL");
+    sqlite3_stmt *stmt = NULL;
+    err_t rc = sql_guard_prepare(x->db, sql, WHERE, ERR_TRANSFORM, &stmt, e);
+    x->emits = rc == ERR_OK && (!source || xf_sql_scans_once(x->db, sql));
+    sqlite3_free(sql);
+    sqlite3_stmt *other = x->emits ? x->stmt : stmt;
+    if (x->emits) x->stmt = stmt;
+    sqlite3_finalize(other);
+    return rc == ERR_TRANSFORM ? ERR_OK : rc;
+}
+
 static err_t prepare_emitting(struct xf_sql *x, struct err *e)
 {
     enum { ARGS_MAX = 127 };
-    if (x->result.n > ARGS_MAX) return ERR_OK;
-    char *sql = emitting(sqlite3_sql(x->stmt), x->result.n);
-    if (!sql) return err_set(e, ERR_NOMEM, "out of memory: SQL");
-    sqlite3_stmt *stmt = NULL;
+    uint32_t n = x->result.n;
+    const char *sql = sqlite3_sql(x->stmt); // as long as x->stmt is this one
+    x->source = calloc(n, sizeof *x->source);
+    if (!x->source) return err_set(e, ERR_NOMEM, "out of memory: SQL");
+    uint32_t plain = xf_sql_plain(x->stmt, &x->in, x->source);
     x->guard.own_function = XF_SQL_EMIT;
-    err_t rc = xf_sql_out_add(x->db, &x->out, e);
-    if (rc == ERR_OK) rc = sql_guard_prepare(x->db, sql, WHERE, ERR_TRANSFORM, &stmt, e);
-    sqlite3_free(sql);
-    if (rc == ERR_TRANSFORM) return ERR_OK;
-    if (rc != ERR_OK) return rc;
-    sqlite3_finalize(x->stmt);
-    x->stmt = stmt;
-    x->emits = true;
+    TRY(xf_sql_out_add(x->db, &x->out, e));
+    if (plain && n - plain <= ARGS_MAX) TRY(try_emitting(x, sql, x->source, e));
+    if (x->emits) x->out.source = x->source;
+    if (!x->emits && n <= ARGS_MAX) TRY(try_emitting(x, sql, NULL, e));
     return ERR_OK;
 }
 
@@ -131,6 +149,7 @@ static void close_sql(void **state)
     schema_free(&x->result);
     buf_free(&x->tables);
     free(x->row);
+    free(x->source);
     free(x);
 }
 
@@ -196,6 +215,7 @@ static err_t apply_sql(void *state, const struct batch *in, struct batch *out,
     TRY(batch_start(out, &x->result, e));
     x->batch.in = x->out.in = in;
     x->out.out = out;
+    x->out.at = &x->batch.row;
     x->out.e = e;
     x->deadline = deadline;
     TRY(xf_sql_out_begin(&x->out, x->result.n));
@@ -210,8 +230,10 @@ static err_t apply_sql(void *state, const struct batch *in, struct batch *out,
                          "clock; pass the time as a param");
     else if (rc != SQLITE_DONE)
         result = say_failure(x, rc, e);
-    else
+    else {
         xf_sql_out_end(&x->out);
+        result = x->out.rc;
+    }
     sqlite3_reset(x->stmt);
     x->batch.in = NULL;
     return result;

@@ -32,11 +32,27 @@ static void *take(struct xf_sql_out *o, size_t n)
     return p;
 }
 
+static bool is_plain(const struct xf_sql_out *o, uint32_t column)
+{
+    return o->source && o->source[column] != XF_SQL_COMPUTED;
+}
+
+static bool grow_rows(struct xf_sql_out *o, uint64_t cap)
+{
+    uint32_t *row = take(o, cap * sizeof *row);
+    if (!row) return false;
+    if (o->rows) memcpy(row, o->row, o->rows * sizeof *row);
+    o->row = row;
+    return true;
+}
+
 static bool grow(struct xf_sql_out *o, uint64_t cap)
 {
     if (cap > UINT32_MAX) cap = UINT32_MAX;
     if (o->rows >= cap) return fail(o, ERR_TOOBIG, "more than 4294967295 rows"), false;
+    if (o->source && !grow_rows(o, cap)) return false;
     for (uint32_t i = 0; i < o->n_cols; i++) {
+        if (is_plain(o, i)) continue;
         struct cell *cells = take(o, cap * sizeof *cells);
         if (!cells) return false;
         if (o->rows) memcpy(cells, o->cells[i], o->rows * sizeof *cells);
@@ -116,38 +132,53 @@ static void keep_bytes(struct xf_sql_out *o, sqlite3_value *v, struct cell *c)
     c->p = n == 0 ? (const uint8_t *)"" : borrowed(o, p) ? p : copy(o, p, n);
 }
 
+static void keep(struct xf_sql_out *o, sqlite3_value *v, struct cell *c)
+{
+    switch (sqlite3_value_type(v)) {
+    case SQLITE_INTEGER:
+        *c = (struct cell){ .kind = CELL_INTEGER, .i = sqlite3_value_int64(v) };
+        break;
+    case SQLITE_FLOAT:
+        *c = (struct cell){ .kind = CELL_REAL, .r = sqlite3_value_double(v) };
+        break;
+    case SQLITE_TEXT:
+        c->kind = CELL_TEXT;
+        keep_bytes(o, v, c);
+        break;
+    case SQLITE_BLOB:
+        c->kind = CELL_BLOB;
+        keep_bytes(o, v, c);
+        break;
+    default: *c = (struct cell){ .kind = CELL_NULL };
+    }
+}
+
 void xf_sql_out_row(struct xf_sql_out *o, sqlite3_value **v)
 {
     if (o->rc != ERR_OK) return;
     if (o->rows == o->cap && !grow(o, (uint64_t)o->cap * 4)) return;
-    for (uint32_t i = 0; i < o->n_cols; i++) {
-        struct cell *c = &o->cells[i][o->rows];
-        switch (sqlite3_value_type(v[i])) {
-        case SQLITE_INTEGER:
-            *c = (struct cell){ .kind = CELL_INTEGER, .i = sqlite3_value_int64(v[i]) };
-            break;
-        case SQLITE_FLOAT:
-            *c = (struct cell){ .kind = CELL_REAL, .r = sqlite3_value_double(v[i]) };
-            break;
-        case SQLITE_TEXT:
-            c->kind = CELL_TEXT;
-            keep_bytes(o, v[i], c);
-            break;
-        case SQLITE_BLOB:
-            c->kind = CELL_BLOB;
-            keep_bytes(o, v[i], c);
-            break;
-        default: *c = (struct cell){ .kind = CELL_NULL };
-        }
-    }
+    if (o->source) o->row[o->rows] = *o->at;
+    for (uint32_t i = 0; i < o->n_cols; i++)
+        if (!is_plain(o, i)) keep(o, *v++, &o->cells[i][o->rows]);
     if (o->rc == ERR_OK) o->rows++;
+}
+
+static bool fill(struct xf_sql_out *o, uint32_t column)
+{
+    struct cell *to = take(o, o->rows * sizeof *to);
+    if (!to) return false;
+    xf_sql_plain_fill(to, &o->in->col[o->source[column]], o->row, o->rows);
+    o->cells[column] = to;
+    return true;
 }
 
 void xf_sql_out_end(struct xf_sql_out *o)
 {
     o->out->rows = o->rows;
-    for (uint32_t i = 0; i < o->n_cols; i++)
+    for (uint32_t i = 0; i < o->n_cols; i++) {
+        if (is_plain(o, i) && !fill(o, i)) return;
         o->out->col[i] = (struct vec){ .type = TYPE_ANY, .any = o->cells[i] };
+    }
     o->guess = o->rows + o->rows / 8;
 }
 

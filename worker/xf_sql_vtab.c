@@ -18,6 +18,7 @@ struct table {
 
 struct cursor {
     sqlite3_vtab_cursor base;
+    struct xf_sql_batch *b;
     const struct batch *in;
     uint32_t row;
     uint32_t word; // row's word, and its rows from `row` on that may match
@@ -149,7 +150,7 @@ static void advance(struct cursor *c)
         }
         c->matches = word_matches(c);
     }
-    c->row = c->word * 64 + (uint32_t)__builtin_ctzll(c->matches);
+    c->row = c->b->row = c->word * 64 + (uint32_t)__builtin_ctzll(c->matches);
     c->matches &= c->matches - 1;
 }
 
@@ -197,9 +198,10 @@ static int x_filter(sqlite3_vtab_cursor *base, int n_filters, const char *plan, 
                     sqlite3_value **argv)
 {
     struct cursor *c = (struct cursor *)base;
-    const struct xf_sql_batch *b = ((const struct table *)base->pVtab)->b;
+    struct xf_sql_batch *b = ((const struct table *)base->pVtab)->b;
     assert(b->in && argc == n_filters && n_filters <= FILTERS_MAX);
     forget_filters(c);
+    c->b = b;
     c->in = b->in;
     for (int i = 0; i < n_filters; i++) {
         int column, op, used;

@@ -172,6 +172,13 @@ static const struct answer answers[] = {
     { "lookup_tables_in_a_condition",
       "SELECT delay FROM batch WHERE date IN (SELECT day FROM holidays)", "70; 'NA'", NULL,
       "de" },
+    { "columns_beside_expressions_are_of_the_same_row",
+      "SELECT delay, x, delay || '', distance, origin FROM batch WHERE delay IS NOT 5",
+      "70, 1, '70', 100.5, 'SFO'; NULL, 2.5, NULL, NULL, 'SFO'; 'NA', NULL, 'NA', 300.0, "
+      "NULL; 61, '1', '61', 0.5, '00501'",
+      "delay integer, x any, delay || '' any, distance real, origin text", "eosx" },
+    { "columns_alone_where_nothing_matches", "SELECT delay, x FROM batch WHERE delay = 900",
+      "", "delay integer, x any", "ex" },
     { "dates_without_now", "SELECT date(date, '+1 month') FROM batch LIMIT 1",
       "'2008-02-01'", NULL, "d" },
 };
