@@ -109,6 +109,23 @@ static bool read_row(const struct agg_plan_state *kind, const uint8_t *p, size_t
     return at == n && row[0].kind != CELL_NULL;
 }
 
+// The row in `spare` was read from the state, which is only borrowed.
+static err_t take_spare(struct agg_best *b, const struct agg_plan_state *kind,
+                        const struct cell *state, struct err *e)
+{
+    b->any = false;
+    b->bytes.n = 0;
+    TRY(buf_add(&b->bytes, state->p, state->len, e));
+    struct cell *row = b->spare;
+    b->spare = b->row;
+    b->row = row;
+    for (uint32_t i = 0; i <= kind->n_with; i++)
+        if (row[i].kind == CELL_TEXT || row[i].kind == CELL_BLOB)
+            row[i].p = b->bytes.p + (row[i].p - state->p);
+    b->any = true;
+    return ERR_OK;
+}
+
 err_t agg_best_add(struct agg_best *b, const struct agg_plan_state *kind,
                    const struct cell *state, struct err *e)
 {
@@ -119,9 +136,5 @@ err_t agg_best_add(struct agg_best *b, const struct agg_plan_state *kind,
     for (uint32_t i = 0; b->any && !order && i <= kind->n_with; i++)
         order = agg_compare(&b->spare[i], &b->row[i]);
     if (b->any && !before(kind, order)) return ERR_OK;
-    b->bytes.n = 0;
-    TRY(buf_reserve(&b->bytes, (size_t)state->len + 1, e));
-    TRY(buf_add(&b->bytes, state->p, state->len, e));
-    b->any = read_row(kind, b->bytes.p, b->bytes.n, b->row);
-    return ERR_OK;
+    return take_spare(b, kind, state, e);
 }

@@ -270,7 +270,12 @@ static err_t result_of(struct state *s, const struct agg_fn *f, uint32_t with,
     case AGG_STDDEV:
     case AGG_VARIANCE: *out = variance_of(s->moments, f->kind == AGG_STDDEV); break;
     case AGG_MIN:
-    case AGG_MAX: *out = s->best; break;
+    case AGG_MAX:
+        if (!s->row)
+            *out = s->best;
+        else if (s->row->any)
+            *out = s->row->row[0];
+        break;
     case AGG_QUANTILE:
     case AGG_MEDIAN:
         if (!agg_counted_total(s->counted)) break;

@@ -4,12 +4,27 @@
 #include <string.h>
 #include <strings.h>
 
-static enum agg_state state_of(const struct agg_fn *f)
+static bool same_column(const char *a, const char *b)
+{
+    return a == b || (a && b && strcasecmp(a, b) == 0);
+}
+
+// Whether the aggregate has a row that is greatest, or least, by this column.
+static bool has_row(const struct agg *a, enum agg_kind kind, const char *column)
+{
+    for (size_t i = 0; i < a->n_fn; i++)
+        if (a->fn[i].kind == kind && same_column(a->fn[i].deciding, column)) return true;
+    return false;
+}
+
+static enum agg_state state_of(const struct agg *a, const struct agg_fn *f)
 {
     switch (f->kind) {
     case AGG_COUNT: return f->column ? AGG_STATE_COUNT : AGG_STATE_ROWS;
-    case AGG_MIN: return AGG_STATE_MIN;
-    case AGG_MAX: return AGG_STATE_MAX;
+    case AGG_MIN:
+        return has_row(a, AGG_MIN_BY, f->column) ? AGG_STATE_MIN_BY : AGG_STATE_MIN;
+    case AGG_MAX:
+        return has_row(a, AGG_MAX_BY, f->column) ? AGG_STATE_MAX_BY : AGG_STATE_MAX;
     case AGG_QUANTILE:
     case AGG_MEDIAN: return AGG_STATE_VALUES;
     case AGG_COUNT_DISTINCT: return AGG_STATE_DISTINCT;
@@ -21,11 +36,6 @@ static enum agg_state state_of(const struct agg_fn *f)
     case AGG_VARIANCE: break;
     }
     return AGG_STATE_MOMENTS;
-}
-
-static bool same_column(const char *a, const char *b)
-{
-    return a == b || (a && b && strcasecmp(a, b) == 0);
 }
 
 static uint32_t place(struct agg_plan *p, enum agg_state kind, const char *column)
@@ -63,9 +73,10 @@ err_t agg_plan_init(struct agg_plan *p, const struct agg *a, struct err *e)
     err_t rc = p->state && p->of_fn && p->with_of_fn ? ERR_OK : nomem(e);
     for (size_t i = 0; rc == ERR_OK && i < a->n_fn; i++) {
         const struct agg_fn *f = &a->fn[i];
-        p->of_fn[i] = place(p, state_of(f), f->deciding ? f->deciding : f->column);
+        p->of_fn[i] = place(p, state_of(a, f), f->deciding ? f->deciding : f->column);
         struct agg_plan_state *s = &p->state[p->of_fn[i]];
         if (f->kind == AGG_STDDEV || f->kind == AGG_VARIANCE) s->squares = true;
+        p->with_of_fn[i] = AGG_DECIDING;
         if (f->deciding) rc = want(s, f->column, &p->with_of_fn[i], e);
     }
     if (rc != ERR_OK) agg_plan_close(p);

@@ -3,7 +3,7 @@
 // agg_merge takes:
 //
 //   ROWS, COUNT  an integer
-//   MIN, MAX     the value itself, or NULL
+//   MIN, MAX     the value itself, or NULL; with MIN_BY, MAX_BY of that column theirs
 //   MAX_BY, ...  blob of one row's values, or NULL: agg_best.h
 //   MOMENTS      blob: u8 flags (AGG_MOMENTS_*), varint n, then the sum, and the sum of
 //                squares when that flag is set (exact.h)
@@ -55,6 +55,7 @@ struct agg_plan { // borrows the columns' names from the aggregate
     uint32_t *of_fn;      // a function's state
     uint32_t *with_of_fn; // ... of MAX_BY and MIN_BY: which of the wanted columns it is
 };
+enum { AGG_DECIDING = UINT32_MAX }; // none of those: the one that the row is chosen by
 
 MUST_CHECK err_t agg_plan_init(struct agg_plan *p, const struct agg *a, struct err *e);
 void agg_plan_close(struct agg_plan *p); // copes with a failed init

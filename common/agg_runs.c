@@ -11,6 +11,7 @@ struct run {
     struct buf bytes;
     size_t at;        // of the next row in them
     struct cell *row; // its values, borrowed from the bytes
+    uint64_t head;    // of the first key, when it is text: its first bytes, in their order
 };
 
 struct agg_runs {
@@ -60,12 +61,20 @@ void agg_runs_free(struct agg_runs **pr)
 
 // ---- one run
 
+static uint64_t head_of(const struct cell *text)
+{
+    uint64_t word = 0;
+    if (text->len) memcpy(&word, text->p, text->len < 8 ? text->len : 8);
+    return __builtin_bswap64(word);
+}
+
 static bool parse(const struct agg_runs *r, struct run *x)
 {
     size_t at = x->at;
     for (uint32_t i = 0; i < r->n_values; i++)
         if (!row_code_next(x->bytes.p, x->bytes.n, &at, &x->row[i])) return false;
     x->at = at;
+    if (r->n_keys && x->row[0].kind == CELL_TEXT) x->head = head_of(&x->row[0]);
     return true;
 }
 
@@ -90,6 +99,8 @@ static err_t advance(struct agg_runs *r, struct run *x, bool *any, struct err *e
 static int compare(const struct agg_runs *r, const struct run *a, const struct run *b)
 {
     int order = 0;
+    if (a->head != b->head && a->row[0].kind == CELL_TEXT && b->row[0].kind == CELL_TEXT)
+        return a->head < b->head ? -1 : 1;
     for (uint32_t i = 0; !order && i < r->n_keys; i++)
         order = agg_compare_keys(&a->row[i], &b->row[i]);
     return order;

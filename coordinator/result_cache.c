@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 enum {
-    FORMAT = 1,
+    FORMAT = 2,
     JOB_NAME = 64,
 };
 static const char magic[8] = "trresult";

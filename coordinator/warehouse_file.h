@@ -57,6 +57,7 @@ extern const struct warehouse_ops warehouse_csv_merged, warehouse_jsonl_merged;
 
 // ---- what a merge gives as text (warehouse_stage_text.c)
 
+// Called from one thread at a time, which need not be that of wf_rows_text.
 typedef err_t wf_put(struct warehouse *w, const uint8_t *p, size_t n, struct err *e);
 // All rows that wsq_merge_step gets of it, or wsq_runs_merge without it, as
 // w->files->format with the columns of w->schema, without a header; in bounded memory.
@@ -80,6 +81,8 @@ MUST_CHECK err_t wf_open_at(struct wf *f, const char *path, uint64_t bytes, stru
 MUST_CHECK err_t wf_still_there(const struct wf *f, struct err *e); // `current`, as opened
 void wf_close_fd(struct wf *f);
 MUST_CHECK err_t wf_write(struct wf *f, const uint8_t *p, size_t n, struct err *e);
+// The same, and the disk begins with it: for what is synced only at the end.
+MUST_CHECK err_t wf_write_on(struct wf *f, const uint8_t *p, size_t n, struct err *e);
 MUST_CHECK err_t wf_sync(struct wf *f, struct err *e);
 MUST_CHECK err_t wf_cut(struct wf *f, uint64_t bytes, struct err *e); // and on the disk
 MUST_CHECK err_t wf_sync_folder(const struct wf *f, struct err *e);

@@ -137,6 +137,19 @@ err_t wf_write(struct wf *f, const uint8_t *p, size_t n, struct err *e)
     return ERR_OK;
 }
 
+err_t wf_write_on(struct wf *f, const uint8_t *p, size_t n, struct err *e)
+{
+    enum { PART = 4 << 20 };
+    uint64_t from = f->at / PART * PART;
+    TRY(wf_write(f, p, n, e));
+    uint64_t to = f->at / PART * PART;
+    // What cannot be begun early is done by the sync.
+    if (to > from)
+        (void)sync_file_range(f->fd, (off_t)from, (off_t)(to - from),
+                              SYNC_FILE_RANGE_WRITE);
+    return ERR_OK;
+}
+
 err_t wf_sync(struct wf *f, struct err *e)
 {
     return fdatasync(f->fd) == 0 ? ERR_OK : fail(f, e, "writing to the disk");

@@ -39,7 +39,7 @@ static err_t drop_table(struct warehouse *w, const char *table, struct err *e)
 
 static err_t put_file(struct warehouse *w, const uint8_t *p, size_t n, struct err *e)
 {
-    return wf_write(w->files, p, n, e);
+    return wf_write_on(w->files, p, n, e);
 }
 
 struct new_file {

@@ -74,7 +74,7 @@ static void a_quoted_column_is_unquoted(void **state)
 
 // ---- chunks and merges
 
-enum { COLUMNS = 4, ROWS = 500, FUNCTIONS = 15, GROUPS_MAX = 400 };
+enum { COLUMNS = 4, ROWS = 500, FUNCTIONS = 17, GROUPS_MAX = 400 };
 
 static const char *const COMPUTE[FUNCTIONS] = {
     "count(*)",
@@ -92,6 +92,8 @@ static const char *const COMPUTE[FUNCTIONS] = {
     "max_by(v, w)",
     "MAX_BY(k, W)",
     "min_by(v, w)",
+    "max(w)",
+    "min(W)",
 };
 
 struct table { // rows of any values; text is static
@@ -327,6 +329,8 @@ static void one_row_gives_all_values_of_max_by(void **state)
         same_cell(hi < ROWS ? &t.cell[2][hi] : &none, &got.value[g][12], "max_by(v, w)");
         same_cell(hi < ROWS ? &t.cell[1][hi] : &none, &got.value[g][13], "max_by(k, w)");
         same_cell(lo < ROWS ? &t.cell[2][lo] : &none, &got.value[g][14], "min_by(v, w)");
+        same_cell(hi < ROWS ? &t.cell[3][hi] : &none, &got.value[g][15], "max(w)");
+        same_cell(lo < ROWS ? &t.cell[3][lo] : &none, &got.value[g][16], "min(w)");
     }
 }
 
