@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/rejects.h"
+#include "coordinator/ledger.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -121,6 +122,37 @@ err_t load_inputs_match(struct load_input **stored, size_t *n_stored,
     return rc;
 }
 
+void load_inputs_remember(struct load_input *stored, const struct load_input *inputs,
+                          size_t n, const uint32_t *ids, const uint64_t *end)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct load_input *to = &stored[ids[i]];
+        char *name = to->name;
+        *to = inputs[i];
+        to->name = name;
+        to->end = end[i];
+    }
+}
+
+int64_t *load_inputs_numbers(const uint32_t *ids, size_t n, size_t n_stored)
+{
+    int64_t *v = malloc((n_stored + 1) * sizeof *v);
+    for (size_t i = 0; v && i <= n_stored; i++)
+        v[i] = -1;
+    for (size_t i = 0; v && i < n; i++)
+        v[ids[i]] = (int64_t)i;
+    return v;
+}
+
+err_t load_inputs_header_changed(const struct load_input *was, const struct load_input *is,
+                                 struct err *e)
+{
+    return err_set(e, ERR_CHANGED,
+                   "%s: its header changed (the first row was at byte %" PRIu64
+                   ", now it is at %" PRIu64 "). --fresh starts over",
+                   is->name, was->data_begin, is->data_begin);
+}
+
 err_t load_inputs_check_gone(const struct load_input *in, uint64_t load_id, uint64_t bytes,
                              uint64_t rows, struct err *e)
 {
@@ -209,4 +241,30 @@ err_t load_check_rejects(const struct result *r, struct err *e)
                        "%" PRIu64 " rows are rejected, but %" PRIu64 " are listed",
                        r->row.rows_rejected, n);
     return ERR_OK;
+}
+
+void load_counts_known(struct ledger_row *row, const struct ledger_row *known)
+{
+    row->rows_emitted = known->rows_emitted;
+    row->rows_loaded = known->rows_loaded;
+    row->rows_refused = known->rows_refused;
+    row->rows_replaced = known->rows_replaced;
+    row->rows_skipped = known->rows_skipped;
+}
+
+err_t load_range_known(const char *input, struct range range, struct err *e)
+{
+    return err_set(e, ERR_DUP,
+                   "%s: the ledger has something of bytes %" PRIu64 " to %" PRIu64
+                   " already",
+                   input, range.begin, range.end);
+}
+
+err_t load_check_counts(const struct result *r, struct err *e)
+{
+    TRY(ledger_check_row(&r->row, e));
+    TRY(load_check_rejects(r, e));
+    if (r->image || !r->row.rows_emitted) return ERR_OK;
+    return err_set(e, ERR_PROTO, "%" PRIu64 " rows were announced, none came",
+                   r->row.rows_emitted);
 }

@@ -19,6 +19,16 @@ MUST_CHECK err_t load_inputs_json(const struct load_input *v, size_t n, struct b
 MUST_CHECK err_t load_inputs_match(struct load_input **stored, size_t *n_stored,
                                    const struct load_input *inputs, size_t n,
                                    uint32_t **ids, struct err *e);
+// What the inputs look like now that all of them is in, up to end[i]: a later run compares
+// with this.
+void load_inputs_remember(struct load_input *stored, const struct load_input *inputs,
+                          size_t n, const uint32_t *ids, const uint64_t *end);
+// The number in `inputs` of each of the ledger's, -1 for those that are gone; malloced,
+// NULL: no memory.
+int64_t *load_inputs_numbers(const uint32_t *ids, size_t n, size_t n_stored);
+// ERR_CHANGED: the header of an input of which rows are in has another length now.
+MUST_CHECK err_t load_inputs_header_changed(const struct load_input *was,
+                                            const struct load_input *is, struct err *e);
 // `bytes` and `rows` of an input that is not given any more are in the ledger. ERR_CHANGED:
 // they are not all of it.
 MUST_CHECK err_t load_inputs_check_gone(const struct load_input *in, uint64_t load_id,
@@ -39,6 +49,12 @@ MUST_CHECK err_t load_state_add(struct load_state *s, size_t *cap,
 MUST_CHECK err_t load_state_inputs(struct load_state *s, const struct load_input *stored,
                                    size_t n_known, const uint32_t *ids, size_t n,
                                    struct err *e);
+// The counts of a row whose result is in already: those that the ledger has.
+void load_counts_known(struct ledger_row *row, const struct ledger_row *known);
+// ERR_DUP: `input` has `range` already, or a part of it.
+MUST_CHECK err_t load_range_known(const char *input, struct range range, struct err *e);
+// ERR_PROTO: there are rows without an image. Else as ledger_check_row and the next.
+MUST_CHECK err_t load_check_counts(const struct result *r, struct err *e);
 // ERR_PROTO: the list of rejects is damaged, or is not what the row counts.
 MUST_CHECK err_t load_check_rejects(const struct result *r, struct err *e);
 

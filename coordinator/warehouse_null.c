@@ -2,6 +2,7 @@
 // what everything else costs.
 
 #include "coordinator/warehouse_null.h"
+#include "coordinator/load_inputs.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -153,7 +154,7 @@ static err_t take(struct warehouse *w, struct result *r, bool *dup, struct err *
     return ERR_OK;
 }
 
-err_t null_check(const struct warehouse *w, const struct result *r, struct err *e)
+static err_t null_check(const struct warehouse *w, const struct result *r, struct err *e)
 {
     (void)w;
     return ledger_check_row(&r->row, e);
@@ -183,10 +184,7 @@ err_t null_note(struct warehouse *w, const struct ledger_row *row, struct err *e
     TRY(ledger_check_row(row, e));
     if (find_split(w, row->range)) return ERR_OK;
     if (forbidding(w, row->range))
-        return err_set(e, ERR_DUP,
-                       "%s: the ledger has something of bytes %" PRIu64 " to %" PRIu64
-                       " already",
-                       w->inputs[row->range.input].name, row->range.begin, row->range.end);
+        return load_range_known(w->inputs[row->range.input].name, row->range, e);
     TRY(grow(&w->splits, w->n_splits, &w->cap_splits, e));
     w->splits[w->n_splits++] = *row;
     return ERR_OK;

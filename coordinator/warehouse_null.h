@@ -27,8 +27,6 @@ MUST_CHECK err_t null_begin(struct warehouse *w, const struct load_identity *id,
                             const struct schema *schema, const struct load_input *inputs,
                             size_t n_inputs, const struct buf *params,
                             struct load_state *state, struct err *e);
-MUST_CHECK err_t null_check(const struct warehouse *w, const struct result *r,
-                            struct err *e);
 MUST_CHECK err_t null_commit(struct warehouse *w, struct result *results, size_t n,
                              bool *dup, size_t *failed, struct err *e);
 MUST_CHECK err_t null_note(struct warehouse *w, const struct ledger_row *row,

@@ -16,6 +16,8 @@
 #include "common/pg_copy.h"
 #include "common/rejects.h"
 #include "coordinator/ledger.h"
+#include "coordinator/load_columns.h"
+#include "coordinator/load_which.h"
 #include "coordinator/warehouse.h"
 
 enum {
@@ -33,11 +35,6 @@ struct wpg_watermark {
     int column;                // of the schema; -1: the mode has none
     struct wpg_value floor;    // the greatest that is loaded already; NULL: nothing is
     struct wpg_value greatest; // of the rows at hand; NULL: of none
-};
-
-struct wpg_columns { // of the schema, by number
-    uint32_t *v;
-    size_t n;
 };
 
 struct wpg_rows { // tuples one after the other
@@ -70,9 +67,8 @@ struct warehouse {
     char *copy_sql;        // COPY into the target, or what an upsert goes through
     char *upsert_sql;      // from there; NULL: no upsert
     unsigned care;         // so many groups are put in with savepoints
-    struct wpg_columns key;
-    struct wpg_columns *indexes; // to be built at the end
-    size_t n_indexes;
+    struct load_columns key;
+    struct load_indexes indexes;         // to be built at the end
     struct load_merge *merge;            // as given to begin(); NULL: none
     bool aggregates;                     // the rows are states
     uint32_t n_states;                   // of one, behind its keys
@@ -127,11 +123,8 @@ MUST_CHECK err_t wpg_fold(const char *what, const char *name, size_t max, char *
                           struct err *e);
 MUST_CHECK err_t wpg_quote_add(struct buf *out, const char *name, struct err *e);
 // "a","b"; malloced. columns NULL: all of the schema.
-MUST_CHECK err_t wpg_columns_text(const struct schema *s, const struct wpg_columns *c,
+MUST_CHECK err_t wpg_columns_text(const struct schema *s, const struct load_columns *c,
                                   char **out, struct err *e);
-MUST_CHECK err_t wpg_columns_find(const struct schema *s, const struct strings *names,
-                                  struct wpg_columns *out, struct err *e);
-void wpg_columns_free(struct wpg_columns *c);
 
 // ---- the user's table (warehouse_pg_table.c)
 
@@ -276,27 +269,21 @@ MUST_CHECK err_t wpg_begin(struct warehouse *w, const struct load_identity *id,
                            const struct schema *schema, const struct load_input *inputs,
                            size_t n_inputs, const struct buf *params,
                            struct load_state *state, struct err *e);
-void wpg_forget_load(struct warehouse *w); // frees what begin() made
-struct wpg_load { // as it was read from tranche_runs, without a lock
-    uint64_t id, epoch;
-    bool complete; // else loading
-    char *staging; // NULL: it has no staged table
-};
-const char *wpg_load_state(const struct wpg_load *load);
+void wpg_forget_load(struct warehouse *w);               // frees what begin() made
+const char *wpg_load_state(const struct load_row *load); // read without a lock
 // Whether an UPDATE found w->load_id as it was read. ERR_BUSY: another run was faster, and
 // what to do is to be decided anew. Clears the result.
 MUST_CHECK err_t wpg_load_taken(struct warehouse *w, PGresult *updated, struct err *e);
 // In begin()'s transaction: the load is the one to be continued. `params` NULL: those of
 // the unfinished run stay. ERR_BUSY: as above.
-MUST_CHECK err_t wpg_go_on(struct warehouse *w, const struct wpg_load *load,
+MUST_CHECK err_t wpg_go_on(struct warehouse *w, const struct load_row *load,
                            const struct buf *params, struct err *e);
 // Before the first commit: a transaction that calls a complete load unfinished again.
 // ERR_INVALID: another load of the table is unfinished now.
 MUST_CHECK err_t wpg_reopen(struct warehouse *w, struct err *e);
-MUST_CHECK err_t wpg_set_target(struct warehouse *w, const char *staging, struct err *e);
 char *wpg_hex(const struct buf *b); // as a bytea wants it; malloced, NULL: out of memory
 // As wpg_go_on, for a load to be taken back.
-MUST_CHECK err_t wpg_drop_load(struct warehouse *w, const struct wpg_load *load,
+MUST_CHECK err_t wpg_drop_load(struct warehouse *w, const struct load_row *load,
                                bool its_rows, struct err *e);
 MUST_CHECK err_t wpg_check(const struct warehouse *w, const struct result *r,
                            struct err *e);
@@ -312,9 +299,6 @@ MUST_CHECK err_t wpg_swap_check(struct warehouse *w, struct err *e);
 // ERR_INVALID: as above, or what the table has forbids the new rows.
 MUST_CHECK err_t wpg_swap(struct warehouse *w, const char *staged, struct err *e);
 // Indexes of load.indexes on `table`, made where they are missing.
-MUST_CHECK err_t wpg_indexes_take(struct warehouse *w, const struct strings *indexes,
-                                  size_t n, struct err *e);
-void wpg_indexes_free(struct warehouse *w);
 MUST_CHECK err_t wpg_indexes_build(struct warehouse *w, const char *table, struct err *e);
 MUST_CHECK err_t wpg_key_ensure(struct warehouse *w, bool table_is_new, struct err *e);
 

@@ -13,55 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-struct load_row { // of tranche_runs; as.id 0: there is none
-    struct wpg_load as;
-    bool same;     // the identity asked for
-    bool upsert;   // its rows took the place of others: they can't be taken back
-    char who[512]; // "started 2026-11-22T01:42:05Z by process 12 on host h from data/*.csv"
-};
-
-struct loads {
-    struct load_row unfinished; // of the same identity, else another in the way
-    struct load_row complete;   // of the same identity, the newest
-};
-
-static void loads_free(struct loads *l)
-{
-    free(l->unfinished.as.staging);
-    free(l->complete.as.staging);
-    *l = (struct loads){ 0 };
-}
-
 enum { LOAD_ID, EPOCH, STATE, MODE, SOURCES, SPEC, STAGING, STARTED, HOST, PID };
-
-static err_t read_load(const PGresult *r, int i, const struct load_identity *id,
-                       struct load_row *out, struct err *e)
-{
-    char spec[HASH_HEX];
-    const char *sources = PQgetvalue(r, i, SOURCES), *mode = PQgetvalue(r, i, MODE);
-    const char *staging = wpg_cell(r, i, STAGING);
-    hash_hex(id->spec, spec);
-    *out = (struct load_row){ .as = { wpg_u64(r, i, LOAD_ID), wpg_u64(r, i, EPOCH),
-                                      strcmp(PQgetvalue(r, i, STATE), "complete") == 0,
-                                      NULL } };
-    out->same = strcmp(mode, load_mode_name(id->mode)) == 0 &&
-                strcmp(sources, id->sources) == 0 &&
-                strcmp(PQgetvalue(r, i, SPEC), spec) == 0;
-    out->upsert = strcmp(mode, load_mode_name(MODE_UPSERT)) == 0;
-    snprintf(out->who, sizeof out->who,
-             "started %.40s by process %.20s on host %.200s from %.*s",
-             PQgetvalue(r, i, STARTED), PQgetvalue(r, i, PID), PQgetvalue(r, i, HOST),
-             (int)(strcspn(sources, "\n") < 200 ? strcspn(sources, "\n") : 200), sources);
-    out->as.staging = staging ? strdup(staging) : NULL;
-    return staging && !out->as.staging ? err_set(e, ERR_NOMEM, "out of memory") : ERR_OK;
-}
-
-// What takes the table's place is staged, and in the end forgets who put rows into the old
-// one: only another that does so is in its way.
-static bool stands_in_the_way(const struct load_identity *id, const struct load_row *load)
-{
-    return id->mode != MODE_REPLACE || load->as.staging;
-}
 
 static err_t find_loads(struct warehouse *w, const struct load_identity *id,
                         struct loads *out, struct err *e)
@@ -75,15 +27,17 @@ static err_t find_loads(struct warehouse *w, const struct load_identity *id,
                   1, values));
     err_t rc = ERR_OK;
     for (int i = 0; rc == ERR_OK && i < PQntuples(r); i++) {
-        struct load_row load;
-        rc = read_load(r, i, id, &load, e);
-        struct load_row *to = NULL;
-        if (load.as.complete && load.same)
-            to = &out->complete;
-        else if (!load.as.complete && stands_in_the_way(id, &load) && !out->unfinished.same)
-            to = &out->unfinished;
-        free(to ? to->as.staging : load.as.staging);
-        if (to) *to = load;
+        const struct load_text row = { .id = wpg_u64(r, i, LOAD_ID),
+                                       .epoch = wpg_u64(r, i, EPOCH),
+                                       .state = PQgetvalue(r, i, STATE),
+                                       .mode = PQgetvalue(r, i, MODE),
+                                       .sources = PQgetvalue(r, i, SOURCES),
+                                       .spec = PQgetvalue(r, i, SPEC),
+                                       .staging = wpg_cell(r, i, STAGING),
+                                       .started = PQgetvalue(r, i, STARTED),
+                                       .host = PQgetvalue(r, i, HOST),
+                                       .pid = (int64_t)wpg_u64(r, i, PID) };
+        rc = loads_add(out, id, false, &row, e);
     }
     PQclear(r);
     return rc;
@@ -136,20 +90,6 @@ static err_t insert_run(struct warehouse *w, const struct load_identity *id,
     return ERR_OK;
 }
 
-err_t wpg_set_target(struct warehouse *w, const char *staging, struct err *e)
-{
-    free(w->target);
-    if (staging) {
-        w->target = strdup(staging);
-    } else if (w->mode == MODE_REPLACE) {
-        if (asprintf(&w->target, "%s__tranche_%" PRIu64, w->table, w->load_id) < 0)
-            w->target = NULL;
-    } else {
-        w->target = strdup(w->table);
-    }
-    return w->target ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory");
-}
-
 static err_t start_new(struct warehouse *w, const struct load_identity *id,
                        const struct buf *params, struct err *e)
 {
@@ -159,7 +99,7 @@ static err_t start_new(struct warehouse *w, const struct load_identity *id,
     TRY(wpg_int(w, e, &last, &any, "SELECT max(load_id) FROM tranche_runs", 0, NULL));
     w->load_id = (uint64_t)last + 1;
     w->epoch = 1;
-    TRY(wpg_set_target(w, NULL, e));
+    TRY(load_target(&w->target, w->mode, w->table, w->load_id, NULL, e));
     TRY(load_inputs_match(&w->stored, &w->n_stored, w->inputs, w->n_inputs, &w->ids, e));
     TRY(wpg_table_ensure(w, e));
     char *hex = wpg_hex(params);
@@ -173,80 +113,22 @@ static err_t start_new(struct warehouse *w, const struct load_identity *id,
 
 // ---- which of the two
 
-static err_t refuse(struct warehouse *w, const struct load_row *load, struct err *e)
+static err_t count_rows(struct warehouse *w, uint64_t load_id, int64_t *rows, struct err *e)
 {
-    int64_t rows;
     bool any;
     struct wpg_number id;
-    const char *const values[] = { wpg_number(&id, (int64_t)load->as.id) };
-    TRY(wpg_int(w, e, &rows, &any,
-                "SELECT sum(rows_loaded) FROM tranche_ledger WHERE load = $1", 1, values));
-    return err_set(
-        e, ERR_INVALID,
-        "%s has another unfinished load: load %" PRIu64 ", %s, with "
-        "%lld rows so far. Its own command, unchanged, continues it; --fresh %s%s",
-        w->place, load->as.id, load->who, (long long)rows,
-        load->upsert ? "forgets it, and its rows stay" : "drops it and those rows",
-        load->as.staging ? "" : "; --mode replace replaces all of the table");
+    const char *const values[] = { wpg_number(&id, (int64_t)load_id) };
+    return wpg_int(w, e, rows, &any,
+                   "SELECT sum(rows_loaded) FROM tranche_ledger WHERE load = $1", 1,
+                   values);
 }
 
-// Those of an upsert stay: the next one replaces them.
-static err_t drop(struct warehouse *w, const struct load_row *load, struct err *e)
-{
-    return wpg_drop_load(w, &load->as, !load->upsert, e);
-}
-
-static err_t drop_unfinished(struct warehouse *w, const struct load_identity *id,
-                             struct loads *loads, struct err *e)
-{
-    while (loads->unfinished.as.id) {
-        TRY(drop(w, &loads->unfinished, e));
-        loads_free(loads);
-        TRY(find_loads(w, id, loads, e));
-    }
-    return ERR_OK;
-}
-
-// An incremental load has one for each run.
-static err_t drop_complete(struct warehouse *w, const struct load_identity *id,
-                           struct loads *loads, struct err *e)
-{
-    if (id->mode != MODE_APPEND && id->mode != MODE_INCREMENTAL) return ERR_OK;
-    while (loads->complete.as.id) {
-        TRY(drop(w, &loads->complete, e));
-        loads_free(loads);
-        TRY(find_loads(w, id, loads, e));
-    }
-    return ERR_OK;
-}
-
-static err_t decide(struct warehouse *w, const struct load_identity *id,
-                    struct loads *loads, const struct buf *params, struct load_state *state,
-                    struct err *e)
-{
-    static const struct buf none;
-    const struct load_row *unfinished = &loads->unfinished, *complete = &loads->complete;
-    if (id->fresh) {
-        TRY(drop_unfinished(w, id, loads, e));
-        TRY(drop_complete(w, id, loads, e));
-        return start_new(w, id, params, e);
-    }
-    if (unfinished->as.id && !unfinished->same) return refuse(w, unfinished, e);
-    if (unfinished->as.id) {
-        state->resumed = true; // if the ledger has anything
-        return wpg_go_on(w, &unfinished->as, NULL, e);
-    }
-    if (complete->as.id && id->mode == MODE_APPEND) {
-        state->complete_before = true;
-        return wpg_go_on(w, &complete->as, params ? params : &none, e);
-    }
-    return start_new(w, id, params, e);
-}
+static const struct load_ledger LEDGER = { find_loads, count_rows, wpg_drop_load, wpg_go_on,
+                                           start_new };
 
 static err_t begin_in_txn(struct warehouse *w, const struct load_identity *id,
                           const struct buf *params, struct load_state *state, struct err *e)
 {
-    struct loads loads = { 0 };
     PGresult *r;
     const char *const values[] = { w->table };
     TRY(wpg_ledger_create(w, e));
@@ -255,10 +137,7 @@ static err_t begin_in_txn(struct warehouse *w, const struct load_identity *id,
                   "tranche_runs WHERE state IN ('dropped','replaced') AND table_name = $1)",
                   1, values));
     PQclear(r);
-    err_t rc = find_loads(w, id, &loads, e);
-    if (rc == ERR_OK) rc = decide(w, id, &loads, params, state, e);
-    loads_free(&loads);
-    TRY(rc);
+    TRY(load_which(w, &LEDGER, w->place, id, params, state, e));
     if (w->mode == MODE_REPLACE) TRY(wpg_swap_check(w, e));
     return wpg_rejects_ensure(w, e);
 }
@@ -323,8 +202,8 @@ void wpg_forget_load(struct warehouse *w)
     w->merge = NULL;
     w->n_states = 0;
     w->aggregates = false;
-    wpg_columns_free(&w->key);
-    wpg_indexes_free(w);
+    load_columns_free(&w->key);
+    load_indexes_free(&w->indexes);
     wpg_watermark_free(&w->watermark);
     schema_free(&w->schema);
     load_inputs_free(&w->inputs, &w->n_inputs);
@@ -391,12 +270,13 @@ static err_t take_arguments(struct warehouse *w, const struct load_identity *id,
     TRY(wpg_schema_fold(&w->schema, schema, e));
     TRY(load_inputs_copy(&w->inputs, inputs, n_inputs, e));
     w->n_inputs = n_inputs;
-    if (id->mode == MODE_UPSERT) TRY(wpg_columns_find(&w->schema, id->key, &w->key, e));
+    if (id->mode == MODE_UPSERT) TRY(load_columns_find(&w->schema, id->key, &w->key, e));
     if (id->mode == MODE_INCREMENTAL) {
         w->watermark.column = schema_find(&w->schema, id->watermark);
         assert(w->watermark.column >= 0);
     }
-    if (!id->merge) return wpg_indexes_take(w, id->indexes, id->n_indexes, e);
+    if (!id->merge)
+        return load_indexes_take(&w->indexes, &w->schema, id->indexes, id->n_indexes, e);
     take_merge(w, id, schema);
     return ERR_OK;
 }

@@ -12,14 +12,10 @@ enum { CARE_GROUPS = 16 }; // where one row was refused, more will be
 
 err_t wpg_check(const struct warehouse *w, const struct result *r, struct err *e)
 {
-    TRY(ledger_check_row(&r->row, e));
-    TRY(load_check_rejects(r, e));
+    TRY(load_check_counts(r, e));
     if (r->image && w->aggregates) return wpg_states_check(w, r, e);
     if (r->image)
         return pg_copy_check(r->image, r->image_bytes, &w->schema, r->row.rows_emitted, e);
-    if (r->row.rows_emitted)
-        return err_set(e, ERR_PROTO, "%" PRIu64 " rows were announced, none came",
-                       r->row.rows_emitted);
     return ERR_OK;
 }
 
@@ -44,13 +40,7 @@ static err_t add_one(struct warehouse *w, struct result *r, bool *dup, bool *ref
     r->row.rows_emitted += r->row.rows_skipped; // as an attempt before may have left it
     r->row.rows_skipped = 0;
     TRY(wpg_ledger_overlap(w, &known, dup, &same, e));
-    if (same) {
-        r->row.rows_emitted = known.rows_emitted;
-        r->row.rows_loaded = known.rows_loaded;
-        r->row.rows_refused = known.rows_refused;
-        r->row.rows_replaced = known.rows_replaced;
-        r->row.rows_skipped = known.rows_skipped;
-    }
+    if (same) load_counts_known(&r->row, &known);
     if (*dup) return ERR_OK;
     r->row.rows_loaded = r->row.rows_refused = r->row.rows_replaced = 0;
     w->watermark.greatest.cell.kind = CELL_NULL;
@@ -169,11 +159,7 @@ static err_t note_in_txn(struct warehouse *w, const struct ledger_row *row, stru
     TRY(wpg_ledger_fence(w, e));
     TRY(wpg_ledger_overlap(w, &known, &dup, &same, e));
     if (same && known.state == row->state) return ERR_OK;
-    if (dup)
-        return err_set(e, ERR_DUP,
-                       "%s: the ledger has something of bytes %" PRIu64 " to %" PRIu64
-                       " already",
-                       w->inputs[row->range.input].name, row->range.begin, row->range.end);
+    if (dup) return load_range_known(w->inputs[row->range.input].name, row->range, e);
     w->watermark.greatest.cell.kind = CELL_NULL;
     return wpg_ledger_add(w, row, false, e);
 }

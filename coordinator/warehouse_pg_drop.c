@@ -85,7 +85,7 @@ static err_t forget(struct warehouse *w, uint64_t load_id, struct err *e)
                   "DELETE FROM tranche_ledger WHERE load = %" PRIu64, load_id);
 }
 
-static err_t take(struct warehouse *w, const struct wpg_load *load, struct err *e)
+static err_t take(struct warehouse *w, const struct load_row *load, struct err *e)
 {
     struct wpg_number id, epoch;
     PGresult *r;
@@ -100,7 +100,7 @@ static err_t take(struct warehouse *w, const struct wpg_load *load, struct err *
     return wpg_load_taken(w, r, e);
 }
 
-err_t wpg_drop_load(struct warehouse *w, const struct wpg_load *load, bool its_rows,
+err_t wpg_drop_load(struct warehouse *w, const struct load_row *load, bool its_rows,
                     struct err *e)
 {
     uint64_t load_id = load->id;

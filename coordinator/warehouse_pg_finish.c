@@ -52,20 +52,6 @@ static err_t prove(struct warehouse *w, const uint64_t *input_end,
 
 // ---- what is kept of it
 
-// What the files look like now that all of it is in: a later run compares with this.
-static err_t remember_inputs(struct warehouse *w, const uint64_t *input_end,
-                             struct buf *json, struct err *e)
-{
-    for (size_t i = 0; i < w->n_inputs; i++) {
-        struct load_input *to = &w->stored[w->ids[i]];
-        char *name = to->name;
-        *to = w->inputs[i];
-        to->name = name;
-        to->end = input_end[i];
-    }
-    return load_inputs_json(w->stored, w->n_stored, json, e);
-}
-
 static err_t mark_run(struct warehouse *w, const char *state, const char *json,
                       struct err *e)
 {
@@ -176,7 +162,8 @@ static err_t finish_in_txn(struct warehouse *w, const uint64_t *input_end, bool 
     TRY(prove(w, input_end, totals, e));
     if (done) return ERR_OK;
     TRY(complete(w, swap, e));
-    err_t rc = remember_inputs(w, input_end, &json, e);
+    load_inputs_remember(w->stored, w->inputs, w->n_inputs, w->ids, input_end);
+    err_t rc = load_inputs_json(w->stored, w->n_stored, &json, e);
     if (rc == ERR_OK)
         rc = mark_run(w, drop ? "dropped" : "complete", (const char *)json.p, e);
     buf_free(&json);

@@ -8,52 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void wpg_indexes_free(struct warehouse *w)
-{
-    for (size_t i = 0; w->indexes && i <= w->n_indexes; i++)
-        wpg_columns_free(&w->indexes[i]);
-    free(w->indexes);
-    w->indexes = NULL;
-    w->n_indexes = 0;
-}
-
-err_t wpg_indexes_take(struct warehouse *w, const struct strings *indexes, size_t n,
-                       struct err *e)
-{
-    wpg_indexes_free(w);
-    w->indexes = calloc(n + 1, sizeof *w->indexes);
-    if (!w->indexes) return err_set(e, ERR_NOMEM, "out of memory");
-    for (; w->n_indexes < n; w->n_indexes++)
-        TRY(wpg_columns_find(&w->schema, &indexes[w->n_indexes], &w->indexes[w->n_indexes],
-                             e));
-    return ERR_OK;
-}
-
-// TABLE_COLUMNS_key or _idx, as people name them; what is too long for PostgreSQL ends in
-// digits of its hash instead.
-static err_t index_name(const struct warehouse *w, const struct wpg_columns *c,
-                        const char *end, char **out, struct err *e)
-{
-    struct buf name = { 0 };
-    *out = NULL;
-    err_t rc = buf_printf(&name, e, "%s", w->table);
-    for (size_t i = 0; rc == ERR_OK && i < c->n; i++)
-        rc = buf_printf(&name, e, "_%s", w->schema.f[c->v[i]].name);
-    if (rc == ERR_OK) rc = buf_printf(&name, e, "_%s", end);
-    if (rc == ERR_OK && name.n > WPG_NAME_MAX) {
-        struct hash128 h = hash_bytes(name.p, name.n);
-        name.n = 0;
-        rc = buf_printf(&name, e, "%s_%08x_%s", w->table, (unsigned)h.lo, end);
-    }
-    if (rc == ERR_OK)
-        *out = (char *)name.p;
-    else
-        buf_free(&name);
-    return rc;
-}
-
 static err_t create(struct warehouse *w, const char *kind, const char *name,
-                    const char *table, const struct wpg_columns *c, struct err *e)
+                    const char *table, const struct load_columns *c, struct err *e)
 {
     char *columns = NULL, *index = pg_quoted(name), *on = pg_quoted(table);
     err_t rc = index && on ? wpg_columns_text(&w->schema, c, &columns, e)
@@ -92,7 +48,8 @@ err_t wpg_key_ensure(struct warehouse *w, bool table_is_new, struct err *e)
 {
     char *name = NULL, *columns = NULL;
     if (w->key.n == 0) return ERR_OK;
-    err_t rc = index_name(w, &w->key, "key", &name, e);
+    err_t rc = load_columns_index_name(w->table, &w->schema, &w->key, "key", WPG_NAME_MAX,
+                                       &name, e);
     if (rc == ERR_OK) rc = wpg_columns_text(&w->schema, &w->key, &columns, e);
     if (rc == ERR_OK)
         rc = table_is_new ? create(w, "UNIQUE ", name, w->target, &w->key, e)
@@ -106,7 +63,7 @@ err_t wpg_key_ensure(struct warehouse *w, bool table_is_new, struct err *e)
 
 // Whether the name is taken: by this very index, or by something else.
 static err_t find_index(struct warehouse *w, const char *table, const char *name,
-                        const struct wpg_columns *c, bool *there, struct err *e)
+                        const struct load_columns *c, bool *there, struct err *e)
 {
     int64_t n;
     bool same;
@@ -134,12 +91,13 @@ static err_t find_index(struct warehouse *w, const char *table, const char *name
 
 err_t wpg_indexes_build(struct warehouse *w, const char *table, struct err *e)
 {
-    for (size_t i = 0; i < w->n_indexes; i++) {
+    for (size_t i = 0; i < w->indexes.n; i++) {
         char *name;
         bool there;
-        TRY(index_name(w, &w->indexes[i], "idx", &name, e));
-        err_t rc = find_index(w, table, name, &w->indexes[i], &there, e);
-        if (rc == ERR_OK && !there) rc = create(w, "", name, table, &w->indexes[i], e);
+        TRY(load_columns_index_name(w->table, &w->schema, &w->indexes.v[i], "idx",
+                                    WPG_NAME_MAX, &name, e));
+        err_t rc = find_index(w, table, name, &w->indexes.v[i], &there, e);
+        if (rc == ERR_OK && !there) rc = create(w, "", name, table, &w->indexes.v[i], e);
         free(name);
         TRY(rc);
         crash_point("finish-after-index");

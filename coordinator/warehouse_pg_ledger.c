@@ -1,5 +1,6 @@
 // tranche_runs and tranche_ledger: one row a load, one row a range.
 
+#include "coordinator/load_inputs.h"
 #include "coordinator/warehouse_pg.h"
 
 #include "common/utf8.h"
@@ -223,17 +224,6 @@ static err_t walk(struct warehouse *w, const PGresult *r, const int64_t *here,
     return ERR_OK;
 }
 
-// The caller's number for each of the ledger's, -1 for inputs that are gone.
-static int64_t *numbers_here(const struct warehouse *w)
-{
-    int64_t *v = malloc((w->n_stored + 1) * sizeof *v);
-    for (size_t i = 0; v && i <= w->n_stored; i++)
-        v[i] = -1;
-    for (size_t i = 0; v && i < w->n_inputs; i++)
-        v[w->ids[i]] = (int64_t)i;
-    return v;
-}
-
 err_t wpg_ledger_each(struct warehouse *w, wpg_ledger_fn *fn, void *arg, struct err *e)
 {
     PGresult *r;
@@ -246,7 +236,7 @@ err_t wpg_ledger_each(struct warehouse *w, wpg_ledger_fn *fn, void *arg, struct 
                   "result_digest, attempt, worker FROM tranche_ledger WHERE load = $1 "
                   "ORDER BY input, byte_begin, byte_end",
                   1, values));
-    int64_t *here = numbers_here(w);
+    int64_t *here = load_inputs_numbers(w->ids, w->n_inputs, w->n_stored);
     err_t rc = here ? walk(w, r, here, fn, arg, e) : err_set(e, ERR_NOMEM, "out of memory");
     free(here);
     PQclear(r);

@@ -217,7 +217,9 @@ static err_t make_result(struct into *x, const char *result, struct err *e)
     struct warehouse *w = x->w;
     const struct load_merge *m = w->merge;
     TRY(wpg_schema_take(w, m->rows, e));
-    if (!m->sql) TRY(wpg_indexes_take(w, w->merge_indexes, w->n_merge_indexes, e));
+    if (!m->sql)
+        TRY(load_indexes_take(&w->indexes, &w->schema, w->merge_indexes, w->n_merge_indexes,
+                              e));
     TRY(wpg_table_create(w, result, &w->schema, e));
     TRY(wpg_copy_statement(result, w->columns, &x->copy_sql, e));
     w->kept.n = w->reject_rows.n = 0;

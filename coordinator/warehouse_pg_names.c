@@ -30,7 +30,7 @@ err_t wpg_quote_add(struct buf *out, const char *name, struct err *e)
     return rc;
 }
 
-err_t wpg_columns_text(const struct schema *s, const struct wpg_columns *c, char **out,
+err_t wpg_columns_text(const struct schema *s, const struct load_columns *c, char **out,
                        struct err *e)
 {
     struct buf list = { 0 };
@@ -46,24 +46,4 @@ err_t wpg_columns_text(const struct schema *s, const struct wpg_columns *c, char
     else
         buf_free(&list);
     return rc;
-}
-
-err_t wpg_columns_find(const struct schema *s, const struct strings *names,
-                       struct wpg_columns *out, struct err *e)
-{
-    wpg_columns_free(out);
-    out->v = calloc(names->n + 1, sizeof *out->v);
-    if (!out->v) return err_set(e, ERR_NOMEM, "out of memory");
-    for (size_t i = 0; i < names->n; i++) {
-        int at = schema_find(s, names->v[i]);
-        assert(at >= 0);
-        out->v[out->n++] = (uint32_t)at;
-    }
-    return ERR_OK;
-}
-
-void wpg_columns_free(struct wpg_columns *c)
-{
-    free(c->v);
-    *c = (struct wpg_columns){ 0 };
 }

@@ -84,11 +84,7 @@ static err_t check_headers(struct warehouse *w, struct err *e)
         bool any;
         if (was->data_begin == w->inputs[i].data_begin) continue;
         TRY(sum_input(w, w->ids[i], &bytes, &rows, &any, e));
-        if (any)
-            return err_set(e, ERR_CHANGED,
-                           "%s: its header changed (the first row was at byte %" PRIu64
-                           ", now it is at %" PRIu64 "). --fresh starts over",
-                           w->inputs[i].name, was->data_begin, w->inputs[i].data_begin);
+        if (any) return load_inputs_header_changed(was, &w->inputs[i], e);
         was->data_begin = w->inputs[i].data_begin;
     }
     return ERR_OK;
@@ -112,7 +108,7 @@ static err_t check_rows_are_there(struct warehouse *w, struct err *e)
                    w->target, w->shown, w->load_id, (long long)rows);
 }
 
-const char *wpg_load_state(const struct wpg_load *load)
+const char *wpg_load_state(const struct load_row *load)
 {
     return load->complete ? "complete" : "loading";
 }
@@ -129,7 +125,7 @@ err_t wpg_load_taken(struct warehouse *w, PGresult *updated, struct err *e)
 }
 
 // This is what waits for the transaction of an older coordinator, which may be its last.
-static err_t take_epoch(struct warehouse *w, const struct wpg_load *was, struct err *e)
+static err_t take_epoch(struct warehouse *w, const struct load_row *was, struct err *e)
 {
     struct load_self self;
     struct wpg_number load, epoch, pid, old;
@@ -170,12 +166,12 @@ static err_t mark_loading(struct warehouse *w, const struct buf *params, struct 
     return rc;
 }
 
-err_t wpg_go_on(struct warehouse *w, const struct wpg_load *load, const struct buf *params,
+err_t wpg_go_on(struct warehouse *w, const struct load_row *load, const struct buf *params,
                 struct err *e)
 {
     w->load_id = load->id;
     w->epoch = load->epoch + 1;
-    TRY(wpg_set_target(w, load->staging, e));
+    TRY(load_target(&w->target, w->mode, w->table, w->load_id, load->staging, e));
     TRY(read_inputs(w, e));
     w->n_known = w->n_stored;
     TRY(load_inputs_match(&w->stored, &w->n_stored, w->inputs, w->n_inputs, &w->ids, e));
@@ -206,11 +202,7 @@ static err_t nobody_else(struct warehouse *w, struct err *e)
         "SELECT load_id FROM tranche_runs WHERE state = 'loading' AND load_id <> $1 "
         "AND table_name = $2 LIMIT 1",
         2, values));
-    if (!any) return ERR_OK;
-    return err_set(e, ERR_INVALID,
-                   "%s: load %lld began meanwhile, and is unfinished. When it is complete, "
-                   "run this again",
-                   w->place, (long long)other);
+    return any ? load_began_meanwhile(w->place, (uint64_t)other, e) : ERR_OK;
 }
 
 static err_t reopen_in_txn(struct warehouse *w, struct err *e)

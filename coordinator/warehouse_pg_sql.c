@@ -246,7 +246,8 @@ static err_t take_columns(struct warehouse *w, struct schema *columns, struct er
     *columns = (struct schema){ 0 };
     free(w->columns);
     TRY(wpg_columns_text(&w->schema, NULL, &w->columns, e));
-    return wpg_indexes_take(w, w->merge_indexes, w->n_merge_indexes, e);
+    return load_indexes_take(&w->indexes, &w->schema, w->merge_indexes, w->n_merge_indexes,
+                             e);
 }
 
 static err_t run(struct warehouse *w, const char *parts, const char *result, struct err *e)

@@ -10,6 +10,8 @@
 #include "common/agg_group.h"
 #include "common/sqlite_image.h"
 #include "coordinator/ledger.h"
+#include "coordinator/load_columns.h"
+#include "coordinator/load_which.h"
 #include "coordinator/warehouse.h"
 
 #include <sqlite3.h>
@@ -24,11 +26,6 @@ enum wsq_cached { // statements that every commit runs
     WSQ_MAX_ROWID,
     WSQ_ROW,
     WSQ_N_CACHED
-};
-
-struct wsq_columns { // of the schema, by number
-    uint32_t *v;
-    size_t n;
 };
 
 enum wsq_kind { WSQ_KIND_OPEN, WSQ_KIND_NUMBER, WSQ_KIND_TEXT };
@@ -138,10 +135,9 @@ struct warehouse {
     char *insert;                // INSERT ... FROM, then the slot's table, then ...
     char *insert_rule;           // ... WHERE and ON CONFLICT, or nothing
     char *insert_row;            // INSERT ... VALUES(?,...)
-    struct wsq_columns key;      // MODE_UPSERT
-    struct wsq_columns *indexes; // to be built at the end
-    size_t n_indexes;
-    struct load_merge *merge; // as given to begin(); NULL: none
+    struct load_columns key;     // MODE_UPSERT
+    struct load_indexes indexes; // to be built at the end
+    struct load_merge *merge;    // as given to begin(); NULL: none
     bool unfit; // a column of the result would change a value: see wsq_merge_rows
     const struct strings *merge_indexes; // with a merge: to be built at the end
     size_t n_merge_indexes;
@@ -321,16 +317,8 @@ MUST_CHECK err_t wsq_merge_step(struct warehouse *w, sqlite3_stmt *st, bool *row
 // ---- keys and indexes (warehouse_sqlite_index.c)
 
 // Finds the columns of load.indexes in the schema.
-MUST_CHECK err_t wsq_indexes_take(struct warehouse *w, const struct strings *indexes,
-                                  size_t n, struct err *e);
-void wsq_indexes_free(struct warehouse *w);
-
-// The columns by number; every name is in the schema.
-MUST_CHECK err_t wsq_columns_find(const struct schema *s, const struct strings *names,
-                                  struct wsq_columns *out, struct err *e);
-void wsq_columns_free(struct wsq_columns *c);
 // `"a","b"`, malloced.
-MUST_CHECK err_t wsq_columns_text(const struct schema *s, const struct wsq_columns *c,
+MUST_CHECK err_t wsq_columns_text(const struct schema *s, const struct load_columns *c,
                                   char **out, struct err *e);
 // A table that was just made gets a UNIQUE index on the key; one that was there must have
 // one: ERR_INVALID says how to make it.
@@ -394,12 +382,11 @@ void wsq_inputs_say_known(struct warehouse *w);
 
 // In begin()'s transaction. `params` NULL: it is unfinished, and those that it has stay;
 // else it is complete.
-MUST_CHECK err_t wsq_go_on(struct warehouse *w, uint64_t load_id, uint64_t epoch,
-                           const char *staging, const struct buf *params, struct err *e);
+MUST_CHECK err_t wsq_go_on(struct warehouse *w, const struct load_row *load,
+                           const struct buf *params, struct err *e);
 // Before the first commit: a transaction that calls a complete load unfinished again.
 // ERR_INVALID: another load of the table is unfinished now.
 MUST_CHECK err_t wsq_reopen(struct warehouse *w, struct err *e);
-MUST_CHECK err_t wsq_set_target(struct warehouse *w, const char *staging, struct err *e);
 
 // ---- the verbs
 
@@ -426,8 +413,8 @@ MUST_CHECK err_t wsq_begin(struct warehouse *w, const struct load_identity *id,
                            const struct schema *schema, const struct load_input *inputs,
                            size_t n_inputs, const struct buf *params,
                            struct load_state *state, struct err *e);
-MUST_CHECK err_t wsq_drop_load(struct warehouse *w, uint64_t load_id, bool its_rows,
-                               const char *staging, struct err *e);
+MUST_CHECK err_t wsq_drop_load(struct warehouse *w, const struct load_row *load,
+                               bool its_rows, struct err *e);
 MUST_CHECK err_t wsq_drop_rows(struct warehouse *w, uint64_t load_id, struct err *e);
 void wsq_forget_load(struct warehouse *w); // frees what begin() made
 MUST_CHECK err_t wsq_check(const struct warehouse *w, const struct result *r,

@@ -13,89 +13,43 @@
 #include <string.h>
 #include <unistd.h>
 
-struct load_row { // of tranche_runs; id 0: there is none
-    uint64_t id, epoch;
-    bool same;     // the identity asked for
-    bool upsert;   // its rows took the place of others: they can't be taken back
-    char *staging; // NULL: MODE_APPEND
-    char who[512]; // "started 2026-11-22T01:42:05Z by process 12 on host h from data/*.csv"
-};
-
-struct loads {
-    struct load_row unfinished; // of the same identity, else another in the way
-    struct load_row complete;   // of the same identity, the newest
-    bool torn;                  // one is unfinished, in the way or not
-};
-
 static const char *column(sqlite3_stmt *st, int i)
 {
     const char *p = (const char *)sqlite3_column_text(st, i);
     return p ? p : "";
 }
 
-static err_t read_load(sqlite3_stmt *st, const struct load_identity *id,
-                       struct load_row *out, struct err *e)
-{
-    char spec[HASH_HEX];
-    hash_hex(id->spec, spec);
-    free(out->staging);
-    *out = (struct load_row){ .id = (uint64_t)sqlite3_column_int64(st, 0),
-                              .epoch = (uint64_t)sqlite3_column_int64(st, 1) };
-    out->same = strcmp(column(st, 3), load_mode_name(id->mode)) == 0 &&
-                strcmp(column(st, 4), id->sources) == 0 && strcmp(column(st, 5), spec) == 0;
-    out->upsert = strcmp(column(st, 3), load_mode_name(MODE_UPSERT)) == 0;
-    snprintf(out->who, sizeof out->who, "started %s by process %lld on host %s from %.200s",
-             column(st, 7), (long long)sqlite3_column_int64(st, 9), column(st, 8),
-             column(st, 4));
-    out->who[strcspn(out->who, "\n")] = 0;
-    if (sqlite3_column_type(st, 6) != SQLITE_NULL &&
-        !(out->staging = strdup(column(st, 6))))
-        return err_set(e, ERR_NOMEM, "out of memory");
-    return ERR_OK;
-}
-
-// What takes the table's place is staged, and in the end forgets who put rows into the old
-// one: only another that does so is in its way. --fresh cuts off what stands in a file.
-static bool stands_in_the_way(const struct warehouse *w, const struct load_identity *id,
-                              const struct load_row *load)
-{
-    return id->mode != MODE_REPLACE || load->staging || (w->files && id->fresh);
-}
-
+// For text files --fresh cuts off what stands behind the rows of complete loads.
 static err_t find_loads(struct warehouse *w, const struct load_identity *id,
                         struct loads *out, struct err *e)
 {
     sqlite3_stmt *st;
-    bool row;
+    bool more;
     TRY(wsq_prepare(
         w, &st, e,
-        "SELECT load_id, epoch, state, mode, sources, spec, staging, started, host,"
+        "SELECT load_id, epoch, state, mode, sources, spec, staging, started, host, "
         "pid FROM main.tranche_runs WHERE table_name = %Q COLLATE NOCASE "
         "AND state IN ('loading','complete') ORDER BY load_id",
         w->table));
     err_t rc;
-    while ((rc = wsq_step(w, st, &row, e, "reading tranche_runs")) == ERR_OK && row) {
-        struct load_row load = { 0 };
-        rc = read_load(st, id, &load, e);
-        if (rc != ERR_OK) break;
-        struct load_row *to = NULL;
-        bool loading = strcmp(column(st, 2), "loading") == 0;
-        out->torn |= loading;
-        if (loading && stands_in_the_way(w, id, &load) && !out->unfinished.same)
-            to = &out->unfinished;
-        else if (!loading && load.same)
-            to = &out->complete;
-        free(to ? to->staging : load.staging);
-        if (to) *to = load;
+    while ((rc = wsq_step(w, st, &more, e, "reading tranche_runs")) == ERR_OK && more) {
+        const struct load_text row = {
+            .id = (uint64_t)sqlite3_column_int64(st, 0),
+            .epoch = (uint64_t)sqlite3_column_int64(st, 1),
+            .state = column(st, 2),
+            .mode = column(st, 3),
+            .sources = column(st, 4),
+            .spec = column(st, 5),
+            .staging = sqlite3_column_type(st, 6) == SQLITE_NULL ? NULL : column(st, 6),
+            .started = column(st, 7),
+            .host = column(st, 8),
+            .pid = sqlite3_column_int64(st, 9),
+        };
+        if ((rc = loads_add(out, id, w->files, &row, e)) != ERR_OK) break;
     }
     sqlite3_finalize(st);
+    w->torn |= out->torn;
     return rc;
-}
-
-static void loads_free(struct loads *l)
-{
-    free(l->unfinished.staging);
-    free(l->complete.staging);
 }
 
 // ---- a new load
@@ -127,20 +81,6 @@ static err_t insert_run(struct warehouse *w, const struct load_identity *id,
     return rc;
 }
 
-err_t wsq_set_target(struct warehouse *w, const char *staging, struct err *e)
-{
-    free(w->target);
-    if (staging) {
-        w->target = strdup(staging);
-    } else if (w->mode == MODE_REPLACE) {
-        if (asprintf(&w->target, "%s__tranche_%" PRIu64, w->table, w->load_id) < 0)
-            w->target = NULL;
-    } else {
-        w->target = strdup(w->table);
-    }
-    return w->target ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory");
-}
-
 static err_t start_new(struct warehouse *w, const struct load_identity *id,
                        const struct buf *params, struct err *e)
 {
@@ -150,7 +90,7 @@ static err_t start_new(struct warehouse *w, const struct load_identity *id,
     TRY(wsq_int(w, e, &last, &any, "SELECT max(load_id) FROM main.tranche_runs"));
     w->load_id = (uint64_t)last + 1;
     w->epoch = 1;
-    TRY(wsq_set_target(w, NULL, e));
+    TRY(load_target(&w->target, w->mode, w->table, w->load_id, NULL, e));
     TRY(wsq_inputs_match(w, e));
     TRY(w->store->ensure(w, e));
     err_t rc = load_inputs_json(w->stored, w->n_stored, &json, e);
@@ -162,88 +102,20 @@ static err_t start_new(struct warehouse *w, const struct load_identity *id,
 
 // ---- which of the two
 
-static err_t refuse(struct warehouse *w, const struct load_row *load, struct err *e)
+static err_t count_rows(struct warehouse *w, uint64_t load_id, int64_t *rows, struct err *e)
 {
-    int64_t rows;
     bool any;
-    TRY(wsq_int(w, e, &rows, &any,
-                "SELECT sum(rows_loaded) FROM main.tranche_ledger WHERE load = %lld",
-                (long long)load->id));
-    return err_set(
-        e, ERR_INVALID,
-        "%s has another unfinished load: load %" PRIu64 ", %s, with "
-        "%lld rows so far. Its own command, unchanged, continues it; --fresh %s%s",
-        w->place, load->id, load->who, (long long)rows,
-        load->upsert ? "forgets it, and its rows stay" : "drops it and those rows",
-        load->staging ? "" : "; --mode replace replaces all of the table");
+    return wsq_int(w, e, rows, &any,
+                   "SELECT sum(rows_loaded) FROM main.tranche_ledger WHERE load = %lld",
+                   (long long)load_id);
 }
 
-// Those of an upsert stay: the next one replaces them.
-static err_t drop(struct warehouse *w, const struct load_row *load, struct err *e)
-{
-    return wsq_drop_load(w, load->id, !load->upsert, load->staging, e);
-}
-
-static err_t find_again(struct warehouse *w, const struct load_identity *id,
-                        struct loads *loads, struct err *e)
-{
-    loads_free(loads);
-    *loads = (struct loads){ 0 };
-    return find_loads(w, id, loads, e);
-}
-
-static err_t drop_unfinished(struct warehouse *w, const struct load_identity *id,
-                             struct loads *loads, struct err *e)
-{
-    while (loads->unfinished.id) {
-        TRY(drop(w, &loads->unfinished, e));
-        TRY(find_again(w, id, loads, e));
-    }
-    return ERR_OK;
-}
-
-// An incremental load has one for each run.
-static err_t drop_complete(struct warehouse *w, const struct load_identity *id,
-                           struct loads *loads, struct err *e)
-{
-    if (id->mode != MODE_APPEND && id->mode != MODE_INCREMENTAL) return ERR_OK;
-    while (loads->complete.id) {
-        TRY(drop(w, &loads->complete, e));
-        TRY(find_again(w, id, loads, e));
-    }
-    return ERR_OK;
-}
-
-static err_t decide(struct warehouse *w, const struct load_identity *id,
-                    struct loads *loads, const struct buf *params, struct load_state *state,
-                    struct err *e)
-{
-    static const struct buf none;
-    const struct load_row *unfinished = &loads->unfinished, *complete = &loads->complete;
-    w->torn = loads->torn;
-    if (id->fresh) {
-        TRY(drop_unfinished(w, id, loads, e));
-        TRY(drop_complete(w, id, loads, e));
-        return start_new(w, id, params, e);
-    }
-    if (unfinished->id && !unfinished->same) return refuse(w, unfinished, e);
-    if (unfinished->id) {
-        state->resumed = true; // if the ledger has anything
-        return wsq_go_on(w, unfinished->id, unfinished->epoch, unfinished->staging, NULL,
-                         e);
-    }
-    if (complete->id && id->mode == MODE_APPEND) {
-        state->complete_before = true;
-        return wsq_go_on(w, complete->id, complete->epoch, NULL, params ? params : &none,
-                         e);
-    }
-    return start_new(w, id, params, e);
-}
+static const struct load_ledger LEDGER = { find_loads, count_rows, wsq_drop_load, wsq_go_on,
+                                           start_new };
 
 static err_t begin_in_txn(struct warehouse *w, const struct load_identity *id,
                           const struct buf *params, struct load_state *state, struct err *e)
 {
-    struct loads loads = { 0 };
     TRY(wsq_table_no_view(w, w->table, e));
     TRY(wsq_ledger_create(w, e));
     TRY(wsq_exec(w, e, "tidying the ledger",
@@ -252,10 +124,8 @@ static err_t begin_in_txn(struct warehouse *w, const struct load_identity *id,
                  "AND table_name = %Q COLLATE NOCASE)",
                  w->table));
     TRY(w->store->tidy(w, e));
-    err_t rc = find_loads(w, id, &loads, e);
-    if (rc == ERR_OK) rc = decide(w, id, &loads, params, state, e);
-    loads_free(&loads);
-    TRY(rc);
+    w->torn = false;
+    TRY(load_which(w, &LEDGER, w->place, id, params, state, e));
     return wsq_rejects_ensure(w, e);
 }
 
@@ -321,8 +191,8 @@ void wsq_forget_load(struct warehouse *w)
     wsq_slots_free(w);
     w->place = w->table = w->rejects = w->target = w->insert = w->insert_rule =
         w->insert_row = NULL;
-    wsq_columns_free(&w->key);
-    wsq_indexes_free(w);
+    load_columns_free(&w->key);
+    load_indexes_free(&w->indexes);
     w->merge = NULL;
     buf_free(&w->lookups);
     wsq_watermark_free(&w->watermark);
@@ -343,7 +213,7 @@ static err_t take_columns(struct warehouse *w, const struct load_identity *id,
                           struct err *e)
 {
     w->watermark.column = -1;
-    if (id->mode == MODE_UPSERT) TRY(wsq_columns_find(&w->schema, id->key, &w->key, e));
+    if (id->mode == MODE_UPSERT) TRY(load_columns_find(&w->schema, id->key, &w->key, e));
     if (id->mode == MODE_INCREMENTAL) {
         w->watermark.column = schema_find(&w->schema, id->watermark);
         assert(w->watermark.column >= 0);
@@ -351,7 +221,9 @@ static err_t take_columns(struct warehouse *w, const struct load_identity *id,
     w->merge = id->merge;
     w->merge_indexes = id->indexes;
     w->n_merge_indexes = id->merge ? id->n_indexes : 0;
-    return id->merge ? ERR_OK : wsq_indexes_take(w, id->indexes, id->n_indexes, e);
+    return id->merge
+               ? ERR_OK
+               : load_indexes_take(&w->indexes, &w->schema, id->indexes, id->n_indexes, e);
 }
 
 static err_t take_arguments(struct warehouse *w, const struct load_identity *id,

@@ -15,13 +15,8 @@
 
 err_t wsq_check(const struct warehouse *w, const struct result *r, struct err *e)
 {
-    TRY(ledger_check_row(&r->row, e));
-    TRY(load_check_rejects(r, e));
-    if (r->image) return w->store->check(w, r, e);
-    if (r->row.rows_emitted)
-        return err_set(e, ERR_PROTO, "%" PRIu64 " rows were announced, none came",
-                       r->row.rows_emitted);
-    return ERR_OK;
+    TRY(load_check_counts(r, e));
+    return r->image ? w->store->check(w, r, e) : ERR_OK;
 }
 
 // ---- inside the transaction
@@ -55,13 +50,7 @@ static err_t add_one(struct warehouse *w, unsigned slot, bool alone, struct resu
     struct ledger_row known = r->row;
     TRY(wsq_ledger_overlap(w, &known, dup, &same, e));
     if (*dup && !alone) return err_set(e, ERR_DUP, "one of several is in already");
-    if (same) {
-        r->row.rows_emitted = known.rows_emitted;
-        r->row.rows_loaded = known.rows_loaded;
-        r->row.rows_refused = known.rows_refused;
-        r->row.rows_replaced = known.rows_replaced;
-        r->row.rows_skipped = known.rows_skipped;
-    }
+    if (same) load_counts_known(&r->row, &known);
     if (*dup) return ERR_OK;
     r->row.rows_loaded = r->row.rows_refused = r->row.rows_replaced = 0;
     if (r->image) TRY(w->store->add(w, slot, r, refused, &added, e));
@@ -248,11 +237,7 @@ static err_t note_in_txn(struct warehouse *w, const struct ledger_row *row, stru
     TRY(wsq_ledger_fence(w, e));
     TRY(wsq_ledger_overlap(w, &known, &dup, &same, e));
     if (same && known.state == row->state) return ERR_OK;
-    if (dup)
-        return err_set(e, ERR_DUP,
-                       "%s: the ledger has something of bytes %" PRIu64 " to %" PRIu64
-                       " already",
-                       w->inputs[row->range.input].name, row->range.begin, row->range.end);
+    if (dup) return load_range_known(w->inputs[row->range.input].name, row->range, e);
     return wsq_ledger_add(w, row, &(struct wsq_added){ 0 }, e);
 }
 

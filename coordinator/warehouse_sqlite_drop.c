@@ -103,20 +103,21 @@ err_t wsq_drop_rows(struct warehouse *w, uint64_t load_id, struct err *e)
     return rc;
 }
 
-err_t wsq_drop_load(struct warehouse *w, uint64_t load_id, bool its_rows,
-                    const char *staging, struct err *e)
+err_t wsq_drop_load(struct warehouse *w, const struct load_row *load, bool its_rows,
+                    struct err *e)
 {
     bool rejects;
-    if (staging)
-        TRY(w->store->drop_staged(w, staging, e));
+    long long load_id = (long long)load->id;
+    if (load->staging)
+        TRY(w->store->drop_staged(w, load->staging, e));
     else if (its_rows)
-        TRY(w->store->drop_rows(w, load_id, e));
+        TRY(w->store->drop_rows(w, load->id, e));
     TRY(wsq_table_exists(w, w->rejects, &rejects, e));
     if (rejects)
         TRY(wsq_exec(w, e, "dropping rejects", "DELETE FROM main.\"%w\" WHERE run = %lld",
-                     w->rejects, (long long)load_id));
+                     w->rejects, load_id));
     return wsq_exec(w, e, "dropping a load",
                     "DELETE FROM main.tranche_ledger WHERE load = %lld;"
                     "UPDATE main.tranche_runs SET state = 'dropped' WHERE load_id = %lld",
-                    (long long)load_id, (long long)load_id);
+                    load_id, load_id);
 }

@@ -8,26 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-err_t wsq_columns_find(const struct schema *s, const struct strings *names,
-                       struct wsq_columns *out, struct err *e)
-{
-    out->v = calloc(names->n + 1, sizeof *out->v);
-    if (!out->v) return err_set(e, ERR_NOMEM, "out of memory");
-    for (size_t i = 0; i < names->n; i++) {
-        int at = schema_find(s, names->v[i]);
-        assert(at >= 0);
-        out->v[out->n++] = (uint32_t)at;
-    }
-    return ERR_OK;
-}
-
-void wsq_columns_free(struct wsq_columns *c)
-{
-    free(c->v);
-    *c = (struct wsq_columns){ 0 };
-}
-
-err_t wsq_columns_text(const struct schema *s, const struct wsq_columns *c, char **out,
+err_t wsq_columns_text(const struct schema *s, const struct load_columns *c, char **out,
                        struct err *e)
 {
     struct buf list = { 0 };
@@ -45,49 +26,12 @@ err_t wsq_columns_text(const struct schema *s, const struct wsq_columns *c, char
     return rc;
 }
 
-// TABLE_COLUMNS_key or _idx, as people name them; malloced.
-static err_t index_name(const struct warehouse *w, const struct wsq_columns *c,
-                        const char *end, char **out, struct err *e)
-{
-    struct buf name = { 0 };
-    err_t rc = buf_printf(&name, e, "%s", w->table);
-    for (size_t i = 0; rc == ERR_OK && i < c->n; i++)
-        rc = buf_printf(&name, e, "_%s", w->schema.f[c->v[i]].name);
-    if (rc == ERR_OK) rc = buf_printf(&name, e, "_%s", end);
-    if (rc == ERR_OK)
-        *out = (char *)name.p;
-    else
-        buf_free(&name);
-    return rc;
-}
-
-void wsq_indexes_free(struct warehouse *w)
-{
-    for (size_t i = 0; w->indexes && i <= w->n_indexes; i++)
-        wsq_columns_free(&w->indexes[i]);
-    free(w->indexes);
-    w->indexes = NULL;
-    w->n_indexes = 0;
-}
-
-err_t wsq_indexes_take(struct warehouse *w, const struct strings *indexes, size_t n,
-                       struct err *e)
-{
-    wsq_indexes_free(w);
-    w->indexes = calloc(n + 1, sizeof *w->indexes);
-    if (!w->indexes) return err_set(e, ERR_NOMEM, "out of memory");
-    for (; w->n_indexes < n; w->n_indexes++)
-        TRY(wsq_columns_find(&w->schema, &indexes[w->n_indexes], &w->indexes[w->n_indexes],
-                             e));
-    return ERR_OK;
-}
-
 // ---- the key of an upsert
 
 static err_t make_key(struct warehouse *w, struct err *e)
 {
     char *name = NULL, *columns = NULL;
-    err_t rc = index_name(w, &w->key, "key", &name, e);
+    err_t rc = load_columns_index_name(w->table, &w->schema, &w->key, "key", 0, &name, e);
     if (rc == ERR_OK) rc = wsq_columns_text(&w->schema, &w->key, &columns, e);
     if (rc == ERR_OK)
         rc = wsq_exec(w, e, "creating the index of the key",
@@ -113,7 +57,7 @@ static err_t check_key(struct warehouse *w, const char *columns, struct err *e)
     sqlite3_finalize(st);
     if (rc == SQLITE_OK) return ERR_OK;
     if (rc != SQLITE_ERROR) return wsq_fail(w, rc, e, "preparing a statement");
-    TRY(index_name(w, &w->key, "key", &name, e));
+    TRY(load_columns_index_name(w->table, &w->schema, &w->key, "key", 0, &name, e));
     err_set(
         e, ERR_INVALID,
         "table %s of %s has no UNIQUE index or PRIMARY KEY on exactly (%.400s), which an "
@@ -139,7 +83,7 @@ err_t wsq_key_ensure(struct warehouse *w, bool table_is_new, struct err *e)
 
 // Whether the name is taken: by this very index, or by something else.
 static err_t find_index(struct warehouse *w, const char *table, const char *name,
-                        const struct wsq_columns *c, bool *there, struct err *e)
+                        const struct load_columns *c, bool *there, struct err *e)
 {
     int64_t n;
     bool same;
@@ -169,12 +113,12 @@ static err_t find_index(struct warehouse *w, const char *table, const char *name
                    w->shown, name);
 }
 
-static err_t build(struct warehouse *w, const char *table, const struct wsq_columns *c,
+static err_t build(struct warehouse *w, const char *table, const struct load_columns *c,
                    bool only_check, struct err *e)
 {
     char *name = NULL, *columns = NULL;
     bool there = false;
-    err_t rc = index_name(w, c, "idx", &name, e);
+    err_t rc = load_columns_index_name(w->table, &w->schema, c, "idx", 0, &name, e);
     if (rc == ERR_OK) rc = find_index(w, table, name, c, &there, e);
     if (rc == ERR_OK && !there && !only_check) {
         rc = wsq_columns_text(&w->schema, c, &columns, e);
@@ -189,15 +133,15 @@ static err_t build(struct warehouse *w, const char *table, const struct wsq_colu
 
 err_t wsq_indexes_check(struct warehouse *w, const char *table, struct err *e)
 {
-    for (size_t i = 0; i < w->n_indexes; i++)
-        TRY(build(w, table, &w->indexes[i], true, e));
+    for (size_t i = 0; i < w->indexes.n; i++)
+        TRY(build(w, table, &w->indexes.v[i], true, e));
     return ERR_OK;
 }
 
 err_t wsq_indexes_build(struct warehouse *w, const char *table, struct err *e)
 {
-    for (size_t i = 0; i < w->n_indexes; i++) {
-        TRY(build(w, table, &w->indexes[i], false, e));
+    for (size_t i = 0; i < w->indexes.n; i++) {
+        TRY(build(w, table, &w->indexes.v[i], false, e));
         crash_point("finish-after-index");
     }
     return ERR_OK;
@@ -206,13 +150,13 @@ err_t wsq_indexes_build(struct warehouse *w, const char *table, struct err *e)
 // An index is made by sorting all of the table's keys: too many for memory.
 err_t wsq_indexes_prepare(struct warehouse *w, struct err *e)
 {
-    return w->n_indexes ? wsq_exec(w, e, "preparing indexes", "PRAGMA temp_store=FILE")
+    return w->indexes.n ? wsq_exec(w, e, "preparing indexes", "PRAGMA temp_store=FILE")
                         : ERR_OK;
 }
 
 void wsq_indexes_done(struct warehouse *w)
 {
-    if (w->n_indexes && w->db &&
+    if (w->indexes.n && w->db &&
         sqlite3_exec(w->db, "PRAGMA temp_store=MEMORY", NULL, NULL, NULL) != SQLITE_OK)
         wsq_give_up(w); // opened again, it has it
 }

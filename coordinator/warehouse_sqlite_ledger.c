@@ -1,5 +1,6 @@
 // tranche_runs and tranche_ledger: one row a load, one row a range.
 
+#include "coordinator/load_inputs.h"
 #include "coordinator/warehouse_sqlite.h"
 
 #include <inttypes.h>
@@ -278,17 +279,6 @@ static err_t read_row(sqlite3_stmt *st, uint32_t input, struct ledger_row *row,
     return ledger_check_stored(row, e);
 }
 
-// The caller's number for each of the ledger's, -1 for inputs that are gone.
-static int64_t *numbers_here(const struct warehouse *w)
-{
-    int64_t *v = malloc((w->n_stored + 1) * sizeof *v);
-    for (size_t i = 0; v && i <= w->n_stored; i++)
-        v[i] = -1;
-    for (size_t i = 0; v && i < w->n_inputs; i++)
-        v[w->ids[i]] = (int64_t)i;
-    return v;
-}
-
 static err_t walk(struct warehouse *w, sqlite3_stmt *st, const int64_t *here,
                   wsq_ledger_fn *fn, void *arg, struct err *e)
 {
@@ -314,7 +304,7 @@ err_t wsq_ledger_each(struct warehouse *w, int64_t only, wsq_ledger_fn *fn, void
                       struct err *e)
 {
     sqlite3_stmt *st = NULL;
-    int64_t *here = numbers_here(w);
+    int64_t *here = load_inputs_numbers(w->ids, w->n_inputs, w->n_stored);
     if (!here) return err_set(e, ERR_NOMEM, "out of memory");
     err_t rc = wsq_prepare(
         w, &st, e,

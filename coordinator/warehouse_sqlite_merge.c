@@ -165,7 +165,8 @@ static err_t take_columns(struct warehouse *w, const struct schema *columns, str
 {
     schema_free(&w->schema);
     TRY(schema_copy(&w->schema, columns, e));
-    return wsq_indexes_take(w, w->merge_indexes, w->n_merge_indexes, e);
+    return load_indexes_take(&w->indexes, &w->schema, w->merge_indexes, w->n_merge_indexes,
+                             e);
 }
 
 static err_t run_sql(struct warehouse *w, const char *parts, wsq_take_rows *take, void *arg,

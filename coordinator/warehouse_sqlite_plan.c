@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct wsq_columns all_columns(uint32_t *v, uint32_t n)
+static struct load_columns all_columns(uint32_t *v, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
         v[i] = i;
-    return (struct wsq_columns){ v, n };
+    return (struct load_columns){ v, n };
 }
 
 static bool is_key(const struct warehouse *w, uint32_t column)
@@ -95,7 +95,7 @@ static err_t print_statements(struct warehouse *w, bool same_order, const char *
 static err_t make_statements(struct warehouse *w, bool same_order, struct err *e)
 {
     uint32_t numbers[SCHEMA_MAX_COLUMNS];
-    struct wsq_columns all = all_columns(numbers, w->schema.n);
+    struct load_columns all = all_columns(numbers, w->schema.n);
     char *columns = NULL;
     struct buf marks = { 0 };
     err_t rc = wsq_columns_text(&w->schema, &all, &columns, e);

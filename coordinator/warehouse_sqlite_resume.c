@@ -23,11 +23,7 @@ static err_t check_headers(struct warehouse *w, struct err *e)
                     "SELECT 1 FROM main.tranche_ledger WHERE load = %lld AND input = %lld "
                     "LIMIT 1",
                     (long long)w->load_id, (long long)w->ids[i]));
-        if (any)
-            return err_set(e, ERR_CHANGED,
-                           "%s: its header changed (the first row was at byte %" PRIu64
-                           ", now it is at %" PRIu64 "). --fresh starts over",
-                           w->inputs[i].name, was->data_begin, w->inputs[i].data_begin);
+        if (any) return load_inputs_header_changed(was, &w->inputs[i], e);
         was->data_begin = w->inputs[i].data_begin;
     }
     return ERR_OK;
@@ -71,12 +67,12 @@ static err_t mark_loading(struct warehouse *w, const struct buf *params, struct 
     return rc;
 }
 
-err_t wsq_go_on(struct warehouse *w, uint64_t load_id, uint64_t epoch, const char *staging,
-                const struct buf *params, struct err *e)
+err_t wsq_go_on(struct warehouse *w, const struct load_row *load, const struct buf *params,
+                struct err *e)
 {
-    w->load_id = load_id;
-    w->epoch = epoch + 1;
-    TRY(wsq_set_target(w, staging, e));
+    w->load_id = load->id;
+    w->epoch = load->epoch + 1;
+    TRY(load_target(&w->target, w->mode, w->table, w->load_id, load->staging, e));
     TRY(wsq_inputs_read(w, w->load_id, e));
     w->n_known = w->n_stored;
     TRY(wsq_inputs_match(w, e));
@@ -103,11 +99,7 @@ static err_t nobody_else(struct warehouse *w, struct err *e)
                 "SELECT load_id FROM main.tranche_runs WHERE state = 'loading' AND "
                 "load_id <> %lld AND table_name = %Q COLLATE NOCASE LIMIT 1",
                 (long long)w->load_id, w->table));
-    if (!any) return ERR_OK;
-    return err_set(e, ERR_INVALID,
-                   "%s: load %lld began meanwhile, and is unfinished. When it is complete, "
-                   "run this again",
-                   w->place, (long long)other);
+    return any ? load_began_meanwhile(w->place, (uint64_t)other, e) : ERR_OK;
 }
 
 static err_t reopen_in_txn(struct warehouse *w, struct err *e)

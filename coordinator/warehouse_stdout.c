@@ -2,6 +2,7 @@
 // nothing can be resumed either; ranges follow the rules of null:.
 
 #include "coordinator/warehouse_stdout.h"
+#include "coordinator/load_inputs.h"
 
 #include "coordinator/warehouse_null.h"
 #include "coordinator/warehouse_text.h"
@@ -57,11 +58,8 @@ static void say_rejects(struct warehouse *w, const struct result *r)
 
 static err_t check(const struct warehouse *w, const struct result *r, struct err *e)
 {
-    TRY(null_check(w, r, e));
-    if (r->image) return text_check(w->format, &w->schema, r, e);
-    if (r->row.rows_emitted == 0) return ERR_OK;
-    return err_set(e, ERR_PROTO, "%" PRIu64 " rows were announced, none came",
-                   r->row.rows_emitted);
+    TRY(load_check_counts(r, e));
+    return r->image ? text_check(w->format, &w->schema, r, e) : ERR_OK;
 }
 
 static err_t write_result(struct warehouse *w, const struct result *r, struct err *e)
