@@ -92,12 +92,28 @@ class Pipe:
             self.server.sendall(whole)
 
     def from_server(self):
+        """What came together goes on together: a row is a message, and there are a great many."""
+        got = bytearray()
         while True:
-            kind, _, whole = self.message(self.server)
-            if kind == b"C" and self.proxy.wants("after", self.statement):
+            part = self.server.recv(1 << 18)
+            if not part:
                 raise Closed()
-            self.proxy.let_pass(len(whole))
-            self.client.sendall(whole)
+            got += part
+            at = done = 0
+            while len(got) - at >= 5:
+                size = 1 + struct.unpack_from("!I", got, at + 1)[0]
+                if len(got) - at < size:
+                    break
+                ends = got[at:at + 1] == b"C" and self.proxy.wants("after", self.statement)
+                if ends or not self.proxy.may_pass(size):
+                    self.client.sendall(got[done:at])
+                    done = at
+                    if ends:
+                        raise Closed()
+                    self.proxy.wait()
+                at += size
+            self.client.sendall(got[done:at])
+            del got[:at]
 
 
 class Proxy:
@@ -160,12 +176,14 @@ class Proxy:
         self.open.clear()
         self.left = n
 
-    def let_pass(self, n):
+    def may_pass(self, n):
+        if self.left is None:
+            return True
         with self.lock:
             if self.left is None or self.left >= n:
                 self.left = None if self.left is None else self.left - n
-                return
-        self.wait()
+                return True
+        return False
 
     def wait(self):
         self.paused.set()
