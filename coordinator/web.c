@@ -99,9 +99,12 @@ static void *run(void *arg)
     struct pollfd fds[2] = { { .fd = w->stop, .events = POLLIN },
                              { .fd = w->events, .events = POLLIN } };
     while (!(fds[0].revents & POLLIN)) {
+        // Who came while this thread was kept from running is heard before it counts as
+        // slow.
+        ns_t before = clock_ns();
         handle_events(w);
+        mind_slow(w, before);
         ns_t now = clock_ns();
-        mind_slow(w, now);
         ns_t next = web_events_tick(w, now);
         poll(fds, 2, wait_ms(w, now, next));
     }

@@ -103,6 +103,8 @@
 			setLost(false);
 		} catch (_) {
 			setLost(true);
+			// Nobody tells again of what was told already; a new stream tells of everything.
+			if (events.readyState === EventSource.OPEN) again = true;
 		}
 		reading = false;
 		if (again) setTimeout(read, Math.max(0, last + LEAST_MS - Date.now()));

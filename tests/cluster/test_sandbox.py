@@ -34,7 +34,7 @@ def strict(t, *args, table="t", under=(), want=0, home=None):
     r = subprocess.run(argv, cwd=t.dir, env=t.env(**(home or {})), capture_output=True, text=True, timeout=240)
     if r.returncode == 2 and REFUSED in r.stderr:
         refused(r.stderr, under)
-    if want != r.returncode:
+    if r.returncode not in (want if isinstance(want, tuple) else (want,)):
         raise Failed(f"wanted {want}, got {r.returncode}\n{r.stdout}\n{r.stderr}")
     return r
 
@@ -197,11 +197,16 @@ def strict_is_refused_or_named_where_containers_take_parts_of_it_away(t):
         t.true("sandbox default" in r.stderr, r.stderr)
     # In each /proc there is: one that is whole anywhere is enough for the kernel to allow a new one.
     masked = inside + ["for p in $(grep ' - proc ' /proc/self/mountinfo | cut -d ' ' -f 5); do "
-                       "mount -t tmpfs tmpfs $p/tty || exit 1; done; exec \"$@\"", "sh"]
-    if subprocess.run([*masked, "true"], capture_output=True).returncode == 0:
-        r = strict(t, "--exec", "./proc.py", table="y", under=masked)
+                       "mount -t tmpfs tmpfs $p/tty || exit 77; done; exec \"$@\"", "sh"]
+    for _ in range(9):  # others mount and unmount theirs in the meantime
+        if subprocess.run([*masked, "true"], capture_output=True).returncode:
+            continue
+        r = strict(t, "--exec", "./proc.py", table="y", under=masked, want=(0, 77))
+        if r.returncode == 77:
+            continue
         t.true("but not /proc" in r.stderr, f"the level names what is missing\n{r.stderr}")
         t.equal("no", t.one("wh.db", "SELECT can FROM y"), "/proc can be read")
+        break
 
 
 @scenario("exec", "sandbox")
