@@ -151,3 +151,28 @@ const char *last_words(const char *p, size_t n, char out[LAST_WORDS])
     clean(out);
     return out;
 }
+
+// ---- imports ----
+
+static bool ends(struct piece s, const char *with)
+{
+    size_t n = strlen(with);
+    return s.n >= n && memcmp(s.p + s.n - n, with, n) == 0;
+}
+
+bool last_words_lack_module(const char *p, size_t n)
+{
+    bool loading = false; // all frames so far are those of modules
+    struct piece last = { p, 0 };
+    for (const char *end = p + n; p < end;) {
+        struct piece line = next_line(p, end);
+        p = line.p + line.n + 1;
+        if (begins(line, "Traceback (most recent call last):"))
+            loading = true;
+        else if (begins(line, "  File \"") && !begins(line, "  File \"<frozen "))
+            loading &= ends(line, ", in <module>");
+        if (line.n) last = line;
+    }
+    return loading &&
+           (begins(last, "ModuleNotFoundError: ") || begins(last, "ImportError: "));
+}

@@ -88,10 +88,21 @@ static bool is_whole(void *arg, const struct buf *answer)
     return xf_exec_frame(answer->p + CSV_PAD, answer->n - CSV_PAD, &f) != FRAMING_PART;
 }
 
-static err_t say_end(const struct xf_exec *x, int status, struct err *e)
+// A program of Python that lacks a library here: as if it could not be run at all.
+static bool lacks_module(const struct xf_exec *x, int status)
+{
+    return WIFEXITED(status) && WEXITSTATUS(status) == 1 && x->answer.n == CSV_PAD &&
+           last_words_lack_module(x->child.tail, x->child.tail_n);
+}
+
+static err_t say_end(struct xf_exec *x, int status, struct err *e)
 {
     char words[LAST_WORDS], how[80];
     const char *said = last_words(x->child.tail, x->child.tail_n, words);
+    if (lacks_module(x, status)) {
+        x->child.cannot_run = true;
+        return err_set(e, ERR_INVALID, "cannot run '%.100s': %s", x->step.argv.v[0], said);
+    }
     if (WIFEXITED(status) && reason_place(said)) // a traceback says how it ended
         return err_set(e, ERR_TRANSFORM, "%s", said);
     if (WIFSIGNALED(status))

@@ -177,6 +177,24 @@ def a_poison_row_in_the_sample_does_not_stop_the_plan(t):
 
 
 @scenario("exec")
+def a_program_that_lacks_a_module_rejects_no_row(t):
+    numbers(t, 60)
+    program(t, "lazy.py", "import os, sys\nif os.environ.get('TRANCHE_SAMPLE') != '1':\n    import no_such_module\n"
+            "sys.stdout.write(sys.stdin.read())\n")
+    args = ("run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", "t", "--exec", "python3 lazy.py", "--sandbox", "none")
+    r = t.run(*args, "--bad-rows", "100%", want=1)
+    t.says(r, "no worker is left that can run this job", "lazy.py:3: ModuleNotFoundError: No module named 'no_such_module'")
+    t.equal([], t.rows("wh.db", "SELECT name FROM sqlite_master WHERE name = 't_rejects'") and
+            t.rows("wh.db", "SELECT * FROM t_rejects"), "rejects")
+    # One that a row asks for is that row's own mistake.
+    program(t, "late.py", "import sys\ndef f(x):\n    if x.startswith('7,'): import no_such_module\n    return x\n"
+            "sys.stdout.write(''.join(map(f, sys.stdin)))\n")
+    r = t.run("run", "--csv", "in.csv", "--into", "sqlite:wh.db", "--table", "u", "--exec", "python3 late.py", "--sandbox", "none",
+              "--bad-rows", 1, "--retries", 0, want=3)
+    t.equal(59, t.one("wh.db", "SELECT count(*) FROM u"), "rows")
+
+
+@scenario("exec")
 def programs_that_cannot_work_are_told_before_anything_is_loaded(t):
     t.write("plain.py", DOUBLE)
     program(t, "nothing.sh", "#!/bin/sh\ncat >/dev/null\n")

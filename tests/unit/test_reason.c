@@ -133,9 +133,36 @@ static void any_beginning_of_a_traceback_is_read(void **state)
     }
 }
 
+#define LOADS   "  File \"/home/x/clean.py\", line 1, in <module>\n    import a\n"
+#define FROZEN  "  File \"<frozen importlib._bootstrap>\", line 1, in _find\n"
+#define MISSING "ModuleNotFoundError: No module named 'a'\n"
+
+static void a_module_that_is_missing_is_told_from_a_row_that_wants_one(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool lacks;
+    } rows[] = {
+        { HEAD LOADS MISSING, true },
+        { "starting\n" HEAD LOADS FROZEN LOADS "ImportError: libx.so.1: none", true },
+        { HEAD OWN "KeyError: 'x'\n\nDuring handling\n\n" HEAD LOADS MISSING "\n", true },
+        { HEAD LOADS OWN MISSING, false }, // a function imports it
+        { HEAD LOADS "ValueError: no\n", false },
+        { LOADS MISSING, false }, // of which the head was cut
+        { MISSING, false },
+        { HEAD LOADS MISSING "and goes on\n", false },
+        { "", false },
+    };
+    for (size_t i = 0; i < N_OF(rows); i++)
+        if (last_words_lack_module(rows[i].text, strlen(rows[i].text)) != rows[i].lacks)
+            fail_msg("%s", rows[i].text);
+}
+
 int main(void)
 {
     static const struct CMUnitTest plain[] = {
+        cmocka_unit_test(a_module_that_is_missing_is_told_from_a_row_that_wants_one),
         cmocka_unit_test(a_kind_fits_into_its_room),
         cmocka_unit_test(of_many_lines_the_last_are_kept),
         cmocka_unit_test(a_long_exception_is_cut_between_characters),
