@@ -13,6 +13,7 @@ const char *estimate_bound_text(enum estimate_bound b)
     case ESTIMATE_CORES: return "this machine's cores";
     case ESTIMATE_LOADING: return "loading";
     case ESTIMATE_SOURCE: return "reading the source";
+    case ESTIMATE_FAILING: return "finding the rows that the transforms fail on";
     case ESTIMATE_WAITING: break;
     }
     return "what the transforms wait for";
@@ -130,7 +131,7 @@ void estimate_init(struct estimate *x, const struct estimate_in *in)
     enum estimate_bound b;
     *x = (struct estimate){ .in = *in, .factor = 1 };
     const struct trial_cost *a = &in->first, *t = &in->last;
-    x->waits = t->busy > WAITS_FROM * t->worker_cpu && t->busy > 0.01;
+    x->waits = !in->computes && t->busy > WAITS_FROM * t->worker_cpu && t->busy > 0.01;
     x->begin = fmax(0, a->wall - trial_work(in, a));
     split_busy(x);
     if (t->rows <= a->rows) return;
@@ -179,6 +180,7 @@ double estimate_wall(const struct estimate *x, uint32_t slots, enum estimate_bou
     }
     wall = beyond(x, wall, &b);
     if (wall < 2 * x->begin) b = ESTIMATE_START;
+    if (x->in.fails) b = ESTIMATE_FAILING; // which is counted as starting, too
     if (bound) *bound = b;
     return wall;
 }

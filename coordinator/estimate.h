@@ -34,6 +34,8 @@ struct estimate_in {
     double loading;    // likewise, of a destination that trials cannot load into
     uint32_t requests; // at a time, of all slots together; 0: the transforms make none
     double gap;        // seconds from one request to the next, at least
+    bool computes;     // none of the transforms can wait: what looks so is a busy machine
+    bool fails;        // they failed in the trials, and rows were looked for one by one
 };
 
 enum estimate_bound { // what more of would make the run shorter
@@ -43,6 +45,7 @@ enum estimate_bound { // what more of would make the run shorter
     ESTIMATE_LOADING,
     ESTIMATE_SOURCE,
     ESTIMATE_WAITING, // for what the transforms wait for
+    ESTIMATE_FAILING, // nothing but better rows, or a program that rejects them itself
 };
 const char *estimate_bound_text(enum estimate_bound b); // the end of a sentence
 

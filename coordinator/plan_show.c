@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-enum { TEXT = 40 };
+enum { TEXT = 40, FEW_REJECTS = 5 };
 static const uint32_t workers_shown[] = { 1, 4, 16 };
 #define N_SHOWN (sizeof workers_shown / sizeof *workers_shown)
 
@@ -71,6 +71,14 @@ void plan_evidence(const struct plan_found *f, uint32_t i, char out[PLAN_EVIDENC
     char values[TEXT], empty[TEXT], reach[2 * EXTENT_SHOWN + 16] = "",
                                                              why[240 + PLAN_PLACE];
     *out = 0;
+    bool lines = f->job->source == SOURCE_LINES ||
+                 (f->job->source == SOURCE_JSONL && f->job->fields.n == 0);
+    if (lines) {
+        snprintf(out, PLAN_EVIDENCE, "each line as it is%s",
+                 f->job->source == SOURCE_JSONL ? "; --fields makes columns of members"
+                                                : "");
+        return;
+    }
     if (!c || i >= n) {
         if (of->given) snprintf(out, PLAN_EVIDENCE, "as given");
         return;
@@ -173,8 +181,10 @@ static void say_rejects(const struct plan_found *f, char out[PLAN_LINE])
     int n = snprintf(out, PLAN_LINE, "rejects      %s of %s rows tried",
                      count(t->rows_rejected, bad), count(t->cost.rows, of));
     if (t->rows_rejected == 0) return;
-    snprintf(out + n, PLAN_LINE - (size_t)n, " (%.3g %%), about %s in all%s",
+    bool few = t->rows_rejected < FEW_REJECTS && !s->whole;
+    snprintf(out + n, PLAN_LINE - (size_t)n, " (%.3g %%), about %s in all%s%s",
              100 * (double)t->rows_rejected / (double)t->cost.rows, count(s->rejected, all),
+             few ? ", or a tenth or five times as many: so few tell little" : "",
              past_limit(f) ? ": more than limits.bad_rows allows, exit code 4" : "");
 }
 

@@ -247,6 +247,12 @@ static err_t notes(struct surveyor *v, struct err *e)
         TRY(note(v->s,
                  "trials loaded into an empty table: a run finds what is there already",
                  e));
+    if (v->s->last.retries && v->s->last.rows_rejected)
+        TRY(note(v->s,
+                 "the transforms failed on some rows, which are found by trying ever "
+                 "smaller parts of their batch: how long that takes goes by how many of "
+                 "them there are, and a part of the input tells little of that",
+                 e));
     return about_disks(v, e);
 }
 
@@ -257,7 +263,10 @@ static err_t survey(struct surveyor *v, const struct warehouse_ops *ops, struct 
     struct estimate_in in = { .rows = v->s->rows,
                               .batch_rows = j->batch_rows,
                               .lanes = j->workers_concurrency,
-                              .cores = cores > 0 ? (uint32_t)cores : 1 };
+                              .cores = cores > 0 ? (uint32_t)cores : 1,
+                              .computes = !has_step(j, STEP_EXEC) &&
+                                          !has_step(j, STEP_HTTP) &&
+                                          !has_step(j, STEP_PLUGIN) };
     for (size_t i = 0; i < j->n_steps; i++) {
         const struct step_http *h = &j->steps[i].http;
         if (j->steps[i].kind != STEP_HTTP) continue;
@@ -269,6 +278,7 @@ static err_t survey(struct surveyor *v, const struct warehouse_ops *ops, struct 
     TRY(try_growing(v, &in, e));
     TRY(try_again(v, &in, e));
     if (v->s->whole) in.rows = v->s->rows = v->s->last.cost.rows; // blank lines are none
+    in.fails = v->s->last.retries && v->s->last.rows_rejected;
     foresee_rows(v->s);
     foresee_source(v, &in);
     TRY(foresee_loading(v, &in, e));

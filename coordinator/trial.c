@@ -182,6 +182,7 @@ static void add_up(struct trial *t, const struct run_sums *s)
                                    .loading = s->loading_seconds };
     t->slots = s->slots;
     t->bytes_read = s->bytes_read;
+    t->retries = s->retries;
     t->rows_emitted = s->rows_emitted;
     t->rows_rejected = s->rows_rejected + s->rows_refused;
     if (getrusage(RUSAGE_SELF, &own) == 0) t->coordinator_kib = (uint64_t)own.ru_maxrss;

@@ -34,6 +34,7 @@ struct trial {
     char error[1024];
     uint32_t slots;
     uint64_t bytes_read, rows_emitted, rows_rejected, image_bytes;
+    uint64_t retries;                     // of batches that failed
     uint64_t coordinator_kib, runner_kib; // most that a process had of the machine's memory
     struct trial_reject reject[TRIAL_REJECTS];
     uint32_t n_rejects;

@@ -105,6 +105,9 @@ def compressed_files_lines_of_json_and_queries_are_sampled(t):
         f.write("id,v\n" + "".join(f"{i},{i * i}\n" for i in range(rows)))
     foretells(t, plan(t, "--csv", "in.csv.gz"), rows)
     t.write("in.jsonl", "".join(json.dumps({"id": i, "a": {"b": i / 2}}) + "\n" for i in range(rows)))
+    for kind, more in (("--jsonl", "; --fields makes columns of members"), ("--lines", "")):
+        t.equal([("line", "each line as it is" + more)],
+                [(c["name"], c["evidence"]) for c in plan(t, kind, "in.jsonl")["columns"]], kind)
     p = plan(t, "--jsonl", "in.jsonl", "--fields", "id,a.b")
     foretells(t, p, rows)
     t.equal("real", column(p, "a.b")["type"], "type of a member")
@@ -198,3 +201,5 @@ def what_fails_in_a_trial_is_told_as_a_run_would(t):
     p = plan(t, "--csv", "in.csv", "--sql", "SELECT a, json_extract(b, '$') AS x FROM batch", "--bad-rows", "1")
     t.equal([(3, 1, False)], [(p["rows"], p["rows_rejected"], p["past_bad_rows"])], "rows")
     t.equal([("in.csv, line 3", "malformed JSON")], [(r["where"], r["reason"]) for r in p["rejects"]], "rejects")
+    t.equal("finding the rows that the transforms fail on", p["held_up_by"], "what holds it up")
+    t.true(any("are found by trying ever smaller parts of their batch" in n for n in p["notes"]), p["notes"])

@@ -85,6 +85,31 @@ static void whole_batches_that_wait_go_round_by_round(void **state)
     near(0.05 + 40, wall(&waits, 16, NULL));
 }
 
+static void transforms_that_cannot_wait_do_not(void **state)
+{
+    (void)state;
+    enum estimate_bound b;
+    struct estimate_in in = waits;
+    in.computes = true;
+    wall(&in, 2, &b);
+    assert_int_not_equal(ESTIMATE_WAITING, b);
+    in.rows = in.last.rows; // also when all of it was tried
+    wall(&in, 2, &b);
+    assert_int_not_equal(ESTIMATE_WAITING, b);
+}
+
+static void rows_that_fail_are_what_holds_it_up(void **state)
+{
+    (void)state;
+    enum estimate_bound b;
+    struct estimate_in in = computes;
+    in.fails = true;
+    wall(&in, 2, &b);
+    EQ_I64(ESTIMATE_FAILING, b);
+    assert_string_equal("finding the rows that the transforms fail on",
+                        estimate_bound_text(b));
+}
+
 static void batches_cut_by_bytes_that_wait_come_out_even(void **state)
 {
     (void)state;
@@ -193,6 +218,8 @@ int main(void)
         cmocka_unit_test(an_input_that_was_tried_whole_takes_what_it_took),
         cmocka_unit_test(one_worker_takes_longer_and_more_do_not),
         cmocka_unit_test(whole_batches_that_wait_go_round_by_round),
+        cmocka_unit_test(transforms_that_cannot_wait_do_not),
+        cmocka_unit_test(rows_that_fail_are_what_holds_it_up),
         cmocka_unit_test(batches_cut_by_bytes_that_wait_come_out_even),
         cmocka_unit_test(a_program_that_starts_anew_costs_for_each_batch),
         cmocka_unit_test(requests_wait_for_the_slowest_of_a_batch),
