@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -170,16 +171,17 @@ bool local_reap(struct local *l, char *text, size_t cap)
     return true;
 }
 
-// Nobody has asked it anything.
+// Nobody wants to hear it.
 static void dismiss_adviser(struct local *l)
 {
     if (l->adviser.pid <= 0) return;
     kill(l->adviser.pid, SIGKILL);
-    close(l->adviser.to);
+    if (!l->adviser.was_asked) close(l->adviser.to);
     close(l->adviser.from);
     while (waitpid(l->adviser.pid, NULL, 0) < 0 && errno == EINTR) {
     }
     l->adviser.pid = 0;
+    l->adviser.was_asked = false;
 }
 
 void local_close(struct local *l)
@@ -253,19 +255,51 @@ static void say_what_takes_so_long(const struct local *l, int from)
                            "learn what columns they give");
 }
 
-// The worker reads all of its input before it answers, so plain blocking I/O cannot lock
-// up.
-static err_t converse(const struct local *l, int to, int from, const struct buf *spec,
-                      const struct buf *sample, struct buf *answer, struct err *e)
+static err_t make_request(const struct buf *spec, const struct buf *sample, struct buf *out,
+                          struct err *e)
 {
     static const uint8_t pad[CSV_PAD];
     uint64_t n = spec->n;
-    write_all(to, &n, sizeof n);
-    write_all(to, spec->p, spec->n);
-    write_all(to, pad, CSV_PAD);
-    write_all(to, sample->p, sample->n);
-    write_all(to, pad, CSV_PAD);
-    close(to);
+    TRY(buf_reserve(out, sizeof n + spec->n + sample->n + 2 * CSV_PAD, e));
+    TRY(buf_add(out, &n, sizeof n, e));
+    TRY(buf_add(out, spec->p, spec->n, e));
+    TRY(buf_add(out, pad, CSV_PAD, e));
+    TRY(buf_add(out, sample->p, sample->n, e));
+    return buf_add(out, pad, CSV_PAD, e);
+}
+
+static bool has_room(int pipe, size_t n)
+{
+    int room = fcntl(pipe, F_GETPIPE_SZ);
+    if (room >= 0 && (size_t)room < n && n <= INT_MAX)
+        room = fcntl(pipe, F_SETPIPE_SZ, (int)n);
+    return room >= 0 && (size_t)room >= n;
+}
+
+static void ask(struct local *l, const struct buf *request)
+{
+    void (*old)(int) = signal(SIGPIPE, SIG_IGN);
+    write_all(l->adviser.to, request->p, request->n);
+    signal(SIGPIPE, old);
+    close(l->adviser.to);
+    l->adviser.asked = hash_bytes(request->p, request->n);
+    l->adviser.was_asked = true;
+}
+
+void local_ask_early(struct local *l, const struct buf *spec, const struct buf *sample)
+{
+    struct buf request = { 0 };
+    if (l->adviser.pid > 0 && !l->adviser.was_asked &&
+        make_request(spec, sample, &request, NULL) == ERR_OK &&
+        has_room(l->adviser.to, request.n))
+        ask(l, &request);
+    buf_free(&request);
+}
+
+// The worker reads all of its input before it answers, so plain blocking I/O cannot lock
+// up.
+static err_t hear_answer(const struct local *l, int from, struct buf *answer, struct err *e)
+{
     say_what_takes_so_long(l, from);
     for (;;) {
         TRY(buf_reserve(answer, 4096, e));
@@ -298,20 +332,22 @@ static err_t read_answer(const struct buf *a, int status, struct spec *out, stru
                    (int)(n < 1000 ? n : 1000), (const char *)body);
 }
 
-static err_t describe_once(struct local *l, const struct buf *spec,
-                           const struct buf *sample, struct spec *out, bool *killed,
-                           struct err *e)
+static err_t describe_once(struct local *l, const struct buf *request, struct spec *out,
+                           bool *killed, struct err *e)
 {
     struct buf answer = { 0 };
     int status = 0;
     *killed = false;
+    if (l->adviser.was_asked &&
+        !hash_equal(l->adviser.asked, hash_bytes(request->p, request->n)))
+        dismiss_adviser(l);
     local_expect_describe(l);
     pid_t pid = l->adviser.pid;
     if (pid <= 0) return err_sys(e, "no worker can be started");
+    if (!l->adviser.was_asked) ask(l, request);
     l->adviser.pid = 0;
-    void (*old)(int) = signal(SIGPIPE, SIG_IGN);
-    err_t rc = converse(l, l->adviser.to, l->adviser.from, spec, sample, &answer, e);
-    signal(SIGPIPE, old);
+    l->adviser.was_asked = false;
+    err_t rc = hear_answer(l, l->adviser.from, &answer, e);
     close(l->adviser.from);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
@@ -324,7 +360,11 @@ static err_t describe_once(struct local *l, const struct buf *spec,
 err_t local_describe(struct local *l, const struct buf *spec, const struct buf *sample,
                      struct spec *out, struct err *e)
 {
-    bool killed; // by somebody else: that says nothing about the job
-    err_t rc = describe_once(l, spec, sample, out, &killed, e);
-    return killed ? describe_once(l, spec, sample, out, &killed, e) : rc;
+    bool killed = false; // by somebody else: that says nothing about the job
+    struct buf request = { 0 };
+    err_t rc = make_request(spec, sample, &request, e);
+    if (rc == ERR_OK) rc = describe_once(l, &request, out, &killed, e);
+    if (killed) rc = describe_once(l, &request, out, &killed, e);
+    buf_free(&request);
+    return rc;
 }

@@ -5,6 +5,7 @@
 
 #include "common/buf.h"
 #include "common/err.h"
+#include "common/hash.h"
 #include "proto/spec.h"
 
 #include <stdbool.h>
@@ -23,6 +24,8 @@ struct local {
     struct {            // a worker process that waits to be asked what columns a job gives
         pid_t pid;      // 0: none
         int to, from;   // its standard input and output
+        struct hash128 asked; // the request that it has got already
+        bool was_asked;
     } adviser;
     void (*say)(void *arg, const char *line); // to the user; NULL: nobody listens
     void *say_arg;
@@ -47,6 +50,9 @@ void local_abandon(const struct local *l);
 // Starts what local_describe will ask, so that it is there by then. Whether that works
 // shows when it is asked.
 void local_expect_describe(struct local *l);
+// Asks it now what local_describe will ask, if the pipe to it has room: it thinks while
+// others open their files. A question that turns out to be another one is asked anew.
+void local_ask_early(struct local *l, const struct buf *spec, const struct buf *sample);
 // Asks a worker process what columns a job gives: `tranche-worker --describe`.
 // The request is a spec; the sample whole records. *out, the caller's to free, has its
 // columns and those that steps were found to give, but no params and tables. ERR_* and the

@@ -322,6 +322,17 @@ static void place_of_steps(const struct job *j, char *out, size_t cap)
         snprintf(out, cap, "%s%s", first->line ? j->file : "--", first->line ? "" : kind);
 }
 
+void plan_output_early(const struct plan *p, const struct job *j, struct local *l)
+{
+    struct buf request = { 0 };
+    if (j->params.n || j->cache_bytes) return;
+    for (size_t i = 0; i < j->n_steps; i++)
+        if (j->steps[i].kind == STEP_EXEC || j->steps[i].kind == STEP_HTTP) return;
+    if (spec_encode(&p->spec, &request, NULL) == ERR_OK)
+        local_ask_early(l, &request, &p->sample);
+    buf_free(&request);
+}
+
 static err_t ask_worker(const struct plan *p, struct local *l, struct spec *answer,
                         struct err *e)
 {

@@ -35,6 +35,9 @@ MUST_CHECK err_t plan_params(struct plan *p, const struct job *j,
 // ... as an unfinished load kept them, for one that goes on.
 MUST_CHECK err_t plan_params_encode(const struct plan *p, struct buf *out, struct err *e);
 MUST_CHECK err_t plan_params_decode(struct plan *p, const struct buf *kept, struct err *e);
+// Has the worker process begin with what plan_output will ask it, if nothing that is known
+// later belongs to the question and trying the transforms does nothing outside of it.
+void plan_output_early(const struct plan *p, const struct job *j, struct local *l);
 // What the transforms give, asked of a worker process, or in cache_dir. Without transforms:
 // the input. ERR_INVALID too when load.* names a column that it lacks.
 MUST_CHECK err_t plan_output(struct plan *p, const struct job *j, struct local *l,

@@ -127,12 +127,26 @@ err_t run_find_warehouse(struct run *r, struct err *e)
                    job_aggregates(j) ? "aggregate" : "merge", j->into_written);
 }
 
-static err_t open_warehouse(struct run *r, struct err *e)
+static err_t choose_sink(struct run *r, struct err *e)
 {
     TRY(run_find_warehouse(r, e));
     bool states = job_aggregates(r->job) && r->ops->states_sink;
     r->plan.spec.sink = strdup(states ? r->ops->states_sink : r->ops->sink);
-    if (!r->plan.spec.sink) return err_set(e, ERR_NOMEM, "out of memory");
+    return r->plan.spec.sink ? ERR_OK : err_set(e, ERR_NOMEM, "out of memory");
+}
+
+// The input of a load that does not begin where another one ended, and what its columns
+// become: the worker is asked while history and warehouse are opened.
+static err_t open_input_early(struct run *r, struct err *e)
+{
+    if (r->job->mode == MODE_INCREMENTAL) return ERR_OK;
+    TRY(run_open_input(r, e));
+    plan_output_early(&r->plan, r->job, &r->local);
+    return ERR_OK;
+}
+
+static err_t open_warehouse(struct run *r, struct err *e)
+{
     const char *url = r->job->into_secret ? r->job->into_secret : r->job->into;
     return r->ops->open(&r->warehouse, url, run_say, r, e);
 }
@@ -341,7 +355,8 @@ err_t run_open_all(struct run *r, struct err *e)
     TRY(door_prepare(&r->door, r->job, r->state_dir, e));
     TRY(start_worker(r, e)); // it starts while we read the input
     TRY(plan_identity(&r->plan, r->job, e));
-    if (r->job->mode != MODE_INCREMENTAL) TRY(run_open_input(r, e));
+    TRY(choose_sink(r, e));
+    TRY(open_input_early(r, e));
     TRY(take_run_lock(r, e));
     TRY(settle_fresh(r, e));
     TRY(open_warehouse(r, e));

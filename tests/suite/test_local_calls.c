@@ -147,6 +147,87 @@ static void an_answer_is_told(void **state)
     finish(NULL);
 }
 
+// ---- asking before
+
+// Says whether the question was the early one.
+#define TELLS                                                                           \
+    "#!/bin/sh\nif /bin/grep -qa early; then printf '\\005\\000\\000\\000early'; else " \
+    "printf '\\005\\000\\000\\000late'; fi\n"
+
+static void ask_early(struct local *l, const char *spec, size_t sample_bytes)
+{
+    struct buf s = { 0 }, sample = { 0 };
+    PASS(&e, buf_printf(&s, &e, "%s", spec));
+    PASS(&e, buf_reserve(&sample, sample_bytes, &e));
+    if (sample_bytes) memset(sample.p, 'x', sample_bytes);
+    sample.n = sample_bytes;
+    local_expect_describe(l);
+    local_ask_early(l, &s, &sample);
+    buf_free(&s);
+    buf_free(&sample);
+}
+
+static void hear(struct local *l, const char *spec, size_t sample_bytes, const char *want)
+{
+    struct buf s = { 0 }, sample = { 0 };
+    struct spec out = { 0 };
+    PASS(&e, buf_printf(&s, &e, "%s", spec));
+    PASS(&e, buf_reserve(&sample, sample_bytes, &e));
+    if (sample_bytes) memset(sample.p, 'x', sample_bytes);
+    sample.n = sample_bytes;
+    EXPECT(ERR_PROTO, &e, local_describe(l, &s, &sample, &out, &e));
+    assert_string_equal(want, e.text);
+    buf_free(&s);
+    buf_free(&sample);
+    none_is_left();
+}
+
+static void what_was_asked_early_is_answered(void **state)
+{
+    struct local l;
+    (void)state;
+    make_worker(&l, TELLS);
+    ask_early(&l, "early", 0);
+    assert_true(l.adviser.was_asked);
+    pid_t asked = l.adviser.pid;
+    ask_early(&l, "early, but once only", 0);
+    assert_int_equal(asked, l.adviser.pid);
+    hear(&l, "early", 0, "early");
+    assert_false(l.adviser.was_asked);
+    hear(&l, "another", 0, "late"); // as if nothing had been
+}
+
+static void another_question_than_the_early_one_is_asked_anew(void **state)
+{
+    struct local l;
+    (void)state;
+    make_worker(&l, TELLS);
+    ask_early(&l, "early", 3);
+    hear(&l, "another", 3, "late");
+    ask_early(&l, "early", 3);
+    hear(&l, "now", 4, "late");
+}
+
+// Nobody reads yet: what the pipe does not hold would have to be waited for.
+static void a_question_too_large_for_the_pipe_waits(void **state)
+{
+    struct local l;
+    (void)state;
+    make_worker(&l, HEARS "printf '\\005\\000\\000\\000all'\n");
+    ask_early(&l, "large", 3 << 20);
+    hear(&l, "large", 3 << 20, "all");
+}
+
+static void an_early_question_that_nobody_repeats_is_forgotten(void **state)
+{
+    struct local l;
+    (void)state;
+    make_worker(&l, HEARS "exec /bin/sleep 100\n");
+    ask_early(&l, "early", 0);
+    local_close(&l);
+    none_is_left();
+}
+
 static unsigned said;
 static void count_said(void *arg, const char *text)
 {
@@ -240,6 +321,10 @@ int main(void)
 #define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, fresh, finish)
     const struct CMUnitTest plain[] = {
         IN_FOLDER(a_slow_answer_is_announced),
+        IN_FOLDER(what_was_asked_early_is_answered),
+        IN_FOLDER(another_question_than_the_early_one_is_asked_anew),
+        IN_FOLDER(a_question_too_large_for_the_pipe_waits),
+        IN_FOLDER(an_early_question_that_nobody_repeats_is_forgotten),
         IN_FOLDER(a_worker_ends_as_it_may),
         IN_FOLDER(what_fails_while_it_starts_is_told),
         IN_FOLDER(a_program_without_its_worker_says_so),
