@@ -58,7 +58,7 @@ static void no_destination(struct conf *c, const struct opt *o, const struct val
     if (s.best)
         conf_wrong(c, o, v, "%s is no destination; did you mean '%s:'?", QUOTED(v->text),
                    s.best);
-    else if (v->text[n] == ':')
+    else if (v->text[n] == ':' || !text_is_plain(v->text))
         conf_wrong(c, o, v, "%s is no destination; it is " DESTINATIONS, QUOTED(v->text));
     else
         conf_wrong(c, o, v, "%s has no scheme; did you mean %s%s?", QUOTED(v->text),

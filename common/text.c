@@ -78,6 +78,13 @@ const char *text_quoted(const char *s, char out[TEXT_QUOTED])
     return out;
 }
 
+bool text_is_plain(const char *s)
+{
+    for (size_t n = strlen(s), k; n; s += k, n -= k)
+        if ((k = text_harmless(s, n)) == 0) return false;
+    return true;
+}
+
 bool text_is_identifier(const char *s)
 {
     if (!letter(*s)) return false;

@@ -266,7 +266,7 @@ static void operand(struct parsing *p, const char *text)
     if (p->after_unknown) return;
     if (p->files && !is_yaml(text))
         give(p, p->files, text);
-    else if (is_data(text))
+    else if (is_data(text) && text_is_plain(text))
         wrong(p, "%s is no job file; did you mean --csv %s?", QUOTED(text), text);
     else if (p->out->arg)
         wrong(p, "one job file at a time: %s, and %s", QUOTED(p->out->arg), QUOTED(text));

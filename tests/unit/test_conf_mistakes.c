@@ -422,6 +422,10 @@ static const struct row rows[] = {
     { "destination_without_a_scheme", "source: {csv: a}\nload: {into: warehouse.db}\n",
       "2:8: load.into: 'warehouse.db' has no scheme; did you mean "
       "sqlite:warehouse.db?" },
+    { "destination_that_a_terminal_might_obey",
+      "source: {csv: a}\nload: {into: \"a\\e[2J.db\"}\n",
+      "2:8: load.into: 'a\\x1b[2J.db' is no destination; it is sqlite:PATH, "
+      "postgres:URL, csv:PATH, jsonl:PATH, stdout: or null:" },
     { "destination_misspelt", "source: {csv: a}\nload: {into: 'sqllite:x.db'}\n",
       "2:8: load.into: 'sqllite:x.db' is no destination; did you mean 'sqlite:'?" },
     { "destination_unknown", "source: {csv: a}\nload: {into: 'mysql:x'}\n",
