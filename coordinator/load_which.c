@@ -2,7 +2,10 @@
 
 #include "coordinator/load_inputs.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +15,15 @@ void loads_free(struct loads *l)
     free(l->unfinished.staging);
     free(l->complete.staging);
     *l = (struct loads){ 0 };
+}
+
+static err_t is_gone(const struct load_text *t, bool *gone, struct err *e)
+{
+    struct load_self self;
+    TRY(load_self(&self, e));
+    *gone = t->pid > 0 && t->pid <= INT_MAX && strcmp(t->host, self.host) == 0 &&
+            kill((pid_t)t->pid, 0) != 0 && errno == ESRCH;
+    return ERR_OK;
 }
 
 static err_t read_load(const struct load_text *t, const struct load_identity *id,
@@ -28,6 +40,7 @@ static err_t read_load(const struct load_text *t, const struct load_identity *id
              "started %.40s by process %" PRId64 " on host %.200s from %.200s", t->started,
              t->pid, t->host, t->sources);
     out->who[strcspn(out->who, "\n")] = 0; // of many sources the first
+    TRY(is_gone(t, &out->gone, e));
     if (t->staging && !(out->staging = strdup(t->staging)))
         return err_set(e, ERR_NOMEM, "out of memory");
     return ERR_OK;
@@ -71,10 +84,9 @@ static err_t find(struct choice *c, struct err *e)
     return c->ledger->find(c->w, c->id, &c->loads, e);
 }
 
-static err_t refuse(struct choice *c, const struct load_row *load, struct err *e)
+static err_t refuse(struct choice *c, const struct load_row *load, int64_t rows,
+                    struct err *e)
 {
-    int64_t rows;
-    TRY(c->ledger->rows(c->w, load->id, &rows, e));
     return err_set(
         e, ERR_INVALID,
         "%s has another unfinished load: load %" PRIu64 ", %s, with "
@@ -103,6 +115,19 @@ static err_t start_afresh(struct choice *c, const struct buf *params, struct err
     return c->ledger->start(c->w, c->id, params, e);
 }
 
+static err_t clear_the_way(struct choice *c, struct err *e)
+{
+    const struct load_row *other = &c->loads.unfinished;
+    while (other->id && !other->same) {
+        int64_t rows;
+        TRY(c->ledger->rows(c->w, other->id, &rows, e));
+        if (rows || !other->gone) return refuse(c, other, rows, e);
+        TRY(c->ledger->drop(c->w, other, !other->upsert, e));
+        TRY(find(c, e));
+    }
+    return ERR_OK;
+}
+
 static err_t decide(struct choice *c, const struct buf *params, struct load_state *state,
                     struct err *e)
 {
@@ -110,7 +135,7 @@ static err_t decide(struct choice *c, const struct buf *params, struct load_stat
     const struct load_row *unfinished = &c->loads.unfinished,
                           *complete = &c->loads.complete;
     if (c->id->fresh) return start_afresh(c, params, e);
-    if (unfinished->id && !unfinished->same) return refuse(c, unfinished, e);
+    TRY(clear_the_way(c, e));
     if (unfinished->id) {
         state->resumed = true; // if the ledger has anything
         return c->ledger->go_on(c->w, unfinished, NULL, e);

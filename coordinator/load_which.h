@@ -12,6 +12,7 @@ struct load_row { // of tranche_runs; id 0: there is none
     bool complete; // else loading
     bool same;     // the identity asked for
     bool upsert;   // its rows took the place of others: they can't be taken out
+    bool gone;     // its process was one of this host, and has ended
     char *staging; // NULL: it has no staged table
     char who[512]; // "started 2026-11-22T01:42:05Z by process 12 on host h from a.csv"
 };
@@ -49,7 +50,8 @@ struct load_ledger {
     err_t (*start)(struct warehouse *w, const struct load_identity *id,
                    const struct buf *params, struct err *e);
 };
-// Drops what --fresh says, and starts a load or goes on with one. `place` is for
+// Drops what --fresh says, and what is in the way but has put no rows in and has ended (the
+// job was wrong, most often), and starts a load or goes on with one. `place` is for
 // ERR_INVALID: another load is unfinished, and in the way. Sets resumed and complete_before
 // in *state.
 MUST_CHECK err_t load_which(struct warehouse *w, const struct load_ledger *ledger,

@@ -102,6 +102,27 @@ def a_refused_run_leaves_the_table_to_others_and_replace_always_works(t):
 
 
 @scenario("load")
+def a_load_that_ended_before_its_first_commit_is_in_nobodys_way(t):
+    t.write("a.csv", "a\n1\n2\n")
+    for into in ("sqlite:wh.db", "csv:out.csv"):
+        job = ("run", "--csv", "a.csv", "--into", into, *(() if into[:3] == "csv" else ("--table", "t")))
+        ledger = into.split(":")[1] + (".ledger" if into[:3] == "csv" else "")
+        t.run(*job, "--sql", "SELECT a + 1 AS a FROM batch", want=-signal.SIGKILL, env={"TRANCHE_CRASH_AT": "begin-after-commit"})
+        t.run(*job)
+        t.equal([("dropped",), ("complete",)], t.rows(ledger, "SELECT state FROM tranche_runs ORDER BY load_id"), "loads")
+        p = t.start(*job, "--sql", "SELECT a + 2 AS a FROM batch", env={"TRANCHE_STOP_AT": "begin-after-commit"})
+        t.wait_until(lambda: len(t.rows(ledger, "SELECT 1 FROM tranche_runs")) == 3, "another one has begun")
+        t.says(t.run(*job, "--sql", "SELECT a + 3 AS a FROM batch", want=2, env={"TRANCHE_HOME": t.path("other")}),
+               "another unfinished load", "with 0 rows so far")
+        p.kill()
+        t.finish(p)
+        t.run(*job, "--sql", "SELECT a + 3 AS a FROM batch")
+    t.equal([(1,), (2,), (4,), (5,)], t.rows("wh.db", "SELECT a FROM t ORDER BY a"), "rows")
+    with open(t.path("out.csv")) as f:
+        t.equal("a\n1\n2\n4\n5\n", f.read(), "out.csv")
+
+
+@scenario("load")
 def a_run_without_new_work_shows_the_sheet_of_all_runs_as_that(t):
     t.write("a.csv", "id\n1\nx\n")
     args = ("run", "--csv", "a.csv", "--type", "id=integer", "--into", "sqlite:wh.db", "--table", "t", "--bad-rows")

@@ -523,6 +523,17 @@ def a_mistake_in_merge_sql_is_said_with_its_place_before_a_row_is_loaded(t):
 
 
 @scenario("pg")
+def a_load_that_ended_before_its_first_commit_is_in_nobodys_way_in_postgresql(t):
+    pg = postgres.Postgres(t)
+    make(t, 100)
+    p = t.start(*args(pg, "--sql", "SELECT id, h, text FROM batch WHERE id < 7"), env={"TRANCHE_CRASH_AT": "begin-after-commit"})
+    t.equal(-signal.SIGKILL, t.finish(p).code, "exit code")
+    t.run(*args(pg))
+    t.equal([["dropped"], ["complete"]], pg.rows("SELECT state FROM tranche_runs ORDER BY load_id"), "loads")
+    exact(t, pg, 100)
+
+
+@scenario("pg")
 def merge_sql_that_fails_over_the_rows_leaves_the_old_table_and_fresh_begins_anew(t):
     pg = postgres.Postgres(t)
     make(t, 1000)
