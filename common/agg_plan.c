@@ -70,7 +70,11 @@ err_t agg_plan_init(struct agg_plan *p, const struct agg *a, struct err *e)
     p->state = calloc(a->n_fn + 1, sizeof *p->state);
     p->of_fn = calloc(a->n_fn + 1, sizeof *p->of_fn);
     p->with_of_fn = calloc(a->n_fn + 1, sizeof *p->with_of_fn);
-    err_t rc = p->state && p->of_fn && p->with_of_fn ? ERR_OK : nomem(e);
+    if (!p->state || !p->of_fn || !p->with_of_fn) {
+        agg_plan_close(p);
+        return nomem(e);
+    }
+    err_t rc = ERR_OK;
     for (size_t i = 0; rc == ERR_OK && i < a->n_fn; i++) {
         const struct agg_fn *f = &a->fn[i];
         p->of_fn[i] = place(p, state_of(a, f), f->deciding ? f->deciding : f->column);
