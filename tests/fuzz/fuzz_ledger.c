@@ -2,7 +2,8 @@
 // byte even), or by values of its ledger that did (odd). The next run opens it, begins,
 // plans what is missing, loads that and finishes: with a sentence, or with a ledger that
 // covers every byte of every input exactly once and whose counts add up. Nothing changed:
-// then it has every row once.
+// then it has every row once. Damage may make another's load of this one, which stays as it
+// is: judged is the load that the run says it went on with.
 
 #include "common/sink.h"
 #include "coordinator/source.h"
@@ -23,6 +24,7 @@ static struct buf base; // the database, undamaged
 static struct job job;
 static struct schema schema;
 static const struct warehouse_ops *ops;
+static uint64_t load_id; // of the last run
 static struct load_identity id = { .table = "t", .sources = "*.csv", .spec = { 1, 2 } };
 
 static void remove_all(void)
@@ -174,6 +176,7 @@ static err_t run(bool trust, unsigned most, struct err *e)
     TRY(ops->open(&w, url, say, NULL, e));
     wsq_set_busy_ms(w, 0);
     err_t rc = go_on(w, trust, most, &load, e);
+    load_id = load.load_id;
     load_state_free(&load);
     ops->close(&w);
     return rc;
@@ -307,11 +310,13 @@ static void change_values(struct tape *t)
 
 // ---- what came of it ----
 
+// ?1 is the load.
 static int64_t ask(sqlite3 *db, const char *sql, int64_t otherwise)
 {
     sqlite3_stmt *st = NULL;
     int64_t v = otherwise;
     if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK &&
+        (!strstr(sql, "?1") || sqlite3_bind_int64(st, 1, (int64_t)load_id) == SQLITE_OK) &&
         sqlite3_step(st) == SQLITE_ROW && sqlite3_column_type(st, 0) == SQLITE_INTEGER)
         v = sqlite3_column_int64(st, 0);
     sqlite3_finalize(st);
@@ -322,15 +327,16 @@ static void judge(bool damaged)
 {
     sqlite3 *db;
     if (sqlite3_open_v2(wh, &db, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK) abort();
-#define DONE                                                                         \
-    "tranche_ledger AS l JOIN tranche_runs AS r ON r.load_id = l.load JOIN "         \
-    "json_each(r.inputs) "                                                           \
-    "AS i ON i.key = l.input WHERE l.state <> 'split' AND r.state = 'complete' AND " \
+#define DONE                                                                   \
+    "tranche_ledger AS l JOIN tranche_runs AS r ON r.load_id = l.load JOIN "   \
+    "json_each(r.inputs) "                                                     \
+    "AS i ON i.key = l.input WHERE l.state <> 'split' AND r.load_id = ?1 AND " \
     "i.value->>'name' GLOB '/*/[01].csv'"
     int64_t bytes = 0;
     for (int i = 0; i < FILES; i++)
         bytes += records[i] * RECORD;
-    assert(ask(db, "SELECT sum(byte_end - byte_begin) FROM " DONE, bytes) == bytes);
+    assert(ask(db, "SELECT state = 'complete' FROM tranche_runs WHERE load_id = ?1", 0));
+    assert(ask(db, "SELECT sum(byte_end - byte_begin) FROM " DONE, 0) == bytes);
     assert(ask(db,
                "SELECT count(*) FROM (SELECT byte_begin - lag(byte_end, 1, 10) OVER "
                "(PARTITION BY input ORDER BY byte_begin) AS gap FROM " DONE
