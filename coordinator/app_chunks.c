@@ -187,6 +187,7 @@ static void to_loader(struct app *a, struct work *k)
     k->ready = NULL;
     sched_count(a->sched, &c);
     i->urgent = c.running == 0;
+    i->near_end = a->fed && c.by_state[CHUNK_PENDING] == 0;
     i->held = k->chunk->data->held;
     work_leave_order(&a->works, k);
     a->in_loader++;

@@ -59,6 +59,7 @@ struct gathered { // for one transaction
     size_t n, n_large;
     uint64_t bytes;
     bool urgent;
+    ns_t until; // the end of the run is near: so long it is waited for; 0: it is not
 };
 
 static void pass_on(struct queue *to, struct load_item **item, size_t n)
@@ -206,6 +207,8 @@ static void gather(struct loader *l, struct gathered *g, struct load_item *i)
     g->n_large += large;
     g->bytes += item_bytes(i) + i->held;
     g->urgent |= i->urgent;
+    if (i->near_end && !g->until)
+        g->until = clock_ns() + (l->gather > GATHER_LEAST ? l->gather : GATHER_LEAST);
 }
 
 // How long the next results are waited for.
@@ -213,7 +216,8 @@ static ns_t patience(const struct loader *l, const struct gathered *g)
 {
     if (g->n == 0) return 3600 * NS_S;
     if (g->urgent || g->bytes >= GATHER_BYTES) return 0;
-    return l->committed + l->gather - clock_ns();
+    ns_t until = l->committed + l->gather;
+    return (g->until > until ? g->until : until) - clock_ns();
 }
 
 static void take(struct loader *l, struct gathered *g, struct load_item *i)

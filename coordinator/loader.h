@@ -31,6 +31,7 @@ struct load_item {
     struct hash128 keep_as;
     uint64_t from_cache; // bytes it counts for as long as it is known; 0: of a worker
     bool urgent;         // nothing else is under way: it is in vain to wait for company
+    bool near_end; // all else that is to come is at work: better one transaction than two
     // outcome
     err_t code; // ERR_OK, ERR_DUP, ERR_PROTO (damaged), or what ended the loader
     struct err e;

@@ -166,6 +166,48 @@ static void an_urgent_result_waits_for_nobody(void **state)
     }
 }
 
+static void push_checked(struct fixture *f, uint64_t id, bool last)
+{
+    push_item(f, (struct load_item){ .chunk = id, .near_end = true, .urgent = last });
+    while (atomic_load(&f->w.checked) < (int)id + 1)
+        sched_yield();
+}
+
+static int share_near_the_end(void)
+{
+    void *fresh;
+    assert_int_equal(0, set_up(&fresh));
+    struct fixture *f = fresh;
+    for (uint64_t id = 0; id <= 2; id++)
+        push_checked(f, id, id == 2);
+    loader_stop(f->l);
+    for (uint64_t id = 0; id <= 2; id++)
+        expect(f, id, ERR_OK);
+    int first = (int)f->w.group[0];
+    tear_down(&fresh);
+    return first;
+}
+
+// Nobody else may use the machine for 50 ms, so not every time.
+static void near_the_end_results_wait_for_the_last_one(void **state)
+{
+    (void)state;
+    for (int tries = 0; tries < 100; tries++)
+        if (share_near_the_end() == 3) return;
+    fail_msg("each was committed alone, 100 times");
+}
+
+// None may come: its runner has died, or it never ends.
+static void results_do_not_wait_for_ever_for_the_last_one(void **state)
+{
+    struct fixture *f = *state;
+    push_item(f, (struct load_item){ .chunk = 0, .near_end = true });
+    struct pollfd p = { loader_fd(f->l), POLLIN, 0 };
+    EQ_I64(1, poll(&p, 1, 60000));
+    expect(f, 0, ERR_OK);
+    EQ_I64(1, f->w.group[0]);
+}
+
 static void a_damaged_result_falls_out_alone(void **state)
 {
     struct fixture *f = *state;
@@ -290,6 +332,8 @@ int main(void)
         EACH(results_that_wait_share_a_transaction),
         EACH(many_more_of_them_do_when_they_are_small),
         EACH(an_urgent_result_waits_for_nobody),
+        cmocka_unit_test(near_the_end_results_wait_for_the_last_one),
+        EACH(results_do_not_wait_for_ever_for_the_last_one),
         EACH(a_damaged_result_falls_out_alone),
         EACH(only_damaged_results_make_no_transaction),
         EACH(what_the_ledger_has_comes_back_as_such),
