@@ -5,6 +5,7 @@
 #include "coordinator/ledger.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -182,6 +183,21 @@ const char *load_mode_name(enum job_mode m)
                                          [MODE_UPSERT] = "upsert",
                                          [MODE_INCREMENTAL] = "incremental" };
     return names[m];
+}
+
+void load_inputs_say_known(warehouse_say *say, void *arg, const char *place, uint64_t load,
+                           const char *started, const char *name)
+{
+    char text[1200];
+    snprintf(
+        text, sizeof text,
+        "%.300s: load %" PRIu64
+        ", started %.40s, has %.300s already. This is another load (the "
+        "job, or the path of the database or of the input, is written in another way), "
+        "and loads those rows once more; the command of then loads only what is new, and "
+        "--mode replace takes their place",
+        place, load, started ? started : "?", name);
+    say(arg, text);
 }
 
 err_t load_self(struct load_self *out, struct err *e)

@@ -34,6 +34,12 @@ MUST_CHECK err_t load_inputs_header_changed(const struct load_input *was,
 MUST_CHECK err_t load_inputs_check_gone(const struct load_input *in, uint64_t load_id,
                                         uint64_t bytes, uint64_t rows, struct err *e);
 
+// Says that another load, which is complete, has the input `name`. How many inputs are
+// looked for: a glob may have thousands, and one that is known is enough to be told.
+enum { LOAD_INPUTS_LOOK_AT = 16 };
+void load_inputs_say_known(warehouse_say *say, void *arg, const char *place, uint64_t load,
+                           const char *started, const char *name);
+
 // ---- what every ledger says of a load
 
 const char *load_mode_name(enum job_mode m); // "append", ...

@@ -263,6 +263,10 @@ MUST_CHECK err_t wpg_kept_exchange(struct warehouse *w, const struct wpg_kept *k
 
 // ---- the verbs
 
+// warehouse_pg_inputs.c: tells of another load that has the same files already. In
+// begin()'s transaction.
+MUST_CHECK err_t wpg_inputs_say_known(struct warehouse *w, struct err *e);
+
 MUST_CHECK err_t wpg_query_value(struct warehouse *w, const char *sql, struct arena *mem,
                                  struct cell *value, struct err *e);
 MUST_CHECK err_t wpg_begin(struct warehouse *w, const struct load_identity *id,

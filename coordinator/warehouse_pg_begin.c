@@ -108,7 +108,9 @@ static err_t start_new(struct warehouse *w, const struct load_identity *id,
     if (rc == ERR_OK) rc = insert_run(w, id, (char *)json.p, hex, e);
     buf_free(&json);
     free(hex);
-    return rc == ERR_OK ? wpg_watermark_start(w, e) : rc;
+    TRY(rc);
+    TRY(wpg_inputs_say_known(w, e));
+    return wpg_watermark_start(w, e);
 }
 
 // ---- which of the two

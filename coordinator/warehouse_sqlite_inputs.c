@@ -80,26 +80,11 @@ err_t wsq_inputs_check_gone(struct warehouse *w, struct err *e)
 
 // ---- the same input by another load
 
-static void say_known(struct warehouse *w, sqlite3_stmt *st, const char *name)
-{
-    char text[1200];
-    const char *started = (const char *)sqlite3_column_text(st, 1);
-    snprintf(
-        text, sizeof text,
-        "%.300s: load %lld, started %.40s, has %.300s already. This is another load (the "
-        "job, or the path of the database or of the input, is written in another way), "
-        "and loads those rows once more; the command of then loads only what is new, and "
-        "--mode replace takes their place",
-        w->place, (long long)sqlite3_column_int64(st, 0), started ? started : "?", name);
-    w->say(w->say_arg, text);
-}
-
 void wsq_inputs_say_known(struct warehouse *w)
 {
-    enum { LOOK_AT = 16 };
     struct err ignored;
     bool said = !w->say || w->mode != MODE_APPEND;
-    for (size_t i = 0; !said && i < w->n_inputs && i < LOOK_AT; i++) {
+    for (size_t i = 0; !said && i < w->n_inputs && i < LOAD_INPUTS_LOOK_AT; i++) {
         const struct load_input *in = &w->inputs[i];
         sqlite3_stmt *st;
         if (!in->ino || !in->ctime_ns) continue; // no file
@@ -113,7 +98,10 @@ void wsq_inputs_say_known(struct warehouse *w)
             return;
         if (wsq_step(w, st, &said, &ignored, "reading tranche_runs") != ERR_OK)
             said = false;
-        if (said) say_known(w, st, in->name);
+        if (said)
+            load_inputs_say_known(w->say, w->say_arg, w->place,
+                                  (uint64_t)sqlite3_column_int64(st, 0),
+                                  (const char *)sqlite3_column_text(st, 1), in->name);
         sqlite3_finalize(st);
     }
 }

@@ -523,6 +523,23 @@ def a_mistake_in_merge_sql_is_said_with_its_place_before_a_row_is_loaded(t):
 
 
 @scenario("pg")
+def another_load_that_has_the_same_file_is_named_in_postgresql(t):
+    pg = postgres.Postgres(t)
+    make(t, 100)
+    t.run(*args(pg))
+    t.true("another load" not in t.last.err, "the first load")
+    t.run(*args(pg))
+    t.true("another load" not in t.last.err, "the same again")
+    other = args(pg, "--sql", "SELECT id, h, text FROM batch")
+    t.says(t.run(*other), "table k of ", ": load 1, started ", ", has k.csv already. This is another load ",
+           "the command of then loads only what is new")
+    # What somebody has damaged there is in nobody's way.
+    pg.do("UPDATE tranche_runs SET inputs = 'no JSON'")
+    t.run(*args(pg, "--sql", "SELECT id, h, text FROM batch WHERE id < 7"))
+    t.equal("207", pg.one("SELECT count(*) FROM k"), "rows")
+
+
+@scenario("pg")
 def a_load_that_ended_before_its_first_commit_is_in_nobodys_way_in_postgresql(t):
     pg = postgres.Postgres(t)
     make(t, 100)
