@@ -167,7 +167,7 @@ const struct opt opt_table[] = {
       .metavar = "SQL", .takes = "one SELECT", .initial = "rows are loaded as they are",
       .help =
           "A SELECT over the table batch, run by SQLite on every batch. Repeatable: each "
-          "one reads the result of the one before as batch",
+          "one reads the result of the one before as batch; reject('why') rejects a row",
       .one_of = "transform", .set = set_sql },
     { KEY("transform.exec", "exec"), .section = OPT_TRANSFORM, .form = OPT_LIST,
       .metavar = "COMMAND", .takes = "program and arguments, as a list or one text",

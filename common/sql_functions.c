@@ -2,6 +2,7 @@
 
 #include "common/pattern.h"
 #include "common/sql_distinct.h"
+#include "common/utf8.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -213,28 +214,45 @@ static void quantile_final(sqlite3_context *ctx)
     s->v = NULL;
 }
 
+static void sql_reject(sqlite3_context *ctx, int n, sqlite3_value **v)
+{
+    enum { MOST = 400 };
+    (void)n;
+    const char *why = (const char *)sqlite3_value_text(v[0]);
+    size_t bytes = why ? (size_t)sqlite3_value_bytes(v[0]) : 0;
+    if (bytes > MOST) bytes = utf8_cut((const uint8_t *)why, bytes, MOST);
+    if (bytes)
+        sqlite3_result_error(ctx, why, (int)bytes);
+    else
+        sqlite3_result_error(ctx, "reject: no reason was given", -1);
+}
+
 err_t sql_functions_add(sqlite3 *db, struct err *e)
 {
+    enum { SAME = SQLITE_DETERMINISTIC };
     static const struct {
         const char *name;
         int args;
         void (*call)(sqlite3_context *, int, sqlite3_value **);
         void (*step)(sqlite3_context *, int, sqlite3_value **);
         void (*final)(sqlite3_context *);
+        int more; // flags
     } functions[] = {
-        { "strptime", 2, sql_strptime, NULL, NULL },
-        { "regexp", 2, sql_regexp, NULL, NULL },
-        { "variance", 1, NULL, spread_step, variance_final },
-        { "stddev", 1, NULL, spread_step, stddev_final },
-        { "median", 1, NULL, quantile_step, quantile_final },
-        { "quantile", 2, NULL, quantile_step, quantile_final },
-        { "count_distinct", 1, NULL, sql_distinct_step, sql_distinct_final },
+        { "strptime", 2, sql_strptime, NULL, NULL, SAME },
+        { "regexp", 2, sql_regexp, NULL, NULL, SAME },
+        { "variance", 1, NULL, spread_step, variance_final, SAME },
+        { "stddev", 1, NULL, spread_step, stddev_final, SAME },
+        { "median", 1, NULL, quantile_step, quantile_final, SAME },
+        { "quantile", 2, NULL, quantile_step, quantile_final, SAME },
+        { "count_distinct", 1, NULL, sql_distinct_step, sql_distinct_final, SAME },
+        // Otherwise a reason that is a constant would be given before the first row.
+        { "reject", 1, sql_reject, NULL, NULL, 0 },
     };
-    enum { FLAGS = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS };
+    enum { FLAGS = SQLITE_UTF8 | SQLITE_INNOCUOUS };
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
-        int rc = sqlite3_create_function_v2(db, functions[i].name, functions[i].args, FLAGS,
-                                            NULL, functions[i].call, functions[i].step,
-                                            functions[i].final, NULL);
+        int rc = sqlite3_create_function_v2(
+            db, functions[i].name, functions[i].args, FLAGS | functions[i].more, NULL,
+            functions[i].call, functions[i].step, functions[i].final, NULL);
         if (rc != SQLITE_OK)
             return err_set(e, rc == SQLITE_NOMEM ? ERR_NOMEM : ERR_DB, "%s: %s",
                            functions[i].name, sqlite3_errmsg(db));

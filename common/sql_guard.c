@@ -16,7 +16,7 @@ static const char FUNCTIONS[] =
     "json_remove json_replace json_set json_type json_valid julianday lag "
     "last_value lead length like likelihood likely ln log log10 log2 lower ltrim "
     "max median min mod nth_value ntile nullif octet_length percent_rank pi pow "
-    "power printf quantile quote radians rank regexp replace round row_number "
+    "power printf quantile quote radians rank regexp reject replace round row_number "
     "rtrim sign sin sinh soundex sqrt stddev strftime string_agg strptime substr "
     "substring sum tan tanh time timediff total trim trunc typeof unhex unicode "
     "unixepoch unlikely upper variance zeroblob ";

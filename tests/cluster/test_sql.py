@@ -162,3 +162,16 @@ def a_name_with_a_dot_is_asked_for_in_double_quotes(t):
            'no such column: user.name; the batch has: id, user.name; a name with a dot stands in double quotes: "user.name"')
     t.run("run", *args, 'SELECT id, "user.name" AS name FROM batch')
     t.equal([(1, "a")], t.rows("wh.db", "SELECT * FROM t"), "rows")
+
+
+@scenario("sql")
+def a_statement_rejects_rows_on_purpose_with_its_own_reason(t):
+    t.write("in.csv", "id,amount\n" + "".join(f"{i},{-i if i in (17, 333) else i}\n" for i in range(600)))
+    sql = "SELECT id, CASE WHEN amount < 0 THEN reject('amount is negative') ELSE amount END AS amount FROM batch"
+    r = t.run("run", "--csv", "in.csv", "--sql", sql, "--into", "sqlite:wh.db", "--table", "t", "--bad-rows", 2, want=3)
+    t.says(r, "most often: amount is negative (2)")
+    t.equal([(19, b"17,-17", "amount is negative"), (335, b"333,-333", "amount is negative")],
+            t.rows("wh.db", "SELECT line, raw, reason FROM t_rejects ORDER BY line"), "rejects")
+    t.equal((598, 0), t.rows("wh.db", "SELECT count(*), sum(amount < 0) FROM t")[0], "rows")
+    t.run("run", "--csv", "in.csv", "--sql", "SELECT id, reject('none is good') AS x FROM batch", "--into", "sqlite:wh.db", "--table", "u",
+          want=(2, 4))
