@@ -12,9 +12,8 @@
 //                           q of 0 to 1, the same for all rows; NULL for no rows
 //   count_distinct(x)       how many values differ (sql_distinct.h)
 //
-//   reject(text)            fails with that sentence (its first 400 bytes): in a transform
-//   the
-//                           row is rejected with it
+//   reject(text)            fails with that sentence (its first 400 bytes); in a
+//                           transform that rejects the row
 //
 // The aggregates skip NULL; all but the last skip text that is no number. All are
 // deterministic.
