@@ -47,6 +47,7 @@ static void mistake(struct conf *c, int line, int column, const char *key, const
 {
     char where[300] = "", sentence[600], text[1000];
     vsnprintf(sentence, sizeof sentence, fmt, ap);
+    text_make_harmless(sentence); // whatever of the file stands in it
     if (line) {
         char shown[TEXT_QUOTED];
         const char *file = text_has_control(c->job->file) ? text_quoted(c->job->file, shown)

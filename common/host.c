@@ -60,13 +60,8 @@ uint64_t host_memory_bytes(void)
 
 static const char *harmless(char *s)
 {
-    size_t n = strlen(s);
-    for (size_t i = 0, k; i < n; i += k) {
-        k = text_harmless(s + i, n - i);
-        if (k == 0) s[i] = '?', k = 1;
-    }
-    if (!n) strcpy(s, "?");
-    return s;
+    if (!*s) strcpy(s, "?");
+    return text_make_harmless(s);
 }
 
 const char *host_name(char out[HOST_NAME])

@@ -78,6 +78,14 @@ const char *text_quoted(const char *s, char out[TEXT_QUOTED])
     return out;
 }
 
+char *text_make_harmless(char *s)
+{
+    size_t n = strlen(s);
+    for (size_t i = 0, k; i < n; i += k)
+        if ((k = text_harmless(s + i, n - i)) == 0) s[i] = '?', k = 1;
+    return s;
+}
+
 bool text_is_plain(const char *s)
 {
     for (size_t n = strlen(s), k; n; s += k, n -= k)

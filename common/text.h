@@ -15,8 +15,9 @@ const char *text_quoted(const char *s, char out[TEXT_QUOTED]);
 // control character, which a terminal might obey.
 size_t text_harmless(const char *s, size_t n);
 bool text_is_utf8(const char *s, size_t n);
-bool text_has_control(const char *s);   // C0 and DEL
-bool text_is_plain(const char *s);      // harmless to its end
+char *text_make_harmless(char *s);    // ... gets a '?' for each byte that is not; returns s
+bool text_has_control(const char *s); // C0 and DEL
+bool text_is_plain(const char *s);    // harmless to its end
 bool text_is_identifier(const char *s); // [A-Za-z_][A-Za-z0-9_]*
 
 // Makes an identifier of any text: other characters than ASCII letters and digits become

@@ -422,6 +422,10 @@ static const struct row rows[] = {
     { "destination_without_a_scheme", "source: {csv: a}\nload: {into: warehouse.db}\n",
       "2:8: load.into: 'warehouse.db' has no scheme; did you mean "
       "sqlite:warehouse.db?" },
+    { "name_of_a_result_that_a_terminal_might_obey",
+      "source: {csv: a}\naggregate: {by: [a], compute: {\"x\\ty\": nosum(a)}}\nload: "
+      "{into: 'sqlite:x'}\n",
+      "2:40: aggregate.compute: x?y: no function 'nosum'; did you mean 'sum'?" },
     { "destination_that_a_terminal_might_obey",
       "source: {csv: a}\nload: {into: \"a\\e[2J.db\"}\n",
       "2:8: load.into: 'a\\x1b[2J.db' is no destination; it is sqlite:PATH, "
