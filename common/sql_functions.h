@@ -15,8 +15,8 @@
 //   reject(text)            fails with that sentence (its first 400 bytes); in a
 //                           transform that rejects the row
 //
-// The aggregates skip NULL; all but the last skip text that is no number. All are
-// deterministic.
+// The aggregates skip NULL; all but the last skip text that is no number. All but
+// reject are deterministic.
 
 #ifndef COMMON_SQL_FUNCTIONS_H
 #define COMMON_SQL_FUNCTIONS_H

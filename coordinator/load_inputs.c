@@ -1,6 +1,8 @@
 #include "coordinator/load_inputs.h"
 
 #include "common/clock.h"
+#include "common/hash.h"
+#include "common/host.h"
 #include "common/rejects.h"
 #include "coordinator/ledger.h"
 
@@ -8,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -204,8 +207,13 @@ err_t load_self(struct load_self *out, struct err *e)
 {
     time_t now = clock_wall_ms() / 1000;
     struct tm tm;
-    if (gethostname(out->host, sizeof out->host) != 0) return err_sys(e, "gethostname");
-    out->host[sizeof out->host - 1] = 0;
+    char name[200] = "";
+    struct stat pids = { 0 };
+    if (gethostname(name, sizeof name - 1) != 0) return err_sys(e, "gethostname");
+    (void)!stat("/proc/self/ns/pid", &pids);
+    struct hash128 since[2] = { host_boot_id(), { .lo = pids.st_ino } };
+    snprintf(out->host, sizeof out->host, "%s (boot %08x)", name,
+             (unsigned)hash_bytes(since, sizeof since).lo);
     gmtime_r(&now, &tm);
     strftime(out->when, sizeof out->when, "%Y-%m-%dT%H:%M:%SZ", &tm);
     return ERR_OK;

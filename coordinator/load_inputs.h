@@ -43,7 +43,9 @@ void load_inputs_say_known(warehouse_say *say, void *arg, const char *place, uin
 // ---- what every ledger says of a load
 
 const char *load_mode_name(enum job_mode m); // "append", ...
-// Who runs this: the host, and the time as in "2026-11-22T01:42:05Z".
+// Who runs this: the host with digits for its boot and its numbers of processes, as in
+// "anna (boot 1f0c2e44)", so that another with the same name is another; and the time as in
+// "2026-11-22T01:42:05Z".
 struct load_self {
     char host[256], when[32];
 };

@@ -119,9 +119,9 @@ static err_t clear_the_way(struct choice *c, struct err *e)
 {
     const struct load_row *other = &c->loads.unfinished;
     while (other->id && !other->same) {
-        int64_t rows;
-        TRY(c->ledger->rows(c->w, other->id, &rows, e));
-        if (rows || !other->gone) return refuse(c, other, rows, e);
+        int64_t ranges, rows;
+        TRY(c->ledger->count(c->w, other->id, &ranges, &rows, e));
+        if (ranges || !other->gone) return refuse(c, other, rows, e);
         TRY(c->ledger->drop(c->w, other, !other->upsert, e));
         TRY(find(c, e));
     }

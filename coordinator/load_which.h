@@ -12,7 +12,7 @@ struct load_row { // of tranche_runs; id 0: there is none
     bool complete; // else loading
     bool same;     // the identity asked for
     bool upsert;   // its rows took the place of others: they can't be taken out
-    bool gone;     // its process was one of this host, and has ended
+    bool gone;     // its process was one of this host since its boot, and has ended
     char *staging; // NULL: it has no staged table
     char who[512]; // "started 2026-11-22T01:42:05Z by process 12 on host h from a.csv"
 };
@@ -40,7 +40,9 @@ MUST_CHECK err_t loads_add(struct loads *l, const struct load_identity *id, bool
 struct load_ledger {
     err_t (*find)(struct warehouse *w, const struct load_identity *id, struct loads *out,
                   struct err *e);
-    err_t (*rows)(struct warehouse *w, uint64_t load_id, int64_t *rows, struct err *e);
+    // Of its ledger: how many ranges, and the rows that they loaded.
+    err_t (*count)(struct warehouse *w, uint64_t load_id, int64_t *ranges, int64_t *rows,
+                   struct err *e);
     // its_rows false: they stay.
     err_t (*drop)(struct warehouse *w, const struct load_row *load, bool its_rows,
                   struct err *e);
@@ -50,7 +52,7 @@ struct load_ledger {
     err_t (*start)(struct warehouse *w, const struct load_identity *id,
                    const struct buf *params, struct err *e);
 };
-// Drops what --fresh says, and what is in the way but has put no rows in and has ended (the
+// Drops what --fresh says, and what is in the way but ended before its first commit (the
 // job was wrong, most often), and starts a load or goes on with one. `place` is for
 // ERR_INVALID: another load is unfinished, and in the way. Sets resumed and complete_before
 // in *state.

@@ -115,17 +115,20 @@ static err_t start_new(struct warehouse *w, const struct load_identity *id,
 
 // ---- which of the two
 
-static err_t count_rows(struct warehouse *w, uint64_t load_id, int64_t *rows, struct err *e)
+static err_t count(struct warehouse *w, uint64_t load_id, int64_t *ranges, int64_t *rows,
+                   struct err *e)
 {
     bool any;
     struct wpg_number id;
     const char *const values[] = { wpg_number(&id, (int64_t)load_id) };
+    TRY(wpg_int(w, e, ranges, &any, "SELECT count(*) FROM tranche_ledger WHERE load = $1",
+                1, values));
     return wpg_int(w, e, rows, &any,
                    "SELECT sum(rows_loaded) FROM tranche_ledger WHERE load = $1", 1,
                    values);
 }
 
-static const struct load_ledger LEDGER = { find_loads, count_rows, wpg_drop_load, wpg_go_on,
+static const struct load_ledger LEDGER = { find_loads, count, wpg_drop_load, wpg_go_on,
                                            start_new };
 
 static err_t begin_in_txn(struct warehouse *w, const struct load_identity *id,

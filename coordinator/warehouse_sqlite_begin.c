@@ -102,15 +102,19 @@ static err_t start_new(struct warehouse *w, const struct load_identity *id,
 
 // ---- which of the two
 
-static err_t count_rows(struct warehouse *w, uint64_t load_id, int64_t *rows, struct err *e)
+static err_t count(struct warehouse *w, uint64_t load_id, int64_t *ranges, int64_t *rows,
+                   struct err *e)
 {
     bool any;
+    TRY(wsq_int(w, e, ranges, &any,
+                "SELECT count(*) FROM main.tranche_ledger WHERE load = %lld",
+                (long long)load_id));
     return wsq_int(w, e, rows, &any,
                    "SELECT sum(rows_loaded) FROM main.tranche_ledger WHERE load = %lld",
                    (long long)load_id);
 }
 
-static const struct load_ledger LEDGER = { find_loads, count_rows, wsq_drop_load, wsq_go_on,
+static const struct load_ledger LEDGER = { find_loads, count, wsq_drop_load, wsq_go_on,
                                            start_new };
 
 static err_t begin_in_txn(struct warehouse *w, const struct load_identity *id,

@@ -71,12 +71,13 @@ bool xf_sql_scans_once(sqlite3 *db, const char *sql)
            l.from <= l.emit_at && l.emit_at <= l.to;
 }
 
-// A value of a subquery has the name of its column, too, and may be missing.
+// A value of a subquery has the name of its column, too, and may be missing. One begins
+// with SELECT or VALUES; that the words may stand for something else does no harm.
 static bool has_subquery(const char *sql)
 {
     static const char word[] = "select";
     const char *first = strcasestr(sql, word);
-    return !first || strcasestr(first + 1, word);
+    return !first || strcasestr(first + 1, word) || strcasestr(sql, "values");
 }
 
 uint32_t xf_sql_plain(sqlite3_stmt *stmt, const struct schema *in, uint32_t *source)

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -120,6 +121,22 @@ def a_load_that_ended_before_its_first_commit_is_in_nobodys_way(t):
     t.equal([(1,), (2,), (4,), (5,)], t.rows("wh.db", "SELECT a FROM t ORDER BY a"), "rows")
     with open(t.path("out.csv")) as f:
         t.equal("a\n1\n2\n4\n5\n", f.read(), "out.csv")
+
+
+@scenario("load")
+def what_was_committed_without_a_row_and_what_another_boot_began_stays_in_the_way(t):
+    t.write("a.csv", "a\n" + "1\n" * 20000)
+    x = ("run", "--csv", "a.csv", "--into", "sqlite:wh.db", "--table", "t", "--batch-bytes", "16KiB")
+    none = ("--sql", "SELECT a FROM batch WHERE a > 5")
+    t.run(*x, *none, env=dies_at_commit(), want=-signal.SIGKILL)
+    t.says(t.run(*x, want=2), "another unfinished load", "with 0 rows so far")
+    t.run(*x, *none)
+    t.run(*x, "--sql", "SELECT a + 1 AS a FROM batch", want=-signal.SIGKILL, env={"TRANCHE_CRASH_AT": "begin-after-commit"})
+    with closing(sqlite3.connect(t.path("wh.db"))) as db, db:
+        host = db.execute("SELECT host FROM tranche_runs WHERE state = 'loading'").fetchone()[0]
+        t.true(re.fullmatch(r".+ \(boot [0-9a-f]{8}\)", host), host)
+        db.execute("UPDATE tranche_runs SET host = ? WHERE state = 'loading'", (host[:-9] + "00000000)",))
+    t.says(t.run(*x, want=2), "another unfinished load", "(boot 00000000)")
 
 
 @scenario("load")

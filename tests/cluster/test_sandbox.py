@@ -198,15 +198,19 @@ def strict_is_refused_or_named_where_containers_take_parts_of_it_away(t):
     # In each /proc there is: one that is whole anywhere is enough for the kernel to allow a new one.
     masked = inside + ["for p in $(grep ' - proc ' /proc/self/mountinfo | cut -d ' ' -f 5); do "
                        "mount -t tmpfs tmpfs $p/tty || exit 77; done; exec \"$@\"", "sh"]
+    mounted = False
     for _ in range(9):  # others mount and unmount theirs in the meantime
         if subprocess.run([*masked, "true"], capture_output=True).returncode:
             continue
+        mounted = True
         r = strict(t, "--exec", "./proc.py", table="y", under=masked, want=(0, 77))
         if r.returncode == 77:
             continue
         t.true("but not /proc" in r.stderr, f"the level names what is missing\n{r.stderr}")
         t.equal("no", t.one("wh.db", "SELECT can FROM y"), "/proc can be read")
         break
+    else:
+        t.equal(False, mounted, "each try ended in a mount that failed")
 
 
 @scenario("exec", "sandbox")

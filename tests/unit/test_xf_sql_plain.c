@@ -50,6 +50,11 @@ static const struct row {
     { "a_condition_on_a_lookup_table",
       "SELECT a FROM batch WHERE b IN (SELECT k FROM other)", "-", false },
     { "elements_of_a_list", "SELECT a FROM batch, json_each('[1,2]')", "a", false },
+    { "values_that_are_a_subquery", "SELECT (VALUES(a) EXCEPT VALUES(b)), b FROM batch",
+      "--", false },
+    { "the_first_of_several_values", "SELECT (VALUES(a),(c)), b FROM batch", "--", false },
+    { "a_value_alone", "SELECT (Values(a)), b FROM batch", "--", false },
+    { "a_list_of_three_choices", "SELECT a FROM batch WHERE b IN (1, 2, 3)", "a", false },
     { "a_subquery_over_the_batch", "SELECT (SELECT a FROM batch), b FROM batch", "--",
       false },
 };
