@@ -8,7 +8,7 @@
 #include "coordinator/local.h"
 #include "proto/link.h"
 
-#include <pthread.h>
+#include <semaphore.h>
 
 struct local_link {
     struct local *local; // NULL: not begun, or taken
@@ -17,7 +17,7 @@ struct local_link {
     struct err e;
     err_t rc;
     bool threaded;
-    pthread_t thread;
+    sem_t opened;
 };
 
 // Needs local_open; both structs stay where they are until local_link_take.
