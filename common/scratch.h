@@ -2,7 +2,7 @@
 //
 // $TMPDIR/tranche-scratch-XXXXXX/room: ours alone (0700); a program gets the room. A lock
 // on the outer folder ends with the process that holds it, however that dies; whoever opens
-// or closes another one sweeps such folders away.
+// another one, or has seen a process of a run die, sweeps such folders away.
 
 #ifndef COMMON_SCRATCH_H
 #define COMMON_SCRATCH_H
